@@ -1,0 +1,6 @@
+"""LightningDataModules, one per data set. Their import paths stand in checkpoints: a renamed class breaks old ones."""
+
+from datamodules.base import SequenceDataModule
+from datamodules.parity import ParityDataModule
+
+__all__ = ["ParityDataModule", "SequenceDataModule"]

@@ -1,0 +1,174 @@
+"""Bit parity: at each step, is the number of ones so far even (0) or odd (1)?
+
+The smallest task that needs a memory which is never right by half, and the classic that no Transformer of fixed depth
+learns to carry beyond the lengths it saw (Hahn 2020; Delétang et al., ICLR 2023).
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from datamodules.base import SequenceDataModule
+
+IGNORED = -100  # a label that no loss and no metric counts: padding
+
+Batch = dict[str, Tensor]
+
+
+def random_words(seed: int, rows: np.ndarray, count: int) -> np.ndarray:
+    """Reproducible random 64-bit words from row numbers: (N,) -> (N, count).
+
+    A word depends on the seed, the row and its place alone, so that workers, ranks and resumed runs need no shared
+    state. The mixing function is SplitMix64 (Steele, Lea & Flood, OOPSLA 2014), applied to each counter in turn.
+    """
+    with np.errstate(over="ignore"):
+        key = _mix(np.uint64(seed) + np.uint64(0x9E3779B97F4A7C15))
+        row_keys = _mix(rows.astype(np.uint64) * np.uint64(0xD1342543DE82EF95) + key)
+        places = np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+        return _mix(row_keys[:, None] + places)
+
+
+def _mix(z: np.ndarray | np.uint64) -> np.ndarray:
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return np.asarray(z ^ (z >> np.uint64(31)))
+
+
+def parity_batch(bits: np.ndarray, lengths: np.ndarray, index: np.ndarray) -> Batch:
+    """Bits (B, T) and true lengths (B,) -> ``input_ids``, ``attention_mask``, ``labels`` (B, T) and ``index`` (B,)."""
+    mask = np.arange(bits.shape[1]) < lengths[:, None]
+    labels = np.where(mask, np.cumsum(bits, axis=1) % 2, IGNORED)
+    return {
+        "input_ids": torch.from_numpy(np.where(mask, bits, 0).astype(np.int64)),
+        "attention_mask": torch.from_numpy(mask),
+        "labels": torch.from_numpy(labels.astype(np.int64)),
+        "index": torch.from_numpy(index.astype(np.int64)),
+    }
+
+
+class RandomBits(Dataset):
+    """Random bit strings, each made from its number.
+
+    Args:
+        size: Rows in an epoch; any row number may be asked for.
+        min_length: Shortest length.
+        max_length: Longest length; lengths are uniform between the two, both included. May be set between epochs.
+        seed: Seed of the rows.
+    """
+
+    def __init__(self, size: int, min_length: int, max_length: int, seed: int) -> None:
+        self.size, self.min_length, self.max_length, self.seed = size, min_length, max_length, seed
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __getitems__(self, rows: Sequence[int]) -> Batch:
+        """A whole batch at once, padded to its longest row."""
+        index = np.asarray(rows)
+        words = -(-self.max_length // 64)
+        random = random_words(self.seed, index, 1 + words)
+        span = self.max_length - self.min_length + 1
+        lengths = self.min_length + (random[:, 0] >> np.uint64(32)).astype(np.int64) * span // 2**32
+        bits = np.unpackbits(np.ascontiguousarray(random[:, 1:]).view(np.uint8), axis=1)[:, : lengths.max()]
+        return parity_batch(bits, lengths, index)
+
+    def __getitem__(self, row: int) -> Batch:
+        return {name: value[0] for name, value in self.__getitems__([row]).items()}
+
+
+class GivenBits(Dataset):
+    """Bit strings somebody typed, such as ``["0110", "1"]``."""
+
+    def __init__(self, strings: Sequence[str]) -> None:
+        for row, string in enumerate(strings, start=1):
+            if not string or set(string) - {"0", "1"}:
+                raise ValueError(f"data.bits: string {row} is {string!r}; a bit string holds 0 and 1 only, such as '0110'")
+        self.strings = list(strings)
+
+    def __len__(self) -> int:
+        return len(self.strings)
+
+    def __getitems__(self, rows: Sequence[int]) -> Batch:
+        index = np.asarray(rows)
+        lengths = np.array([len(self.strings[row]) for row in rows])
+        bits = np.zeros((len(rows), lengths.max()), dtype=np.int64)
+        for i, row in enumerate(rows):
+            bits[i, : lengths[i]] = [int(bit) for bit in self.strings[row]]
+        return parity_batch(bits, lengths, index)
+
+
+class ParityDataModule(SequenceDataModule):
+    """Random bit strings of varied length with their running parity, generated as they are needed.
+
+    Training rows never repeat; validation and test rows are the same in every run.
+
+    Args:
+        batch_size: Strings in a batch of one process.
+        min_length: Shortest length in training and validation, at least 1.
+        max_length: Longest length in training and validation.
+        train_size: Strings in an epoch of training.
+        val_size: Strings in the validation set.
+        test_min_length: Shortest length in the test set.
+        test_max_length: Longest length in the test set.
+        test_size: Strings in the test set.
+        bits: What ``predict`` answers: a list of strings of 0 and 1. By default five short examples.
+        num_workers: Processes that prepare batches; 0 prepares them in the training process.
+        seed: Seed of the training strings; by default that of the run (``--seed_everything``).
+    """
+
+    fresh_rows = True
+    VAL_SEED, TEST_SEED, EXTRA_SEED = 2**40 + 1, 2**40 + 2, 2**40 + 3  # beyond any seed of a run
+
+    def __init__(
+        self,
+        batch_size: int = 128,
+        min_length: int = 1,
+        max_length: int = 40,
+        train_size: int = 12_800,
+        val_size: int = 1_024,
+        test_min_length: int = 41,
+        test_max_length: int = 500,
+        test_size: int = 2_048,
+        bits: list[str] | None = None,
+        num_workers: int = 0,
+        seed: int | None = None,
+    ) -> None:
+        super().__init__(batch_size, num_workers, seed)
+        self.save_hyperparameters(logger=False)
+        for name, low, high in (
+            ("", min_length, max_length),
+            ("test_", test_min_length, test_max_length),
+        ):
+            if low < 1:
+                raise ValueError(f"{name}min_length must be at least 1, not {low}")
+            if high < low:
+                raise ValueError(f"{name}max_length must be at least {name}min_length ({low}), not {high}")
+        for name, size in (("train_size", train_size), ("val_size", val_size), ("test_size", test_size)):
+            if size < 1:
+                raise ValueError(f"{name} must be at least 1, not {size}")
+        self.train_set = RandomBits(train_size, min_length, max_length, self.seed)
+        self.val_set = RandomBits(val_size, min_length, max_length, self.VAL_SEED)
+        self.test_set = RandomBits(test_size, test_min_length, test_max_length, self.TEST_SEED)
+        self.predict_set = GivenBits(bits if bits is not None else ["0", "1", "11", "10110", "1" * 41])
+
+    @property
+    def train_max_length(self) -> int:
+        """Longest training length; a curriculum sets it between epochs, and validation keeps its own."""
+        return self.train_set.max_length  # type: ignore[union-attr]
+
+    @train_max_length.setter
+    def train_max_length(self, length: int) -> None:
+        self.train_set.max_length = length  # type: ignore[union-attr]
+
+    def sequences(self, length: int, count: int, first: int = 0) -> Batch:
+        """``count`` test strings of one length that no other set holds, for measurements beyond the test set."""
+        rows = RandomBits(count, length, length, self.EXTRA_SEED + length)
+        return rows.__getitems__(range(first, first + count))
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """See the base class; the rows follow the seed."""
+        super().load_state_dict(state)
+        self.train_set.seed = self.seed  # type: ignore[union-attr]

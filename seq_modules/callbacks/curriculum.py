@@ -1,0 +1,71 @@
+"""Short sequences first: the longest training length grows as the model masters it."""
+
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+
+class LengthCurriculum(Callback):
+    """Lengthens the training sequences (Bengio et al., ICML 2009; the course's parity trainer).
+
+    Looks at the end of each epoch: once ``monitor`` has passed ``threshold`` in ``patience`` epochs in a row, the
+    datamodule's ``train_max_length`` grows by ``step``, until ``limit``. Epochs, rather than batches, so that worker
+    processes and resumed runs see the same lengths. Logs ``curriculum/max_length``.
+
+    Args:
+        start: Longest length in the first epoch.
+        step: How much longer each time.
+        limit: Longest length of all.
+        patience: Epochs in a row that must pass.
+        monitor: A metric of training; "train/accuracy_last" and "train/loss" come with every parity run.
+        threshold: What it has to reach.
+        mode: "max" if the metric must be at least the threshold, "min" if at most.
+    """
+
+    def __init__(
+        self,
+        start: int = 10,
+        step: int = 10,
+        limit: int = 40,
+        patience: int = 1,
+        monitor: str = "train/accuracy_last",
+        threshold: float = 0.99,
+        mode: str = "max",
+    ) -> None:
+        if start < 1 or step < 1 or patience < 1:
+            raise ValueError(f"start, step and patience must be at least 1, not {start}, {step} and {patience}")
+        if limit < start:
+            raise ValueError(f"limit must be at least start ({start}), not {limit}")
+        if mode not in ("max", "min"):
+            raise ValueError(f"mode must be max or min, not {mode}")
+        self.start, self.step, self.limit, self.patience = start, step, limit, patience
+        self.monitor, self.threshold, self.mode = monitor, threshold, mode
+        self.max_length, self.passed = start, 0
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Sets the first length, or the one that the checkpoint holds."""
+        data: Any = getattr(trainer, "datamodule", None)
+        if not hasattr(data, "train_max_length"):
+            raise ValueError(f"LengthCurriculum needs data with a train_max_length, which {type(data).__name__} has not")
+        data.train_max_length = self.max_length
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Lengthens when the model is ready."""
+        value = trainer.callback_metrics.get(self.monitor)
+        if value is None:
+            known = ", ".join(sorted(trainer.callback_metrics))
+            raise ValueError(f"LengthCurriculum: monitor {self.monitor} is not logged; there are {known}")
+        ready = value >= self.threshold if self.mode == "max" else value <= self.threshold
+        self.passed = self.passed + 1 if ready else 0
+        if self.passed >= self.patience and self.max_length < self.limit:
+            self.max_length, self.passed = min(self.max_length + self.step, self.limit), 0
+            trainer.datamodule.train_max_length = self.max_length  # type: ignore[attr-defined]
+        pl_module.log("curriculum/max_length", float(self.max_length))
+
+    def state_dict(self) -> dict[str, int]:
+        """Where the curriculum stands."""
+        return {"max_length": self.max_length, "passed": self.passed}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Takes it up."""
+        self.max_length, self.passed = state_dict["max_length"], state_dict["passed"]

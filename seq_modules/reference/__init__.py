@@ -1,0 +1,1 @@
+"""NumPy implementations with hand-written gradients."""

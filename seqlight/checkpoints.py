@@ -1,0 +1,175 @@
+"""Checkpoints: found by name, read without executing anything, and turned back into a module or into settings.
+
+A checkpoint holds, beside Lightning's own entries, the class paths and plain hyperparameters of the model and the data,
+and under ``config`` the run's settings. That is enough to test, predict and resume with no config given.
+"""
+
+import importlib
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seqlight.errors import UserError
+
+if TYPE_CHECKING:
+    from seq_modules import SequenceModule
+
+CHECKPOINTS = "checkpoints"  # folder of a run that holds them
+# Settings of a run that a checkpoint brings back when training is resumed: plain values that only steer the loop.
+TRAINER_KEYS = (
+    "accelerator", "devices", "num_nodes", "strategy", "precision", "max_epochs", "min_epochs", "max_steps", "min_steps",
+    "max_time", "limit_train_batches", "limit_val_batches", "limit_test_batches", "limit_predict_batches",
+    "overfit_batches", "val_check_interval", "check_val_every_n_epoch", "num_sanity_val_steps", "log_every_n_steps",
+    "accumulate_grad_batches", "gradient_clip_val", "gradient_clip_algorithm", "deterministic", "benchmark",
+    "use_distributed_sampler", "detect_anomaly", "reload_dataloaders_every_n_epochs",
+)  # fmt: skip
+CALLBACKS = ("seq_modules.callbacks.", "lightning.pytorch.callbacks.early_stopping.EarlyStopping")
+
+
+def find_checkpoint(spec: str, command: str, root: str = "runs") -> Path:
+    """The file that ``--ckpt_path`` means.
+
+    Args:
+        spec: A file, a run's folder, or "best" or "last" for that of the newest run that has one.
+        command: fit goes on from a folder's last checkpoint, the other commands use its best.
+        root: Folder that holds the runs.
+
+    Raises:
+        UserError: There is no such checkpoint.
+    """
+    path = Path(spec)
+    if path.is_file():
+        return path
+    if spec in ("best", "last"):
+        files = sorted(Path(root).rglob(f"{CHECKPOINTS}/{spec}.ckpt"), key=lambda file: file.stat().st_mtime_ns)
+        if not files:
+            raise UserError(f"--ckpt_path {spec}: no run under {root}/ has a {spec}.ckpt; train one with `seqlight fit`")
+        return files[-1]
+    if path.is_dir():
+        want = "last" if command == "fit" else "best"
+        for file in (path / CHECKPOINTS / f"{want}.ckpt", path / f"{want}.ckpt"):
+            if file.is_file():
+                return file
+        raise UserError(f"--ckpt_path {spec}: the folder has no {CHECKPOINTS}/{want}.ckpt; name a file of it")
+    raise UserError(f"--ckpt_path {spec}: no such file; give a checkpoint, a run's folder, best or last")
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """A checkpoint's contents; only tensors and plain values are ever built (torch's ``weights_only``)."""
+    import pickle
+
+    import torch
+
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
+        if "Weights only" in str(error) and "Unsupported" in str(error):
+            raise UserError(f"{path}: holds Python objects, which could run code, and is not loaded") from error
+        raise UserError(f"{path}: not a checkpoint, or a damaged one; use another, such as --ckpt_path last") from error
+    if not isinstance(content, dict) or "state_dict" not in content or "pytorch-lightning_version" not in content:
+        raise UserError(f"{path}: not a Lightning checkpoint (no weights with their version in it)")
+    return content
+
+
+def known_class(path: Any, base: type) -> type | None:
+    """The class of that import path if it is imported already: a file's words never import anything."""
+    module, _, name = path.rpartition(".") if isinstance(path, str) else ("", "", "")
+    found = getattr(sys.modules.get(module), name, None)
+    return found if isinstance(found, type) and issubclass(found, base) else None
+
+
+def class_settings(content: dict[str, Any], entry: str, base: type, path: Path) -> dict[str, Any] | None:
+    """``{class_path, init_args}`` of a checkpoint's model (``hyper_parameters``) or data, or None if it has none.
+
+    Arguments that the class no longer has, or never had (Lightning writes linked ones), are left out.
+    """
+    import inspect
+
+    saved = content.get(entry) or {}
+    class_path = saved.get("_class_path")
+    if class_path is None:
+        return None
+    cls = known_class(class_path, base)
+    if cls is None:
+        raise UserError(f"{path}: its class {class_path} is none of this program's, so the checkpoint is not loaded")
+    accepted = inspect.signature(cls).parameters
+    return {"class_path": class_path, "init_args": {k: v for k, v in saved.items() if k in accepted and is_plain(v)}}
+
+
+def is_plain(value: Any) -> bool:
+    """Whether a value is a number, a string, None or a list of such: nothing the parser could make an object of."""
+    if isinstance(value, list | tuple):
+        return all(map(is_plain, value))
+    return value is None or isinstance(value, int | float | str)
+
+
+def settings(content: dict[str, Any], path: Path, command: str) -> dict[str, Any]:
+    """What a checkpoint says of its run, as a config to lay configs and flags over.
+
+    Resuming (fit) takes up the training loop's settings too; the other commands take the callbacks alone, so that they
+    run on any machine.
+    """
+    from lightning.pytorch import LightningDataModule, LightningModule
+
+    config: dict[str, Any] = {}
+    for key, entry, base in (
+        ("model", "hyper_parameters", LightningModule),
+        ("data", "datamodule_hyper_parameters", LightningDataModule),
+    ):
+        if (found := class_settings(content, entry, base, path)) is not None:
+            config[key] = found
+    saved = content.get("config") or {}
+    trainer = saved.get("trainer") or {}
+    kept = {"callbacks": [c for c in trainer.get("callbacks") or [] if _is_safe_callback(c)]}
+    if command == "fit":
+        kept |= {key: trainer[key] for key in TRAINER_KEYS if _is_value(trainer.get(key))}
+        for key in ("best_checkpoint", "last_checkpoint"):
+            if key in saved:
+                config[key] = {k: v for k, v in saved[key].items() if k != "dirpath" and is_plain(v)}
+    if saved:
+        config["trainer"] = kept
+    for key in ("seed_everything", "experiment"):
+        if saved.get(key) is not None:
+            config[key] = saved[key]
+    return config
+
+
+def _is_value(value: Any) -> bool:
+    """A number or a word; a dotted string (a strategy's, say) might be an import path."""
+    return isinstance(value, int | float) or (isinstance(value, str) and "." not in value)
+
+
+def _is_safe_callback(callback: Any) -> bool:
+    from lightning.pytorch import Callback
+
+    if not isinstance(callback, dict) or not str(callback.get("class_path")).startswith(CALLBACKS):
+        return False
+    plain = all(map(is_plain, (callback.get("init_args") or {}).values()))
+    return plain and known_class(callback["class_path"], Callback) is not None
+
+
+def load(checkpoint: str | Path, root: str = "runs") -> "SequenceModule":
+    """The trained module of a checkpoint, on the CPU, in evaluation mode, ready to call.
+
+    Args:
+        checkpoint: A checkpoint file, a run's folder, or "best" or "last" for that of the newest run.
+        root: Folder that holds the runs.
+
+    Raises:
+        UserError: No such checkpoint, a damaged one, or one of a class that is not the project's (import the module that
+            defines a class of your own first).
+
+    Example:
+        >>> module = seqlight.load("runs/parity/lstm_last/2026-11-21_10-00-00")  # doctest: +SKIP
+        >>> logits, state = module(input_ids)  # doctest: +SKIP
+    """
+    from lightning.pytorch import LightningModule
+
+    importlib.import_module("seq_modules")  # its classes must be known before a checkpoint may name one
+    path = find_checkpoint(str(checkpoint), "test", root)
+    found = class_settings(read_checkpoint(path), "hyper_parameters", LightningModule, path)
+    if found is None:
+        raise UserError(f"{path}: does not say which class it is of; load it with that class's load_from_checkpoint")
+    cls = known_class(found["class_path"], LightningModule)
+    assert cls is not None
+    return cls.load_from_checkpoint(path, map_location="cpu", weights_only=True).eval()  # type: ignore[attr-defined]

@@ -1,0 +1,86 @@
+"""The configs that come with the application: found by name, listed, copied. Imports nothing heavy."""
+
+import shutil
+from pathlib import Path
+
+from seqlight.errors import UserError
+
+CONFIGS = Path(__file__).resolve().parents[1] / "configs"
+DEFAULTS = CONFIGS / "defaults.yaml"
+OVERLAYS = ("trainer", "logger", "sweeps")  # folders of what is laid over an experiment, or runs several
+
+
+def recipe_path(name: str) -> Path | None:
+    """The file of a recipe such as ``parity/lstm_last``, with or without ``.yaml``, or None."""
+    for candidate in (CONFIGS / name, CONFIGS / f"{name}.yaml"):
+        if candidate.is_file() and candidate.resolve().is_relative_to(CONFIGS):
+            return candidate
+    return None
+
+
+def config_path(value: str) -> str:
+    """What ``--config`` names: a file, or a recipe of ours by name."""
+    if Path(value).is_file():
+        return value
+    if recipe := recipe_path(value.removeprefix("configs/")):
+        return str(recipe)
+    raise UserError(f"--config {value}: no such file and no recipe of that name; `seqlight configs` lists the recipes")
+
+
+def experiment_name(config: str) -> str | None:
+    """``parity/lstm_last`` for configs/parity/lstm_last.yaml, the stem for a file of one's own, None for an overlay."""
+    path = Path(config).resolve()
+    if not path.is_relative_to(CONFIGS):
+        return None if path.parent.name in OVERLAYS else path.stem
+    name = path.relative_to(CONFIGS).with_suffix("")
+    return None if name.parts[0] in OVERLAYS or path == DEFAULTS else name.as_posix()
+
+
+def description(path: Path) -> str:
+    """A config's first comment line."""
+    first = path.read_text(encoding="utf-8").partition("\n")[0]
+    return first.removeprefix("#").strip() if first.startswith("#") else ""
+
+
+def listing() -> str:
+    """Every recipe and overlay with one line each."""
+    names = {path: path.relative_to(CONFIGS).with_suffix("").as_posix() for path in sorted(CONFIGS.rglob("*.yaml"))}
+    names.pop(DEFAULTS, None)
+    width = max(map(len, names.values()), default=0)
+    recipes = [path for path in names if path.relative_to(CONFIGS).parts[0] not in OVERLAYS]
+    lines = ["recipes (seqlight fit --config NAME):"]
+    lines += [f"  {names[path]:<{width}}  {description(path)}" for path in recipes]
+    lines += ["sweeps (seqlight sweep NAME):"]
+    lines += [f"  {name:<{width}}  {description(path)}" for path, name in names.items() if name.startswith("sweeps/")]
+    lines += ["overlays (a further --config NAME after the recipe):"]
+    overlays = [path for path in names if names[path].startswith(("trainer/", "logger/"))]
+    lines += [f"  {names[path]:<{width}}  {description(path)}" for path in overlays]
+    return "\n".join(lines)
+
+
+def copy(name: str, destination: str | None) -> Path:
+    """Copies a recipe to start one's own; an existing file is never overwritten."""
+    source = recipe_path(name.removeprefix("configs/"))
+    if source is None:
+        raise UserError(f"configs copy {name}: no recipe of that name; `seqlight configs` lists them")
+    target = Path(destination or source.name)
+    if target.is_dir():
+        target = target / source.name
+    if target.exists():
+        raise UserError(f"configs copy: {target} exists already; give another name as the last argument")
+    if not target.parent.is_dir():
+        raise UserError(f"configs copy: the folder {target.parent} does not exist")
+    shutil.copyfile(source, target)
+    return target
+
+
+def command(argv: list[str]) -> str:
+    """``seqlight configs [copy NAME [FILE]]``: what to print."""
+    match argv:
+        case []:
+            return listing()
+        case ["copy", name, *rest] if len(rest) <= 1:
+            target = copy(name, rest[0] if rest else None)
+            return f"{target} is yours to edit\nnext: seqlight fit --config {target}"
+        case _:
+            raise UserError(f"configs {' '.join(argv)}: use `seqlight configs` or `seqlight configs copy NAME [FILE]`")

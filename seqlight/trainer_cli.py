@@ -1,0 +1,149 @@
+"""LightningCLI as seqlight runs it: layered settings, a folder for each run, the callbacks every run has."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
+
+import datamodules  # noqa: F401  --data CLASS finds its classes by name
+import seq_modules  # noqa: F401  and --model CLASS these
+from seq_modules.callbacks import (
+    Curves,
+    EpochLines,
+    GracefulStop,
+    LastCheckpoint,
+    PredictionWriter,
+    RNGState,
+    RunConfig,
+)
+from seqlight.arguments import option
+from seqlight.checkpoints import read_checkpoint, settings
+from seqlight.errors import UserError
+from seqlight.parser import Parser
+from seqlight.recipes import DEFAULTS, experiment_name
+from seqlight.runs import new_run_folder, point_loggers
+
+# Facts of the data that the model takes over, where it has an argument of that name.
+LINKS: tuple[str, ...] = ()
+NEXT = {
+    "fit": "seqlight test --ckpt_path {run}",
+    "validate": "seqlight test --ckpt_path {checkpoint}",
+    "test": "seqlight predict --ckpt_path {checkpoint}",
+    "predict": "seqlight configs",
+}
+
+
+class SeqCLI(LightningCLI):
+    """One command. Settings are laid over each other in this order: configs/defaults.yaml, the checkpoint's, configs, flags.
+
+    Args:
+        args: The words after ``seqlight``; by default those of the program. The first is the command.
+        commands: Commands to build a parser for; by default the one in ``args``, which is four times as quick.
+        run: False parses alone.
+    """
+
+    run_folder: Path
+
+    def __init__(self, args: list[str] | None = None, commands: tuple[str, ...] | None = None, **kwargs: Any) -> None:
+        words = sys.argv[1:] if args is None else args
+        self._words = words
+        self._commands = commands or (words[0],)
+        super().__init__(
+            args=words,
+            parser_class=Parser,
+            save_config_callback=RunConfig,
+            seed_everything_default=0,
+            auto_configure_optimizers=False,
+            trainer_defaults={"callbacks": [RNGState(), EpochLines(), PredictionWriter(), Curves(), GracefulStop()]},
+            **kwargs,
+        )
+
+    def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]
+        """Lightning's subcommands, those asked for alone."""
+        return {name: skipped for name, skipped in LightningCLI.subcommands().items() if name in self._commands}
+
+    def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
+        parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
+        parser.set_defaults({"weights_only": True})  # nothing in a checkpoint is ever executed
+        return parser
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Adds what is ours: the experiment's name, the two checkpoints, the links from data to model."""
+        parser.add_argument(
+            "--experiment", type=str | None, default=None, help="Folder under runs/; by default the config's name."
+        )
+        parser.add_lightning_class_args(ModelCheckpoint, "best_checkpoint")
+        parser.add_lightning_class_args(LastCheckpoint, "last_checkpoint")
+        for name in LINKS:
+            parser.link_arguments(f"data.{name}", f"model.init_args.{name}", apply_on="instantiate")
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
+        """Lays the settings over each other. A config may be given as a path or, as here, as its text."""
+        command, *rest = self._words
+        layers = [command, "--config", str(DEFAULTS)]
+        if found := option(rest, "--ckpt_path"):
+            path = Path(found[1])
+            saved = settings(read_checkpoint(path), path, command)
+            # A layer each: a list of callbacks replaces the one before as a whole.
+            layers += ["--config", yaml.safe_dump(saved)] if saved else []
+        self.config = parser.parse_args([*layers, *rest])
+
+    def _parse_ckpt_path(self) -> None:
+        """Lightning's own, in which the checkpoint would silently win over configs and flags."""
+
+    def before_instantiate_classes(self) -> None:
+        """Makes the run's folder and sends the loggers there; what is kept of the config does not name it."""
+        config = self.config[self.subcommand]
+        if config.experiment is None:
+            given = [word for name in ("--config", "-c") for word in _values(self._words, name)]
+            names = [name for name in map(experiment_name, given) if name]
+            config.experiment = names[-1] if names else config.model.class_path.rpartition(".")[2]
+        self.save_config_kwargs = {"recipe": config.clone()}
+        root = config.trainer.default_root_dir or "runs"
+        self.run_folder = new_run_folder(root, config.experiment, str(self.subcommand), config.get("ckpt_path"))
+        point_loggers(config.trainer, self.run_folder)
+        if config.trainer.enable_progress_bar is None and not sys.stdout.isatty():
+            config.trainer.enable_progress_bar = False  # a log file gets one line an epoch
+
+    def instantiate_classes(self) -> None:
+        """As Lightning's; a value that a constructor refuses is the user's mistake."""
+        try:
+            super().instantiate_classes()
+        except (ValueError, TypeError) as error:
+            raise UserError(f"{error}; `seqlight {self.subcommand} --model.help CLASS` tells what is allowed") from error
+
+    def after_fit(self) -> None:
+        """Says where things lie."""
+        if not GracefulStop.received:
+            self._tell()
+
+    def after_validate(self) -> None:
+        """Says where things lie."""
+        self._tell()
+
+    def after_test(self) -> None:
+        """Says where things lie."""
+        self._tell()
+
+    def after_predict(self) -> None:
+        """Says where things lie."""
+        self._tell()
+
+    def predict(self, **kwargs: Any) -> None:
+        """Trainer.predict, whose rows the writer has saved."""
+        self.trainer.predict(return_predictions=False, **{k: v for k, v in kwargs.items() if k != "return_predictions"})
+
+    def _tell(self) -> None:
+        if not self.trainer.is_global_zero:
+            return
+        checkpoint = self.config[self.subcommand].get("ckpt_path")
+        following = NEXT[str(self.subcommand)].format(run=self.run_folder, checkpoint=checkpoint)
+        print(f"results: {self.run_folder}    next: {following}")
+
+
+def _values(words: list[str], name: str) -> list[str]:
+    after = [words[i + 1] for i, word in enumerate(words[:-1]) if word == name]
+    return after + [word.partition("=")[2] for word in words if word.startswith(f"{name}=")]
