@@ -62,9 +62,10 @@ def dispatch(words: list[str]) -> int:
 
             print(command(rest))
         case ["--print_completion", shell, *_]:
-            from seqlight.completion import script
+            os.environ["JSONARGPARSE_ADD_PRINT_COMPLETION_ARGUMENT"] = "true"
+            from seqlight.trainer_cli import SeqCLI
 
-            print(script(shell))
+            SeqCLI(["--print_completion", f"shtab-{shell}"], commands=tuple(COMMANDS))
         case _:
             return train_test_predict(words)
     return 0
@@ -94,13 +95,14 @@ def refuse(error: Exception) -> int:
     """Says what is wrong in one line."""
     text = " ".join(str(error).split())
     if "Error(s) in loading state_dict" in text:
-        text = f"the checkpoint's weights do not fit the model; leave out the --model options that change its shape ({text})"
+        text = f"the checkpoint's weights do not fit the model; leave out --model options that change its shape ({text})"
     sys.stderr.write(f"seqlight: error: {text}\n  (--debug shows where)\n")
     return 2
 
 
 def quieten() -> None:
     """Leaves out Lightning's advertisements and warnings that ask nothing of the user."""
+
     class NoTips(logging.Filter):
         def filter(self, record: logging.LogRecord) -> bool:
             return "Tip:" not in record.getMessage() and "litlogger" not in record.getMessage()

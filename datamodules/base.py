@@ -61,7 +61,12 @@ class SequenceDataModule(LightningDataModule):
         position = self._position or (self._loader.position if self._loader else None)
         self._position = None
         self._loader = ResumableLoader(
-            self.train_set, batches, position, num_workers=self.num_workers, collate_fn=self.collate
+            self.train_set,
+            batches,
+            position,
+            repeat=self.trainer is not None and self.trainer.overfit_batches > 0,  # type: ignore[attr-defined]
+            num_workers=self.num_workers,
+            collate_fn=self.collate,
         )
         return self._loader
 

@@ -76,15 +76,21 @@ class ResumableLoader(DataLoader):
         dataset: Rows by number.
         batches: Which rows make a batch.
         position: ``(epoch, batches done in it)`` to begin at.
+        repeat: Give the first epoch over and over (the Trainer's ``overfit_batches``).
         kwargs: DataLoader's own (``num_workers``, ``collate_fn`` ...).
     """
 
     def __init__(
-        self, dataset: Dataset, batches: EpochBatches, position: tuple[int, int] | None = None, **kwargs: Any
+        self,
+        dataset: Dataset,
+        batches: EpochBatches,
+        position: tuple[int, int] | None = None,
+        repeat: bool = False,
+        **kwargs: Any,
     ) -> None:
         # A generator of its own: iterating must not draw from the global one, or a resumed run would go astray.
         super().__init__(dataset, batch_sampler=batches, generator=torch.Generator(), **kwargs)
-        self.batches = batches
+        self.batches, self.repeat = batches, repeat
         self._next = position or (0, 0)
         self.position = self._next
 
@@ -95,7 +101,7 @@ class ResumableLoader(DataLoader):
         # Lightning stops asking after the last batch and never exhausts the iterator: the next epoch is set here.
         self._next = (epoch + 1, 0)
         self.position = (epoch, done)
-        self.batches.epoch, self.batches.start = epoch, done
+        self.batches.epoch, self.batches.start = (0, 0) if self.repeat else (epoch, done)
         return self._count(super().__iter__())
 
     def _count(self, batches: Iterator[Any]) -> Iterator[Any]:

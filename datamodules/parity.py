@@ -85,7 +85,9 @@ class GivenBits(Dataset):
     def __init__(self, strings: Sequence[str]) -> None:
         for row, string in enumerate(strings, start=1):
             if not string or set(string) - {"0", "1"}:
-                raise ValueError(f"data.bits: string {row} is {string!r}; a bit string holds 0 and 1 only, such as '0110'")
+                raise ValueError(
+                    f"data.bits: string {row} is {string!r}; a bit string holds 0 and 1 only, such as '0110'"
+                )
         self.strings = list(strings)
 
     def __len__(self) -> int:

@@ -1,13 +1,15 @@
 """What every system shares: the stages, their metrics, the optimiser. It knows no architecture and no data."""
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
-from torchmetrics import MeanMetric, Metric, MetricCollection
+from torchmetrics import Metric, MetricCollection
 
+from seq_modules.metrics import MeanLoss
 from seq_modules.optim import Schedule, adamw, scheduler
 
 
@@ -16,12 +18,12 @@ class Step(NamedTuple):
 
     Attributes:
         loss_sum: Sum of the loss over the items that count, a scalar with its graph.
-        count: How many items those are, a scalar.
+        items: How many items those are, a scalar.
         measured: Keyword arguments for the metrics' ``update``; each metric takes those it names.
     """
 
     loss_sum: Tensor
-    count: Tensor
+    items: Tensor
     measured: dict[str, Tensor]
 
 
@@ -41,7 +43,7 @@ class SequenceModule(LightningModule):
 
     def __init__(
         self,
-        metrics: dict[str, Metric],
+        metrics: Mapping[str, Metric],
         learning_rate: float,
         weight_decay: float = 0.0,
         warmup_steps: int = 0,
@@ -56,8 +58,10 @@ class SequenceModule(LightningModule):
             raise ValueError(f"warmup_steps must be 0 or more, not {warmup_steps}")
         self.learning_rate, self.weight_decay = learning_rate, weight_decay
         self.warmup_steps, self.schedule = warmup_steps, schedule
-        collection = MetricCollection({"loss": MeanMetric(), **metrics}, compute_groups=False)
-        self.train_metrics = MetricCollection(metrics, compute_groups=False).clone(prefix="train/")
+        self._rate_change = 1.0
+        evaluated: dict[str, Metric | MetricCollection] = {"loss": MeanLoss(), **metrics}
+        collection = MetricCollection(evaluated, compute_groups=False)
+        self.train_metrics = MetricCollection(dict(metrics), compute_groups=False).clone(prefix="train/")
         self.val_metrics = collection.clone(prefix="val/")
         self.test_metrics = collection.clone(prefix="test/")
 
@@ -67,11 +71,11 @@ class SequenceModule(LightningModule):
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """The batch's mean loss; every ``log_every_n_steps``-th batch is also measured and logged."""
-        loss_sum, count, measured = self.step(batch)
-        loss = loss_sum / self._mean_over_ranks(count)
-        if (self.global_step + 1) % self.trainer.log_every_n_steps == 0:
+        loss_sum, items, measured = self.step(batch)
+        loss = loss_sum / self._mean_over_ranks(items)
+        if (self.global_step + 1) % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
             self.log("train/loss", loss.detach(), prog_bar=True, sync_dist=self.trainer.world_size > 1)
-            self._measure(self.train_metrics, loss_sum, count, measured)
+            self._measure(self.train_metrics, loss_sum, items, measured)
         return loss
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
@@ -82,20 +86,20 @@ class SequenceModule(LightningModule):
         """Measures a test batch."""
         self._measure(self.test_metrics, *self.step(batch))
 
-    def _measure(self, metrics: MetricCollection, loss_sum: Tensor, count: Tensor, measured: dict[str, Tensor]) -> None:
+    def _measure(self, metrics: MetricCollection, loss_sum: Tensor, items: Tensor, measured: dict[str, Tensor]) -> None:
         detached = {name: value.detach() for name, value in measured.items()}
-        metrics.update(value=loss_sum.detach() / count, weight=count, **detached)
+        metrics.update(loss_sum=loss_sum.detach(), items=items, **detached)
         # A metric object is summed over batches and ranks by torchmetrics: every item counts once, padding never.
         self.log_dict(metrics, on_step=False, on_epoch=True, prog_bar=True, batch_size=1)
 
-    def _mean_over_ranks(self, count: Tensor) -> Tensor:
-        """The count, averaged over ranks, so that DDP's mean of gradients is that of the joined batch.
+    def _mean_over_ranks(self, items: Tensor) -> Tensor:
+        """The number of items, averaged over ranks, so that DDP's mean of gradients is that of the joined batch.
 
         Ranks hold different numbers of unpadded items; a mean of their means would weigh the items unequally.
         """
         if self.trainer.world_size == 1:
-            return count
-        mean = self.trainer.strategy.reduce(count.detach().to(torch.float32), reduce_op="mean")
+            return items
+        mean = self.trainer.strategy.reduce(items.detach().to(torch.float32), reduce_op="mean")
         assert isinstance(mean, Tensor)
         return mean
 
@@ -106,6 +110,21 @@ class SequenceModule(LightningModule):
         total = self.trainer.estimated_stepping_batches if self.schedule == "cosine" else float("inf")
         schedule = scheduler(optimizer, self.schedule, self.warmup_steps, total)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Remembers by how much the learning rate was changed for the rest of a training."""
+        before = checkpoint.get("hyper_parameters", {}).get("learning_rate", self.learning_rate)
+        self._rate_change = self.learning_rate / before
+
+    def on_train_start(self) -> None:
+        """Lets a learning rate given anew win over the one that the optimiser's state brought back."""
+        if self._rate_change != 1.0:
+            for config in self.trainer.lr_scheduler_configs:
+                config.scheduler.base_lrs = [rate * self._rate_change for rate in config.scheduler.base_lrs]
+            for optimizer in self.trainer.optimizers:
+                for group in optimizer.param_groups:
+                    group["lr"], group["initial_lr"] = (group[k] * self._rate_change for k in ("lr", "initial_lr"))
+            self._rate_change = 1.0
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Names the class in the checkpoint, by which the command line and ``seqlight.load`` find it again."""

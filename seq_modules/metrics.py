@@ -7,6 +7,29 @@ from torch import Tensor
 from torchmetrics import Metric
 
 
+class MeanLoss(Metric):
+    """Loss over all items of all batches and ranks, each item with the same weight."""
+
+    higher_is_better = False
+    full_state_update = False
+    loss_sum: Tensor
+    items: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("loss_sum", torch.tensor(0.0), dist_reduce_fx="sum")
+        self.add_state("items", torch.tensor(0), dist_reduce_fx="sum")
+
+    def update(self, loss_sum: Tensor, items: Tensor) -> None:
+        """Takes a batch's sum of losses and its number of items, both scalars."""
+        self.loss_sum += loss_sum
+        self.items += items
+
+    def compute(self) -> Tensor:
+        """Mean loss, in the unit of the loss."""
+        return self.loss_sum / self.items
+
+
 class BitAccuracy(Metric):
     """Share of steps at which the logit has the sign of the label.
 

@@ -111,7 +111,7 @@ class ParityModule(SequenceModule):
         return F.mse_loss(logits.sigmoid(), target, reduction="sum")
 
     def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> list[dict[str, Any]]:
-        """One row a string: its bits, the parity of the whole, that probability of "odd", and the answer at each step."""
+        """One row a string: its bits, the parity of the whole, the probability of "odd", the answer at each step."""
         logits, _ = self(batch["input_ids"], batch["attention_mask"])
         lengths = batch["attention_mask"].sum(1).tolist()
         rows = []

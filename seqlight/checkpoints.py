@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 CHECKPOINTS = "checkpoints"  # folder of a run that holds them
 # Settings of a run that a checkpoint brings back when training is resumed: plain values that only steer the loop.
 TRAINER_KEYS = (
-    "accelerator", "devices", "num_nodes", "strategy", "precision", "max_epochs", "min_epochs", "max_steps", "min_steps",
-    "max_time", "limit_train_batches", "limit_val_batches", "limit_test_batches", "limit_predict_batches",
+    "accelerator", "devices", "num_nodes", "strategy", "precision", "max_epochs", "min_epochs", "max_steps",
+    "min_steps", "max_time", "limit_train_batches", "limit_val_batches", "limit_test_batches", "limit_predict_batches",
     "overfit_batches", "val_check_interval", "check_val_every_n_epoch", "num_sanity_val_steps", "log_every_n_steps",
     "accumulate_grad_batches", "gradient_clip_val", "gradient_clip_algorithm", "deterministic", "benchmark",
     "use_distributed_sampler", "detect_anomaly", "reload_dataloaders_every_n_epochs",
@@ -43,7 +43,9 @@ def find_checkpoint(spec: str, command: str, root: str = "runs") -> Path:
     if spec in ("best", "last"):
         files = sorted(Path(root).rglob(f"{CHECKPOINTS}/{spec}.ckpt"), key=lambda file: file.stat().st_mtime_ns)
         if not files:
-            raise UserError(f"--ckpt_path {spec}: no run under {root}/ has a {spec}.ckpt; train one with `seqlight fit`")
+            raise UserError(
+                f"--ckpt_path {spec}: no run under {root}/ has a {spec}.ckpt; train one with `seqlight fit`"
+            )
         return files[-1]
     if path.is_dir():
         want = "last" if command == "fit" else "best"
@@ -125,7 +127,7 @@ def settings(content: dict[str, Any], path: Path, command: str) -> dict[str, Any
         kept |= {key: trainer[key] for key in TRAINER_KEYS if _is_value(trainer.get(key))}
         for key in ("best_checkpoint", "last_checkpoint"):
             if key in saved:
-                config[key] = {k: v for k, v in saved[key].items() if k != "dirpath" and is_plain(v)}
+                config[key] = {k: v for k, v in saved[key].items() if is_plain(v)}
     if saved:
         config["trainer"] = kept
     for key in ("seed_everything", "experiment"):
@@ -156,8 +158,8 @@ def load(checkpoint: str | Path, root: str = "runs") -> "SequenceModule":
         root: Folder that holds the runs.
 
     Raises:
-        UserError: No such checkpoint, a damaged one, or one of a class that is not the project's (import the module that
-            defines a class of your own first).
+        UserError: No such checkpoint, a damaged one, or one of a class that is not known: import the module that
+            defines a class of your own first.
 
     Example:
         >>> module = seqlight.load("runs/parity/lstm_last/2026-11-21_10-00-00")  # doctest: +SKIP

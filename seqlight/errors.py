@@ -13,15 +13,27 @@ def one_line(message: str) -> str:
     The innermost line says what is wrong; the keys on the way to it say where.
     """
     keys: list[str] = []
-    rest: list[str] = []
-    noise = r"(Expected a <class 'NoneType'>|Does not validate against any|Subtypes?:|Errors?:|Given value|Problem with given class_path)"
+    said: list[str] = []
     for raw in message.splitlines():
         line = raw.strip().removeprefix("- ").strip()
         if found := re.match(r"Parser key \"([\w.+-]+)\":\s*(.*)", line):
             keys.append(found[1])
             line = found[2]
-        if not line or re.match(noise, line):
-            continue
-        rest.append(line)
-    said = " ".join(dict.fromkeys(rest))
-    return f"{'.'.join(keys)}: {said}" if keys else said
+        if line and not NOISE.match(line):
+            said.append(line)
+    text = " ".join(dict.fromkeys(said))
+    for pattern, plain in PLAINER:
+        text = re.sub(pattern, plain, text)
+    return f"{'.'.join(keys)}: {text}" if keys else text
+
+
+NOISE = re.compile(
+    r"Expected a <class 'NoneType'>|Does not validate against any|Subtypes?:|Errors?:|Given value|"
+    r"Problem with given class_path|Expected a path but"
+)
+PLAINER = (
+    (r"Expected a <class '(\w+)'>\. Got value: ", r"expected \1, not "),
+    (r"Expected a typing\.Literal\[(.*?)\]\. Got value: ", r"expected one of \1, not "),
+    (r"Expected a dot import path string: (\S+)", r"no class \1 is known"),
+    (r"the following arguments are required: (fit\.)?model", "no experiment given: add --config NAME"),
+)

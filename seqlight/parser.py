@@ -24,14 +24,19 @@ class Parser(LightningArgumentParser):
             super().error(message, ex)
         parser = getattr(ex, "subcommand_parser", None) or self
         program = parser.prog.replace(" [options]", "")
-        hint = did_you_mean(parser, message) or f"see `{program} --help`, or `{program} --model.help CLASS`"
+        hint = did_you_mean(parser, message)
+        if hint is None and "arguments are required" in message:
+            hint = "`seqlight configs` lists the recipes"
+        hint = hint or f"see `{program} --help`, or `{program} --model.help CLASS`"
         sys.stderr.write(f"{program}: error: {one_line(message).rstrip('.')}; {hint}\n")
         self.exit(2)
 
 
 def did_you_mean(parser: argparse.ArgumentParser, message: str) -> str | None:
     """A remark with the nearest option to one that was not accepted."""
-    found = re.search(r"[Oo]ption '([\w.]+)'|[Uu]nrecognized arguments?: (?:--)?([\w.]+)|[Kk]ey '([\w.]+)' is not", message)
+    found = re.search(
+        r"[Oo]ption '([\w.]+)'|[Uu]nrecognized arguments?: (?:--)?([\w.]+)|[Kk]ey '([\w.]+)' is not", message
+    )
     if found is None:
         return None
     wrong = next(group for group in found.groups() if group)
@@ -41,8 +46,8 @@ def did_you_mean(parser: argparse.ArgumentParser, message: str) -> str | None:
         if cls := getattr(sys.modules.get(module), name, None):
             known = list(inspect.signature(cls).parameters)
     else:
-        head, _, last = wrong.rpartition(".")
+        head = wrong.rpartition(".")[0]
         if head in ("model", "data", "model.init_args", "data.init_args"):
             return f"see `--{head.partition('.')[0]}.help CLASS` for its options"
     close = difflib.get_close_matches(wrong, known, n=1, cutoff=0.6)
-    return f"did you mean {close[0]}?" if close else None
+    return f"did you mean {'' if in_class else '--'}{close[0]}?" if close else None

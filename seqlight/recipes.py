@@ -3,10 +3,13 @@
 import shutil
 from pathlib import Path
 
+import yaml
+
 from seqlight.errors import UserError
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 DEFAULTS = CONFIGS / "defaults.yaml"
+MAX_BYTES = 1_000_000
 OVERLAYS = ("trainer", "logger", "sweeps")  # folders of what is laid over an experiment, or runs several
 
 
@@ -21,10 +24,23 @@ def recipe_path(name: str) -> Path | None:
 def config_path(value: str) -> str:
     """What ``--config`` names: a file, or a recipe of ours by name."""
     if Path(value).is_file():
+        check_yaml(Path(value))
         return value
     if recipe := recipe_path(value.removeprefix("configs/")):
         return str(recipe)
     raise UserError(f"--config {value}: no such file and no recipe of that name; `seqlight configs` lists the recipes")
+
+
+def check_yaml(path: Path) -> None:
+    """Refuses what is no config at all, by its name; the parser would not say which file it was."""
+    if path.stat().st_size > MAX_BYTES:
+        raise UserError(f"--config {path}: {path.stat().st_size} bytes are no config; at most {MAX_BYTES} are read")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"--config {path}: not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise UserError(f"--config {path}: holds no settings (key: value)")
 
 
 def experiment_name(config: str) -> str | None:
@@ -74,13 +90,13 @@ def copy(name: str, destination: str | None) -> Path:
     return target
 
 
-def command(argv: list[str]) -> str:
+def command(words: list[str]) -> str:
     """``seqlight configs [copy NAME [FILE]]``: what to print."""
-    match argv:
+    match words:
         case []:
             return listing()
         case ["copy", name, *rest] if len(rest) <= 1:
             target = copy(name, rest[0] if rest else None)
             return f"{target} is yours to edit\nnext: seqlight fit --config {target}"
         case _:
-            raise UserError(f"configs {' '.join(argv)}: use `seqlight configs` or `seqlight configs copy NAME [FILE]`")
+            raise UserError(f"configs {' '.join(words)}: use `seqlight configs` or `seqlight configs copy NAME [FILE]`")

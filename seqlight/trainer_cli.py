@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 
 import datamodules  # noqa: F401  --data CLASS finds its classes by name
 import seq_modules  # noqa: F401  and --model CLASS these
 from seq_modules.callbacks import (
+    BestCheckpoint,
     Curves,
     EpochLines,
     GracefulStop,
@@ -20,8 +21,8 @@ from seq_modules.callbacks import (
     RunConfig,
 )
 from seqlight.arguments import option
-from seqlight.checkpoints import read_checkpoint, settings
-from seqlight.errors import UserError
+from seqlight.checkpoints import known_class, read_checkpoint, settings
+from seqlight.errors import UserError, one_line
 from seqlight.parser import Parser
 from seqlight.recipes import DEFAULTS, experiment_name
 from seqlight.runs import new_run_folder, point_loggers
@@ -37,7 +38,7 @@ NEXT = {
 
 
 class SeqCLI(LightningCLI):
-    """One command. Settings are laid over each other in this order: configs/defaults.yaml, the checkpoint's, configs, flags.
+    """One command. Its settings, each over the ones before: configs/defaults.yaml, the checkpoint's, configs, flags.
 
     Args:
         args: The words after ``seqlight``; by default those of the program. The first is the command.
@@ -75,7 +76,7 @@ class SeqCLI(LightningCLI):
         parser.add_argument(
             "--experiment", type=str | None, default=None, help="Folder under runs/; by default the config's name."
         )
-        parser.add_lightning_class_args(ModelCheckpoint, "best_checkpoint")
+        parser.add_lightning_class_args(BestCheckpoint, "best_checkpoint")
         parser.add_lightning_class_args(LastCheckpoint, "last_checkpoint")
         for name in LINKS:
             parser.link_arguments(f"data.{name}", f"model.init_args.{name}", apply_on="instantiate")
@@ -83,6 +84,8 @@ class SeqCLI(LightningCLI):
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Lays the settings over each other. A config may be given as a path or, as here, as its text."""
         command, *rest = self._words
+        if command.startswith("--print_completion"):
+            parser.parse_args(self._words)  # prints and exits
         layers = [command, "--config", str(DEFAULTS)]
         if found := option(rest, "--ckpt_path"):
             path = Path(found[1])
@@ -90,6 +93,18 @@ class SeqCLI(LightningCLI):
             # A layer each: a list of callbacks replaces the one before as a whole.
             layers += ["--config", yaml.safe_dump(saved)] if saved else []
         self.config = parser.parse_args([*layers, *rest])
+        if found:
+            self._check_class(saved, path, command)
+
+    def _check_class(self, saved: dict[str, Any], path: Path, command: str) -> None:
+        """A checkpoint is of one class; asking for another is a mistake."""
+        held = known_class(saved.get("model", {}).get("class_path"), LightningModule)
+        asked = known_class(self.config[command].model.class_path, LightningModule)
+        if held is not None and asked is not held:
+            raise UserError(
+                f"--ckpt_path {path} holds a {held.__name__}, but --model or a config asks for "
+                f"{self.config[command].model.class_path}; leave that out"
+            )
 
     def _parse_ckpt_path(self) -> None:
         """Lightning's own, in which the checkpoint would silently win over configs and flags."""
@@ -113,7 +128,16 @@ class SeqCLI(LightningCLI):
         try:
             super().instantiate_classes()
         except (ValueError, TypeError) as error:
-            raise UserError(f"{error}; `seqlight {self.subcommand} --model.help CLASS` tells what is allowed") from error
+            raise UserError(self._named(one_line(str(error)))) from error
+
+    def _named(self, text: str) -> str:
+        """A constructor's complaint with the key of the argument it begins with."""
+        config, argument = self.config[self.subcommand], text.partition(" ")[0]
+        for key in ("model", "data"):
+            if argument in config.get(f"{key}.init_args", {}):
+                cls = config[key].class_path.rpartition(".")[2]
+                return f"{key}.{text}; see `seqlight {self.subcommand} --{key}.help {cls}`"
+        return text
 
     def after_fit(self) -> None:
         """Says where things lie."""

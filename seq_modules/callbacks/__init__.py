@@ -1,5 +1,6 @@
 """Lightning callbacks: what a run measures, draws, writes and survives."""
 
+from seq_modules.callbacks.best_checkpoint import BestCheckpoint
 from seq_modules.callbacks.curriculum import LengthCurriculum
 from seq_modules.callbacks.epoch_lines import EpochLines
 from seq_modules.callbacks.graceful_stop import GracefulStop
@@ -13,6 +14,7 @@ from seq_modules.callbacks.solved import StopWhenSolved
 from seq_modules.callbacks.writers import PredictionWriter
 
 __all__ = [
+    "BestCheckpoint",
     "Curves",
     "EpochLines",
     "GracefulStop",

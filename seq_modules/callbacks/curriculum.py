@@ -46,7 +46,9 @@ class LengthCurriculum(Callback):
         """Sets the first length, or the one that the checkpoint holds."""
         data: Any = getattr(trainer, "datamodule", None)
         if not hasattr(data, "train_max_length"):
-            raise ValueError(f"LengthCurriculum needs data with a train_max_length, which {type(data).__name__} has not")
+            raise ValueError(
+                f"LengthCurriculum needs data with a train_max_length, which {type(data).__name__} has not"
+            )
         data.train_max_length = self.max_length
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -12,6 +12,10 @@ class EpochLines(Callback):
     def __init__(self) -> None:
         self._started = 0.0
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Starts the clock; an epoch that is resumed in its middle has no start of its own."""
+        self._started = time.monotonic()
+
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Starts the clock."""
         self._started = time.monotonic()
@@ -25,4 +29,7 @@ class EpochLines(Callback):
         shown = "  ".join(f"{name} {value:.4g}" for name, value in metrics.items())
         last = trainer.max_epochs if trainer.max_epochs and trainer.max_epochs > 0 else "-"
         seconds = time.monotonic() - self._started
-        print(f"epoch {trainer.current_epoch + 1}/{last}  step {trainer.global_step}  {shown}  {seconds:.1f} s", flush=True)
+        print(
+            f"epoch {trainer.current_epoch + 1}/{last}  step {trainer.global_step}  {shown}  {seconds:.1f} s",
+            flush=True,
+        )

@@ -50,4 +50,4 @@ class LastCheckpoint(Checkpoint):
         """Writes the file; to be called on every rank."""
         assert self.path is not None
         self._saved_at_step, self._saved_at = trainer.global_step, time.monotonic()
-        trainer.save_checkpoint(self.path)
+        trainer.save_checkpoint(self.path, weights_only=False)  # with the optimiser

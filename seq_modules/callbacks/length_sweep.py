@@ -43,7 +43,8 @@ class LengthSweep(Callback):
             raise ValueError(f"min_length must be 1 or more and at most max_length, not {min_length} and {max_length}")
         if sequences < 1 or chunk < 1 or stream_bits < 0:
             raise ValueError(
-                f"sequences and chunk must be at least 1 and stream_bits 0 or more, not {sequences}, {chunk}, {stream_bits}"
+                f"sequences and chunk must be 1 or more and stream_bits 0 or more, not "
+                f"{sequences}, {chunk} and {stream_bits}"
             )
         self.min_length, self.max_length, self.sequences = min_length, max_length, sequences
         self.stream_bits, self.chunk = stream_bits, chunk
@@ -58,7 +59,7 @@ class LengthSweep(Callback):
         accuracy = torch.zeros(len(lengths), device=pl_module.device)
         for i in range(trainer.global_rank, len(lengths), trainer.world_size):
             accuracy[i] = self._at_length(pl_module, data, lengths[i])
-        accuracy = trainer.strategy.reduce(accuracy, reduce_op="sum")  # type: ignore[assignment]
+        accuracy = trainer.strategy.reduce(accuracy, reduce_op="sum")
         metrics = {"sweep_accuracy": accuracy.mean().item(), "sweep_min_accuracy": accuracy.min().item()}
         if self.stream_bits:
             errors, first = self._stream(pl_module, data)

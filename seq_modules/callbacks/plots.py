@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from seq_modules.callbacks.run_folder import run_folder
@@ -31,7 +32,7 @@ def save_figure(trainer: Trainer, figure: Any, name: str) -> Path:
     for logger in trainer.loggers:
         if hasattr(logger, "log_image"):  # W&B
             logger.log_image(key=name, images=[str(path)])
-        elif hasattr(logger.experiment, "add_figure"):  # TensorBoard
+        elif isinstance(logger, TensorBoardLogger):
             logger.experiment.add_figure(name, figure, trainer.global_step)
     return path
 

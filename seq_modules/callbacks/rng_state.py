@@ -1,4 +1,4 @@
-"""The state of the random number generators in the checkpoint, so that a resumed run draws what the other would have."""
+"""The random number generators' state in the checkpoint: a resumed run draws what the other would have."""
 
 import random
 from typing import Any

@@ -10,8 +10,6 @@ from lightning.pytorch.callbacks import BasePredictionWriter
 from lightning.pytorch.utilities import rank_zero_only
 
 
-
-
 class PredictionWriter(BasePredictionWriter):
     """Writes what ``predict_step`` returns, rows with an ``index`` each, to ``predictions.jsonl``.
 

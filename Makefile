@@ -1,0 +1,38 @@
+# make demo: install, train, test and predict.   make test: the whole test suite.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+RECIPE := configs/parity/lstm_last.yaml
+
+.PHONY: demo test check benchmarks clean
+
+$(BIN)/seqlight: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
+	touch $@
+
+$(VENV)/.test-extra: $(BIN)/seqlight
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[test]"
+	touch $@
+
+demo: $(BIN)/seqlight
+	$(BIN)/seqlight fit --config $(RECIPE)
+	$(BIN)/seqlight predict --ckpt_path best --data.bits '["0110", "10110", "1111111111111111111111111111111111111111111111111"]'
+	$(BIN)/seqlight test --ckpt_path best
+	@echo "try next: $(BIN)/seqlight configs     (or watch it fail: --model.cell rnn)"
+
+test: $(VENV)/.test-extra
+	$(BIN)/python -m pytest
+
+# What .ci/run asks for before the tests: format, lint, types.
+check: $(VENV)/.test-extra
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+benchmarks: $(VENV)/.test-extra
+	$(BIN)/python benchmarks/cells.py
+	$(BIN)/python benchmarks/trainer_overhead.py
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache *.egg-info

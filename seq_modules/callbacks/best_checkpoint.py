@@ -1,0 +1,53 @@
+"""``best.ckpt``: the model at its best on the validation data."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+
+
+class BestCheckpoint(ModelCheckpoint):
+    """Keeps the checkpoint with the best value of a metric, across resumed runs too.
+
+    A resumed run has a folder of its own. The best checkpoint that lies beside the one it goes on from is copied there,
+    with its score, so that ``best.ckpt`` is the best of the whole training.
+
+    Args:
+        monitor: A metric of validation.
+        mode: "min" or "max".
+    """
+
+    def __init__(self, monitor: str = "val/loss", mode: str = "min") -> None:
+        super().__init__(
+            monitor=monitor,
+            mode=mode,
+            filename="best",
+            auto_insert_metric_name=False,
+            enable_version_counter=False,
+            save_on_train_epoch_end=False,  # after validation: the metric of these very weights
+        )
+        self._carried: dict[str, Any] = {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Keeps the score until it is known whether the file is there; Lightning's own would warn and forget it."""
+        self._carried = state_dict
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Takes over the best so far."""
+        super().on_train_start(trainer, pl_module)
+        score, self._carried = self._carried.get("best_model_score"), {}
+        if score is None or not trainer.ckpt_path:
+            return
+        before = Path(trainer.ckpt_path).with_name("best.ckpt")
+        assert self.dirpath is not None
+        path = Path(self.dirpath) / "best.ckpt"
+        if not before.is_file():
+            return
+        if trainer.is_global_zero and not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(before, path)
+        self.best_model_score = self.kth_value = score
+        self.best_model_path = self.kth_best_model_path = str(path)
+        self.best_k_models = {str(path): score}

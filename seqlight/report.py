@@ -1,0 +1,116 @@
+"""A sweep's table and picture."""
+
+import csv
+import statistics
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seq_modules.callbacks.plots import new_figure, read_metrics
+
+if TYPE_CHECKING:
+    from seqlight.sweep import Sweep
+
+Row = dict[str, Any]
+
+
+def write_report(sweep: "Sweep", trials: list[Row]) -> str:
+    """Writes ``table.md``, ``trials.csv`` and ``picture.png`` into the sweep's folder; returns the table.
+
+    Args:
+        sweep: The study.
+        trials: Its finished trials: their settings, and ``metrics``, ``run`` and ``seconds``.
+    """
+    settings = [key for key in (*sweep.grid, *sweep.search) if key != sweep.seeds]
+    groups = group(trials, settings, sweep)
+    header = [*(key.rpartition(".")[2] for key in settings), "runs"]
+    header += ["solved"] if sweep.success else []
+    header += [f"{name} min / median / max" for name in sweep.columns]
+    lines = ["| " + " | ".join(header) + " |", "|" + " --- |" * len(header)]
+    for values, members in groups.items():
+        cells = [str(value) for value in values] + [str(len(members))]
+        if sweep.success:
+            cells.append(f"{sum(is_solved(trial, sweep) for trial in members)} of {len(members)}")
+        cells += [spread([t["metrics"][name] for t in members if name in t["metrics"]]) for name in sweep.columns]
+        lines.append("| " + " | ".join(cells) + " |")
+    table = "\n".join(lines)
+    (sweep.folder / "table.md").write_text(table + "\n", encoding="utf-8")
+    write_trials(sweep.folder / "trials.csv", trials, [*settings, sweep.seeds])
+    draw(sweep, groups, settings)
+    return table
+
+
+def group(trials: list[Row], settings: list[str], sweep: "Sweep") -> dict[tuple[Any, ...], list[Row]]:
+    """Trials by their settings, in the order of the sweep file."""
+    order = {key: sweep.grid.get(key, []) for key in settings}
+
+    def place(trial: Row) -> list[Any]:
+        return [order[key].index(trial[key]) if trial[key] in order[key] else trial[key] for key in settings]
+
+    groups: dict[tuple[Any, ...], list[Row]] = {}
+    for trial in sorted(trials, key=place):
+        groups.setdefault(tuple(trial[key] for key in settings), []).append(trial)
+    return groups
+
+
+def is_solved(trial: Row, sweep: "Sweep") -> bool:
+    """Whether a trial reached every value that success asks for."""
+    return all(trial["metrics"].get(name, float("-inf")) >= least for name, least in sweep.success.items())
+
+
+def spread(values: list[float]) -> str:
+    """Minimum, median and maximum, or a dash where nothing was measured."""
+    if not values:
+        return "-"
+    return " / ".join(f"{value:.4g}" for value in (min(values), statistics.median(values), max(values)))
+
+
+def write_trials(path: Path, trials: list[Row], settings: list[str]) -> None:
+    """Every trial with its settings and metrics, for one's own tables."""
+    metrics = sorted({name for trial in trials for name in trial["metrics"]})
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow([*settings, "seconds", "run", *metrics])
+        for trial in trials:
+            values = [trial.get(key) for key in settings]
+            writer.writerow(
+                [*values, f"{trial['seconds']:.1f}", trial["run"], *(trial["metrics"].get(m) for m in metrics)]
+            )
+
+
+def draw(sweep: "Sweep", groups: dict[tuple[Any, ...], list[Row]], settings: list[str]) -> None:
+    """A panel of dots for each column of the table, and one of curves: the repetitions' median and range."""
+    labels = [", ".join(str(value) for value in values) for values in groups]
+    names = sweep.columns or [sweep.metric]
+    panels = len(names) + bool(sweep.curve)
+    figure, axes = new_figure(panels, width=4.8, height=max(3.0, 0.28 * len(labels) + 1.2))
+    for axis, name in zip(axes, names, strict=False):
+        for at, members in enumerate(groups.values()):
+            for trial in members:
+                if name in trial["metrics"]:
+                    solved = not sweep.success or is_solved(trial, sweep)
+                    axis.plot(
+                        trial["metrics"][name], at, "o" if solved else "x", color="C0" if solved else "C3", alpha=0.7
+                    )
+        axis.set_yticks(range(len(labels)), labels if axis is axes[0] else [])
+        axis.set_ylim(len(labels) - 0.5, -0.5)
+        axis.set(xlabel=name)
+    axes[0].set_title(", ".join(key.rpartition(".")[2] for key in settings), loc="left", fontsize=9)
+    if sweep.curve:
+        for at, (label, members) in enumerate(zip(labels, groups.values(), strict=True)):
+            draw_curve(axes[-1], sweep.curve, members, label, f"C{at % 10}")
+        axes[-1].set(xlabel="step", ylabel=sweep.curve, yscale="log")
+        axes[-1].legend(fontsize=6)
+    figure.savefig(sweep.folder / "picture.png", dpi=120)
+
+
+def draw_curve(axis: Any, name: str, members: list[Row], label: str, color: str) -> None:
+    """Median and range of a logged metric over the runs that got as far."""
+    at_step: dict[int, list[float]] = {}
+    for trial in members:
+        for step, value in read_metrics(Path(trial["run"]) / "metrics.csv").get(name, []):
+            at_step.setdefault(step, []).append(value)
+    steps = sorted(at_step)
+    axis.plot(steps, [statistics.median(at_step[s]) for s in steps], label=label, color=color, linewidth=1)
+    axis.fill_between(
+        steps, [min(at_step[s]) for s in steps], [max(at_step[s]) for s in steps], color=color, alpha=0.12
+    )

@@ -1,0 +1,221 @@
+"""``seqlight sweep FILE``: many trainings of one study, that can be stopped, resumed and shared by machines.
+
+A sweep file says what to vary. Optuna keeps which trials wait, run and are done in a database; each process that runs
+the same command takes the next waiting one, on any machine that reaches the database (``storage``).
+"""
+
+import contextlib
+import functools
+import itertools
+import logging
+import os
+import time
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
+
+import optuna
+import yaml
+from optuna.trial import Trial, TrialState
+
+from seqlight.arguments import prepare
+from seqlight.errors import UserError
+from seqlight.recipes import check_yaml, recipe_path
+from seqlight.report import write_report
+
+
+@dataclass
+class Sweep:
+    """What a sweep file holds.
+
+    Attributes:
+        name: Of the study, and of its folder under ``runs/sweeps/``.
+        config: Recipes or files that all trials share, in order.
+        metric: What a trial is judged by: a metric that it logs, the last value.
+        direction: "maximize" or "minimize".
+        grid: Setting -> values; every combination is one trial. The setting "config" takes recipes.
+        search: Setting -> ``{low, high, log, step}`` or ``{choices}``; sampled by Optuna's TPE, ``trials`` times.
+        trials: Number of trials of a search.
+        set: Setting -> value, for all trials.
+        test: Whether to test each trained model as well.
+        seeds: The setting whose values are repetitions of the same thing: the table's rows are taken over it.
+        success: ``{metric: least value}``: what a solved trial must reach.
+        columns: Metrics of the table, each as minimum, median and maximum.
+        curve: A metric to draw over the steps.
+        storage: Database that machines can share, such as ``postgresql://host/name``; by default a file in the folder.
+    """
+
+    name: str
+    config: list[str]
+    metric: str
+    direction: Literal["maximize", "minimize"] = "maximize"
+    grid: dict[str, list[Any]] = field(default_factory=dict)
+    search: dict[str, dict[str, Any]] = field(default_factory=dict)
+    trials: int = 20
+    set: dict[str, Any] = field(default_factory=dict)
+    test: bool = True
+    seeds: str = "seed_everything"
+    success: dict[str, float] = field(default_factory=dict)
+    columns: list[str] = field(default_factory=list)
+    curve: str | None = None
+    storage: str | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Where the study's files lie."""
+        return Path("runs", "sweeps", self.name)
+
+    def __post_init__(self) -> None:
+        if bool(self.grid) == bool(self.search):
+            raise UserError(f"sweep {self.name}: give either grid or search, and not both")
+        if self.direction not in ("maximize", "minimize"):
+            raise UserError(f"sweep {self.name}: direction must be maximize or minimize, not {self.direction}")
+        for key, values in self.grid.items():
+            if not isinstance(values, list) or not values:
+                raise UserError(f"sweep {self.name}: grid.{key} must be a list of values, not {values!r}")
+
+
+def read_sweep(name: str) -> Sweep:
+    """A sweep from a file or from a recipe's name."""
+    path = (
+        Path(name)
+        if Path(name).is_file()
+        else recipe_path(name.removeprefix("configs/")) or recipe_path(f"sweeps/{name}")
+    )
+    if path is None:
+        raise UserError(f"sweep {name}: no such file and no sweep of that name; `seqlight configs` lists them")
+    check_yaml(path)
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    known = {f.name for f in fields(Sweep)}
+    if unknown := sorted(set(content) - known):
+        raise UserError(f"sweep {path}: unknown key {unknown[0]}; there are {', '.join(sorted(known))}")
+    if missing := [key for key in ("name", "config", "metric") if key not in content]:
+        raise UserError(f"sweep {path}: the key {missing[0]} is missing")
+    return Sweep(**content)
+
+
+def command(words: list[str]) -> str:
+    """Runs what is left of a sweep (``FILE``), or writes the table of what is done so far (``FILE --report``)."""
+    match words:
+        case [name]:
+            run(sweep := read_sweep(name))
+        case [name, "--report"]:
+            sweep = read_sweep(name)
+        case _:
+            raise UserError("sweep: use `seqlight sweep FILE` or `seqlight sweep FILE --report`")
+    done = [trial for trial in open_study(sweep).trials if trial.state == TrialState.COMPLETE]
+    if not done:
+        raise UserError(f"sweep {sweep.name}: no trial is done yet")
+    table = write_report(sweep, [{**trial.params, **trial.user_attrs} for trial in done])
+    return f"{table}\nresults: {sweep.folder}    next: look at {sweep.folder / 'picture.png'}"
+
+
+def open_study(sweep: Sweep) -> optuna.Study:
+    """The study in its database, made if it is new."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    sweep.folder.mkdir(parents=True, exist_ok=True)
+    url = sweep.storage or f"sqlite:///{sweep.folder / 'study.db'}"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        # A process that dies stops its heartbeat; its trial is then free again.
+        storage = optuna.storages.RDBStorage(url, heartbeat_interval=30, grace_period=120)
+    return optuna.create_study(storage=storage, study_name=sweep.name, direction=sweep.direction, load_if_exists=True)
+
+
+def run(sweep: Sweep) -> None:
+    """Runs trials until none is left; a trial that was broken off or whose process died is taken again."""
+    study = open_study(sweep)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        optuna.storages.fail_stale_trials(study)
+    enqueue(sweep, study)
+    while True:
+        states = [trial.state for trial in study.trials]
+        left = states.count(TrialState.WAITING) if sweep.grid else sweep.trials - states.count(TrialState.COMPLETE)
+        if left < 1:
+            return
+        study.optimize(functools.partial(try_one, sweep, left), n_trials=1)
+
+
+def try_one(sweep: Sweep, left: int, trial: Trial) -> float:
+    """Trains once and stores the metrics; what Optuna calls."""
+    from seq_modules.callbacks import GracefulStop
+
+    if sweep.grid and "combination" not in trial.user_attrs:
+        raise optuna.TrialPruned("another process took the last one")
+    chosen = choose(sweep, trial)
+    started = time.monotonic()
+    metrics, folder = train(sweep, chosen)
+    if GracefulStop.received:
+        raise KeyboardInterrupt
+    if sweep.metric not in metrics:
+        raise UserError(
+            f"sweep {sweep.name}: metric {sweep.metric} is not logged; there are {', '.join(sorted(metrics))}"
+        )
+    seconds = time.monotonic() - started
+    for key, value in (("metrics", metrics), ("run", str(folder)), ("seconds", seconds)):
+        trial.set_user_attr(key, value)
+    words = "  ".join(f"{key.rpartition('.')[2]} {value}" for key, value in chosen.items())
+    print(f"[{left} left] {words}: {sweep.metric} {metrics[sweep.metric]:.6g}  {seconds:.0f} s", flush=True)
+    return metrics[sweep.metric]
+
+
+def enqueue(sweep: Sweep, study: optuna.Study) -> None:
+    """Puts every combination of a grid in the queue that is not done, running or waiting; repetitions outermost."""
+    keys = sorted(sweep.grid, key=lambda key: key != sweep.seeds)
+    busy = (TrialState.COMPLETE, TrialState.RUNNING, TrialState.WAITING)
+    known = [trial.user_attrs.get("combination") for trial in study.get_trials(states=busy)]
+    for values in itertools.product(*(sweep.grid[key] for key in keys)):
+        if (combination := dict(zip(keys, values, strict=True))) not in known:
+            study.enqueue_trial(combination, user_attrs={"combination": combination})
+
+
+def choose(sweep: Sweep, trial: Trial) -> dict[str, Any]:
+    """A trial's settings, from the queue or the sampler."""
+    chosen = {key: trial.suggest_categorical(key, values) for key, values in sweep.grid.items()}
+    for key, space in sweep.search.items():
+        if "choices" in space:
+            chosen[key] = trial.suggest_categorical(key, space["choices"])
+        elif isinstance(space["low"], int):
+            chosen[key] = trial.suggest_int(key, **space)
+        else:
+            chosen[key] = trial.suggest_float(key, **space)
+    return chosen
+
+
+def train(sweep: Sweep, chosen: dict[str, Any]) -> tuple[dict[str, float], Path]:
+    """Trains (and tests) through the command itself; gives the metrics' last values and the run's folder."""
+    from seq_modules.callbacks.plots import read_metrics
+    from seqlight.trainer_cli import SeqCLI
+
+    configs = [*sweep.config, *(value for key, value in chosen.items() if key == "config")]
+    words = [f"--config={config}" for config in configs]
+    words.append(f"--experiment=sweeps/{sweep.name}")
+    for key, value in {**sweep.set, **{k: v for k, v in chosen.items() if k != "config"}}.items():
+        words.append(f"--{key}={'null' if value is None else value}")
+    with quiet(sweep.folder / f"log-{os.getpid()}.txt"):
+        fitted = SeqCLI(prepare(["fit", *words], ("fit",)))
+        files = [fitted.run_folder / "metrics.csv"]
+        if sweep.test:
+            checkpoint = fitted.run_folder / "checkpoints" / "last.ckpt"
+            files.append(SeqCLI(prepare(["test", f"--ckpt_path={checkpoint}"], ("test",))).run_folder / "metrics.csv")
+    metrics = {name: curve[-1][1] for file in files for name, curve in read_metrics(file).items()}
+    return metrics, fitted.run_folder
+
+
+@contextlib.contextmanager
+def quiet(log: Path) -> Iterator[None]:
+    """Sends what a run prints to a file."""
+    lightning = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in lightning]
+    with log.open("a", encoding="utf-8") as file, contextlib.redirect_stdout(file), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for logger in lightning:
+            logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for logger, level in zip(lightning, levels, strict=True):
+                logger.setLevel(level)

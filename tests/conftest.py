@@ -1,0 +1,71 @@
+"""Fixtures of the whole suite: the command line in this process, and one trained run."""
+
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(Path(__file__).parent))  # `import toy`
+
+import cli  # noqa: E402
+from seq_modules.callbacks import GracefulStop  # noqa: E402
+
+SMALL = (
+    "--data.train_size=256", "--data.val_size=64", "--data.test_size=64", "--data.batch_size=32",
+    "--trainer.log_every_n_steps=2", "--trainer.accelerator=cpu",
+)  # fmt: skip
+
+
+@dataclass
+class Result:
+    """What a command did: its exit code and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
+    """Runs ``seqlight WORDS`` in this process, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SEQLIGHT_DEBUG", raising=False)
+
+    def call(*words: str) -> Result:
+        monkeypatch.setattr(GracefulStop, "received", 0)
+        monkeypatch.setattr(sys, "argv", ["seqlight", *words])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as exit_info:
+            cli.main()
+        code = exit_info.value.code
+        return Result(code if isinstance(code, int) else int(code is not None), *capsys.readouterr())
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with runs/parity/lstm_last/<time>: one epoch of the smallest training, made once."""
+    folder = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        words = ["fit", "--config", "parity/lstm_last", *SMALL, "--trainer.max_epochs=1", "--model.hidden_size=4"]
+        patch.setattr(sys, "argv", ["seqlight", *words])
+        with pytest.raises(SystemExit) as exit_info:
+            cli.main()
+        assert exit_info.value.code == 0
+    return folder
+
+
+@pytest.fixture
+def run_folder(trained: Path, tmp_path: Path) -> Path:
+    """A copy of the trained run in this test's own folder, relative to which ``run`` works."""
+    shutil.copytree(trained / "runs", tmp_path / "runs")
+    return next((tmp_path / "runs/parity/lstm_last").iterdir())

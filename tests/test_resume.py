@@ -1,0 +1,95 @@
+"""A run that was broken off and resumed ends with the very weights of one that was not."""
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch import Callback, Trainer, seed_everything
+from toy import ToyData, ToyModule
+
+from seq_modules.callbacks import BestCheckpoint, GracefulStop, LastCheckpoint, RNGState
+
+EPOCH = 10  # batches: 37 rows, 4 in a batch
+
+
+class SignalAt(Callback):
+    """Sends this process a signal while the given step is under way."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        if trainer.global_step == self.step:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def fit(
+    folder: Path, workers: int = 0, resume: Path | None = None, stop_at: int | None = None, seed: int = 0
+) -> ToyModule:
+    seed_everything(seed, verbose=False)
+    module, callbacks = ToyModule(), [RNGState(), BestCheckpoint(), LastCheckpoint(), GracefulStop()]
+    if stop_at is not None:
+        callbacks.append(SignalAt(stop_at))
+    trainer = Trainer(
+        max_epochs=3,
+        callbacks=callbacks,
+        default_root_dir=folder,
+        logger=False,
+        accelerator="cpu",
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        log_every_n_steps=2,
+    )
+    trainer.fit(module, ToyData(num_workers=workers), ckpt_path=resume, weights_only=True if resume else None)
+    return module
+
+
+@pytest.fixture(autouse=True)
+def _no_signal_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(GracefulStop, "received", 0)
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have many workers.*")
+@pytest.mark.parametrize(
+    ("stop_at", "workers"), [(3, 0), (12, 0), (12, 2), (EPOCH - 1, 0), (EPOCH, 0), (2 * EPOCH - 1, 2)]
+)
+def test_resumed_equals_uninterrupted(tmp_path: Path, stop_at: int, workers: int) -> None:
+    whole = fit(tmp_path / "whole", workers)
+    first = fit(tmp_path / "first", workers, stop_at=stop_at)
+    assert GracefulStop.received == signal.SIGTERM
+    GracefulStop.received = 0
+    checkpoint = tmp_path / "first" / "checkpoints" / "last.ckpt"
+    # Another seed: everything random must come from the checkpoint.
+    rest = fit(tmp_path / "rest", workers, resume=checkpoint, seed=99)
+    assert first.seen + rest.seen == whole.seen
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, rest.state_dict()[name]), name
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have many workers.*")
+def test_finished_run_goes_on_where_it_ended(tmp_path: Path) -> None:
+    whole = fit(tmp_path / "whole")
+    again = fit(tmp_path / "again", resume=tmp_path / "whole" / "checkpoints" / "last.ckpt")
+    assert again.seen == []
+    assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), again.parameters(), strict=True))
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have many workers.*")
+def test_best_checkpoint_is_carried_over(tmp_path: Path) -> None:
+    fit(tmp_path / "first", stop_at=2 * EPOCH + 3)
+    GracefulStop.received = 0
+    best = torch.load(tmp_path / "first/checkpoints/best.ckpt", weights_only=True)
+    state = next(s for name, s in best["callbacks"].items() if name.startswith("BestCheckpoint"))
+    resumed = tmp_path / "first/checkpoints/last.ckpt"
+    content = torch.load(resumed, weights_only=True)
+    # A score that no later epoch can reach: the old file must survive the resumed run.
+    key = next(name for name in content["callbacks"] if name.startswith("BestCheckpoint"))
+    content["callbacks"][key] = {**state, "best_model_score": torch.tensor(-1.0)}
+    torch.save(content, resumed)
+    fit(tmp_path / "rest", resume=resumed)
+    kept = torch.load(tmp_path / "rest/checkpoints/best.ckpt", weights_only=True)
+    assert kept["global_step"] == best["global_step"]
