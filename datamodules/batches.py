@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler, SequentialSampler
 
 
 class EpochBatches(Sampler[list[int]]):
@@ -53,10 +53,11 @@ class EpochBatches(Sampler[list[int]]):
             yield order[batch * whole + self.rank : (batch + 1) * whole : self.num_replicas].tolist()
 
 
-class RankRows(Sampler[int]):
+class RankRows(SequentialSampler):
     """Every row exactly once over all ranks, in order: for validation, test and prediction.
 
-    torch's DistributedSampler repeats rows so that all ranks have the same number, which shifts every mean.
+    torch's DistributedSampler repeats rows so that all ranks have the same number, which shifts every mean. A
+    SequentialSampler by name, so that Lightning's ``overfit_batches`` sees that nothing is shuffled.
     """
 
     def __init__(self, size: int, num_replicas: int = 1, rank: int = 0) -> None:

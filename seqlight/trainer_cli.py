@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from lightning.pytorch import LightningModule
+from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 
 import datamodules  # noqa: F401  --data CLASS finds its classes by name
@@ -19,10 +19,12 @@ from seq_modules.callbacks import (
     PredictionWriter,
     RNGState,
     RunConfig,
+    TimedBar,
 )
 from seqlight.arguments import option
 from seqlight.checkpoints import known_class, read_checkpoint, settings
 from seqlight.errors import UserError, one_line
+from seqlight.no_profiler import NoProfiler
 from seqlight.parser import Parser
 from seqlight.recipes import DEFAULTS, experiment_name
 from seqlight.runs import new_run_folder, point_loggers
@@ -58,7 +60,6 @@ class SeqCLI(LightningCLI):
             save_config_callback=RunConfig,
             seed_everything_default=0,
             auto_configure_optimizers=False,
-            trainer_defaults={"callbacks": [RNGState(), EpochLines(), PredictionWriter(), Curves(), GracefulStop()]},
             **kwargs,
         )
 
@@ -120,8 +121,7 @@ class SeqCLI(LightningCLI):
         root = config.trainer.default_root_dir or "runs"
         self.run_folder = new_run_folder(root, config.experiment, str(self.subcommand), config.get("ckpt_path"))
         point_loggers(config.trainer, self.run_folder)
-        if config.trainer.enable_progress_bar is None and not sys.stdout.isatty():
-            config.trainer.enable_progress_bar = False  # a log file gets one line an epoch
+        config.trainer.enable_progress_bar = TimedBar.wanted(config.trainer.enable_progress_bar)
 
     def instantiate_classes(self) -> None:
         """As Lightning's; a value that a constructor refuses is the user's mistake."""
@@ -138,6 +138,21 @@ class SeqCLI(LightningCLI):
                 cls = config[key].class_path.rpartition(".")[2]
                 return f"{key}.{text}; see `seqlight {self.subcommand} --{key}.help {cls}`"
         return text
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """As Lightning's, with the callbacks that this command always has; each costs a little at every batch."""
+        own: list[Callback] = []
+        if self.subcommand == "fit":
+            own += [RNGState(), GracefulStop(), Curves()]
+        if self.subcommand == "predict":
+            own.append(PredictionWriter())
+        if self._get(self.config, "trainer").enable_progress_bar:
+            own.append(TimedBar())
+        elif self.subcommand == "fit":
+            own.append(EpochLines())  # a log file gets one line an epoch
+        self.trainer_defaults["callbacks"] = own
+        profiler = self._get(self.config_init, "trainer").profiler or NoProfiler()
+        return super().instantiate_trainer(profiler=profiler)
 
     def after_fit(self) -> None:
         """Says where things lie."""

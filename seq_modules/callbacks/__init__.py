@@ -11,6 +11,7 @@ from seq_modules.callbacks.plots import Curves
 from seq_modules.callbacks.rng_state import RNGState
 from seq_modules.callbacks.run_config import RunConfig
 from seq_modules.callbacks.solved import StopWhenSolved
+from seq_modules.callbacks.timed_bar import TimedBar
 from seq_modules.callbacks.writers import PredictionWriter
 
 __all__ = [
@@ -26,4 +27,5 @@ __all__ = [
     "RNGState",
     "RunConfig",
     "StopWhenSolved",
+    "TimedBar",
 ]

@@ -1,4 +1,4 @@
-"""Back-propagation through time by hand: what `nets/cells.py` computes, with its letters, at the speed of fused kernels.
+"""Back-propagation through time by hand: what `nets/cells.py` computes, in its letters, but faster.
 
 Automatic differentiation of the loop records every small operation, and adds up W_hh's gradient step by step. But
 backwards in time the recurrence is linear: all that is nonlinear, the derivatives of a step's new state by its
@@ -8,6 +8,8 @@ back only multiplies by slopes and by W_hh, and the gradient of W_hh is a single
 In the comments d_v is the loss's derivative by v, and h', c' are the states before the step.
 """
 
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -15,10 +17,10 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import Function, once_differentiable
 
-from seq_modules.nets.cells import ACTIVATIONS, Cell, Nonlinearity, States, Weights, carry, first, in_order
+from seq_modules.nets.cells import Cell, Nonlinearity, States, Weights, carry, first, in_order
 
-sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input  # (d, s) -> d·s·(1 - s)
-tanh_backward = torch.ops.aten.tanh_backward.grad_input  # (d, t) -> d·(1 - t²)
+sigmoid_backward = torch.ops.aten.sigmoid_backward  # (d, s) -> d·s·(1 - s)
+tanh_backward = torch.ops.aten.tanh_backward  # (d, t) -> d·(1 - t²)
 
 
 class RNN(Function):
@@ -31,7 +33,7 @@ class RNN(Function):
         w = w_hh.t().contiguous()
         f = {"tanh": torch.tanh_, "sigmoid": torch.sigmoid_, "relu": torch.relu_}[nonlinearity]
         outputs, before = torch.empty_like(x), []
-        for x_t, out in zip(in_order(x, sizes, reverse), in_order(outputs, sizes, reverse), strict=True):
+        for x_t, out in by_step((x, outputs), sizes, reverse):
             before.append(first(h, len(out)))
             h = carry(f(torch.addmm(x_t, before[-1], w, out=out)), h)
         ctx.save_for_backward(w_hh, outputs, rows_before(before, reverse))
@@ -50,16 +52,19 @@ class RNN(Function):
             case _:
                 slopes = (h > 0).to(h.dtype)
         d_h = d_h.clone()
-        for k, d in zip(*(in_order(v, ctx.sizes, not ctx.reverse) for v in (slopes, d_out)), strict=True):
+        for k, d in by_step((slopes, d_out), ctx.sizes, not ctx.reverse):
             d_now = first(d_h, len(k))
             d_now += d
             k *= d_now
             torch.mm(k, w_hh, out=d_now)
-        return slopes, slopes.t() @ h_before, d_h, None, None, None
+        return slopes, over_steps(slopes, h_before), d_h, None, None, None
 
 
 class LSTM(Function):
-    """a = x + W_hh h';  i, f, o = σ(a);  g = tanh(a);  c = f ⊙ c' + i ⊙ g;  h = o ⊙ tanh(c).  Overwrites x by the gates."""
+    """a = x + W_hh h';  i, f, o = σ(a);  g = tanh(a);  c = f ⊙ c' + i ⊙ g;  h = o ⊙ tanh(c).
+
+    The gates overwrite x, so x must be nobody else's.
+    """
 
     @staticmethod
     def forward(
@@ -70,7 +75,7 @@ class LSTM(Function):
         outputs, cells, tanh_c = x.new_empty(3, len(x), w_hh.shape[1])
         before = []
         steps = (x, x[:, : 2 * w_hh.shape[1]], i, f, g, o, cells, tanh_c, outputs)
-        for a, i_f, i_t, f_t, g_t, o_t, c_t, s, out in zip(*(in_order(v, sizes, reverse) for v in steps), strict=True):
+        for a, i_f, i_t, f_t, g_t, o_t, c_t, s, out in by_step(steps, sizes, reverse):
             before.append(first(h, len(a)))
             a.addmm_(before[-1], w)
             i_f.sigmoid_()
@@ -96,15 +101,15 @@ class LSTM(Function):
         h_by_c = tanh_backward(o, tanh_c, grad_input=torch.empty_like(c))
         steps = (slopes, by_gate[:, :3], by_gate[:, 3], h_by_c, f, d_out)
         d_h, d_c = d_h.clone(), d_c.clone()
-        for k, k_ifg, k_o, hc, f_t, d in zip(*(in_order(v, ctx.sizes, not ctx.reverse) for v in steps), strict=True):
+        for k, k_ifg, k_o, k_c, f_t, d in by_step(steps, ctx.sizes, not ctx.reverse):
             d_h_t, d_c_t = first(d_h, len(k)), first(d_c, len(k))
             d_h_t += d
-            d_c_t.addcmul_(d_h_t, hc)
+            d_c_t.addcmul_(d_h_t, k_c)
             k_ifg *= d_c_t.unsqueeze(1)
             k_o *= d_h_t
             d_c_t *= f_t
             torch.mm(k, w_hh, out=d_h_t)
-        return slopes, slopes.t() @ h_before, d_h, d_c, None, None
+        return slopes, over_steps(slopes, h_before), d_h, d_c, None, None
 
 
 class GRU(Function):
@@ -120,7 +125,7 @@ class GRU(Function):
         x_rz, x_n = x.split([2 * size, size], dim=1)
         before = []
         steps = (x_rz, x_n, gates, candidates, outputs)
-        for x_rz_t, x_n_t, u, n, out in zip(*(in_order(v, sizes, reverse) for v in steps), strict=True):
+        for x_rz_t, x_n_t, u, n, out in by_step(steps, sizes, reverse):
             before.append(first(h, len(u)))
             torch.addmm(b_hh, before[-1], w, out=u)
             r_z, u_n = u.split([2 * size, size], dim=1)
@@ -144,13 +149,33 @@ class GRU(Function):
         w = torch.cat([w_hh[2 * size :], w_hh[: 2 * size]])  # rows in the order of by_u: n, r, z
         d_h = d_h.clone()
         steps = (slopes, by_u, z, d_out)
-        for k, k_u, z_t, d in zip(*(in_order(v, ctx.sizes, not ctx.reverse) for v in steps), strict=True):
+        for k, k_u, z_t, d in by_step(steps, ctx.sizes, not ctx.reverse):
             d_now = first(d_h, len(k))
             d_now += d
             k *= d_now.unsqueeze(1)
             torch.addmm(d_now * z_t, k_u, w, out=d_now)
-        d_w, d_b = (by_u.t() @ h_before).roll(-size, 0), by_u.sum(0).roll(-size, 0)
+        d_w, d_b = over_steps(by_u, h_before).roll(-size, 0), by_u.sum(0).roll(-size, 0)
         return slopes[:, 1:].reshape(len(n), 3 * size), d_w, d_b, d_h, None, None
+
+
+def by_step(tensors: Sequence[Tensor], sizes: list[int], reverse: bool) -> Iterator[tuple[Tensor, ...]]:
+    """Views of each step's rows of all tensors, in the order in which the steps are taken.
+
+    Views are made for 16 steps at a time: one by one takes longer, all at once are so many objects that Python's
+    garbage collector starts.
+    """
+    bounds = [0, *accumulate(sizes)]
+    chunks = range(0, len(sizes), 16)
+    for chunk in reversed(chunks) if reverse else chunks:
+        part = sizes[chunk : chunk + 16]
+        rows = slice(bounds[chunk], bounds[chunk + len(part)])
+        yield from zip(*(in_order(tensor[rows], part, reverse) for tensor in tensors), strict=True)
+
+
+def over_steps(slopes: Tensor, h_before: Tensor) -> Tensor:
+    """The gradient of W_hh, (G·H, H), over all steps at once; in full precision, also where backward is under autocast."""
+    with torch.autocast(slopes.device.type, enabled=False):
+        return slopes.t() @ h_before
 
 
 def rows_before(states: list[Tensor], reverse: bool) -> Tensor:
@@ -169,11 +194,12 @@ def scan(
 ) -> tuple[Tensor, States]:
     """As `cells.scan`, without layer normalisation; differentiable once."""
     w_ih, w_hh, b_ih, b_hh = weights
-    x = F.linear(rows, w_ih, b_ih if cell == "gru" else b_ih + b_hh)
-    if cell == "rnn":
-        outputs, *after = RNN.apply(x, w_hh, *states, sizes, reverse, nonlinearity)
-    elif cell == "lstm":
-        outputs, *after = LSTM.apply(x, w_hh, *states, sizes, reverse)
-    else:
-        outputs, *after = GRU.apply(x, w_hh, b_hh, *states, sizes, reverse)
+    x = F.linear(rows, w_ih, b_ih if cell == "gru" else b_ih + b_hh).to(w_hh.dtype)
+    with torch.autocast(rows.device.type, enabled=False):
+        if cell == "rnn":
+            outputs, *after = RNN.apply(x, w_hh, *states, sizes, reverse, nonlinearity)
+        elif cell == "lstm":
+            outputs, *after = LSTM.apply(x, w_hh, *states, sizes, reverse)
+        else:
+            outputs, *after = GRU.apply(x, w_hh, b_hh, *states, sizes, reverse)
     return outputs, tuple(after)

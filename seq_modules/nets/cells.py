@@ -38,23 +38,23 @@ class Weights(NamedTuple):
     b_hh: Tensor
 
 
-def rnn_step(x: Tensor, u: Tensor, nonlinearity: Nonlinearity) -> States:
-    """Elman (1990): h_t = f(x + u)."""
-    return (ACTIVATIONS[nonlinearity](x + u),)
+def rnn_step(a: Tensor, nonlinearity: Nonlinearity) -> States:
+    """Elman (1990), from the sum a = x + u: h_t = f(a)."""
+    return (ACTIVATIONS[nonlinearity](a),)
 
 
-def lstm_step(x: Tensor, u: Tensor, c: Tensor, norm: nn.Module | None = None) -> States:
-    """Hochreiter & Schmidhuber (1997) with the forget gate of Gers et al. (2000); ``norm`` is applied to the new cell.
+def lstm_step(a: Tensor, c: Tensor, norm: nn.Module | None = None) -> States:
+    """Hochreiter & Schmidhuber (1997) with the forget gate of Gers et al. (2000), from the sum a = x + u.
 
-    i, f, o = σ(...), g = tanh(...);  c_t = f ⊙ c_{t-1} + i ⊙ g;  h_t = o ⊙ tanh(c_t)
+    i, f, o = σ(a), g = tanh(a);  c_t = f ⊙ c_{t-1} + i ⊙ g;  h_t = o ⊙ tanh(c_t), there with c_t normalised by ``norm``
     """
-    i, f, g, o = (x + u).chunk(4, dim=1)
+    i, f, g, o = a.chunk(4, dim=1)
     c = f.sigmoid() * c + i.sigmoid() * g.tanh()
     return o.sigmoid() * (c if norm is None else norm(c)).tanh(), c
 
 
 def gru_step(x: Tensor, u: Tensor, h: Tensor) -> States:
-    """Cho et al. (2014), with the reset gate after the product as in torch.nn and cuDNN.
+    """Cho et al. (2014), with the reset gate after the product, as in torch.nn and cuDNN.
 
     r, z = σ(x + u);  n = tanh(x_n + r ⊙ u_n);  h_t = (1 - z) ⊙ n + z ⊙ h_{t-1}
     """
@@ -65,10 +65,11 @@ def gru_step(x: Tensor, u: Tensor, h: Tensor) -> States:
 
 
 class LayerNorms(nn.Module):
-    """Normalisations of one layer in one direction (Ba, Kiros & Hinton 2016, equation 4 and supplement 20 to 24).
+    """Normalisations of one layer in one direction (Ba, Kiros & Hinton 2016, equation 4 and supplement).
 
-    The RNN normalises its sum; the gated cells normalise input and state products apart, the GRU its gates apart from
-    its candidate, and the LSTM also its cell. The paper's shifts of the products are the cell's b_ih and b_hh.
+    The RNN normalises its sum. The gated cells normalise the products with the input and with the state apart, the GRU
+    also its gates apart from its candidate, and the LSTM its cell besides. The paper's shifts of the products are the
+    cell's own biases, which therefore come after the norm.
 
     Args:
         cell: Which of the cells.
@@ -77,22 +78,22 @@ class LayerNorms(nn.Module):
 
     def __init__(self, cell: Cell, hidden_size: int) -> None:
         super().__init__()
-        self.parts = {"rnn": [1], "lstm": [4], "gru": [2, 1]}[cell]
-        self.parts = [part * hidden_size for part in self.parts]
-
-        def norms() -> nn.ModuleList:
-            return nn.ModuleList(nn.LayerNorm(part, bias=False) for part in self.parts)
-
-        self.hidden = norms()
-        if cell != "rnn":
-            self.input = norms()
+        self.widths = [blocks * hidden_size for blocks in {"rnn": [1], "lstm": [4], "gru": [2, 1]}[cell]]
+        self.state = nn.ModuleList(nn.LayerNorm(width, bias=False) for width in self.widths)
+        self.input = nn.ModuleList(nn.LayerNorm(width, bias=False) for width in self.widths if cell != "rnn")
         self.cell = nn.LayerNorm(hidden_size) if cell == "lstm" else None
 
-    def apart(self, norms: Sequence[nn.Module] | nn.ModuleList, products: Tensor) -> Tensor:
-        """Each part of (·, G·H) products under its own norm."""
-        return torch.cat(
-            [norm(part) for norm, part in zip(norms, products.split(self.parts, dim=1), strict=True)], dim=1
-        )
+    def of_input(self, products: Tensor) -> Tensor:
+        """W_ih x_t normalised, (·, G·H); the RNN's as it is."""
+        return self._apart(self.input, products) if len(self.input) else products
+
+    def of_state(self, products: Tensor) -> Tensor:
+        """W_hh h_{t-1} normalised, (·, G·H); for the RNN this takes W_ih x_t + W_hh h_{t-1}."""
+        return self._apart(self.state, products)
+
+    def _apart(self, norms: nn.ModuleList, products: Tensor) -> Tensor:
+        parts = products.split(self.widths, dim=1)
+        return torch.cat([norm(part) for norm, part in zip(norms, parts, strict=True)], dim=1)
 
 
 def scan(
@@ -105,7 +106,7 @@ def scan(
     nonlinearity: Nonlinearity = "tanh",
     norms: LayerNorms | None = None,
 ) -> tuple[Tensor, States]:
-    """One layer in one direction, step by step.
+    """One layer in one direction, step by step. Under autocast only the input's products are in low precision.
 
     Args:
         cell: Which of the cells.
@@ -121,28 +122,24 @@ def scan(
         Hidden states of all steps, (N, H), and the states after each sequence's last step taken.
     """
     w_ih, w_hh, b_ih, b_hh = weights
-    x = F.linear(rows, w_ih)
-    if norms is not None and cell != "rnn":
-        x = norms.apart(norms.input, x)
-    if norms is None or cell != "rnn":
-        x = x + b_ih
+    x = F.linear(rows, w_ih).to(w_hh.dtype)
+    of_input, of_state = (norms.of_input, norms.of_state) if norms is not None else (nn.Identity(), nn.Identity())
 
-    def step(x: Tensor, states: States) -> States:
-        u = F.linear(states[0], w_hh)
-        if norms is not None and cell == "rnn":
-            return rnn_step(norms.apart(norms.hidden, x + u), b_ih + b_hh, nonlinearity)
-        u = (u if norms is None else norms.apart(norms.hidden, u)) + b_hh
+    def step(x: Tensor, h: Tensor, c: Tensor | None = None) -> States:
+        u = F.linear(h, w_hh)
         if cell == "rnn":
-            return rnn_step(x, u, nonlinearity)
-        if cell == "lstm":
-            return lstm_step(x, u, states[1], norms.cell if norms is not None else None)
-        return gru_step(x, u, states[0])
+            return rnn_step(of_state(x + u) + b_ih + b_hh, nonlinearity)
+        x, u = x + b_ih, of_state(u) + b_hh
+        if c is None:
+            return gru_step(x, u, h)
+        return lstm_step(x + u, c, norms.cell if norms is not None else None)
 
     outputs = []
-    for x_t in in_order(x, sizes, reverse):
-        new = step(x_t, tuple(first(state, len(x_t)) for state in states))
-        states = tuple(carry(after, before) for after, before in zip(new, states, strict=True))
-        outputs.append(new[0])
+    with torch.autocast(rows.device.type, enabled=False):
+        for x_t in in_order(of_input(x), sizes, reverse):
+            new = step(x_t, *(first(state, len(x_t)) for state in states))
+            states = tuple(carry(after, before) for after, before in zip(new, states, strict=True))
+            outputs.append(new[0])
     return torch.cat(outputs[::-1] if reverse else outputs), states
 
 
@@ -159,4 +156,4 @@ def first(state: Tensor, size: int) -> Tensor:
 
 def carry(new: Tensor, old: Tensor) -> Tensor:
     """New states where a step was taken, old ones in the rows below."""
-    return new if len(new) == len(old) else torch.cat([new, old[len(new) :].to(new.dtype)])
+    return new if len(new) == len(old) else torch.cat([new, old[len(new) :]])

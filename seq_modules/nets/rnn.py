@@ -1,11 +1,12 @@
 """Recurrent networks in layers and directions, over sequences of unequal lengths, with three interchangeable engines.
 
 Letters: B rows of the batch, T time steps, D inputs, H hidden width, L layers, S directions (1 or 2), G blocks in a
-cell's weights (rnn 1, lstm 4: i, f, g, o, gru 3: r, z, n), N rows of all steps without padding. The cells' equations are
-in `nets/cells.py`, their fast form in `nets/bptt.py`, the NumPy form in `reference/numpy_rnn.py`.
+cell's weights (rnn 1, lstm 4, gru 3), N rows of all steps without padding. The cells' equations are in `nets/cells.py`,
+their fast form in `nets/bptt.py`, the NumPy form in `reference/numpy_rnn.py`.
 """
 
 import math
+from collections.abc import Callable
 from typing import Literal, get_args
 
 import torch
@@ -39,8 +40,8 @@ class Recurrent(nn.Module):
         recurrent_init: Start of each H × H block of the recurrent weights: "uniform" U(-1/√H, 1/√H), with which every
             other parameter starts too; "orthogonal" (Saxe et al. 2014); "identity", then all biases start at zero
             (Le, Jaitly & Hinton 2015).
-        forget_bias: Where the LSTM's forget gate starts, both biases together (Jozefowicz et al. 2015); None leaves them
-            as drawn.
+        forget_bias: Where the LSTM's forget gate starts, both biases together (Jozefowicz et al. 2015); None leaves
+            them as drawn.
         backend: "scratch", written out in torch; "fused", torch's own kernels; "numpy", NumPy with hand-written
             gradients. Gradients of "scratch" (without layer_norm) and "numpy" cannot be differentiated again.
 
@@ -92,7 +93,7 @@ class Recurrent(nn.Module):
         blocks = BLOCKS[cell] * hidden_size
         for layer in range(num_layers):
             width = input_size if layer == 0 else self.output_size
-            shapes = {"weight_ih": (blocks, width), "weight_hh": (blocks, hidden_size)}
+            shapes: dict[str, tuple[int, ...]] = {"weight_ih": (blocks, width), "weight_hh": (blocks, hidden_size)}
             shapes |= {"bias_ih": (blocks,), "bias_hh": (blocks,)}
             for suffix in ("", "_reverse")[: self.num_directions]:
                 self.names.append([f"{name}_l{layer}{suffix}" for name in shapes])
@@ -130,8 +131,8 @@ class Recurrent(nn.Module):
 
         Args:
             x: Inputs, (B, T, D).
-            lengths: True steps of each row, (B,) integers from 1 to T in any order; by default all T. What stands behind
-                them has no influence. The backward direction starts at each row's last true step.
+            lengths: True steps of each row, (B,) integers from 1 to T in any order; by default all T. What stands
+                behind them has no influence. The backward direction starts at each row's last true step.
             state: State to go on from: h, or for the LSTM (h, c), each (L·S, B, H); by default zeros.
 
         Returns:
@@ -145,25 +146,24 @@ class Recurrent(nn.Module):
         self.check_input(x, state)
         batch, steps = x.shape[:2]
         states = self.initial_states(x) if state is None else state if isinstance(state, tuple) else (state,)
+        run = self.run_fused if self.backend == "fused" else self.run_layers
         packed = None if lengths is None else pack(x, lengths)
         if packed is None:
-            rows, sizes = x.transpose(0, 1).reshape(steps * batch, -1), [batch] * steps
-        else:
-            rows, sizes = packed.data, packed.batch_sizes.tolist()
-            states = tuple(part.index_select(1, packed.sorted_indices) for part in states)
-
-        rows, states = (self.run_fused if self.backend == "fused" else self.run_layers)(rows, sizes, states)
-
-        if packed is None:
+            rows, states = run(x.transpose(0, 1).reshape(steps * batch, -1), [batch] * steps, states)
             outputs = rows.view(steps, batch, -1).transpose(0, 1)  # (T·B, S·H) -> (B, T, S·H)
         else:
-            packed = packed._replace(data=rows)
-            outputs = pad_packed_sequence(packed, batch_first=True, total_length=steps)[0]
-            states = tuple(part.index_select(1, packed.unsorted_indices) for part in states)
+            order, restore = packed.sorted_indices, packed.unsorted_indices  # of the rows of the batch, by length
+            assert order is not None
+            assert restore is not None
+            states = tuple(part.index_select(1, order) for part in states)
+            rows, states = run(packed.data, packed.batch_sizes.tolist(), states)
+            outputs = pad_packed_sequence(packed._replace(data=rows), batch_first=True, total_length=steps)[0]
+            states = tuple(part.index_select(1, restore) for part in states)
         return outputs, (states[0], states[1]) if self.cell == "lstm" else states[0]
 
     def run_layers(self, rows: Tensor, sizes: list[int], states: States) -> tuple[Tensor, States]:
         """Layers and directions one by one: rows (N, D) and states (L·S, B, H) to rows (N, S·H) and states."""
+        states = tuple(part.to(self.weights(0).w_hh.dtype) for part in states)
         after: list[States] = []
         for layer in range(self.num_layers):
             if layer > 0:
@@ -192,7 +192,12 @@ class Recurrent(nn.Module):
 
     def run_fused(self, rows: Tensor, sizes: list[int], states: States) -> tuple[Tensor, States]:
         """All layers by torch's kernel: rows (N, D) and states (L·S, B, H) to rows (N, S·H) and states."""
-        kernels = {"lstm": torch.lstm, "gru": torch.gru, "rnn_tanh": torch.rnn_tanh, "rnn_relu": torch.rnn_relu}
+        kernels: dict[str, Callable[..., States]] = {
+            "lstm": torch.lstm,
+            "gru": torch.gru,
+            "rnn_tanh": torch.rnn_tanh,
+            "rnn_relu": torch.rnn_relu,
+        }
         kernel = kernels[f"rnn_{self.nonlinearity}" if self.cell == "rnn" else self.cell]
         states = tuple(part.to(rows.dtype) for part in states)
         hidden = list(states) if self.cell == "lstm" else states[0]

@@ -5,7 +5,8 @@ Letters
     D, H       width of the input, width of the hidden state
     G          blocks of H in a cell's weights: rnn 1, lstm 4 (order i, f, g, o), gru 3 (order r, z, n)
     N          rows of all steps together: T·B, fewer when some sequences are shorter
-    x, u       sums fed to the gates: x = W_ih x_t + b_ih from the input, u = W_hh h_{t-1} + b_hh from the state, (B, G·H)
+    x, u       what the blocks get from a step's input, W_ih x_t + b_ih, and from the state before, W_hh h_{t-1} + b_hh,
+               each (B, G·H)
     h, c       hidden state, LSTM cell, (B, H)
     dv         derivative of the loss by v, in v's shape
 
@@ -13,8 +14,8 @@ Rows lie time-major and without padding: ``sizes[t]`` rows for step t, the longe
 running at step t are the first ``sizes[t]``. A sequence that has ended, or (read backwards) has not begun, keeps its
 state.
 
-Each cell is a pair of functions. ``step`` gives the new states, and what its other half needs; ``back`` takes the
-derivatives of the new states and gives those of x, of u, and of the states before (the part that does not go through u).
+Each cell is a pair of functions. The first gives the new states, and what its other half needs; the second takes the
+derivatives of the new states and gives those of x, of u, and of the states before (their part that bypasses u).
 """
 
 from collections.abc import Callable, Sequence

@@ -1,0 +1,167 @@
+"""What our command costs over a bare PyTorch loop that does the same training.
+
+    python benchmarks/trainer_overhead.py [--rounds 9] [--epochs 6]
+
+Both sides take the same module, batches, optimiser, clipping and validation; the command adds all that it adds by
+default: metrics, CSV logging, checkpoints, signals, and a progress bar, which is really drawn, into a pseudo-terminal.
+Timed is the training loop, validation included, without start-up. The two alternate in one process; the table holds the
+median, minimum and maximum of the ratios pair by pair.
+"""
+
+import argparse
+import os
+import pty
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from datamodules import SequenceDataModule
+from seq_modules import SequenceModule
+from seq_modules.base import Step
+
+
+class Mlp(SequenceModule):
+    """A model whose step takes about 5 ms on two cores: enough work to matter, little enough that overhead shows."""
+
+    def __init__(self, width: int = 512) -> None:
+        super().__init__({}, learning_rate=1e-3)
+        self.save_hyperparameters(logger=False)
+        self.net = nn.Sequential(nn.Linear(40, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 1))
+
+    def step(self, batch: dict[str, Tensor]) -> Step:
+        x = nn.functional.pad(batch["input_ids"], (0, 40 - batch["input_ids"].shape[1])).float()
+        return Step(self.net(x).square().sum(), torch.tensor(len(x)), {})
+
+
+CASES = {
+    "parity (configs/parity/lstm_last.yaml)": ["--config=parity/lstm_last", "--trainer.callbacks=[]"],
+    "an MLP of about 5 ms a step": [
+        "--model=trainer_overhead.Mlp", "--data=ParityDataModule", "--data.batch_size=384", "--data.train_size=38400",
+        "--trainer.gradient_clip_val=1.0",
+    ],
+}  # fmt: skip
+
+
+def fresh(made: Any) -> Any:
+    """The module or datamodule anew, from its hyperparameters."""
+    return type(made)(**{name: value for name, value in made.hparams.items() if not name.startswith("_")})
+
+
+def bare_loop(module: SequenceModule, data: SequenceDataModule, epochs: int) -> float:
+    """The same training in a few lines of PyTorch; seconds."""
+    optimizer = torch.optim.AdamW(module.parameters(), lr=module.learning_rate, weight_decay=0.0)
+    train, val = data.train_dataloader(), data.val_dataloader()
+    started = time.perf_counter()
+    for _ in range(epochs):
+        module.train()
+        for batch in train:
+            loss_sum, items, _ = module.step(batch)
+            optimizer.zero_grad()
+            (loss_sum / items).backward()
+            torch.nn.utils.clip_grad_norm_(module.parameters(), 1.0)
+            optimizer.step()
+        module.eval()
+        with torch.inference_mode():
+            for batch in val:
+                module.step(batch)
+    return time.perf_counter() - started
+
+
+def command(words: list[str], epochs: int, folder: str) -> tuple[float, SequenceModule, SequenceDataModule]:
+    """The training loop of ``seqlight fit``; seconds, and the module and data for the bare loop."""
+    from lightning.pytorch import Callback
+    from lightning.pytorch.trainer import Trainer
+
+    from cli import quieten
+    from seqlight.arguments import prepare
+    from seqlight.trainer_cli import SeqCLI
+
+    class Timer(Callback):
+        def on_train_start(self, trainer: Trainer, pl_module: SequenceModule) -> None:
+            self.started = time.perf_counter()
+
+        def on_train_end(self, trainer: Trainer, pl_module: SequenceModule) -> None:
+            self.seconds = time.perf_counter() - self.started
+
+    class Timed(SeqCLI):
+        def before_fit(self) -> None:
+            self.timer = Timer()
+            self.trainer.callbacks.append(self.timer)
+
+    settings = [f"--trainer.max_epochs={epochs}", f"--trainer.default_root_dir={folder}", "--trainer.accelerator=cpu"]
+    quieten()
+    cli = Timed(prepare(["fit", *words, *settings], ("fit",)))
+    return cli.timer.seconds, cli.model, cli.datamodule
+
+
+def measure(rounds: int, epochs: int, report: Path) -> None:
+    """Runs all cases and writes the table; called inside the pseudo-terminal."""
+    lines = ["| model | ms a step, bare | through the command | ratio: median (min to max) |", "|---|---|---|---|"]
+    with tempfile.TemporaryDirectory() as folder:
+        for name, words in CASES.items():
+            bare, ours, ratios = [], [], []
+            for turn in range(rounds + 1):
+                seconds, module, data = command(words, epochs, folder)
+                data = fresh(data)
+                plain = bare_loop(fresh(module), data, epochs)
+                if turn:  # the first is a warm-up
+                    steps = epochs * len(data.train_dataloader())
+                    bare.append(1e3 * plain / steps)
+                    ours.append(1e3 * seconds / steps)
+                    ratios.append(seconds / plain)
+            lines.append(
+                f"| {name} | {statistics.median(bare):.2f} | {statistics.median(ours):.2f} | "
+                f"{statistics.median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f}) |"
+            )
+    lines.append(f"\n{rounds} pairs of {epochs} epochs each, torch {torch.__version__}, {torch.get_num_threads()} threads.")
+    report.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def inside_terminal(words: list[str]) -> None:
+    """Runs this program again with a pseudo-terminal as its output, and reads away what it draws."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen([sys.executable, __file__, *words], stdout=theirs, stderr=subprocess.PIPE, text=True)
+    os.close(theirs)
+
+    def drain() -> None:
+        try:
+            while os.read(ours, 65536):
+                pass
+        except OSError:  # the other end is closed
+            pass
+
+    reader = threading.Thread(target=drain, daemon=True)
+    reader.start()
+    _, said = process.communicate()
+    if process.returncode:
+        sys.exit(said)
+
+
+def main() -> None:
+    """Measures, and prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--report", type=Path)
+    options = parser.parse_args()
+    if options.report:
+        measure(options.rounds, options.epochs, options.report)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "table.md"
+        inside_terminal([f"--rounds={options.rounds}", f"--epochs={options.epochs}", f"--report={report}"])
+        print(report.read_text(encoding="utf-8"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""Every config that comes with the application goes through the command line, on little data."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import ROOT, SMALL, Run
+
+CONFIGS = ROOT / "configs"
+
+
+def names(*folders: str) -> list[str]:
+    found = [path.relative_to(CONFIGS).with_suffix("").as_posix() for path in sorted(CONFIGS.rglob("*.yaml"))]
+    return [name for name in found if name.partition("/")[0] in folders]
+
+
+EXPERIMENTS = [name for name in names(*(p.name for p in CONFIGS.iterdir())) if "/" in name]
+EXPERIMENTS = [name for name in EXPERIMENTS if name.partition("/")[0] not in ("trainer", "logger", "sweeps")]
+QUICK = (*SMALL, "--trainer.max_epochs=1", "--data.test_max_length=50")
+FEW = '--trainer.callbacks=[{"class_path":"LengthSweep","init_args":{"max_length":43,"sequences":4,"stream_bits":50}}]'
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_experiment_trains_tests_and_predicts(run: Run, name: str) -> None:
+    # Its own callbacks in training, a short length sweep in the test.
+    for words in (("fit", "--config", name, *QUICK), ("test", "--ckpt_path=best", FEW), ("predict", "--ckpt_path=last")):
+        done = run(*words)
+        assert done.code == 0, done.err
+        assert "results: runs/" in done.out
+    (folder,) = Path("runs", name).iterdir()
+    assert (folder / "plots/curves.png").is_file()
+    assert list(folder.glob("test/*/plots/length_sweep.png"))
+    assert list(folder.glob("predict/*/predictions.jsonl"))
+
+
+@pytest.mark.parametrize("name", [*names("trainer", "logger")])
+def test_overlay_names_no_model_and_no_data(name: str) -> None:
+    content = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text())
+    assert set(content) == {"trainer"}
+
+
+@pytest.mark.parametrize("name", [n for n in names("trainer") if not n.endswith(("gpu", "ddp", "overfit"))])
+def test_trainer_overlay_runs(run: Run, name: str) -> None:
+    done = run("fit", "--config=parity/lstm_last", "--config", name, *QUICK, "--trainer.log_every_n_steps=1")
+    assert done.code == 0, done.err
+
+
+def test_gpu_overlay_says_what_is_missing_where_there_is_none(run: Run) -> None:
+    import torch
+
+    done = run("fit", "--config=parity/lstm_last", "--config=trainer/gpu", "--trainer.max_epochs=1")
+    if torch.cuda.is_available():
+        assert done.code == 0, done.err
+    else:
+        assert done.code == 2
+        assert "accelerator" in done.err.lower() or "gpu" in done.err.lower()
+
+
+def test_overfit_overlay_learns_one_batch(run: Run) -> None:
+    words = ("--data.batch_size=16", "--data.val_size=16", "--trainer.callbacks=[]", "--model.supervision=full")
+    done = run("fit", "--config=parity/lstm_last", "--config=trainer/overfit", *words, "--trainer.log_every_n_steps=1")
+    assert done.code == 0, done.err
+    last = [line for line in done.out.splitlines() if line.startswith("epoch 300/300")]
+    assert float(last[0].split("train/loss ")[1].split()[0]) < 0.01
+
+
+@pytest.mark.parametrize("name", names("sweeps"))
+def test_sweep_is_read_and_its_first_and_last_trials_parse(run: Run, name: str) -> None:
+    from seqlight.sweep import read_sweep
+
+    sweep = read_sweep(name)
+    assert sweep.name
+    for pick in (0, -1):
+        settings = {**sweep.set, **{key: values[pick] for key, values in sweep.grid.items() if key != "config"}}
+        configs = [*sweep.config, *([sweep.grid["config"][pick]] if "config" in sweep.grid else [])]
+        words = [f"--config={config}" for config in configs]
+        words += [f"--{key}={'null' if value is None else value}" for key, value in settings.items()]
+        shown = run("fit", *words, "--print_config")
+        assert shown.code == 0, shown.err
