@@ -95,7 +95,9 @@ def refuse(error: Exception) -> int:
     """Says what is wrong in one line."""
     text = " ".join(str(error).split())
     if "Error(s) in loading state_dict" in text:
-        text = f"the checkpoint's weights do not fit the model; leave out --model options that change its shape ({text})"
+        text = (
+            f"the checkpoint's weights do not fit the model; leave out --model options that change its shape ({text})"
+        )
     sys.stderr.write(f"seqlight: error: {text}\n  (--debug shows where)\n")
     return 2
 

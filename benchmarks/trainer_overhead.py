@@ -36,7 +36,9 @@ class Mlp(SequenceModule):
     def __init__(self, width: int = 512) -> None:
         super().__init__({}, learning_rate=1e-3)
         self.save_hyperparameters(logger=False)
-        self.net = nn.Sequential(nn.Linear(40, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 1))
+        self.net = nn.Sequential(
+            nn.Linear(40, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 1)
+        )
 
     def step(self, batch: dict[str, Tensor]) -> Step:
         x = nn.functional.pad(batch["input_ids"], (0, 40 - batch["input_ids"].shape[1])).float()
@@ -123,7 +125,9 @@ def measure(rounds: int, epochs: int, report: Path) -> None:
                 f"| {name} | {statistics.median(bare):.2f} | {statistics.median(ours):.2f} | "
                 f"{statistics.median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f}) |"
             )
-    lines.append(f"\n{rounds} pairs of {epochs} epochs each, torch {torch.__version__}, {torch.get_num_threads()} threads.")
+    lines.append(
+        f"\n{rounds} pairs of {epochs} epochs each, torch {torch.__version__}, {torch.get_num_threads()} threads."
+    )
     report.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

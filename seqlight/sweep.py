@@ -1,7 +1,7 @@
 """``seqlight sweep FILE``: many trainings of one study, that can be stopped, resumed and shared by machines.
 
-A sweep file says what to vary. Optuna keeps which trials wait, run and are done in a database; each process that runs
-the same command takes the next waiting one, on any machine that reaches the database (``storage``).
+A sweep file says what to vary. Optuna keeps which trials wait, run and are done; each process that runs the same command
+takes the next waiting one, on any machine that reaches the study's storage.
 """
 
 import contextlib
@@ -9,6 +9,7 @@ import functools
 import itertools
 import logging
 import os
+import socket
 import time
 import warnings
 from collections.abc import Iterator
@@ -16,8 +17,11 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
+import filelock
 import optuna
 import yaml
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
 from optuna.trial import Trial, TrialState
 
 from seqlight.arguments import prepare
@@ -44,7 +48,8 @@ class Sweep:
         success: ``{metric: least value}``: what a solved trial must reach.
         columns: Metrics of the table, each as minimum, median and maximum.
         curve: A metric to draw over the steps.
-        storage: Database that machines can share, such as ``postgresql://host/name``; by default a file in the folder.
+        storage: An Optuna storage, such as ``postgresql://host/name``; by default a journal in the sweep's folder, which
+            machines with a common file system share.
     """
 
     name: str
@@ -113,24 +118,20 @@ def command(words: list[str]) -> str:
 
 
 def open_study(sweep: Sweep) -> optuna.Study:
-    """The study in its database, made if it is new."""
+    """The study in its storage, made if it is new."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     sweep.folder.mkdir(parents=True, exist_ok=True)
-    url = sweep.storage or f"sqlite:///{sweep.folder / 'study.db'}"
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        # A process that dies stops its heartbeat; its trial is then free again.
-        storage = optuna.storages.RDBStorage(url, heartbeat_interval=30, grace_period=120)
+    # A journal with a lock: two processes never take the same trial, which SQLite does not rule out.
+    storage = sweep.storage or JournalStorage(JournalFileBackend(str(sweep.folder / "study.log")))
     return optuna.create_study(storage=storage, study_name=sweep.name, direction=sweep.direction, load_if_exists=True)
 
 
 def run(sweep: Sweep) -> None:
     """Runs trials until none is left; a trial that was broken off or whose process died is taken again."""
-    study = open_study(sweep)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        optuna.storages.fail_stale_trials(study)
-    enqueue(sweep, study)
+    with filelock.FileLock(sweep.folder.with_suffix(".lock")):
+        study = open_study(sweep)
+        free_dead_trials(study)
+        enqueue(sweep, study)
     while True:
         states = [trial.state for trial in study.trials]
         left = states.count(TrialState.WAITING) if sweep.grid else sweep.trials - states.count(TrialState.COMPLETE)
@@ -139,12 +140,32 @@ def run(sweep: Sweep) -> None:
         study.optimize(functools.partial(try_one, sweep, left), n_trials=1)
 
 
+def free_dead_trials(study: optuna.Study) -> None:
+    """Fails the trials of this machine's processes that are no more (killed, say), so that they are queued again."""
+    for trial in study.get_trials(states=(TrialState.RUNNING,)):
+        host, pid = trial.user_attrs.get("process", [None, None])
+        if host == socket.gethostname() and not is_alive(pid):
+            study.tell(trial.number, state=TrialState.FAIL)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process of this machine runs."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # it does, and is another user's
+        pass
+    return True
+
+
 def try_one(sweep: Sweep, left: int, trial: Trial) -> float:
     """Trains once and stores the metrics; what Optuna calls."""
     from seq_modules.callbacks import GracefulStop
 
     if sweep.grid and "combination" not in trial.user_attrs:
         raise optuna.TrialPruned("another process took the last one")
+    trial.set_user_attr("process", [socket.gethostname(), os.getpid()])
     chosen = choose(sweep, trial)
     started = time.monotonic()
     metrics, folder = train(sweep, chosen)

@@ -23,7 +23,11 @@ FEW = '--trainer.callbacks=[{"class_path":"LengthSweep","init_args":{"max_length
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_experiment_trains_tests_and_predicts(run: Run, name: str) -> None:
     # Its own callbacks in training, a short length sweep in the test.
-    for words in (("fit", "--config", name, *QUICK), ("test", "--ckpt_path=best", FEW), ("predict", "--ckpt_path=last")):
+    for words in (
+        ("fit", "--config", name, *QUICK),
+        ("test", "--ckpt_path=best", FEW),
+        ("predict", "--ckpt_path=last"),
+    ):
         done = run(*words)
         assert done.code == 0, done.err
         assert "results: runs/" in done.out

@@ -15,7 +15,7 @@ class LengthCurriculum(Callback):
     Args:
         start: Longest length in the first epoch.
         step: How much longer each time.
-        limit: Longest length of all.
+        limit: Longest length of all; by default the data's own.
         patience: Epochs in a row that must pass.
         monitor: A metric of training; "train/accuracy_last" and "train/loss" come with every parity run.
         threshold: What it has to reach.
@@ -26,7 +26,7 @@ class LengthCurriculum(Callback):
         self,
         start: int = 10,
         step: int = 10,
-        limit: int = 40,
+        limit: int | None = None,
         patience: int = 1,
         monitor: str = "train/accuracy_last",
         threshold: float = 0.99,
@@ -34,7 +34,7 @@ class LengthCurriculum(Callback):
     ) -> None:
         if start < 1 or step < 1 or patience < 1:
             raise ValueError(f"start, step and patience must be at least 1, not {start}, {step} and {patience}")
-        if limit < start:
+        if limit is not None and limit < start:
             raise ValueError(f"limit must be at least start ({start}), not {limit}")
         if mode not in ("max", "min"):
             raise ValueError(f"mode must be max or min, not {mode}")
@@ -49,6 +49,8 @@ class LengthCurriculum(Callback):
             raise ValueError(
                 f"LengthCurriculum needs data with a train_max_length, which {type(data).__name__} has not"
             )
+        self.limit = data.train_max_length if self.limit is None else self.limit
+        self.max_length = min(self.max_length, self.limit)
         data.train_max_length = self.max_length
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -59,6 +61,7 @@ class LengthCurriculum(Callback):
             raise ValueError(f"LengthCurriculum: monitor {self.monitor} is not logged; there are {known}")
         ready = value >= self.threshold if self.mode == "max" else value <= self.threshold
         self.passed = self.passed + 1 if ready else 0
+        assert self.limit is not None
         if self.passed >= self.patience and self.max_length < self.limit:
             self.max_length, self.passed = min(self.max_length + self.step, self.limit), 0
             trainer.datamodule.train_max_length = self.max_length  # type: ignore[attr-defined]

@@ -173,7 +173,7 @@ def by_step(tensors: Sequence[Tensor], sizes: list[int], reverse: bool) -> Itera
 
 
 def over_steps(slopes: Tensor, h_before: Tensor) -> Tensor:
-    """The gradient of W_hh, (G·H, H), over all steps at once; in full precision, also where backward is under autocast."""
+    """The gradient of W_hh, (G·H, H), from all steps at once; in full precision, also under an autocast of backward."""
     with torch.autocast(slopes.device.type, enabled=False):
         return slopes.t() @ h_before
 

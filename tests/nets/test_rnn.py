@@ -1,7 +1,5 @@
 """The recurrent nets against torch.nn, against each other, and against what must hold of any of them."""
 
-import itertools
-import warnings
 from typing import Any
 
 import pytest
@@ -36,9 +34,8 @@ def _float64() -> Any:
 
 def make(kind: tuple[str, str, str, bool], **options: Any) -> Recurrent:
     backend, cell, nonlinearity, layer_norm = kind
-    net = Recurrent(
-        D, H, backend=backend, cell=cell, nonlinearity=nonlinearity, layer_norm=layer_norm, **options  # type: ignore[arg-type]
-    )  # fmt: skip
+    chosen: Any = {"backend": backend, "cell": cell, "nonlinearity": nonlinearity, "layer_norm": layer_norm}
+    net = Recurrent(D, H, **chosen, **options)
     for parameter in net.parameters():  # norms start as identities, which would hide a missing gain
         nn.init.uniform_(parameter, -0.8, 0.8)
     return net
@@ -65,8 +62,8 @@ def results(run: Any, module: nn.Module, x: Tensor, state: Any) -> list[Tensor]:
     outputs, after = run(x, state)
     values = [outputs, *parts(after)]
     generator = torch.Generator().manual_seed(1)
-    loss = sum((value * torch.randn(value.shape, generator=generator)).sum() for value in values)
-    return [*values, *torch.autograd.grad(loss, leaves)]  # type: ignore[arg-type]
+    loss = torch.stack([(value * torch.randn(value.shape, generator=generator)).sum() for value in values]).sum()
+    return [*values, *torch.autograd.grad(loss, leaves)]
 
 
 def assert_same(ours: list[Tensor], theirs: list[Tensor], atol: float = 1e-10) -> None:
@@ -78,7 +75,9 @@ def assert_same(ours: list[Tensor], theirs: list[Tensor], atol: float = 1e-10) -
 @pytest.mark.parametrize("with_lengths", [False, True], ids=["full", "lengths"])
 @pytest.mark.parametrize("bidirectional", [False, True], ids=["uni", "bi"])
 @pytest.mark.parametrize("num_layers", [1, 2])
-@pytest.mark.parametrize(("cell", "nonlinearity"), [("rnn", "tanh"), ("rnn", "relu"), ("lstm", "tanh"), ("gru", "tanh")])
+@pytest.mark.parametrize(
+    ("cell", "nonlinearity"), [("rnn", "tanh"), ("rnn", "relu"), ("lstm", "tanh"), ("gru", "tanh")]
+)
 def test_backends_equal_torch_nn_in_outputs_and_gradients(
     cell: str, nonlinearity: str, num_layers: int, bidirectional: bool, with_lengths: bool, with_state: bool
 ) -> None:
@@ -105,7 +104,9 @@ def test_backends_equal_torch_nn_in_outputs_and_gradients(
 
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("sizes", [[3, 3, 3, 3], [3, 3, 2, 1] + [1] * 20], ids=["full", "ragged"])
-@pytest.mark.parametrize("kind", [("rnn", "tanh"), ("rnn", "sigmoid"), ("rnn", "relu"), ("lstm", "tanh"), ("gru", "tanh")])
+@pytest.mark.parametrize(
+    "kind", [("rnn", "tanh"), ("rnn", "sigmoid"), ("rnn", "relu"), ("lstm", "tanh"), ("gru", "tanh")]
+)
 def test_hand_written_gradients_equal_the_plain_loop(kind: Any, sizes: list[int], reverse: bool) -> None:
     cell, nonlinearity = kind
     blocks = cells.BLOCKS[cell] * H
@@ -115,12 +116,12 @@ def test_hand_written_gradients_equal_the_plain_loop(kind: Any, sizes: list[int]
     for scan in (cells.scan, bptt.scan):
         rows, weights, states = leaves[0], cells.Weights(*leaves[1:5]), tuple(leaves[5:])
         outputs, after = scan(cell, rows, sizes, weights, states, reverse, nonlinearity)
-        loss = sum((value.sin() * (1 + k)).sum() for k, value in enumerate((outputs, *after)))
+        loss = torch.stack([(value.sin() * (1 + k)).sum() for k, value in enumerate((outputs, *after))]).sum()
         first = torch.autograd.grad(loss, leaves, retain_graph=True)
         again = torch.autograd.grad(loss, leaves)  # what backward works on must still be there
         assert_same(list(first), list(again), atol=0)
         found.append([outputs, *after, *first])
-    assert_same(*found, atol=1e-11)
+    assert_same(found[0], found[1], atol=1e-11)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind[0] != "fused"], ids=str)
@@ -188,7 +189,8 @@ def test_no_output_depends_on_a_later_input(kind: Any) -> None:
 
 
 def test_sigmoid_rnn_by_hand() -> None:
-    net, x = make(("scratch", "rnn", "sigmoid", False)), torch.randn(1, 2, D)
+    net: Any = make(("scratch", "rnn", "sigmoid", False))
+    x = torch.randn(1, 2, D)
     first = 1 / (1 + torch.exp(-(net.weight_ih_l0 @ x[0, 0] + net.bias_ih_l0 + net.bias_hh_l0)))
     sums = net.weight_ih_l0 @ x[0, 1] + net.weight_hh_l0 @ first + net.bias_ih_l0 + net.bias_hh_l0
     assert_same([net(x)[0][0]], [torch.stack([first, 1 / (1 + torch.exp(-sums))])], atol=1e-14)
@@ -240,10 +242,9 @@ def test_bfloat16_autocast(kind: Any) -> None:
     for dtype in (torch.float32, torch.bfloat16):  # from an embedding, from a linear layer
         with torch.autocast("cpu", torch.bfloat16):
             outputs, state = net(x.to(dtype), lengths)
-            outputs, state = net(x.to(dtype), lengths, state)
-            outputs, _ = net(x.to(dtype), lengths)
-            outputs.float().square().sum().backward()
-        assert (outputs - expected).abs().max() < 0.05
+            again, _ = net(x.to(dtype), lengths, state)
+            again.float().square().sum().backward()
+        assert (outputs - expected).abs().max() < 0.03 * max(1, expected.abs().max())
     assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in net.parameters())
 
 
@@ -319,7 +320,7 @@ def test_bad_arguments_are_named(arguments: dict[str, Any], message: str) -> Non
         ({"lengths": torch.tensor([3, 0, 1, 5, 7])}, "lengths must be from 1 to T = 7, not [3, 0, 1, 5, 7]"),
         ({"lengths": torch.tensor([3, 8, 1, 5, 7])}, "lengths must be from 1 to T = 7, not [3, 8, 1, 5, 7]"),
         ({"lengths": torch.tensor([3])}, "lengths must be (5,) integers, not (1,) torch.int64"),
-        ({"lengths": torch.ones(B)}, "lengths must be (5,) integers, not (5,) torch.float64"),
+        ({"lengths": torch.ones(B, dtype=torch.float64)}, "lengths must be (5,) integers, not (5,) torch.float64"),
         ({"state": torch.zeros(1, B, H)}, "state of cell 'lstm' must be a pair (h, c), not a Tensor"),
         ({"state": (torch.zeros(1, B, H), torch.zeros(2, B, H))}, "state must be (1, 5, 4), not (2, 5, 4)"),
     ],

@@ -1,0 +1,168 @@
+"""Sweeps: every combination once, gone on with after a break, shared by processes; the table says what the runs did."""
+
+import csv
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import optuna
+import pytest
+import yaml
+from conftest import ROOT, Run
+
+from seqlight import sweep as sweeps
+from seqlight.errors import UserError
+from seqlight.report import spread
+from seqlight.sweep import Sweep, enqueue, open_study, read_sweep
+
+SETTINGS = {
+    "name": "tiny",
+    "config": ["parity/lstm_last"],
+    "metric": "test/accuracy_last",
+    "set": {
+        "data.train_size": 64, "data.val_size": 16, "data.test_size": 16, "data.batch_size": 32, "model.hidden_size": 3,
+        "trainer.max_epochs": 1, "trainer.log_every_n_steps": 1, "trainer.callbacks": [],
+    },
+    "grid": {"model.supervision": ["full", "last"], "seed_everything": [0, 1]},
+    "success": {"test/accuracy_last": 0.0},
+    "columns": ["val/loss", "solved/steps"],
+    "curve": "train/loss",
+}  # fmt: skip
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "tiny.yaml"
+    path.write_text(yaml.safe_dump(SETTINGS))
+    return path
+
+
+def test_a_sweep_runs_each_combination_once_and_reports(run: Run, file: Path) -> None:
+    done = run("sweep", str(file))
+    assert done.code == 0, done.err
+    folder = Path("runs/sweeps/tiny")
+    with (folder / "trials.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [(row["model.supervision"], row["seed_everything"]) for row in rows] == [
+        ("full", "0"), ("last", "0"), ("full", "1"), ("last", "1"),
+    ]  # fmt: skip
+    for row in rows:  # what the table holds is what the run wrote
+        config = yaml.safe_load((Path(row["run"]) / "config.yaml").read_text())
+        assert config["model"]["init_args"]["supervision"] == row["model.supervision"]
+        assert config["seed_everything"] == int(row["seed_everything"])
+    table = (folder / "table.md").read_text()
+    full = next(line for line in table.splitlines() if line.startswith("| full"))
+    losses = [float(row["val/loss"]) for row in rows if row["model.supervision"] == "full"]
+    assert full.split(" | ")[1:4] == ["2", "2 of 2", spread(losses)]
+    assert "- |" in full  # never solved: no steps
+    assert (folder / "picture.png").stat().st_size > 1000
+    # Nothing is left: the second call trains nothing and gives the same table.
+    again = run("sweep", str(file))
+    assert again.code == 0
+    assert "left]" not in again.out
+    assert (folder / "table.md").read_text() == table
+    assert len(list(folder.glob("2*"))) == 4
+
+
+def test_a_broken_off_sweep_goes_on(run: Run, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train, calls = sweeps.train, []
+
+    def breaks(*arguments: object) -> object:
+        calls.append(arguments)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return train(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(sweeps, "train", breaks)
+    assert run("sweep", str(file)).code == 130
+    assert run("sweep", str(file)).code == 0
+    assert len(calls) == 5  # four, and the one that broke again
+    done = [t.params for t in open_study(read_sweep(str(file))).trials if t.state == optuna.trial.TrialState.COMPLETE]
+    assert len(done) == 4
+    assert len({tuple(sorted(params.items())) for params in done}) == 4
+
+
+def test_two_processes_share_a_sweep(tmp_path: Path, file: Path) -> None:
+    words = [sys.executable, str(ROOT / "cli.py"), "sweep", str(file)]
+    both = [
+        subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        for _ in range(2)
+    ]
+    said = [process.communicate(timeout=120)[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    with (tmp_path / "runs/sweeps/tiny/trials.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert len(rows) == 4
+    assert len({row["run"] for row in rows}) == 4
+
+
+def test_a_killed_process_leaves_its_trial_to_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    sweep = Sweep(name="killed", config=[], metric="m", grid={"a": [1]})
+    study = open_study(sweep)
+    enqueue(sweep, study)
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    study.ask().set_user_attr("process", [socket.gethostname(), dead.pid])
+    sweeps.free_dead_trials(study)
+    enqueue(sweep, study)
+    assert [trial.state.name for trial in study.trials] == ["FAIL", "WAITING"]
+    study.ask().set_user_attr("process", [socket.gethostname(), os.getpid()])  # this one lives
+    sweeps.free_dead_trials(study)
+    enqueue(sweep, study)
+    assert [trial.state.name for trial in study.trials] == ["FAIL", "RUNNING"]
+
+
+def test_repetitions_go_round_before_a_setting_is_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    sweep = Sweep(name="order", config=[], metric="m", grid={"a": [1, 2], "seed_everything": [0, 1], "b": [None, "x"]})
+    study = open_study(sweep)
+    enqueue(sweep, study)
+    enqueue(sweep, study)
+    combinations = [trial.user_attrs["combination"] for trial in study.trials]
+    assert len(combinations) == 8
+    assert [c["seed_everything"] for c in combinations] == [0] * 4 + [1] * 4
+
+
+def test_search_samples_within_its_bounds(run: Run, tmp_path: Path) -> None:
+    content = {k: v for k, v in SETTINGS.items() if k not in ("grid", "success", "curve")}
+    content |= {
+        "search": {"model.learning_rate": {"low": 1e-3, "high": 1e-1, "log": True}},
+        "trials": 2,
+        "name": "search",
+    }
+    (tmp_path / "search.yaml").write_text(yaml.safe_dump(content))
+    done = run("sweep", "search.yaml")
+    assert done.code == 0, done.err
+    with Path("runs/sweeps/search/trials.csv").open(newline="") as stream:
+        rates = [float(row["model.learning_rate"]) for row in csv.DictReader(stream)]
+    assert len(set(rates)) == 2
+    assert all(1e-3 <= rate <= 1e-1 for rate in rates)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"grid": {}}, "either grid or search"),
+        ({"grid": {"a": 3}}, r"grid\.a must be a list"),
+        ({"direction": "up"}, "direction must be"),
+        ({"trails": 3}, "unknown key trails"),
+        ({"metric": None}, "metric is missing"),
+    ],
+)
+def test_mistakes_in_a_sweep_file(tmp_path: Path, change: dict[str, object], said: str) -> None:
+    content = {k: v for k, v in {**SETTINGS, **change}.items() if v is not None}
+    (tmp_path / "bad.yaml").write_text(yaml.safe_dump(content))
+    with pytest.raises(UserError, match=said):
+        read_sweep(str(tmp_path / "bad.yaml"))
+
+
+def test_a_metric_that_no_run_logs(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "bad.yaml").write_text(yaml.safe_dump({**SETTINGS, "metric": "test/nothing"}))
+    refused = run("sweep", "bad.yaml")
+    assert refused.code == 2
+    assert "test/nothing is not logged; there are" in refused.err
+    assert run("sweep", "none.yaml").code == 2
+    assert run("sweep").code == 2
