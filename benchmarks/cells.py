@@ -3,15 +3,16 @@
     flock /tmp/cpu.lock python benchmarks/cells.py
 
 All contenders run in one process, one after another in every round, so that a slow moment of the machine meets them
-all. Each has a run that does not count before the one that does: NumPy's threads go on spinning for a while, at the
-expense of whatever comes next. A round gives each contender's speed as a fraction of torch.nn's in the same round; the
-table has the median of the rounds, and the smallest and largest.
+all. Each has a run that does not count before the one that does. NumPy comes last and a pause follows: its threads go
+on spinning for a while, at the expense of whatever runs next. A round gives each contender's speed as a fraction of
+torch.nn's in the same round; the table has the median of the rounds, and the smallest and largest.
 """
 
 import argparse
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -39,8 +40,8 @@ def contenders(cell: str, input_size: int, hidden_size: int) -> dict[str, nn.Mod
     for name, cls, backend in (
         ("scratch", Recurrent, "scratch"),
         ("plain loop", PlainLoop, "scratch"),
-        ("numpy", Recurrent, "numpy"),
         ("fused", Recurrent, "fused"),
+        ("numpy", Recurrent, "numpy"),
     ):
         modules[name] = cls(input_size, hidden_size, cell=cell, backend=backend)  # type: ignore[arg-type]
         modules[name].load_state_dict(peer.state_dict())
@@ -73,10 +74,10 @@ def compare(cell: str, args: argparse.Namespace) -> list[str]:
         torch.testing.assert_close(train(module), expected, rtol=0, atol=1e-5, msg=f"{cell} {name} is wrong")
         for _ in range(args.warm_up):
             train(module)
-    rounds = [
-        {name: measured(lambda module=module: train(module)) for name, module in modules.items()}  # type: ignore[misc]
-        for _ in range(args.rounds)
-    ]
+    rounds = []
+    for _ in range(args.rounds):
+        time.sleep(0.2)
+        rounds.append({name: measured(partial(train, module)) for name, module in modules.items()})
     lines = []
     for name in modules:
         ratios = [times["torch.nn"] / times[name] for times in rounds]

@@ -2,6 +2,7 @@
 
 from typing import Any, Literal
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -14,7 +15,7 @@ from seq_modules.optim import Schedule
 class ParityModule(SequenceModule):
     """Tells at each step whether the number of ones so far is odd.
 
-    A recurrent net reads one bit a step; a linear head gives the logit of "odd".
+    A recurrent net reads one bit a step, as -1 or 1; a linear head gives the logit of "odd".
 
     Args:
         cell: Recurrent cell.
@@ -26,7 +27,10 @@ class ParityModule(SequenceModule):
         recurrent_init: Start of the recurrent matrices: torch's uniform, orthogonal, or the identity (Le, Jaitly &
             Hinton 2015).
         forget_bias: Start of the LSTM's forget-gate bias (Jozefowicz et al. 2015); by default left as it is drawn.
-        backend: The written-out loop, torch.nn's fused kernels, or NumPy with hand-written gradients.
+        backend: torch.nn's fused kernels, the written-out loop ("scratch"), or NumPy with hand-written gradients. All
+            three compute the same, and a checkpoint of one loads in another.
+        input_noise: Standard deviation of Gaussian noise on the bits (-1 and 1) while training. A state that is to survive
+            it must correct itself, which is what holds over a million steps (docs/notes/parity.md).
         supervision: Where the loss looks: at every step ("full") or at the last one alone.
         loss: Binary cross-entropy, or the mean squared error of the probability, as in the course.
         learning_rate: Peak learning rate of AdamW.
@@ -45,7 +49,8 @@ class ParityModule(SequenceModule):
         layer_norm: bool = False,
         recurrent_init: Literal["uniform", "orthogonal", "identity"] = "uniform",
         forget_bias: float | None = None,
-        backend: Literal["scratch", "fused", "numpy"] = "scratch",
+        backend: Literal["scratch", "fused", "numpy"] = "fused",
+        input_noise: float = 0.0,
         supervision: Literal["full", "last"] = "last",
         loss: Literal["bce", "mse"] = "bce",
         learning_rate: float = 1e-2,
@@ -56,7 +61,9 @@ class ParityModule(SequenceModule):
         metrics = {"accuracy_last": BitAccuracy("last"), "accuracy_all": BitAccuracy("all")}
         super().__init__(metrics, learning_rate, weight_decay, warmup_steps, schedule)
         self.save_hyperparameters(logger=False)
-        self.supervision, self.loss = supervision, loss
+        if input_noise < 0:
+            raise ValueError(f"input_noise must be 0 or more, not {input_noise}")
+        self.input_noise, self.supervision, self.loss = input_noise, supervision, loss
         self.net = Recurrent(
             1,
             hidden_size,
@@ -85,7 +92,10 @@ class ParityModule(SequenceModule):
             Logits (B, T), and the state after the last bit.
         """
         lengths = None if attention_mask is None else attention_mask.sum(1)
-        hidden, state = self.net(input_ids.unsqueeze(-1).to(self.head.weight.dtype), lengths, state)
+        signs = 2 * input_ids.unsqueeze(-1).to(self.head.weight.dtype) - 1
+        if self.training and self.input_noise:
+            signs = signs + self.input_noise * torch.randn_like(signs)
+        hidden, state = self.net(signs, lengths, state)
         return self.head(hidden).squeeze(-1), state
 
     def step(self, batch: dict[str, Tensor]) -> Step:

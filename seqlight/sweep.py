@@ -46,7 +46,8 @@ class Sweep:
         test: Whether to test each trained model as well.
         seeds: The setting whose values are repetitions of the same thing: the table's rows are taken over it.
         success: ``{metric: least value}``: what a solved trial must reach.
-        columns: Metrics of the table, each as minimum, median and maximum.
+        columns: Metrics of the table, each as minimum, median and maximum; beside what the runs log there is
+            "fit/seconds", the time of the whole training command.
         curve: A metric to draw over the steps.
         storage: An Optuna storage, such as ``postgresql://host/name``; by default a journal in the sweep's folder, which
             machines with a common file system share.
@@ -217,13 +218,15 @@ def train(sweep: Sweep, chosen: dict[str, Any]) -> tuple[dict[str, float], Path]
     for key, value in {**sweep.set, **{k: v for k, v in chosen.items() if k != "config"}}.items():
         words.append(f"--{key}={'null' if value is None else value}")
     with quiet(sweep.folder / f"log-{os.getpid()}.txt"):
+        started = time.monotonic()
         fitted = SeqCLI(prepare(["fit", *words], ("fit",)))
+        seconds = time.monotonic() - started
         files = [fitted.run_folder / "metrics.csv"]
         if sweep.test:
-            checkpoint = fitted.run_folder / "checkpoints" / "last.ckpt"
+            checkpoint = fitted.run_folder / "checkpoints" / "best.ckpt"
             files.append(SeqCLI(prepare(["test", f"--ckpt_path={checkpoint}"], ("test",))).run_folder / "metrics.csv")
     metrics = {name: curve[-1][1] for file in files for name, curve in read_metrics(file).items()}
-    return metrics, fitted.run_folder
+    return {**metrics, "fit/seconds": seconds}, fitted.run_folder
 
 
 @contextlib.contextmanager

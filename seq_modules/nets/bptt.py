@@ -95,7 +95,8 @@ class LSTM(Function):
         slopes = torch.empty_like(gates)
         by_gate = slopes.view(len(slopes), 4, -1)
         sigmoid_backward(g, i, grad_input=by_gate[:, 0])  # of c by i's sum
-        torch.mul(torch.addcmul(c, i, g, value=-1), 1 - f, out=by_gate[:, 1])  # of c by f's sum; f ⊙ c' = c - i ⊙ g
+        f_c = torch.addcmul(c, i, g, value=-1, out=by_gate[:, 1])  # f ⊙ c' = c - i ⊙ g
+        f_c.addcmul_(f_c, f, value=-1)  # of c by f's sum: f ⊙ c' ⊙ (1 - f)
         tanh_backward(i, g, grad_input=by_gate[:, 2])  # of c by g's sum
         sigmoid_backward(tanh_c, o, grad_input=by_gate[:, 3])  # of h by o's sum
         h_by_c = tanh_backward(o, tanh_c, grad_input=torch.empty_like(c))

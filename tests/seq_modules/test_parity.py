@@ -54,11 +54,11 @@ def test_padding_changes_neither_loss_nor_gradient(supervision: str) -> None:
 
 def test_two_units_set_by_hand_solve_parity() -> None:
     """h1 = "at least one of h and x", h2 = "both": the state is h1 and not h2, which is XOR (docs/notes/parity.md)."""
-    module = ParityModule(cell="rnn", nonlinearity="sigmoid", hidden_size=2)
+    module = ParityModule(cell="rnn", nonlinearity="sigmoid", hidden_size=2, backend="scratch")
     state = {
-        "net.weight_ih_l0": [[20.0], [20.0]],
+        "net.weight_ih_l0": [[10.0], [10.0]],  # the bits come as -1 and 1
         "net.weight_hh_l0": [[20.0, -20.0], [20.0, -20.0]],
-        "net.bias_ih_l0": [-10.0, -30.0],
+        "net.bias_ih_l0": [0.0, -20.0],
         "net.bias_hh_l0": [0.0, 0.0],
         "head.weight": [[20.0, -20.0]],
         "head.bias": [-10.0],
