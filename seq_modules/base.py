@@ -104,8 +104,10 @@ class SequenceModule(LightningModule):
         return mean
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """AdamW with the chosen schedule, stepped per optimiser step."""
+        """AdamW with the chosen schedule, stepped per optimiser step; a rate that never changes needs no schedule."""
         optimizer = adamw(self.parameters(), self.learning_rate, self.weight_decay)
+        if self.schedule == "constant" and not self.warmup_steps:
+            return optimizer
         # Asking for the number of steps builds the training loader, so only the schedule that needs it asks.
         total = self.trainer.estimated_stepping_batches if self.schedule == "cosine" else float("inf")
         schedule = scheduler(optimizer, self.schedule, self.warmup_steps, total)
@@ -123,7 +125,8 @@ class SequenceModule(LightningModule):
                 config.scheduler.base_lrs = [rate * self._rate_change for rate in config.scheduler.base_lrs]
             for optimizer in self.trainer.optimizers:
                 for group in optimizer.param_groups:
-                    group["lr"], group["initial_lr"] = (group[k] * self._rate_change for k in ("lr", "initial_lr"))
+                    for key in {"lr", "initial_lr"} & group.keys():
+                        group[key] *= self._rate_change
             self._rate_change = 1.0
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -29,8 +29,8 @@ class ParityModule(SequenceModule):
         forget_bias: Start of the LSTM's forget-gate bias (Jozefowicz et al. 2015); by default left as it is drawn.
         backend: torch.nn's fused kernels, the written-out loop ("scratch"), or NumPy with hand-written gradients. All
             three compute the same, and a checkpoint of one loads in another.
-        input_noise: Standard deviation of Gaussian noise on the bits (-1 and 1) while training. A state that is to survive
-            it must correct itself, which is what holds over a million steps (docs/notes/parity.md).
+        input_noise: Standard deviation of Gaussian noise on the bits (-1 and 1) while training. A state that is to
+            survive it must correct itself, which is what lasts a million steps (docs/notes/parity.md).
         supervision: Where the loss looks: at every step ("full") or at the last one alone.
         loss: Binary cross-entropy, or the mean squared error of the probability, as in the course.
         learning_rate: Peak learning rate of AdamW.

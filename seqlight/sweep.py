@@ -1,7 +1,7 @@
 """``seqlight sweep FILE``: many trainings of one study, that can be stopped, resumed and shared by machines.
 
-A sweep file says what to vary. Optuna keeps which trials wait, run and are done; each process that runs the same command
-takes the next waiting one, on any machine that reaches the study's storage.
+A sweep file says what to vary. Optuna keeps which trials wait, run and are done; each process that runs the same
+command takes the next waiting one, on any machine that reaches the study's storage.
 """
 
 import contextlib
@@ -49,8 +49,8 @@ class Sweep:
         columns: Metrics of the table, each as minimum, median and maximum; beside what the runs log there is
             "fit/seconds", the time of the whole training command.
         curve: A metric to draw over the steps.
-        storage: An Optuna storage, such as ``postgresql://host/name``; by default a journal in the sweep's folder, which
-            machines with a common file system share.
+        storage: An Optuna storage, such as ``postgresql://host/name``; by default a journal in the sweep's folder,
+            which machines with a common file system share.
     """
 
     name: str

@@ -76,7 +76,8 @@ def test_ddp_trains_like_the_joined_batch(one_and_two: tuple[Path, Path]) -> Non
 def test_ddp_tests_and_predicts_each_row_once(one_and_two: tuple[Path, Path]) -> None:
     one, two = one_and_two
     bits = json.dumps([format(i, "b") for i in range(23)])
-    few = '--trainer.callbacks=[{"class_path":"LengthSweep","init_args":{"max_length":44,"sequences":8,"stream_bits":50}}]'
+    short = {"max_length": 44, "sequences": 8, "stream_bits": 50}
+    few = f"--trainer.callbacks={json.dumps([{'class_path': 'LengthSweep', 'init_args': short}])}"
     for folder, overlay in ((one, "trainer/cpu"), (two, "trainer/ddp")):
         finish(start(["test", "--ckpt_path=best", "--config", overlay, "--data.batch_size=8", few], folder))
         words = ["predict", "--ckpt_path=best", "--config", overlay, "--data.bits", bits, "--data.batch_size=4"]

@@ -1,4 +1,4 @@
-"""The logger overlays: the run's folder holds the same files, and the logger the config, the metrics and the pictures."""
+"""The logger overlays: the same files in the run's folder, and config, metrics and pictures in the logger."""
 
 import json
 import subprocess

@@ -9,8 +9,8 @@ from lightning.pytorch.callbacks import TQDMProgressBar
 class TimedBar(TQDMProgressBar):
     """Draws a few times a second in place of at every batch, and from no thread of its own.
 
-    Lightning's Rich bar redraws from a second thread, which takes the interpreter away from training: with steps of 5 ms
-    it made them a third longer (benchmarks/trainer_overhead.py).
+    Lightning's Rich bar redraws from a second thread, which takes the interpreter away from training: it made steps of
+    5 ms a third longer (benchmarks/trainer_overhead.py).
 
     Args:
         seconds: Least time between two drawings.

@@ -1,0 +1,56 @@
+"""What the README says can be done."""
+
+import re
+import shlex
+
+import pytest
+from conftest import ROOT, Run
+
+TEXT = (ROOT / "README.md").read_text()
+COMMANDS = [line.partition("#")[0].strip() for line in TEXT.splitlines() if line.startswith("    seqlight ")]
+
+
+def test_the_commands_were_found() -> None:
+    assert len(COMMANDS) >= 8
+
+
+@pytest.mark.parametrize(
+    "command", [c for c in COMMANDS if " fit " in c and "--ckpt_path" not in c and "help" not in c]
+)
+def test_training_commands_parse(run: Run, command: str) -> None:
+    words = [word for word in shlex.split(command)[1:] if not word.startswith("--print_config")]
+    shown = run(*words, "--print_config")
+    assert shown.code == 0, shown.err
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if "--ckpt_path" in c and "lstm" not in c])
+def test_commands_on_a_checkpoint_run(run: Run, run_folder: object, command: str) -> None:
+    words = shlex.split(command)[1:]
+    if words[0] != "predict":
+        words += ["--trainer.callbacks=[]", "--data.test_max_length=50"]
+    if words[0] == "fit":
+        words = ["--trainer.max_epochs=2" if word.startswith("60") else word for word in words]
+        words.remove("--trainer.max_epochs")
+    done = run(*words)
+    assert done.code == 0, done.err
+
+
+def test_sweeps_and_links_exist() -> None:
+    for command in COMMANDS:
+        if command.startswith("seqlight sweep "):
+            assert (ROOT / "configs" / f"{command.split()[2]}.yaml").is_file()
+    for page in (
+        ROOT / "README.md",
+        ROOT / "CONTRIBUTING.md",
+        *(ROOT / "docs").rglob("*.md"),
+        ROOT / "benchmarks/README.md",
+    ):
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page}: {target}"
+
+
+def test_the_python_of_the_readme_runs(run: Run, run_folder: object, tmp_path: object) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", TEXT, re.S)
+    scope: dict[str, object] = {}
+    exec(code, scope)  # in the folder of `run`, which holds one trained run
+    assert scope["logits"].shape == (1, 4)  # type: ignore[attr-defined]
