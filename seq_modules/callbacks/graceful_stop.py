@@ -36,6 +36,7 @@ class GracefulStop(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Takes the place of Lightning's handlers, which stand by now."""
+        GracefulStop.received = 0
         signals = [signal.SIGINT, signal.SIGTERM]
         if not SLURMEnvironment.detect():
             signals.append(signal.SIGUSR1)

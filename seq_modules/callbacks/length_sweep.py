@@ -26,6 +26,7 @@ class LengthSweep(Callback):
     Args:
         min_length: First length.
         max_length: Last length.
+        every: Distance between two lengths that are measured; 1 measures all.
         sequences: Sequences at each length.
         stream_bits: Length of the stream; 0 leaves it out.
         chunk: Steps of the stream in one call.
@@ -35,18 +36,19 @@ class LengthSweep(Callback):
         self,
         min_length: int = 41,
         max_length: int = 500,
+        every: int = 1,
         sequences: int = 512,
         stream_bits: int = 1_000_000,
         chunk: int = 10_000,
     ) -> None:
         if min_length < 1 or max_length < min_length:
             raise ValueError(f"min_length must be 1 or more and at most max_length, not {min_length} and {max_length}")
-        if sequences < 1 or chunk < 1 or stream_bits < 0:
-            raise ValueError(
-                f"sequences and chunk must be 1 or more and stream_bits 0 or more, not "
-                f"{sequences}, {chunk} and {stream_bits}"
-            )
-        self.min_length, self.max_length, self.sequences = min_length, max_length, sequences
+        for name, value in (("every", every), ("sequences", sequences), ("chunk", chunk)):
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1, not {value}")
+        if stream_bits < 0:
+            raise ValueError(f"stream_bits must be 0 or more, not {stream_bits}")
+        self.min_length, self.max_length, self.every, self.sequences = min_length, max_length, every, sequences
         self.stream_bits, self.chunk = stream_bits, chunk
 
     @torch.inference_mode()
@@ -55,7 +57,7 @@ class LengthSweep(Callback):
         data: Any = getattr(trainer, "datamodule", None)
         if not hasattr(data, "sequences"):
             raise ValueError(f"LengthSweep needs data with a method sequences, which {type(data).__name__} has not")
-        lengths = range(self.min_length, self.max_length + 1)
+        lengths = range(self.min_length, self.max_length + 1, self.every)
         accuracy = torch.zeros(len(lengths), device=pl_module.device)
         for i in range(trainer.global_rank, len(lengths), trainer.world_size):
             accuracy[i] = self._at_length(pl_module, data, lengths[i])
