@@ -3,7 +3,9 @@
 import logging
 import os
 import sys
+import traceback
 import warnings
+from pathlib import Path
 
 from seqlight.errors import UserError
 
@@ -79,14 +81,23 @@ def train_test_predict(words: list[str]) -> int:
     quieten()
     from seqlight.trainer_cli import GracefulStop, SeqCLI
 
-    SeqCLI()
+    try:
+        SeqCLI()
+    except SystemExit as stop:
+        if isinstance(stop.__context__, KeyboardInterrupt):  # Lightning turns Ctrl-C outside training into exit code 1
+            return 130
+        raise
     return 128 + GracefulStop.received if GracefulStop.received else 0
 
 
 def is_mistake(error: Exception) -> bool:
     """Whether it is something in the user's hands: a value, a file, a setting of the Trainer, W&B without a key."""
-    if isinstance(error, UserError | ValueError | FileNotFoundError | PermissionError | IsADirectoryError):
+    if isinstance(error, UserError | FileNotFoundError | PermissionError | IsADirectoryError | NotADirectoryError):
         return True
+    if isinstance(error, ValueError):  # one of ours refuses a value; torch's would be a fault of ours
+        return Path(traceback.extract_tb(error.__traceback__)[-1].filename).is_relative_to(
+            Path(__file__).parent.resolve()
+        )
     name, text = type(error).__name__, str(error)
     return name in ("MisconfigurationException", "UsageError") or "Error(s) in loading state_dict" in text
 

@@ -32,7 +32,11 @@ class SequenceDataModule(LightningDataModule):
         if num_workers < 0:
             raise ValueError(f"num_workers must be 0 or more, not {num_workers}")
         self.batch_size, self.num_workers = batch_size, num_workers
+        if seed is not None and seed < 0:
+            raise ValueError(f"seed must be 0 or more, not {seed}")
+        self._seed_is_given = seed is not None
         self.seed = torch.initial_seed() % 2**31 if seed is None else seed
+        self.allow_zero_length_dataloader_with_multiple_devices = True  # one string to predict, two processes
         self.train_set: Dataset | None = None
         self.val_set: Dataset | None = None
         self.test_set: Dataset | None = None
@@ -58,8 +62,11 @@ class SequenceDataModule(LightningDataModule):
         assert self.train_set is not None, "setup('fit') assigns train_set"
         size = len(self.train_set)  # type: ignore[arg-type]
         batches = EpochBatches(size, self.batch_size, seed=self.seed, fresh=self.fresh_rows, **self._ranks())
-        position = self._position or (self._loader.position if self._loader else None)
-        self._position = None
+        position, self._position = self._position, None
+        if position is not None:
+            position = (position[0], position[1] // (self.batch_size * batches.num_replicas))
+        elif self._loader is not None:
+            position = self._loader.position
         self._loader = ResumableLoader(
             self.train_set,
             batches,
@@ -97,10 +104,15 @@ class SequenceDataModule(LightningDataModule):
         )
 
     def state_dict(self) -> dict[str, int]:
-        """Position in the training data and its seed, for the checkpoint."""
-        return {**(self._loader.state_dict() if self._loader else {}), "seed": self.seed}
+        """Position in the training data, in rows of all ranks, and its seed; for the checkpoint."""
+        if self._loader is None:
+            return {"seed": self.seed}
+        epoch, done = self._loader.position
+        rows = done * self.batch_size * self._loader.batches.num_replicas
+        return {"epoch": epoch, "rows": rows, "seed": self.seed}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
         """Takes the position up; called by Lightning before the loaders and the optimisers are made."""
-        self.seed = state["seed"]
-        self._position = (state["epoch"], state["batch"]) if "epoch" in state else None
+        if not self._seed_is_given:
+            self.seed = state["seed"]
+        self._position = (state["epoch"], state["rows"]) if "epoch" in state else None

@@ -83,6 +83,8 @@ class GivenBits(Dataset):
     """Bit strings somebody typed, such as ``["0110", "1"]``."""
 
     def __init__(self, strings: Sequence[str]) -> None:
+        if not strings:
+            raise ValueError('data.bits: the list is empty; give strings of 0 and 1, such as ["0110"]')
         for row, string in enumerate(strings, start=1):
             if not string or set(string) - {"0", "1"}:
                 raise ValueError(

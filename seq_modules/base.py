@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import torch
-from lightning.pytorch import LightningModule
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torchmetrics import Metric, MetricCollection
@@ -25,6 +25,12 @@ class Step(NamedTuple):
     loss_sum: Tensor
     items: Tensor
     measured: dict[str, Tensor]
+
+
+def is_logged_step(trainer: Trainer) -> bool:
+    """Whether the step under way is one of every ``log_every_n_steps`` (0 logs none)."""
+    every = trainer.log_every_n_steps  # type: ignore[attr-defined]
+    return every > 0 and (trainer.global_step + 1) % every == 0
 
 
 class SequenceModule(LightningModule):
@@ -59,6 +65,7 @@ class SequenceModule(LightningModule):
         self.learning_rate, self.weight_decay = learning_rate, weight_decay
         self.warmup_steps, self.schedule = warmup_steps, schedule
         self._rate_change = 1.0
+        self._train_metrics_before: dict[str, dict[str, Tensor]] = {}
         evaluated: dict[str, Metric | MetricCollection] = {"loss": MeanLoss(), **metrics}
         collection = MetricCollection(evaluated, compute_groups=False)
         self.train_metrics = MetricCollection(dict(metrics), compute_groups=False).clone(prefix="train/")
@@ -73,7 +80,7 @@ class SequenceModule(LightningModule):
         """The batch's mean loss; every ``log_every_n_steps``-th batch is also measured and logged."""
         loss_sum, items, measured = self.step(batch)
         loss = loss_sum / self._mean_over_ranks(items)
-        if (self.global_step + 1) % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+        if is_logged_step(self.trainer):
             self.log("train/loss", loss.detach(), prog_bar=True, sync_dist=self.trainer.world_size > 1)
             self._measure(self.train_metrics, loss_sum, items, measured)
         return loss
@@ -117,9 +124,21 @@ class SequenceModule(LightningModule):
         """Remembers by how much the learning rate was changed for the rest of a training."""
         before = checkpoint.get("hyper_parameters", {}).get("learning_rate", self.learning_rate)
         self._rate_change = self.learning_rate / before
+        self._train_metrics_before = checkpoint.get("train_metrics", {})
 
     def on_train_start(self) -> None:
-        """Lets a learning rate given anew win over the one that the optimiser's state brought back."""
+        """Goes on with the epoch's metrics, and lets a learning rate and a decay given anew win over the optimiser's.
+
+        Lightning has restored the optimiser, with the old values in it, by now.
+        """
+        for name, state in self._train_metrics_before.items():
+            for key, value in state.items():
+                setattr(self.train_metrics[name], key, value.to(self.device))
+        self._train_metrics_before = {}
+        for optimizer in self.trainer.optimizers:
+            for group in optimizer.param_groups:
+                if any(p.ndim >= 2 for p in group["params"]):
+                    group["weight_decay"] = self.weight_decay
         if self._rate_change != 1.0:
             for config in self.trainer.lr_scheduler_configs:
                 config.scheduler.base_lrs = [rate * self._rate_change for rate in config.scheduler.base_lrs]
@@ -131,6 +150,8 @@ class SequenceModule(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Names the class in the checkpoint, by which the command line and ``seqlight.load`` find it again."""
+        metrics = self.train_metrics.items(keep_base=True)
+        checkpoint["train_metrics"] = {name: dict(metric.metric_state) for name, metric in metrics}
         cls = type(self)
         package = cls.__module__.partition(".")[0]
         module = package if package == "seq_modules" else cls.__module__

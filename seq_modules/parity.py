@@ -22,6 +22,7 @@ class ParityModule(SequenceModule):
         hidden_size: Width of the hidden state.
         num_layers: Layers on top of each other.
         nonlinearity: Of the vanilla RNN; the gated cells have their own.
+        dropout: Share of the outputs dropped between layers while training.
         bidirectional: Read from both ends; the net then sees the bits to come, which the task does not intend.
         layer_norm: Normalise the cell's sums (Ba, Kiros & Hinton 2016); only with ``backend: scratch``.
         recurrent_init: Start of the recurrent matrices: torch's uniform, orthogonal, or the identity (Le, Jaitly &
@@ -45,6 +46,7 @@ class ParityModule(SequenceModule):
         hidden_size: int = 32,
         num_layers: int = 1,
         nonlinearity: Literal["tanh", "sigmoid", "relu"] = "tanh",
+        dropout: float = 0.0,
         bidirectional: bool = False,
         layer_norm: bool = False,
         recurrent_init: Literal["uniform", "orthogonal", "identity"] = "uniform",
@@ -70,6 +72,7 @@ class ParityModule(SequenceModule):
             cell=cell,
             num_layers=num_layers,
             nonlinearity=nonlinearity,
+            dropout=dropout,
             bidirectional=bidirectional,
             layer_norm=layer_norm,
             recurrent_init=recurrent_init,
@@ -93,7 +96,7 @@ class ParityModule(SequenceModule):
         """
         lengths = None if attention_mask is None else attention_mask.sum(1)
         signs = 2 * input_ids.unsqueeze(-1).to(self.head.weight.dtype) - 1
-        if self.training and self.input_noise:
+        if self.training and self.input_noise:  # drawn for padding too, which the net never reads
             signs = signs + self.input_noise * torch.randn_like(signs)
         hidden, state = self.net(signs, lengths, state)
         return self.head(hidden).squeeze(-1), state

@@ -16,6 +16,17 @@ def option(words: list[str], name: str) -> tuple[int, str] | None:
     return found
 
 
+def config_values(words: list[str]) -> list[str]:
+    """What ``--config`` and ``-c`` name, in order."""
+    return [words[at].partition("=")[2] if whole else words[at] for at, whole in _config_places(words)]
+
+
+def _config_places(words: list[str]) -> list[tuple[int, bool]]:
+    """Places of the configs, and whether the word holds ``--config=`` as well."""
+    apart = [(at + 1, False) for at, word in enumerate(words[:-1]) if word in ("--config", "-c")]
+    return sorted(apart + [(at, True) for at, word in enumerate(words) if word.startswith("--config=")])
+
+
 def prepare(words: list[str], commands: tuple[str, ...]) -> list[str]:
     """The same command with its options after it, recipes and checkpoints as paths.
 
@@ -25,15 +36,14 @@ def prepare(words: list[str], commands: tuple[str, ...]) -> list[str]:
     Raises:
         UserError: No such command, config or checkpoint, or a checkpoint is missing where one is needed.
     """
-    at = next((i for i, word in enumerate(words) if word in commands), None)
+    # A word after an option without "=" is that option's value, were it a command's name.
+    values = {i + 1 for i, word in enumerate(words) if word.startswith("-") and "=" not in word}
+    at = next((i for i, word in enumerate(words) if word in commands and i not in values), None)
     if at is None:
         raise UserError(f"{words[0]}: no such command; there are {', '.join(commands)}, sweep and configs")
     command, words = words[at], words[:at] + words[at + 1 :]
-    for i, word in enumerate(words):
-        if word in ("--config", "-c") and i + 1 < len(words):
-            words[i + 1] = config_path(words[i + 1])
-        elif word.startswith("--config="):
-            words[i] = f"--config={config_path(word.partition('=')[2])}"
+    for (at, whole), value in zip(_config_places(words), config_values(words), strict=True):
+        words[at] = f"--config={config_path(value)}" if whole else config_path(value)
     if given := option(words, "--ckpt_path"):
         root = option(words, "--trainer.default_root_dir")
         path = str(find_checkpoint(given[1], command, root[1] if root else "runs"))

@@ -14,6 +14,7 @@ from seqlight.errors import UserError
 if TYPE_CHECKING:
     from seq_modules import SequenceModule
 
+INSTANTIATOR = "lightning.pytorch.cli.instantiate_module"  # what LightningCLI writes into a checkpoint
 CHECKPOINTS = "checkpoints"  # folder of a run that holds them
 # Settings of a run that a checkpoint brings back when training is resumed: plain values that only steer the loop.
 TRAINER_KEYS = (
@@ -23,6 +24,7 @@ TRAINER_KEYS = (
     "accumulate_grad_batches", "gradient_clip_val", "gradient_clip_algorithm", "deterministic", "benchmark",
     "use_distributed_sampler", "detect_anomaly", "reload_dataloaders_every_n_epochs",
 )  # fmt: skip
+LOGGERS = tuple(f"lightning.pytorch.loggers.{name}" for name in ("CSVLogger", "TensorBoardLogger", "WandbLogger"))
 CALLBACKS = ("seq_modules.callbacks.", "lightning.pytorch.callbacks.early_stopping.EarlyStopping")
 
 
@@ -70,6 +72,9 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: not a checkpoint, or a damaged one; use another, such as --ckpt_path last") from error
     if not isinstance(content, dict) or "state_dict" not in content or "pytorch-lightning_version" not in content:
         raise UserError(f"{path}: not a Lightning checkpoint (no weights with their version in it)")
+    for entry in ("hyper_parameters", "datamodule_hyper_parameters", "config"):
+        if not isinstance(content.get(entry, {}), dict):
+            raise UserError(f"{path}: not a checkpoint of ours: its {entry} are no settings")
     return content
 
 
@@ -111,7 +116,8 @@ def settings(content: dict[str, Any], path: Path, command: str) -> dict[str, Any
     Resuming (fit) takes up the training loop's settings too; the other commands take the callbacks alone, so that they
     run on any machine.
     """
-    from lightning.pytorch import LightningDataModule, LightningModule
+    from lightning.pytorch import Callback, LightningDataModule, LightningModule
+    from lightning.pytorch.loggers import Logger
 
     config: dict[str, Any] = {}
     for key, entry, base in (
@@ -121,9 +127,12 @@ def settings(content: dict[str, Any], path: Path, command: str) -> dict[str, Any
         if (found := class_settings(content, entry, base, path)) is not None:
             config[key] = found
     saved = content.get("config") or {}
-    trainer = saved.get("trainer") or {}
-    kept = {"callbacks": [c for c in trainer.get("callbacks") or [] if _is_safe_callback(c)]}
+    trainer = saved["trainer"] if isinstance(saved.get("trainer"), dict) else {}
+    kept: dict[str, Any] = {
+        "callbacks": [c for c in _as_list(trainer.get("callbacks")) if _is_safe(c, CALLBACKS, Callback)]
+    }
     if command == "fit":
+        kept["logger"] = [c for c in _as_list(trainer.get("logger")) if _is_safe(c, LOGGERS, Logger)]
         kept |= {key: trainer[key] for key in TRAINER_KEYS if _is_value(trainer.get(key))}
         for key in ("best_checkpoint", "last_checkpoint"):
             if key in saved:
@@ -141,13 +150,16 @@ def _is_value(value: Any) -> bool:
     return isinstance(value, int | float) or (isinstance(value, str) and "." not in value)
 
 
-def _is_safe_callback(callback: Any) -> bool:
-    from lightning.pytorch import Callback
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
-    if not isinstance(callback, dict) or not str(callback.get("class_path")).startswith(CALLBACKS):
+
+def _is_safe(item: Any, allowed: tuple[str, ...], base: type) -> bool:
+    """Whether a saved callback or logger is of an allowed class that is imported, with plain arguments."""
+    if not isinstance(item, dict) or not str(item.get("class_path")).startswith(allowed):
         return False
-    plain = all(map(is_plain, (callback.get("init_args") or {}).values()))
-    return plain and known_class(callback["class_path"], Callback) is not None
+    plain = all(value == {} or is_plain(value) for value in (item.get("init_args") or {}).values())
+    return plain and known_class(item["class_path"], base) is not None
 
 
 def load(checkpoint: str | Path, root: str = "runs") -> "SequenceModule":
@@ -169,7 +181,10 @@ def load(checkpoint: str | Path, root: str = "runs") -> "SequenceModule":
 
     importlib.import_module("seq_modules")  # its classes must be known before a checkpoint may name one
     path = find_checkpoint(str(checkpoint), "test", root)
-    found = class_settings(read_checkpoint(path), "hyper_parameters", LightningModule, path)
+    content = read_checkpoint(path)
+    if content.get("hyper_parameters", {}).get("_instantiator") not in (None, INSTANTIATOR):
+        raise UserError(f"{path}: wants to be made by something else than Lightning, and is not loaded")
+    found = class_settings(content, "hyper_parameters", LightningModule, path)
     if found is None:
         raise UserError(f"{path}: does not say which class it is of; load it with that class's load_from_checkpoint")
     cls = known_class(found["class_path"], LightningModule)

@@ -34,6 +34,7 @@ NOISE = re.compile(
 PLAINER = (
     (r"Expected a <class '(\w+)'>\. Got value: ", r"expected \1, not "),
     (r"Expected a typing\.Literal\[(.*?)\]\. Got value: ", r"expected one of \1, not "),
+    (r"Expected a <class 'list'>\.?( Got value: )?", r"expected a list, in quotes: '[\"...\", \"...\"]'; not "),
     (r"Expected a dot import path string: (\S+)", r"no class \1 is known"),
     (r"the following arguments are required: (fit\.)?model", "no experiment given: add --config NAME"),
 )

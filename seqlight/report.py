@@ -24,7 +24,7 @@ def write_report(sweep: "Sweep", trials: list[Row]) -> str:
     groups = group(trials, settings, sweep)
     header = [*(key.rpartition(".")[2] for key in settings), "runs"]
     header += ["solved"] if sweep.success else []
-    header += [f"{name} min / median / max" for name in sweep.columns]
+    header += [f"{name} min / median / max, where logged" for name in sweep.columns]
     lines = ["| " + " | ".join(header) + " |", "|" + " --- |" * len(header)]
     for values, members in groups.items():
         cells = [str(value) for value in values] + [str(len(members))]

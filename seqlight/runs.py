@@ -1,11 +1,16 @@
 """A run's own folder: runs/<experiment>/<time>/, made once and never written over."""
 
-import os
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from lightning.fabric.utilities.rank_zero import rank_zero_only
+from lightning.pytorch.cli import Namespace
+
 from seqlight.checkpoints import CHECKPOINTS
+from seqlight.errors import UserError
+
+CSV_LOGGER = "lightning.pytorch.loggers.CSVLogger"
 
 
 def new_run_folder(root: str, experiment: str, command: str, checkpoint: str | None) -> Path:
@@ -14,18 +19,26 @@ def new_run_folder(root: str, experiment: str, command: str, checkpoint: str | N
     Training gets ``root/experiment/<time>``. What is done with a run's checkpoint lies in that run's folder, as
     ``<command>/<time>``; with a checkpoint from elsewhere, in ``root/experiment/<command>/<time>``.
     """
+    if Path(experiment).is_absolute() or ".." in Path(experiment).parts:
+        raise UserError(f"--experiment {experiment}: give a name or a path below {root}/")
+    if Path(root).exists() and not Path(root).is_dir():
+        raise UserError(f"--trainer.default_root_dir {root}: is a file, not a folder")
     if command == "fit":
         parent = Path(root, experiment)
-    elif checkpoint and Path(checkpoint).resolve().parent.name == CHECKPOINTS:
+    elif checkpoint and _is_in_a_run(Path(checkpoint).resolve(), Path(root).resolve()):
         parent = Path(checkpoint).parent.parent / command
     else:
         parent = Path(root, experiment, command)
     return make_unique(parent, datetime.now().strftime("%Y-%m-%d_%H-%M-%S"))
 
 
+def _is_in_a_run(checkpoint: Path, root: Path) -> bool:
+    return checkpoint.parent.name == CHECKPOINTS and checkpoint.is_relative_to(root)
+
+
 def make_unique(parent: Path, name: str) -> Path:
     """A new folder of that name, or of the name with a number if another process was quicker."""
-    if int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))):
+    if rank_zero_only.rank:  # type: ignore[attr-defined]
         return parent / name  # rank 0 makes it and tells the others
     parent.mkdir(parents=True, exist_ok=True)
     number = 1
@@ -42,16 +55,21 @@ def make_unique(parent: Path, name: str) -> Path:
 def point_loggers(trainer: Any, folder: Path) -> None:
     """Sends the configured loggers of a parsed ``trainer`` namespace to the folder; the first decides where all goes.
 
-    Lightning's loggers write to ``save_dir/name/version`` (CSV, TensorBoard) or to ``save_dir`` (W&B).
+    Lightning's loggers write to ``save_dir/name/version`` (CSV, TensorBoard) or to ``save_dir`` (W&B). A CSV logger
+    comes first, also where another was asked for alone: the pictures are drawn from its file.
     """
     trainer.default_root_dir = str(folder)
-    loggers = trainer.logger if isinstance(trainer.logger, list) else [trainer.logger]
-    for logger in loggers:
-        if not hasattr(logger, "class_path"):  # True, False or None
-            continue
+    if trainer.logger is False:
+        return
+    asked = trainer.logger if isinstance(trainer.logger, list) else [trainer.logger]
+    loggers = [logger for logger in asked if hasattr(logger, "class_path")]  # not True or None
+    if not any(logger.class_path == CSV_LOGGER for logger in loggers):
+        loggers.insert(0, Namespace(class_path=CSV_LOGGER, init_args=Namespace(save_dir="runs")))
+    trainer.logger = sorted(loggers, key=lambda logger: logger.class_path != CSV_LOGGER)
+    for logger in trainer.logger:
         args = logger.init_args
         if logger.class_path.rpartition(".")[2] == "WandbLogger":
             args.save_dir = str(folder)
-            args.name = args.name or f"{folder.parent.name}/{folder.name}"
+            args.name = args.get("name") or f"{folder.parent.name}/{folder.name}"
         else:
             args.save_dir, args.name, args.version = str(folder.parent.parent), folder.parent.name, folder.name

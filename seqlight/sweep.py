@@ -10,12 +10,13 @@ import itertools
 import logging
 import os
 import socket
+import sys
 import time
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import filelock
 import optuna
@@ -28,6 +29,9 @@ from seqlight.arguments import prepare
 from seqlight.errors import UserError
 from seqlight.recipes import check_yaml, recipe_path
 from seqlight.report import write_report
+
+if TYPE_CHECKING:
+    from seqlight.trainer_cli import SeqCLI
 
 
 @dataclass
@@ -74,6 +78,13 @@ class Sweep:
         return Path("runs", "sweeps", self.name)
 
     def __post_init__(self) -> None:
+        for key, kind in (("config", list), ("grid", dict), ("search", dict), ("set", dict), ("columns", list)):
+            if not isinstance(getattr(self, key), kind):
+                word = "a list" if kind is list else "settings with their values"
+                raise UserError(f"sweep {self.name}: {key} must hold {word}, not {getattr(self, key)!r}")
+        for key, space in self.search.items():
+            if not isinstance(space, dict) or not ({"low", "high"} <= space.keys() or "choices" in space):
+                raise UserError(f"sweep {self.name}: search.{key} needs low and high, or choices, not {space!r}")
         if bool(self.grid) == bool(self.search):
             raise UserError(f"sweep {self.name}: give either grid or search, and not both")
         if self.direction not in ("maximize", "minimize"):
@@ -111,11 +122,14 @@ def command(words: list[str]) -> str:
             sweep = read_sweep(name)
         case _:
             raise UserError("sweep: use `seqlight sweep FILE` or `seqlight sweep FILE --report`")
-    done = [trial for trial in open_study(sweep).trials if trial.state == TrialState.COMPLETE]
+    trials = open_study(sweep).trials
+    done = [trial for trial in trials if trial.state == TrialState.COMPLETE]
     if not done:
         raise UserError(f"sweep {sweep.name}: no trial is done yet")
-    table = write_report(sweep, [{**trial.params, **trial.user_attrs} for trial in done])
-    return f"{table}\nresults: {sweep.folder}    next: look at {sweep.folder / 'picture.png'}"
+    running = sum(trial.state == TrialState.RUNNING for trial in trials)
+    table = write_report(sweep, [{**trial.user_attrs["chosen"], **trial.user_attrs} for trial in done])
+    others = f"{running} more still run in other processes\n" if running else ""
+    return f"{table}\n{others}results: {sweep.folder}    next: look at {sweep.folder / 'picture.png'}"
 
 
 def open_study(sweep: Sweep) -> optuna.Study:
@@ -135,7 +149,8 @@ def run(sweep: Sweep) -> None:
         enqueue(sweep, study)
     while True:
         states = [trial.state for trial in study.trials]
-        left = states.count(TrialState.WAITING) if sweep.grid else sweep.trials - states.count(TrialState.COMPLETE)
+        busy = states.count(TrialState.COMPLETE) + states.count(TrialState.RUNNING)
+        left = states.count(TrialState.WAITING) if sweep.grid else sweep.trials - busy
         if left < 1:
             return
         study.optimize(functools.partial(try_one, sweep, left), n_trials=1)
@@ -162,22 +177,18 @@ def is_alive(pid: int) -> bool:
 
 def try_one(sweep: Sweep, left: int, trial: Trial) -> float:
     """Trains once and stores the metrics; what Optuna calls."""
-    from seq_modules.callbacks import GracefulStop
-
     if sweep.grid and "combination" not in trial.user_attrs:
         raise optuna.TrialPruned("another process took the last one")
     trial.set_user_attr("process", [socket.gethostname(), os.getpid()])
-    chosen = choose(sweep, trial)
+    chosen = trial.user_attrs.get("combination") or sample(sweep, trial)
     started = time.monotonic()
     metrics, folder = train(sweep, chosen)
-    if GracefulStop.received:
-        raise KeyboardInterrupt
     if sweep.metric not in metrics:
         raise UserError(
             f"sweep {sweep.name}: metric {sweep.metric} is not logged; there are {', '.join(sorted(metrics))}"
         )
     seconds = time.monotonic() - started
-    for key, value in (("metrics", metrics), ("run", str(folder)), ("seconds", seconds)):
+    for key, value in (("chosen", chosen), ("metrics", metrics), ("run", str(folder)), ("seconds", seconds)):
         trial.set_user_attr(key, value)
     words = "  ".join(f"{key.rpartition('.')[2]} {value}" for key, value in chosen.items())
     print(f"[{left} left] {words}: {sweep.metric} {metrics[sweep.metric]:.6g}  {seconds:.0f} s", flush=True)
@@ -191,12 +202,12 @@ def enqueue(sweep: Sweep, study: optuna.Study) -> None:
     known = [trial.user_attrs.get("combination") for trial in study.get_trials(states=busy)]
     for values in itertools.product(*(sweep.grid[key] for key in keys)):
         if (combination := dict(zip(keys, values, strict=True))) not in known:
-            study.enqueue_trial(combination, user_attrs={"combination": combination})
+            study.enqueue_trial({}, user_attrs={"combination": combination})
 
 
-def choose(sweep: Sweep, trial: Trial) -> dict[str, Any]:
-    """A trial's settings, from the queue or the sampler."""
-    chosen = {key: trial.suggest_categorical(key, values) for key, values in sweep.grid.items()}
+def sample(sweep: Sweep, trial: Trial) -> dict[str, Any]:
+    """A search's next settings, from Optuna's sampler."""
+    chosen: dict[str, Any] = {}
     for key, space in sweep.search.items():
         if "choices" in space:
             chosen[key] = trial.suggest_categorical(key, space["choices"])
@@ -210,7 +221,6 @@ def choose(sweep: Sweep, trial: Trial) -> dict[str, Any]:
 def train(sweep: Sweep, chosen: dict[str, Any]) -> tuple[dict[str, float], Path]:
     """Trains (and tests) through the command itself; gives the metrics' last values and the run's folder."""
     from seq_modules.callbacks.plots import read_metrics
-    from seqlight.trainer_cli import SeqCLI
 
     configs = [*sweep.config, *(value for key, value in chosen.items() if key == "config")]
     words = [f"--config={config}" for config in configs]
@@ -219,14 +229,30 @@ def train(sweep: Sweep, chosen: dict[str, Any]) -> tuple[dict[str, float], Path]
         words.append(f"--{key}={'null' if value is None else value}")
     with quiet(sweep.folder / f"log-{os.getpid()}.txt"):
         started = time.monotonic()
-        fitted = SeqCLI(prepare(["fit", *words], ("fit",)))
+        fitted = command_line(["fit", *words])
         seconds = time.monotonic() - started
         files = [fitted.run_folder / "metrics.csv"]
         if sweep.test:
             checkpoint = fitted.run_folder / "checkpoints" / "best.ckpt"
-            files.append(SeqCLI(prepare(["test", f"--ckpt_path={checkpoint}"], ("test",))).run_folder / "metrics.csv")
+            files.append(command_line(["test", f"--ckpt_path={checkpoint}"]).run_folder / "metrics.csv")
     metrics = {name: curve[-1][1] for file in files for name, curve in read_metrics(file).items()}
     return {**metrics, "fit/seconds": seconds}, fitted.run_folder
+
+
+def command_line(words: list[str]) -> "SeqCLI":
+    """One command in this process; the program's words become its own, with which Lightning starts DDP's others."""
+    from seq_modules.callbacks import GracefulStop
+    from seqlight.trainer_cli import SeqCLI
+
+    before = sys.argv[1:]
+    sys.argv[1:] = prepare(words, (words[0],))
+    try:
+        done = SeqCLI()
+    finally:
+        sys.argv[1:] = before
+    if GracefulStop.received:
+        raise KeyboardInterrupt
+    return done
 
 
 @contextlib.contextmanager

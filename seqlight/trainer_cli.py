@@ -1,5 +1,6 @@
 """LightningCLI as seqlight runs it: layered settings, a folder for each run, the callbacks every run has."""
 
+import contextlib
 import sys
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import yaml
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 import datamodules  # noqa: F401  --data CLASS finds its classes by name
 import seq_modules  # noqa: F401  and --model CLASS these
@@ -21,16 +23,14 @@ from seq_modules.callbacks import (
     RunConfig,
     TimedBar,
 )
-from seqlight.arguments import option
-from seqlight.checkpoints import known_class, read_checkpoint, settings
+from seqlight.arguments import config_values, option
+from seqlight.checkpoints import CHECKPOINTS, known_class, read_checkpoint, settings
 from seqlight.errors import UserError, one_line
 from seqlight.no_profiler import NoProfiler
 from seqlight.parser import Parser
 from seqlight.recipes import DEFAULTS, experiment_name
 from seqlight.runs import new_run_folder, point_loggers
 
-# Facts of the data that the model takes over, where it has an argument of that name.
-LINKS: tuple[str, ...] = ()
 NEXT = {
     "fit": "seqlight test --ckpt_path {run}",
     "validate": "seqlight test --ckpt_path {checkpoint}",
@@ -45,7 +45,6 @@ class SeqCLI(LightningCLI):
     Args:
         args: The words after ``seqlight``; by default those of the program. The first is the command.
         commands: Commands to build a parser for; by default the one in ``args``, which is four times as quick.
-        run: False parses alone.
     """
 
     run_folder: Path
@@ -73,14 +72,12 @@ class SeqCLI(LightningCLI):
         return parser
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Adds what is ours: the experiment's name, the two checkpoints, the links from data to model."""
+        """Adds what is ours: the experiment's name, and the two checkpoints."""
         parser.add_argument(
             "--experiment", type=str | None, default=None, help="Folder under runs/; by default the config's name."
         )
         parser.add_lightning_class_args(BestCheckpoint, "best_checkpoint")
         parser.add_lightning_class_args(LastCheckpoint, "last_checkpoint")
-        for name in LINKS:
-            parser.link_arguments(f"data.{name}", f"model.init_args.{name}", apply_on="instantiate")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Lays the settings over each other. A config may be given as a path or, as here, as its text."""
@@ -114,10 +111,11 @@ class SeqCLI(LightningCLI):
         """Makes the run's folder and sends the loggers there; what is kept of the config does not name it."""
         config = self.config[self.subcommand]
         if config.experiment is None:
-            given = [word for name in ("--config", "-c") for word in _values(self._words, name)]
-            names = [name for name in map(experiment_name, given) if name]
+            names = [name for name in map(experiment_name, config_values(self._words)) if name]
             config.experiment = names[-1] if names else config.model.class_path.rpartition(".")[2]
-        self.save_config_kwargs = {"recipe": config.clone()}
+        recipe = config.clone()
+        recipe.ckpt_path = None  # run again, it begins anew
+        self.save_config_kwargs = {"recipe": recipe, "checkpoint": config.ckpt_path}
         root = config.trainer.default_root_dir or "runs"
         self.run_folder = new_run_folder(root, config.experiment, str(self.subcommand), config.get("ckpt_path"))
         point_loggers(config.trainer, self.run_folder)
@@ -127,7 +125,9 @@ class SeqCLI(LightningCLI):
         """As Lightning's; a value that a constructor refuses is the user's mistake."""
         try:
             super().instantiate_classes()
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, MisconfigurationException) as error:
+            with contextlib.suppress(OSError):
+                self.run_folder.rmdir()  # empty: nothing has run
             raise UserError(self._named(one_line(str(error)))) from error
 
     def _named(self, text: str) -> str:
@@ -154,22 +154,10 @@ class SeqCLI(LightningCLI):
         profiler = self._get(self.config_init, "trainer").profiler or NoProfiler()
         return super().instantiate_trainer(profiler=profiler)
 
-    def after_fit(self) -> None:
-        """Says where things lie."""
+    def _run_subcommand(self, subcommand: str) -> None:
+        super()._run_subcommand(subcommand)
         if not GracefulStop.received:
             self._tell()
-
-    def after_validate(self) -> None:
-        """Says where things lie."""
-        self._tell()
-
-    def after_test(self) -> None:
-        """Says where things lie."""
-        self._tell()
-
-    def after_predict(self) -> None:
-        """Says where things lie."""
-        self._tell()
 
     def predict(self, **kwargs: Any) -> None:
         """Trainer.predict, whose rows the writer has saved."""
@@ -180,9 +168,10 @@ class SeqCLI(LightningCLI):
             return
         checkpoint = self.config[self.subcommand].get("ckpt_path")
         following = NEXT[str(self.subcommand)].format(run=self.run_folder, checkpoint=checkpoint)
+        if self.subcommand == "fit" and not (self.run_folder / CHECKPOINTS / "best.ckpt").is_file():
+            following = "a run with validation, whose best.ckpt can be tested"
+            if checkpoint and not (self.run_folder / CHECKPOINTS).exists():
+                following = (
+                    f"seqlight fit --ckpt_path {checkpoint} --trainer.max_epochs MORE  (it was trained to its end)"
+                )
         print(f"results: {self.run_folder}    next: {following}")
-
-
-def _values(words: list[str], name: str) -> list[str]:
-    after = [words[i + 1] for i, word in enumerate(words[:-1]) if word == name]
-    return after + [word.partition("=")[2] for word in words if word.startswith(f"{name}=")]

@@ -63,13 +63,3 @@ def test_imports_run_one_way(path: Path) -> None:
 def test_files_are_small_and_named_for_what_they_hold(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= 350
     assert path.stem not in ("utils", "helpers", "misc", "common")
-
-
-def test_a_net_can_be_used_without_lightning() -> None:
-    import subprocess
-    import sys
-
-    code = "import seq_modules.nets.rnn, sys; "
-    source = (ROOT / "seq_modules/nets/rnn.py").read_text()
-    assert "lightning" not in source
-    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0

@@ -124,6 +124,12 @@ MISTAKES = {
     "abbreviated flag": (("--trainer.max_epoch=3",), r"max_epoch.* did you mean --trainer.max_epochs\?"),
     "wrong type": (("--model.hidden_size=abc",), r"model\.hidden_size: expected int, not abc"),
     "not a choice": (("--model.cell=foo",), r"model\.cell: expected one of 'rnn', 'lstm', 'gru', not foo"),
+    "dropout 2": (("--model.dropout=2", "--model.num_layers=2"), r"model\.dropout .*2"),
+    "negative seed": (("--data.seed=-1",), r"data\.seed must be 0 or more"),
+    "bits without quotes": (("--data.bits=0110",), r"data\.bits: expected a list, in quotes"),
+    "no bits": (("--data.bits=[]",), r"data\.bits: the list is empty"),
+    "a folder outside": (("--experiment=../x",), r"--experiment \.\./x"),
+    "a file for a folder": ((f"--trainer.default_root_dir={__file__}",), r"is a file, not a folder"),
     "hidden_size 0": (("--model.hidden_size=0",), r"model\.hidden_size .*0"),
     "learning rate 0": (("--model.learning_rate=0",), r"model\.learning_rate must be above 0"),
     "negative length": (("--data.min_length=-3",), r"data\.min_length must be at least 1, not -3"),
@@ -208,7 +214,10 @@ class Exploit:
         return os.system, ("touch pwned",)
 
 
-def test_nothing_in_a_checkpoint_is_executed(run: Run, run_folder: Path, tmp_path: Path) -> None:
+def test_nothing_in_a_checkpoint_is_executed(
+    run: Run, run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)  # evil.py could be imported
     good = torch.load(run_folder / "checkpoints/best.ckpt", weights_only=True)
     torch.save({**good, "extra": Exploit()}, tmp_path / "pickle.ckpt")
     check_refusal(run("test", "--ckpt_path", "pickle.ckpt"), r"pickle\.ckpt: .*not (loaded|a checkpoint)")
@@ -217,7 +226,13 @@ def test_nothing_in_a_checkpoint_is_executed(run: Run, run_folder: Path, tmp_pat
     hparams = {**good["hyper_parameters"], "_class_path": "evil.Evil"}
     torch.save({**good, "hyper_parameters": hparams}, tmp_path / "class.ckpt")
     check_refusal(run("test", "--ckpt_path", "class.ckpt"), r"its class evil\.Evil is none of this program's")
+    torch.save(
+        {**good, "hyper_parameters": {**good["hyper_parameters"], "_instantiator": "evil.Evil"}}, tmp_path / "i.ckpt"
+    )
+    with pytest.raises(UserError, match="something else than Lightning"):
+        seqlight.load(tmp_path / "i.ckpt")
     for trainer in (
+        {"logger": [{"class_path": "evil.Evil"}], "max_epochs": 1},
         {"callbacks": [{"class_path": "evil.Evil"}]},
         {
             "callbacks": [

@@ -92,8 +92,44 @@ def test_ddp_tests_and_predicts_each_row_once(one_and_two: tuple[Path, Path]) ->
         assert row["probability_odd"] == pytest.approx(expected["probability_odd"], abs=1e-5)
 
 
+def test_one_row_for_two_processes(one_and_two: tuple[Path, Path], tmp_path: Path) -> None:
+    checkpoint = str(only(one_and_two[1], "best.ckpt"))
+    words = ["predict", "--ckpt_path", checkpoint, "--config=trainer/ddp", "--data.bits", '["0110"]']
+    finish(start(words, tmp_path))
+    assert len(only(tmp_path, "predictions.jsonl").read_text().splitlines()) == 1
+
+
+def test_ranks_draw_noise_of_their_own_and_resume_it(tmp_path: Path) -> None:
+    words = ["fit", "--config=parity/lstm_last", "--config=trainer/ddp", *COMMON, "--data.batch_size=10"]
+    words += ["--model.input_noise=0.5", "--trainer.callbacks=[]"]
+    folders = [tmp_path / name for name in ("whole", "first", "rest")]
+    for folder in folders:
+        folder.mkdir()
+    finish(start(words, folders[0]))
+    finish(start([*words, "--trainer.max_steps=13"], folders[1]))
+    state = torch.load(only(folders[1], "last.ckpt"), weights_only=True)
+    ranks = next(s for name, s in state["callbacks"].items() if name.startswith("RNGState"))["ranks"]
+    assert len(ranks) == 2
+    assert not torch.equal(ranks[0]["torch"], ranks[1]["torch"])
+    finish(start(["fit", "--ckpt_path", str(only(folders[1], "last.ckpt")), "--trainer.max_steps=-1"], folders[2]))
+    whole, rest = (torch.load(only(f, "last.ckpt"), weights_only=True)["state_dict"] for f in (folders[0], folders[2]))
+    assert all(torch.equal(whole[name], rest[name]) for name in whole)
+
+
+def test_a_sweep_of_two_processes_each(tmp_path: Path) -> None:
+    settings = {key: value for key, value in (word[2:].split("=") for word in COMMON)}
+    sweep = {
+        "name": "pairs", "config": ["parity/lstm_last", "trainer/ddp"], "metric": "val/loss", "test": False,
+        "set": {**settings, "trainer.callbacks": []}, "grid": {"seed_everything": [0, 1]},
+    }  # fmt: skip
+    (tmp_path / "pairs.yaml").write_text(json.dumps(sweep))
+    said = finish(start(["sweep", "pairs.yaml"], tmp_path))
+    assert said.count("left]") == 2
+    assert len((tmp_path / "runs/sweeps/pairs/trials.csv").read_text().splitlines()) == 3
+
+
 def test_torchrun(one_and_two: tuple[Path, Path], tmp_path: Path) -> None:
-    torchrun = (sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=29517")
+    torchrun = (sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone")
     words = ["fit", "--config", "parity/lstm_last", "--config", "trainer/ddp", *COMMON, "--data.batch_size=10"]
     finish(start(words, tmp_path, *torchrun))
     expected = torch.load(only(one_and_two[1], "last.ckpt"), weights_only=True)["state_dict"]

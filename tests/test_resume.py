@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from lightning.pytorch import Callback, Trainer, seed_everything
+from conftest import Run
 from toy import ToyData, ToyModule
 
 from seq_modules.callbacks import BestCheckpoint, GracefulStop, LastCheckpoint, RNGState
@@ -68,6 +69,65 @@ def test_resumed_equals_uninterrupted(tmp_path: Path, stop_at: int, workers: int
     assert first.seen + rest.seen == whole.seen
     for name, value in whole.state_dict().items():
         assert torch.equal(value, rest.state_dict()[name]), name
+
+
+def command(run: Run, *words: str) -> Path:
+    """Runs ``seqlight fit`` and gives the new run's folder."""
+    done = run("fit", *words)
+    assert done.code in (0, 143), done.err
+    return max(Path("runs").rglob("last.ckpt"), key=lambda path: path.stat().st_mtime_ns).parents[1]
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return torch.load(folder / "checkpoints/last.ckpt", weights_only=True)["state_dict"]
+
+
+CURRICULUM = (
+    "--config=parity/rnn_curriculum", "--data.train_size=256", "--data.val_size=32", "--data.batch_size=32",
+    "--trainer.log_every_n_steps=2", "--trainer.max_epochs=4", "--trainer.accelerator=cpu",
+    '--trainer.callbacks=[{"class_path":"LengthCurriculum","init_args":{"start":2,"step":2,"threshold":0.4}}]',
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("stop_at", [3, 9, 15, 20])
+def test_command_with_noise_and_curriculum(run: Run, monkeypatch: pytest.MonkeyPatch, stop_at: int) -> None:
+    whole = weights(command(run, *CURRICULUM))
+    with monkeypatch.context() as patch:  # a signal in the middle of training, as Ctrl-C sends one
+        start = RNGState.on_train_start
+
+        def with_signal(self: RNGState, trainer: Trainer, pl_module: Any) -> None:
+            start(self, trainer, pl_module)
+            trainer.callbacks.append(SignalAt(stop_at))
+
+        patch.setattr(RNGState, "on_train_start", with_signal)
+        stopped = command(run, *CURRICULUM)
+    resumed = weights(command(run, "--ckpt_path", str(stopped)))
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_max_steps_in_mid_epoch_is_gone_on_from(run: Run) -> None:
+    whole = weights(command(run, *CURRICULUM))
+    stopped = command(run, *CURRICULUM, "--trainer.max_steps=5")
+    resumed = weights(command(run, "--ckpt_path", str(stopped), "--trainer.max_steps=-1"))
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_settings_given_anew_win(run: Run) -> None:
+    stopped = command(run, *CURRICULUM, "--trainer.max_epochs=1")
+    resumed = command(
+        run, "--ckpt_path", str(stopped), "--trainer.max_epochs=2", "--model.weight_decay=0.5", "--data.seed=77"
+    )
+    content = torch.load(resumed / "checkpoints/last.ckpt", weights_only=True)
+    groups = content["optimizer_states"][0]["param_groups"]
+    assert [group["weight_decay"] for group in groups] == [0.5, 0.0]
+    assert content["ParityDataModule"]["seed"] == 77
+
+
+def test_a_finished_run_says_how_to_train_more(run: Run) -> None:
+    stopped = command(run, *CURRICULUM, "--trainer.max_epochs=1")
+    again = run("fit", "--ckpt_path", str(stopped))
+    assert again.code == 0
+    assert "--trainer.max_epochs MORE" in again.out
 
 
 @pytest.mark.filterwarnings("ignore:.*does not have many workers.*")

@@ -30,6 +30,12 @@ class BestCheckpoint(ModelCheckpoint):
         )
         self._carried: dict[str, Any] = {}
 
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Takes the run's folder, as LastCheckpoint does; on every rank."""
+        if self.dirpath is None:
+            self.dirpath = str(Path(trainer.log_dir or trainer.default_root_dir) / "checkpoints")
+        super().setup(trainer, pl_module, stage)
+
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Keeps the score until it is known whether the file is there; Lightning's own would warn and forget it."""
         self._carried = state_dict

@@ -40,7 +40,7 @@ class LengthCurriculum(Callback):
             raise ValueError(f"mode must be max or min, not {mode}")
         self.start, self.step, self.limit, self.patience = start, step, limit, patience
         self.monitor, self.threshold, self.mode = monitor, threshold, mode
-        self.max_length, self.passed = start, 0
+        self.max_length, self.passed, self._resumed = start, 0, False
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Sets the first length, or the one that the checkpoint holds."""
@@ -56,9 +56,15 @@ class LengthCurriculum(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Lengthens when the model is ready."""
         value = trainer.callback_metrics.get(self.monitor)
+        resumed, self._resumed = self._resumed, False
+        if value is None and resumed:
+            return  # the rest of a resumed epoch may hold no step that is measured
         if value is None:
             known = ", ".join(sorted(trainer.callback_metrics))
-            raise ValueError(f"LengthCurriculum: monitor {self.monitor} is not logged; there are {known}")
+            raise ValueError(
+                f"LengthCurriculum: monitor {self.monitor} is not logged; there are {known or 'none'} "
+                "(trainer.log_every_n_steps must be at most the batches of an epoch)"
+            )
         ready = value >= self.threshold if self.mode == "max" else value <= self.threshold
         self.passed = self.passed + 1 if ready else 0
         assert self.limit is not None
@@ -73,4 +79,4 @@ class LengthCurriculum(Callback):
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
         """Takes it up."""
-        self.max_length, self.passed = state_dict["max_length"], state_dict["passed"]
+        self.max_length, self.passed, self._resumed = state_dict["max_length"], state_dict["passed"], True

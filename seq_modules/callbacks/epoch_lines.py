@@ -22,9 +22,7 @@ class EpochLines(Callback):
 
     @rank_zero_only
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Prints, unless a bar does."""
-        if trainer.progress_bar_callback is not None:
-            return
+        """Prints."""
         metrics = {k: v.item() for k, v in trainer.callback_metrics.items() if k.startswith(("train/", "val/"))}
         shown = "  ".join(f"{name} {value:.4g}" for name, value in metrics.items())
         last = trainer.max_epochs if trainer.max_epochs and trainer.max_epochs > 0 else "-"

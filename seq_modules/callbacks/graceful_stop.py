@@ -5,7 +5,6 @@ from types import FrameType
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.plugins.environments import SLURMEnvironment
 from lightning.pytorch.utilities import rank_zero_info
 
 from seq_modules.callbacks.last_checkpoint import LastCheckpoint
@@ -14,8 +13,8 @@ from seq_modules.callbacks.last_checkpoint import LastCheckpoint
 class GracefulStop(Callback):
     """Turns a signal into a stop at the batch's end, on every rank; a second Ctrl-C stops at once.
 
-    Lightning's own handler talks to the other ranks from within the signal handler, which can deadlock. SIGUSR1 is left
-    to Lightning under SLURM, where it requeues the job.
+    Lightning's own handler talks to the other ranks from within the signal handler, which can deadlock. A batch
+    system's warning (SLURM's ``--signal=SIGUSR1@90``) thus leaves a checkpoint too; the job is not queued again.
 
     Args:
         ask_every: Batches between the ranks' asking each other; a single process looks after each.
@@ -37,9 +36,7 @@ class GracefulStop(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Takes the place of Lightning's handlers, which stand by now."""
         GracefulStop.received = 0
-        signals = [signal.SIGINT, signal.SIGTERM]
-        if not SLURMEnvironment.detect():
-            signals.append(signal.SIGUSR1)
+        signals = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
         self._previous = {number: signal.signal(number, self._handle) for number in signals}
 
     def on_train_batch_end(

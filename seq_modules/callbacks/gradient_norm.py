@@ -4,6 +4,8 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch.optim import Optimizer
 
+from seq_modules.base import is_logged_step
+
 
 class GradientNorm(Callback):
     """Logs the global norm of the gradient, before clipping, as ``grad/norm`` on each step that is logged.
@@ -13,7 +15,7 @@ class GradientNorm(Callback):
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
         """Lightning calls this after the gradients are whole and before it clips them."""
-        if (trainer.global_step + 1) % trainer.log_every_n_steps:  # type: ignore[attr-defined]
+        if not is_logged_step(trainer):
             return
         grads = [p.grad for p in pl_module.parameters() if p.grad is not None]
         pl_module.log("grad/norm", torch.nn.utils.get_total_norm(grads))

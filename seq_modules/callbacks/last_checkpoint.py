@@ -35,7 +35,11 @@ class LastCheckpoint(Checkpoint):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Saves if the last time is long ago."""
+        """Saves if the last time is long ago, or if training ends with this batch in the middle of an epoch."""
+        ended = trainer.should_stop or trainer.global_step == trainer.max_steps
+        if ended and batch_idx + 1 < trainer.num_training_batches and trainer.global_step != self._saved_at_step:
+            self.save(trainer)  # after the epoch's end it would count as a whole one
+            return
         if trainer.world_size > 1 and batch_idx % self.ask_every:
             return
         if trainer.strategy.reduce_boolean_decision(time.monotonic() - self._saved_at > 60 * self.minutes, all=False):

@@ -15,13 +15,13 @@ class LengthSweep(Callback):
     """Measures, after ``test``, the accuracy at every length and on a long stream.
 
     By length in the way of Delétang et al. (ICLR 2023, "Neural Networks and the Chomsky Hierarchy"): at each length
-    fresh sequences of exactly that length, judged by their last output; the score is the mean over all lengths. Logs
-    ``test/sweep_accuracy`` and ``test/sweep_min_accuracy`` (of the worst length). The stream is one sequence, read in
+    fresh sequences of exactly that length, judged by their last output; the score is the mean over the lengths
+    measured. Logs ``test/sweep_accuracy`` and ``test/sweep_min_accuracy`` (of the worst length). The stream is one sequence, read in
     chunks with the state carried over, judged at every step: ``test/stream_accuracy``, ``test/stream_errors`` and
     ``test/stream_first_error`` (its place, or the stream's length if there is none). Writes ``length_sweep.csv`` and
     ``plots/length_sweep.png``.
 
-    Under DDP each rank measures its share of the lengths, and the stream runs on rank 0's share alone.
+    Under DDP each rank measures its share of the lengths; the stream cannot be shared, and each rank reads it.
 
     Args:
         min_length: First length.
@@ -66,8 +66,10 @@ class LengthSweep(Callback):
         if self.stream_bits:
             threads = torch.get_num_threads()
             torch.set_num_threads(1)  # one row has nothing to share out; two threads take ten times as long
-            errors, first = self._stream(pl_module, data)
-            torch.set_num_threads(threads)
+            try:
+                errors, first = self._stream(pl_module, data)
+            finally:
+                torch.set_num_threads(threads)
             metrics["stream_accuracy"] = 1 - errors / self.stream_bits
             metrics |= {"stream_errors": errors, "stream_first_error": first}
         pl_module.log_dict({f"test/{name}": float(value) for name, value in metrics.items()}, rank_zero_only=True)

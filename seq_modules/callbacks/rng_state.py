@@ -11,14 +11,23 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 class RNGState(Callback):
     """Saves and restores the generators of Python, NumPy, torch and the current CUDA device.
 
-    Restored when training starts: after the sanity check and the making of the loaders, which also draw. Under DDP the
-    state is that of rank 0 (a net with dropout then resumes with other masks on the other ranks).
+    Restored when training starts: after the sanity check and the making of the loaders, which also draw. Ranks share a
+    seed, so that they build the same net; from the start of training on, each draws its own noise and dropout.
     """
 
     def __init__(self) -> None:
-        self._loaded: dict[str, Any] | None = None
+        self._loaded: list[dict[str, Any]] | None = None
 
     def state_dict(self) -> dict[str, Any]:
+        """The states of all ranks; Lightning calls this on every rank."""
+        own = self._own_state()
+        if not torch.distributed.is_initialized():
+            return {"ranks": [own]}
+        ranks: list[Any] = [None] * torch.distributed.get_world_size()
+        torch.distributed.all_gather_object(ranks, own)
+        return {"ranks": ranks}
+
+    def _own_state(self) -> dict[str, Any]:
         """Plain values and tensors alone, as weights_only loading asks."""
         version, words, gauss = random.getstate()
         kind, keys, *rest = np.random.get_state(legacy=True)
@@ -33,13 +42,16 @@ class RNGState(Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Keeps the state until training starts."""
-        self._loaded = state_dict
+        self._loaded = state_dict["ranks"]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Restores what the checkpoint held."""
-        state, self._loaded = self._loaded, None
-        if state is None:
+        states, self._loaded = self._loaded, None
+        if states is None or len(states) != trainer.world_size:
+            if trainer.global_rank:
+                torch.manual_seed(torch.initial_seed() + trainer.global_rank)
             return
+        state = states[trainer.global_rank]
         version, words, gauss = state["python"]
         random.setstate((version, tuple(words), gauss))
         kind, keys, *rest = state["numpy"]

@@ -18,10 +18,14 @@ class RunConfig(SaveConfigCallback):
         parser: Parser of the command.
         config: Its parsed config, with this run's own paths in it.
         recipe: The same without them: what is kept, so that it can be run again.
+        checkpoint: What the command went on from or used, for the file's first line.
     """
 
-    def __init__(self, parser: LightningArgumentParser, config: Namespace, recipe: Namespace) -> None:
+    def __init__(
+        self, parser: LightningArgumentParser, config: Namespace, recipe: Namespace, checkpoint: str | None = None
+    ) -> None:
         super().__init__(parser, config, save_to_log_dir=False)
+        self.checkpoint = checkpoint
         self.plain: dict[str, Any] = yaml.safe_load(parser.dump(recipe, skip_none=False, skip_link_targets=False))
 
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -29,6 +33,8 @@ class RunConfig(SaveConfigCallback):
         folder = run_folder(trainer)
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / "config.yaml").open("x", encoding="utf-8") as file:
+            if self.checkpoint:
+                file.write(f"# with the checkpoint {self.checkpoint}\n")
             yaml.safe_dump(self.plain, file, sort_keys=False)
 
     @rank_zero_only

@@ -79,7 +79,8 @@ def test_a_broken_off_sweep_goes_on(run: Run, file: Path, monkeypatch: pytest.Mo
     assert run("sweep", str(file)).code == 130
     assert run("sweep", str(file)).code == 0
     assert len(calls) == 5  # four, and the one that broke again
-    done = [t.params for t in open_study(read_sweep(str(file))).trials if t.state == optuna.trial.TrialState.COMPLETE]
+    trials = open_study(read_sweep(str(file))).trials
+    done = [t.user_attrs["chosen"] for t in trials if t.state == optuna.trial.TrialState.COMPLETE]
     assert len(done) == 4
     assert len({tuple(sorted(params.items())) for params in done}) == 4
 
@@ -147,6 +148,10 @@ def test_search_samples_within_its_bounds(run: Run, tmp_path: Path) -> None:
     [
         ({"grid": {}}, "either grid or search"),
         ({"grid": {"a": 3}}, r"grid\.a must be a list"),
+        ({"grid": [1, 2]}, "grid must hold settings"),
+        ({"set": ["x"]}, "set must hold settings"),
+        ({"config": "parity/lstm_last"}, "config must hold a list"),
+        ({"grid": {}, "search": {"a": {"low": 0.1}}}, r"search\.a needs low and high"),
         ({"direction": "up"}, "direction must be"),
         ({"trails": 3}, "unknown key trails"),
         ({"metric": None}, "metric is missing"),
