@@ -36,7 +36,6 @@ class SequenceDataModule(LightningDataModule):
             raise ValueError(f"seed must be 0 or more, not {seed}")
         self._seed_is_given = seed is not None
         self.seed = torch.initial_seed() % 2**31 if seed is None else seed
-        self.allow_zero_length_dataloader_with_multiple_devices = True  # one string to predict, two processes
         self.train_set: Dataset | None = None
         self.val_set: Dataset | None = None
         self.test_set: Dataset | None = None
@@ -86,13 +85,18 @@ class SequenceDataModule(LightningDataModule):
         return self._eval_loader(self.test_set)
 
     def predict_dataloader(self) -> DataLoader:
-        """Each row to predict once."""
-        return self._eval_loader(self.predict_set)
+        """Each row to predict; a rank without any repeats one, which the writer keeps once."""
+        return self._eval_loader(self.predict_set, may_repeat=True)
 
-    def _eval_loader(self, dataset: Dataset | None) -> DataLoader:
+    def _eval_loader(self, dataset: Dataset | None, may_repeat: bool = False) -> DataLoader:
         if dataset is None:
             raise ValueError(f"{type(self).__name__} has no data for this command")
-        rows = RankRows(len(dataset), **self._ranks())  # type: ignore[arg-type]
+        size, ranks = len(dataset), self._ranks()  # type: ignore[arg-type]
+        if size < ranks.get("num_replicas", 1) and not may_repeat:
+            raise ValueError(
+                f"{size} rows are fewer than the {ranks['num_replicas']} processes; use fewer --trainer.devices"
+            )
+        rows = RankRows(size, **ranks)
         # All by keyword: for predict, Lightning builds the loader anew from these names.
         return DataLoader(
             dataset=dataset,

@@ -61,7 +61,8 @@ class RankRows(SequentialSampler):
     """
 
     def __init__(self, size: int, num_replicas: int = 1, rank: int = 0) -> None:
-        self.rows = range(rank, size, num_replicas)
+        # A rank beyond the rows takes one again: Lightning passes a rank without any by, and the others wait for it.
+        self.rows = range(rank, size, num_replicas) if rank < size else range(rank % size, rank % size + 1)
 
     def __len__(self) -> int:
         return len(self.rows)

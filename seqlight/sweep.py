@@ -227,6 +227,8 @@ def train(sweep: Sweep, chosen: dict[str, Any]) -> tuple[dict[str, float], Path]
     words.append(f"--experiment=sweeps/{sweep.name}")
     for key, value in {**sweep.set, **{k: v for k, v in chosen.items() if k != "config"}}.items():
         words.append(f"--{key}={'null' if value is None else value}")
+    # One process a trial: Lightning starts a group of processes once in a program. More devices, more `seqlight sweep`.
+    words += ["--trainer.devices=1", "--trainer.num_nodes=1", "--trainer.strategy=auto"]
     with quiet(sweep.folder / f"log-{os.getpid()}.txt"):
         started = time.monotonic()
         fitted = command_line(["fit", *words])

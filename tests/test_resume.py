@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import torch
-from lightning.pytorch import Callback, Trainer, seed_everything
 from conftest import Run
+from lightning.pytorch import Callback, Trainer, seed_everything
 from toy import ToyData, ToyModule
 
 from seq_modules.callbacks import BestCheckpoint, GracefulStop, LastCheckpoint, RNGState

@@ -58,7 +58,8 @@ class LengthCurriculum(Callback):
         value = trainer.callback_metrics.get(self.monitor)
         resumed, self._resumed = self._resumed, False
         if value is None and resumed:
-            return  # the rest of a resumed epoch may hold no step that is measured
+            # The rest of a resumed epoch held no step that is measured: what was measured before the break counts.
+            value = pl_module.train_metrics.compute().get(self.monitor)  # type: ignore[operator,union-attr]
         if value is None:
             known = ", ".join(sorted(trainer.callback_metrics))
             raise ValueError(

@@ -42,19 +42,18 @@ class GracefulStop(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Saves and stops if any rank got a signal."""
+        """Stops if any rank got a signal; LastCheckpoint, which comes after, saves."""
         if trainer.world_size > 1 and batch_idx % self.ask_every:
             return
-        if not trainer.strategy.reduce_boolean_decision(bool(GracefulStop.received), all=False):
-            return
-        GracefulStop.received = GracefulStop.received or signal.SIGTERM
-        trainer.should_stop = True
-        for callback in trainer.checkpoint_callbacks:
-            if isinstance(callback, LastCheckpoint):
-                callback.save(trainer)
-                rank_zero_info(
-                    f"\nstopped at step {trainer.global_step}; to go on: seqlight fit --ckpt_path {callback.path}"
-                )
+        if trainer.strategy.reduce_boolean_decision(bool(GracefulStop.received), all=False):
+            GracefulStop.received = GracefulStop.received or signal.SIGTERM
+            trainer.should_stop = True
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Says how to go on."""
+        paths = [callback.path for callback in trainer.checkpoint_callbacks if isinstance(callback, LastCheckpoint)]
+        if GracefulStop.received and paths:
+            rank_zero_info(f"\nstopped at step {trainer.global_step}; to go on: seqlight fit --ckpt_path {paths[0]}")
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Gives the handlers back, after an error too."""

@@ -16,9 +16,9 @@ class LengthSweep(Callback):
 
     By length in the way of Delétang et al. (ICLR 2023, "Neural Networks and the Chomsky Hierarchy"): at each length
     fresh sequences of exactly that length, judged by their last output; the score is the mean over the lengths
-    measured. Logs ``test/sweep_accuracy`` and ``test/sweep_min_accuracy`` (of the worst length). The stream is one sequence, read in
-    chunks with the state carried over, judged at every step: ``test/stream_accuracy``, ``test/stream_errors`` and
-    ``test/stream_first_error`` (its place, or the stream's length if there is none). Writes ``length_sweep.csv`` and
+    measured. Logs ``test/sweep_accuracy`` and ``test/sweep_min_accuracy`` (of the worst length). The stream is one
+    sequence, read in chunks with the state carried over, judged at every step: ``test/stream_accuracy``,
+    ``test/stream_errors`` and ``test/stream_first_error`` (its place, or the stream's length if there is none). Writes ``length_sweep.csv`` and
     ``plots/length_sweep.png``.
 
     Under DDP each rank measures its share of the lengths; the stream cannot be shared, and each rank reads it.

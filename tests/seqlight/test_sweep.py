@@ -127,6 +127,14 @@ def test_repetitions_go_round_before_a_setting_is_repeated(tmp_path: Path, monke
     assert [c["seed_everything"] for c in combinations] == [0] * 4 + [1] * 4
 
 
+def test_a_trial_takes_one_process(run: Run, tmp_path: Path) -> None:
+    content = {**SETTINGS, "config": ["parity/lstm_last", "trainer/ddp"], "grid": {"seed_everything": [0, 1]}}
+    (tmp_path / "ddp.yaml").write_text(yaml.safe_dump(content))
+    done = run("sweep", "ddp.yaml")
+    assert done.code == 0, done.err
+    assert done.out.count("left]") == 2
+
+
 def test_search_samples_within_its_bounds(run: Run, tmp_path: Path) -> None:
     content = {k: v for k, v in SETTINGS.items() if k not in ("grid", "success", "curve")}
     content |= {
