@@ -18,8 +18,8 @@ class LengthSweep(Callback):
     fresh sequences of exactly that length, judged by their last output; the score is the mean over the lengths
     measured. Logs ``test/sweep_accuracy`` and ``test/sweep_min_accuracy`` (of the worst length). The stream is one
     sequence, read in chunks with the state carried over, judged at every step: ``test/stream_accuracy``,
-    ``test/stream_errors`` and ``test/stream_first_error`` (its place, or the stream's length if there is none). Writes ``length_sweep.csv`` and
-    ``plots/length_sweep.png``.
+    ``test/stream_errors`` and ``test/stream_first_error`` (its place, or the stream's length if there is none). Writes
+    ``length_sweep.csv`` and ``plots/length_sweep.png``.
 
     Under DDP each rank measures its share of the lengths; the stream cannot be shared, and each rank reads it.
 
