@@ -99,7 +99,8 @@ def draw(sweep: "Sweep", groups: dict[tuple[Any, ...], list[Row]], settings: lis
         for at, (label, members) in enumerate(zip(labels, groups.values(), strict=True)):
             draw_curve(axes[-1], sweep.curve, members, label, f"C{at % 10}")
         axes[-1].set(xlabel="step", ylabel=sweep.curve, yscale="log")
-        axes[-1].legend(fontsize=6)
+        if any(labels):
+            axes[-1].legend(fontsize=6)
     figure.savefig(sweep.folder / "picture.png", dpi=120)
 
 

@@ -1,5 +1,6 @@
 """Fixtures of the whole suite: the command line in this process, and one trained run."""
 
+import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -7,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+# Some virtual machines announce AMX and end bf16 products in an illegal instruction; read when torch is first used.
+os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_BF16")
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(Path(__file__).parent))  # `import toy`

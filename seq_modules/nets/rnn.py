@@ -199,6 +199,17 @@ class Recurrent(nn.Module):
             "rnn_relu": torch.rnn_relu,
         }
         kernel = kernels[f"rnn_{self.nonlinearity}" if self.cell == "rnn" else self.cell]
+        if rows.device.type == "cpu":
+            # In the weights' precision, as the other engines; on a GPU the kernel takes what autocast says.
+            rows = rows.to(self.weights(0).w_hh.dtype)
+            with torch.autocast("cpu", enabled=False):
+                return self.call_kernel(kernel, rows, sizes, states)
+        return self.call_kernel(kernel, rows, sizes, states)
+
+    def call_kernel(
+        self, kernel: Callable[..., States], rows: Tensor, sizes: list[int], states: States
+    ) -> tuple[Tensor, States]:
+        """One of torch's kernels on all layers: dense where all rows are of one length, packed otherwise."""
         states = tuple(part.to(rows.dtype) for part in states)
         hidden = list(states) if self.cell == "lstm" else states[0]
         parameters = [getattr(self, name) for names in self.names for name in names]
