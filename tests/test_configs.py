@@ -61,7 +61,13 @@ def test_gpu_overlay_says_what_is_missing_where_there_is_none(run: Run) -> None:
 
 
 def test_overfit_overlay_learns_one_batch(run: Run) -> None:
-    words = ("--data.batch_size=16", "--data.val_size=16", "--trainer.callbacks=[]", "--model.supervision=full")
+    words = (
+        "--data.batch_size=16",
+        "--data.val_size=16",
+        "--trainer.callbacks=[]",
+        "--model.supervision=full",
+        "--model.input_noise=0",
+    )
     done = run("fit", "--config=parity/lstm_last", "--config=trainer/overfit", *words, "--trainer.log_every_n_steps=1")
     assert done.code == 0, done.err
     last = [line for line in done.out.splitlines() if line.startswith("epoch 300/300")]
