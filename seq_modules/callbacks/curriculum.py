@@ -4,6 +4,8 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from seq_modules.callbacks.monitor import check_mode, is_reached, not_logged
+
 
 class LengthCurriculum(Callback):
     """Lengthens the training sequences (Bengio et al., ICML 2009; the course's parity trainer).
@@ -36,8 +38,7 @@ class LengthCurriculum(Callback):
             raise ValueError(f"start, step and patience must be at least 1, not {start}, {step} and {patience}")
         if limit is not None and limit < start:
             raise ValueError(f"limit must be at least start ({start}), not {limit}")
-        if mode not in ("max", "min"):
-            raise ValueError(f"mode must be max or min, not {mode}")
+        check_mode(mode)
         self.start, self.step, self.limit, self.patience = start, step, limit, patience
         self.monitor, self.threshold, self.mode = monitor, threshold, mode
         self.max_length, self.passed, self._resumed = start, 0, False
@@ -61,12 +62,9 @@ class LengthCurriculum(Callback):
             # The rest of a resumed epoch held no step that is measured: what was measured before the break counts.
             value = pl_module.train_metrics.compute().get(self.monitor)  # type: ignore[operator,union-attr]
         if value is None:
-            known = ", ".join(sorted(trainer.callback_metrics))
-            raise ValueError(
-                f"LengthCurriculum: monitor {self.monitor} is not logged; there are {known or 'none'} "
-                "(trainer.log_every_n_steps must be at most the batches of an epoch)"
-            )
-        ready = value >= self.threshold if self.mode == "max" else value <= self.threshold
+            hint = "(trainer.log_every_n_steps must be at most the batches of an epoch)"
+            raise ValueError(f"{not_logged(trainer, self, self.monitor)} {hint}")
+        ready = is_reached(value, self.threshold, self.mode)
         self.passed = self.passed + 1 if ready else 0
         assert self.limit is not None
         if self.passed >= self.patience and self.max_length < self.limit:

@@ -4,6 +4,8 @@ import time
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from seq_modules.callbacks.monitor import check_mode, is_reached, not_logged
+
 
 class StopWhenSolved(Callback):
     """Ends training once a validation metric has held a value, and logs the steps and seconds it took.
@@ -29,8 +31,7 @@ class StopWhenSolved(Callback):
     ) -> None:
         if patience < 1:
             raise ValueError(f"patience must be at least 1, not {patience}")
-        if mode not in ("max", "min"):
-            raise ValueError(f"mode must be max or min, not {mode}")
+        check_mode(mode)
         self.monitor, self.threshold, self.patience, self.mode, self.stop = monitor, threshold, patience, mode, stop
         self.held, self.first_step, self.first_seconds, self.done = 0, 0, 0.0, False
         self._seconds_before, self._started = 0.0, 0.0
@@ -48,10 +49,8 @@ class StopWhenSolved(Callback):
             return
         value = trainer.callback_metrics.get(self.monitor)
         if value is None:
-            known = ", ".join(sorted(trainer.callback_metrics))
-            raise ValueError(f"StopWhenSolved: monitor {self.monitor} is not logged; there are {known}")
-        good = value >= self.threshold if self.mode == "max" else value <= self.threshold
-        if not good:
+            raise ValueError(not_logged(trainer, self, self.monitor))
+        if not is_reached(value, self.threshold, self.mode):
             self.held = 0
             return
         if self.held == 0:
