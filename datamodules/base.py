@@ -107,6 +107,10 @@ class SequenceDataModule(LightningDataModule):
             generator=torch.Generator(),
         )
 
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """As Lightning's; on the CPU, where batches are made, it does not even look at them."""
+        return batch if device.type == "cpu" else super().transfer_batch_to_device(batch, device, dataloader_idx)
+
     def state_dict(self) -> dict[str, int]:
         """Position in the training data, in rows of all ranks, and its seed; for the checkpoint."""
         if self._loader is None:

@@ -1,16 +1,18 @@
 """What every system shares: the stages, their metrics, the optimiser. It knows no architecture and no data."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
+from torch.optim import Optimizer
 from torchmetrics import Metric, MetricCollection
 
 from seq_modules.metrics import MeanLoss
-from seq_modules.optim import Schedule, adamw, scheduler
+from seq_modules.optim import Schedule, adamw, muon, scheduler
+from seq_modules.progress import budget_of
 
 
 class Step(NamedTuple):
@@ -45,7 +47,16 @@ class SequenceModule(LightningModule):
         weight_decay: Decay of matrices, 0 or more.
         warmup_steps: Steps of linear warm-up.
         schedule: What the learning rate does afterwards.
+        cooldown: Share of the training at its end in which "linear" falls, above 0 and at most 1.
+        final_lr_share: What "cosine" and "linear" leave of the learning rate, from 0 to 1.
+        optimizer: AdamW for all, or Muon for the matrices in ``net.blocks`` (which alone decay then) and AdamW for the
+            rest.
+        muon_learning_rate: Peak learning rate of Muon, above 0.
+        beta1: AdamW's decay of the mean gradient.
+        beta2: AdamW's decay of the mean squared gradient.
     """
+
+    fused_adamw: ClassVar[bool] = False  # a big net's system sets it: much quicker there, and different in rounding
 
     def __init__(
         self,
@@ -54,23 +65,46 @@ class SequenceModule(LightningModule):
         weight_decay: float = 0.0,
         warmup_steps: int = 0,
         schedule: Schedule = "constant",
+        cooldown: float = 1.0,
+        final_lr_share: float = 0.0,
+        optimizer: Literal["adamw", "muon"] = "adamw",
+        muon_learning_rate: float = 0.02,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
     ) -> None:
         super().__init__()
-        if not learning_rate > 0:
-            raise ValueError(f"learning_rate must be above 0, not {learning_rate}")
+        for name, rate in (("learning_rate", learning_rate), ("muon_learning_rate", muon_learning_rate)):
+            if not rate > 0:
+                raise ValueError(f"{name} must be above 0, not {rate}")
+        for name, beta in (("beta1", beta1), ("beta2", beta2)):
+            if not 0 <= beta < 1:
+                raise ValueError(f"{name} must be at least 0 and below 1, not {beta}")
+        if not 0 < cooldown <= 1:
+            raise ValueError(f"cooldown must be above 0 and at most 1, not {cooldown}")
+        if not 0 <= final_lr_share <= 1:
+            raise ValueError(f"final_lr_share must be from 0 to 1, not {final_lr_share}")
         if weight_decay < 0:
             raise ValueError(f"weight_decay must be 0 or more, not {weight_decay}")
         if warmup_steps < 0:
             raise ValueError(f"warmup_steps must be 0 or more, not {warmup_steps}")
         self.learning_rate, self.weight_decay = learning_rate, weight_decay
         self.warmup_steps, self.schedule = warmup_steps, schedule
-        self._rate_change = 1.0
+        self.cooldown, self.final_lr_share = cooldown, final_lr_share
+        self.optimizer, self.muon_learning_rate, self.betas = optimizer, muon_learning_rate, (beta1, beta2)
+        self._rate_changes: dict[str, float] = {}
         self._train_metrics_before: dict[str, dict[str, Tensor]] = {}
         evaluated: dict[str, Metric | MetricCollection] = {"loss": MeanLoss(), **metrics}
         collection = MetricCollection(evaluated, compute_groups=False)
         self.train_metrics = MetricCollection(dict(metrics), compute_groups=False).clone(prefix="train/")
         self.val_metrics = collection.clone(prefix="val/")
         self.test_metrics = collection.clone(prefix="test/")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """As torch's, with a short way for the hook's name, which Lightning notes down forty times a step."""
+        if name == "_current_fx_name":
+            self.__dict__[name] = value
+        else:
+            super().__setattr__(name, value)
 
     def step(self, batch: Any) -> Step:
         """Loss and measurements of one batch."""
@@ -97,7 +131,9 @@ class SequenceModule(LightningModule):
         detached = {name: value.detach() for name, value in measured.items()}
         metrics.update(loss_sum=loss_sum.detach(), items=items, **detached)
         # A metric object is summed over batches and ranks by torchmetrics: every item counts once, padding never.
-        self.log_dict(metrics, on_step=False, on_epoch=True, prog_bar=True, batch_size=1)
+        # Lightning is told of it once an epoch, when its count begins anew; it asks for the value at the end.
+        if any(metric.update_count == 1 for metric in metrics.values()):
+            self.log_dict(metrics, on_step=False, on_epoch=True, prog_bar=True, batch_size=1)
 
     def _mean_over_ranks(self, items: Tensor) -> Tensor:
         """The number of items, averaged over ranks, so that DDP's mean of gradients is that of the joined batch.
@@ -111,19 +147,39 @@ class SequenceModule(LightningModule):
         return mean
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """AdamW with the chosen schedule, stepped per optimiser step; a rate that never changes needs no schedule."""
-        optimizer = adamw(self.parameters(), self.learning_rate, self.weight_decay)
+        """The optimiser with the chosen schedule, stepped per optimiser step; a rate that never changes needs none."""
+        optimizer = self._optimizer()
         if self.schedule == "constant" and not self.warmup_steps:
             return optimizer
-        # Asking for the number of steps builds the training loader, so only the schedule that needs it asks.
-        total = self.trainer.estimated_stepping_batches if self.schedule == "cosine" else float("inf")
-        schedule = scheduler(optimizer, self.schedule, self.warmup_steps, total)
+        # Asking for the number of steps builds the training loader, so only a schedule that needs it asks.
+        total = float("inf") if self.schedule == "constant" else self.trainer.estimated_stepping_batches
+        schedule = scheduler(
+            optimizer,
+            self.schedule,
+            self.warmup_steps,
+            total,
+            cooldown=self.cooldown,
+            final_share=self.final_lr_share,
+            budget=budget_of(self.trainer),
+        )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
+    def _optimizer(self) -> Optimizer:
+        if self.optimizer == "adamw":
+            return adamw(self.parameters(), self.learning_rate, self.weight_decay, self.betas, self.fused_adamw)
+        net = getattr(self, "net", self)
+        return muon(self, net, self.learning_rate, self.muon_learning_rate, self.weight_decay, self.betas)
+
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Remembers by how much the learning rate was changed for the rest of a training."""
-        before = checkpoint.get("hyper_parameters", {}).get("learning_rate", self.learning_rate)
-        self._rate_change = self.learning_rate / before
+        """Remembers by how much the learning rates were changed for the rest of a training."""
+        before = checkpoint.get("hyper_parameters", {})
+        if self._trainer is not None and self.trainer.state.fn == "fit":
+            held = before.get("optimizer", self.optimizer)
+            if held != self.optimizer:
+                raise ValueError(f"optimizer {self.optimizer} cannot go on from a training with {held}; leave it out")
+        for rule, name in (("adamw", "learning_rate"), ("muon", "muon_learning_rate")):
+            now = getattr(self, name)
+            self._rate_changes[rule] = now / before.get(name, now)
         self._train_metrics_before = checkpoint.get("train_metrics", {})
 
     def on_train_start(self) -> None:
@@ -135,18 +191,24 @@ class SequenceModule(LightningModule):
             for key, value in state.items():
                 setattr(self.train_metrics[name], key, value.to(self.device))
         self._train_metrics_before = {}
+        changes, self._rate_changes = self._rate_changes, {}
         for optimizer in self.trainer.optimizers:
             for group in optimizer.param_groups:
-                if any(p.ndim >= 2 for p in group["params"]):
-                    group["weight_decay"] = self.weight_decay
-        if self._rate_change != 1.0:
-            for config in self.trainer.lr_scheduler_configs:
-                config.scheduler.base_lrs = [rate * self._rate_change for rate in config.scheduler.base_lrs]
-            for optimizer in self.trainer.optimizers:
-                for group in optimizer.param_groups:
-                    for key in {"lr", "initial_lr"} & group.keys():
-                        group[key] *= self._rate_change
-            self._rate_change = 1.0
+                self._renew(group, changes.get(group.get("rule", "adamw"), 1.0))
+        for config in self.trainer.lr_scheduler_configs:
+            groups = config.scheduler.optimizer.param_groups
+            config.scheduler.base_lrs = [group.get("initial_lr", group["lr"]) for group in groups]
+
+    def _renew(self, group: dict[str, Any], rate_change: float) -> None:
+        """Puts the settings given anew into a parameter group that a checkpoint has filled."""
+        # Muon's system decays its hidden matrices alone, AdamW's all matrices.
+        decays = group["rule"] == "muon" if "rule" in group else any(p.ndim >= 2 for p in group["params"])
+        if decays:
+            group["weight_decay"] = self.weight_decay
+        if "betas" in group:
+            group["betas"] = self.betas
+        for key in {"lr", "initial_lr"} & group.keys():
+            group[key] *= rate_change
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Names the class in the checkpoint, by which the command line and ``seqlight.load`` find it again."""

@@ -126,6 +126,8 @@ def settings(content: dict[str, Any], path: Path, command: str) -> dict[str, Any
     ):
         if (found := class_settings(content, entry, base, path)) is not None:
             config[key] = found
+    if "tokenizer" in content and "tokenizer_path" in config.get("data", {}).get("init_args", {}):
+        config["data"]["init_args"]["tokenizer_path"] = str(path)  # the weights know no other
     saved = content.get("config") or {}
     trainer = saved["trainer"] if isinstance(saved.get("trainer"), dict) else {}
     kept: dict[str, Any] = {
@@ -189,4 +191,9 @@ def load(checkpoint: str | Path, root: str = "runs") -> "SequenceModule":
         raise UserError(f"{path}: does not say which class it is of; load it with that class's load_from_checkpoint")
     cls = known_class(found["class_path"], LightningModule)
     assert cls is not None
-    return cls.load_from_checkpoint(path, map_location="cpu", weights_only=True).eval()  # type: ignore[attr-defined]
+    module = cls.load_from_checkpoint(path, map_location="cpu", weights_only=True).eval()  # type: ignore[attr-defined]
+    if "tokenizer" in content:
+        from datamodules import tokenizers
+
+        module.tokenizer = tokenizers.from_state(content["tokenizer"])
+    return module

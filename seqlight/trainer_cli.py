@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import Timer
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
@@ -21,16 +22,22 @@ from seq_modules.callbacks import (
     PredictionWriter,
     RNGState,
     RunConfig,
+    TextStream,
+    TimeBudget,
     TimedBar,
 )
+from seq_modules.generation.sampling import Decoding
 from seqlight.arguments import config_values, option
 from seqlight.checkpoints import CHECKPOINTS, known_class, read_checkpoint, settings
+from seqlight.empty_hooks import skip_empty_hooks
 from seqlight.errors import UserError, one_line
 from seqlight.no_profiler import NoProfiler
 from seqlight.parser import Parser
 from seqlight.recipes import DEFAULTS, experiment_name
 from seqlight.runs import new_run_folder, point_loggers
 
+# What a model takes from its data (a model without the argument, and data without the attribute, are left alone).
+LINKS = {"vocab_size": "vocab_size"}
 NEXT = {
     "fit": "seqlight test --ckpt_path {run}",
     "validate": "seqlight test --ckpt_path {checkpoint}",
@@ -78,6 +85,9 @@ class SeqCLI(LightningCLI):
         )
         parser.add_lightning_class_args(BestCheckpoint, "best_checkpoint")
         parser.add_lightning_class_args(LastCheckpoint, "last_checkpoint")
+        parser.add_class_arguments(Decoding, "decoding")
+        for source, target in LINKS.items():
+            parser.link_arguments(f"data.{source}", f"model.init_args.{target}", apply_on="instantiate")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Lays the settings over each other. A config may be given as a path or, as here, as its text."""
@@ -129,6 +139,8 @@ class SeqCLI(LightningCLI):
             with contextlib.suppress(OSError):
                 self.run_folder.rmdir()  # empty: nothing has run
             raise UserError(self._named(one_line(str(error)))) from error
+        if hasattr(self.model, "decoding"):
+            self.model.decoding = self.config_init[self.subcommand].decoding
 
     def _named(self, text: str) -> str:
         """A constructor's complaint with the key of the argument it begins with."""
@@ -145,16 +157,20 @@ class SeqCLI(LightningCLI):
         if self.subcommand == "fit":
             own += [RNGState(), GracefulStop(), Curves()]
         if self.subcommand == "predict":
-            own.append(PredictionWriter())
+            own += [PredictionWriter(), TextStream()]
         if self._get(self.config, "trainer").enable_progress_bar:
             own.append(TimedBar())
         elif self.subcommand == "fit":
             own.append(EpochLines())  # a log file gets one line an epoch
+        given = self._get(self.config_init, "trainer")
+        if self.subcommand == "fit" and given.max_time:
+            # Lightning's own Timer ends a training without a validation, and no schedule knows of it.
+            own.append(TimeBudget(seconds_of(given.max_time)))
         self.trainer_defaults["callbacks"] = own
-        profiler = self._get(self.config_init, "trainer").profiler or NoProfiler()
-        return super().instantiate_trainer(profiler=profiler)
+        return super().instantiate_trainer(profiler=given.profiler or NoProfiler(), max_time=None)
 
     def _run_subcommand(self, subcommand: str) -> None:
+        skip_empty_hooks(self.model, self.trainer.callbacks)  # type: ignore[attr-defined]
         super()._run_subcommand(subcommand)
         if not GracefulStop.received:
             self._tell()
@@ -175,3 +191,10 @@ class SeqCLI(LightningCLI):
                     f"seqlight fit --ckpt_path {checkpoint} --trainer.max_epochs MORE  (it was trained to its end)"
                 )
         print(f"results: {self.run_folder}    next: {following}")
+
+
+def seconds_of(max_time: Any) -> float:
+    """The Trainer's ``max_time`` in seconds: "DD:HH:MM:SS", a timedelta, or its arguments by name."""
+    seconds = Timer(max_time).time_remaining()
+    assert seconds is not None
+    return seconds

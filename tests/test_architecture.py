@@ -15,7 +15,12 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "seq_modules/nets/": ({"seq_modules.nets"}, {"torch"}),
     "seq_modules/nets/numpy_bridge.py": ({"seq_modules.nets", "seq_modules.reference"}, {"torch", "numpy"}),
     "seq_modules/reference/": ({"seq_modules.reference"}, {"numpy"}),
+    "seq_modules/generation/": ({"seq_modules.generation"}, {"torch"}),
+    "seq_modules/probes/": ({"seq_modules.probes"}, set()),
+    "seq_modules/probes/sources.py": ({"seq_modules.probes"}, {"datasets"}),
     "datamodules/": ({"datamodules"}, {"torch", "lightning", "numpy"}),
+    "datamodules/tokenizers/": ({"datamodules.tokenizers"}, {"torch", "numpy", "sentencepiece"}),
+    "datamodules/text_sources.py": ({"datamodules"}, {"datasets"}),
 }
 BIG = {
     "torch",
@@ -27,6 +32,7 @@ BIG = {
     "wandb",
     "transformers",
     "datasets",
+    "sentencepiece",
     "jsonargparse",
 }
 FILES = [ROOT / "cli.py", *(path for package in PACKAGES[:3] for path in sorted((ROOT / package).rglob("*.py")))]

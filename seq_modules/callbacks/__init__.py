@@ -1,7 +1,11 @@
 """Lightning callbacks: what a run measures, draws, writes and survives."""
 
+from seq_modules.callbacks.attention_maps import AttentionMaps
+from seq_modules.callbacks.average_weights import AverageWeights
 from seq_modules.callbacks.best_checkpoint import BestCheckpoint
+from seq_modules.callbacks.compile import Compile
 from seq_modules.callbacks.curriculum import LengthCurriculum
+from seq_modules.callbacks.english_tests import EnglishTests
 from seq_modules.callbacks.epoch_lines import EpochLines
 from seq_modules.callbacks.graceful_stop import GracefulStop
 from seq_modules.callbacks.gradient_norm import GradientNorm
@@ -10,13 +14,21 @@ from seq_modules.callbacks.length_sweep import LengthSweep
 from seq_modules.callbacks.plots import Curves
 from seq_modules.callbacks.rng_state import RNGState
 from seq_modules.callbacks.run_config import RunConfig
+from seq_modules.callbacks.samples import Samples
+from seq_modules.callbacks.short_windows import ShortWindows
 from seq_modules.callbacks.solved import StopWhenSolved
+from seq_modules.callbacks.text_stream import TextStream
+from seq_modules.callbacks.time_budget import TimeBudget
 from seq_modules.callbacks.timed_bar import TimedBar
 from seq_modules.callbacks.writers import PredictionWriter
 
 __all__ = [
+    "AttentionMaps",
+    "AverageWeights",
     "BestCheckpoint",
+    "Compile",
     "Curves",
+    "EnglishTests",
     "EpochLines",
     "GracefulStop",
     "GradientNorm",
@@ -26,6 +38,10 @@ __all__ = [
     "PredictionWriter",
     "RNGState",
     "RunConfig",
+    "Samples",
+    "ShortWindows",
     "StopWhenSolved",
+    "TextStream",
+    "TimeBudget",
     "TimedBar",
 ]

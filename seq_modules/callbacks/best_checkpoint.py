@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 
@@ -18,6 +18,8 @@ class BestCheckpoint(ModelCheckpoint):
         monitor: A metric of validation.
         mode: "min" or "max".
     """
+
+    on_train_batch_end = Callback.on_train_batch_end  # it looks after validation alone, once an epoch
 
     def __init__(self, monitor: str = "val/loss", mode: str = "min") -> None:
         super().__init__(

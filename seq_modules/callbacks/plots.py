@@ -11,14 +11,21 @@ from lightning.pytorch.utilities import rank_zero_only
 from seq_modules.callbacks.run_folder import run_folder
 
 
-def new_figure(columns: int = 1, width: float = 6.0, height: float = 3.6) -> tuple[Any, Any]:
-    """A figure with its axes in a row, drawn without a screen and without pyplot's global state."""
+def new_figure(columns: int = 1, width: float = 6.0, height: float = 3.6, rows: int = 1) -> tuple[Any, Any]:
+    """A figure with its axes, row after row in one list; drawn without a screen and without pyplot's global state.
+
+    Args:
+        columns: Axes in a row.
+        width: Of one of them, in inches.
+        height: Of one of them, in inches.
+        rows: Rows of axes.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width * columns, height), layout="constrained")
+    figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.subplots(1, columns, squeeze=False)[0]
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for axis in axes:
         axis.grid(alpha=0.3)
     return figure, axes

@@ -32,8 +32,8 @@ class RNGState(Callback):
         version, words, gauss = random.getstate()
         kind, keys, *rest = np.random.get_state(legacy=True)
         state: dict[str, Any] = {
-            "python": [version, list(words), gauss],
-            "numpy": [str(kind), np.asarray(keys).tolist(), *rest],
+            "python": [version, torch.tensor(words), gauss],
+            "numpy": [str(kind), torch.from_numpy(np.asarray(keys, dtype=np.int64)), *rest],
             "torch": torch.get_rng_state(),
         }
         if torch.cuda.is_available():
@@ -53,9 +53,9 @@ class RNGState(Callback):
             return
         state = states[trainer.global_rank]
         version, words, gauss = state["python"]
-        random.setstate((version, tuple(words), gauss))
+        random.setstate((version, tuple(words.tolist()), gauss))
         kind, keys, *rest = state["numpy"]
-        np.random.set_state((kind, np.array(keys, dtype=np.uint32), *rest))
+        np.random.set_state((kind, keys.cpu().numpy().astype(np.uint32), *rest))
         torch.set_rng_state(state["torch"].cpu())
         if "cuda" in state and torch.cuda.is_available():
             torch.cuda.set_rng_state(state["cuda"].cpu())

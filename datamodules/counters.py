@@ -1,0 +1,22 @@
+"""Random numbers from counters: what a row holds depends on its number and a seed, and on nothing drawn before."""
+
+import numpy as np
+
+
+def random_words(seed: int, rows: np.ndarray, count: int) -> np.ndarray:
+    """Reproducible random 64-bit words from row numbers: (N,) -> (N, count).
+
+    A word depends on the seed, the row and its place alone, so that workers, ranks and resumed runs need no shared
+    state. The mixing function is SplitMix64 (Steele, Lea & Flood, OOPSLA 2014), applied to each counter in turn.
+    """
+    with np.errstate(over="ignore"):
+        key = _mix(np.uint64(seed) + np.uint64(0x9E3779B97F4A7C15))
+        row_keys = _mix(rows.astype(np.uint64) * np.uint64(0xD1342543DE82EF95) + key)
+        places = np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+        return _mix(row_keys[:, None] + places)
+
+
+def _mix(z: np.ndarray | np.uint64) -> np.ndarray:
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return np.asarray(z ^ (z >> np.uint64(31)))

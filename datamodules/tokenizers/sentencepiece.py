@@ -1,0 +1,157 @@
+"""Subwords by SentencePiece (Kudo & Richardson 2018): unigram (Kudo 2018) or byte-pair encoding (Sennrich et al. 2016).
+
+SentencePiece writes a space as U+2581 and reads U+2581 as a space, so a text that holds U+2581 itself would not come
+back. Here that character always goes by its three bytes, and ids are decoded from the pieces' own bytes, which makes
+every text come back as it was.
+"""
+
+import hashlib
+import io
+import re
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
+from typing import Any, Literal
+
+import numpy as np
+
+from datamodules.tokenizers.base import UNKNOWN, Tokenizer, byte_characters, to_bytes
+
+SPACE = "\u2581"
+PARTS = re.compile(f"[^\n{SPACE}]+\n?|\n|{SPACE}")  # lines with their ends, and each U+2581 by itself
+SENTENCES = re.compile("[^\n]{0,999}[ \n]|[^\n]{1,1000}")  # at most 1,000 characters: SentencePiece drops longer lines
+TRAIN_CHARACTERS = 20_000_000  # of a longer text every n-th sentence is learned from: these take 330 MB, measured
+SETTINGS: dict[str, Any] = {
+    "byte_fallback": True,
+    "normalization_rule_name": "identity",
+    "add_dummy_prefix": False,
+    "remove_extra_whitespaces": False,
+    "user_defined_symbols": ["\n"],
+    "bos_id": -1,
+    "eos_id": -1,
+    "pad_id": -1,
+    "num_threads": 4,  # a fixed number: sums in another order give another model
+    "minloglevel": 2,
+}
+PROBE = "  a b\n\t\N{EURO SIGN}\N{SNOWMAN} ﬁ\n\n"  # what a model that changes texts would change
+
+
+class SentencePieceTokenizer(Tokenizer):
+    """Pieces of a SentencePiece model; what none of them covers goes by its bytes.
+
+    Args:
+        model: The serialised model, the contents of a ``.model`` file.
+
+    Raises:
+        ValueError: It is no model, or one that does not give every text back (it normalises, puts a space before the
+            text, or has no byte fallback), which would falsify bits per character.
+    """
+
+    kind = "sentencepiece"
+
+    def __init__(self, model: bytes) -> None:
+        from sentencepiece import SentencePieceProcessor
+
+        self.model = model
+        try:
+            if not model:
+                raise TypeError("nothing to read")  # SentencePiece itself takes it for a model yet to be loaded
+            self._processor: Any = SentencePieceProcessor(model_proto=model)
+        except (RuntimeError, OSError, TypeError) as error:
+            raise ValueError("tokenizer is no SentencePiece model; give a .model file of spm_train") from error
+        sp = self._processor
+        ids = range(sp.get_piece_size())
+        self.vocab_size = len(ids)
+        self.special = {sp.id_to_piece(i).strip("<>/"): i for i in ids if sp.is_unknown(i) or sp.is_control(i)}
+        self._pieces = [sp.id_to_piece(i) for i in ids]
+        self._bytes = [self._bytes_of(i) for i in ids]
+        is_byte = np.array([sp.is_byte(i) for i in ids])
+        first = np.array([data[0] if data else 0 for data in self._bytes])
+        lengths = [0 if sp.is_control(i) else 1 if sp.is_unknown(i) else len(self._pieces[i]) for i in ids]
+        self.characters = np.where(is_byte, byte_characters(first), lengths)
+        self._space = [sp.piece_to_id(f"<0x{byte:02X}>") for byte in SPACE.encode()]
+        if not is_byte.any() or self.decode(self.encode(PROBE)) != PROBE:
+            raise ValueError(
+                "tokenizer is a SentencePiece model that does not keep every text as it is; train one with spm_train "
+                "--byte_fallback --normalization_rule_name=identity --add_dummy_prefix=false "
+                "--remove_extra_whitespaces=false"
+            )
+
+    def _bytes_of(self, i: int) -> bytes:
+        sp, piece = self._processor, self._pieces[i]
+        if sp.is_byte(i):
+            return bytes([int(piece[3:5], 16)])
+        if sp.is_control(i):
+            return b""
+        return UNKNOWN.encode() if sp.is_unknown(i) else piece.replace(SPACE, " ").encode()
+
+    @staticmethod
+    def recipe() -> str:
+        """8 hex digits of what decides on the pieces beside the text: our settings and SentencePiece's version."""
+        import sentencepiece
+
+        return hashlib.sha256(repr((sentencepiece.__version__, TRAIN_CHARACTERS, SETTINGS)).encode()).hexdigest()[:8]
+
+    @classmethod
+    def train(
+        cls, pieces: Iterable[str], algorithm: Literal["unigram", "bpe"], vocab_size: int, characters: int = 0
+    ) -> "SentencePieceTokenizer":
+        """Learns pieces from a text. A line's end is a piece of its own, and no other piece crosses one.
+
+        Args:
+            pieces: The text, cut at line ends.
+            algorithm: How pieces are found.
+            vocab_size: Number of ids, 256 bytes, the unknown symbol and the line's end among them.
+            characters: Length of the text; of one beyond 20 million characters every n-th sentence is used.
+
+        Raises:
+            ValueError: The text does not yield so many pieces, or its characters need more.
+        """
+        from sentencepiece import SentencePieceTrainer
+
+        every = max(1, -(-characters // TRAIN_CHARACTERS))
+        model = io.BytesIO()
+        try:
+            SentencePieceTrainer.train(
+                sentence_iterator=islice(_sentences(pieces), 0, None, every),
+                model_writer=model,
+                model_type=algorithm,
+                vocab_size=vocab_size,
+                **SETTINGS,
+            )
+        except RuntimeError as error:
+            raise ValueError(_refusal(str(error), vocab_size)) from error
+        return cls(model.getvalue())
+
+    def encode_array(self, text: str) -> np.ndarray:
+        """See :class:`Tokenizer`."""
+        to_bytes(text, "utf-8")  # refuses surrogates
+        parts = PARTS.findall(text)
+        encoded = self._processor.encode(parts) if parts else []
+        if SPACE in text:
+            encoded = [self._space if part == SPACE else ids for part, ids in zip(parts, encoded, strict=True)]
+        return np.fromiter(chain.from_iterable(encoded), dtype=np.int32)
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """See :class:`Tokenizer`."""
+        return b"".join([self._bytes[i] for i in ids]).decode("utf-8", "replace")
+
+    def pieces(self, ids: Iterable[int]) -> list[str]:
+        """See :class:`Tokenizer`; a space shows as U+2581."""
+        return [self._pieces[i] for i in ids]
+
+    def state(self) -> dict[str, Any]:
+        """See :class:`Tokenizer`."""
+        return {"kind": self.kind, "model": self.model}
+
+
+def _sentences(pieces: Iterable[str]) -> Iterator[str]:
+    for piece in pieces:
+        yield from SENTENCES.findall(piece.replace(SPACE, ""))
+
+
+def _refusal(message: str, vocab_size: int) -> str:
+    if found := re.search(r"too high .*<= (\d+)", message):
+        return f"vocab_size {vocab_size} is too big for this text; give at most {found[1]}, or a longer text"
+    if found := re.search(r"required_chars\. \d+ vs (\d+)", message):
+        return f"vocab_size {vocab_size} is too small for the text's characters and 256 bytes; give at least {found[1]}"
+    return f"vocab_size {vocab_size}: SentencePiece learned nothing from this text ({' '.join(message.split())[:200]})"

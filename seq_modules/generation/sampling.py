@@ -1,0 +1,128 @@
+"""From logits to the next ids: how one token is chosen. Pure functions.
+
+B batch, V vocabulary.
+"""
+
+import math
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How a continuation is chosen. The settings apply in the order they stand here, as in transformers.
+
+    Args:
+        max_new_tokens: Length of a continuation, at least 1.
+        repetition_penalty: Above 0; positive logits of tokens that a row already has are divided by it, negative ones
+            multiplied (CTRL, Keskar et al. 2019). 1 changes nothing.
+        temperature: 0 takes the likeliest token each time; otherwise logits are divided by it.
+        top_k: Choose among this many of the likeliest tokens, and those that tie with the last of them (Fan et al.
+            2018). None: all.
+        top_p: Choose among the fewest tokens that together have this probability, in (0, 1] (nucleus sampling,
+            Holtzman et al. 2020). None: all.
+        min_p: Choose among tokens at least this share as likely as the likeliest, in [0, 1] (Nguyen et al. 2024).
+            None: all.
+        seed: Of the choices.
+
+    Raises:
+        ValueError: If a setting is out of its range.
+    """
+
+    max_new_tokens: int = 200
+    repetition_penalty: float = 1.0
+    temperature: float = 1.0
+    top_k: int | None = None
+    top_p: float | None = None
+    min_p: float | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.max_new_tokens < 1:
+            raise ValueError(f"max_new_tokens must be at least 1, not {self.max_new_tokens!r}")
+        if not 0 < self.repetition_penalty < math.inf:
+            raise ValueError(f"repetition_penalty must be above 0 (1: none), not {self.repetition_penalty!r}")
+        if not 0 <= self.temperature < math.inf:
+            raise ValueError(f"temperature must be 0 (the likeliest token) or above, not {self.temperature!r}")
+        if self.top_k is not None and self.top_k < 1:
+            raise ValueError(f"top_k must be at least 1, or left out for all tokens, not {self.top_k!r}")
+        if self.top_p is not None and not 0 < self.top_p <= 1:
+            raise ValueError(f"top_p must be above 0 and at most 1, or left out for all tokens, not {self.top_p!r}")
+        if self.min_p is not None and not 0 <= self.min_p <= 1:
+            raise ValueError(f"min_p must be from 0 to 1, or left out for all tokens, not {self.min_p!r}")
+
+
+def choose(logits: Tensor, decoding: Decoding, uniforms: Tensor | None = None, seen: Tensor | None = None) -> Tensor:
+    """The next id of each row.
+
+    Args:
+        logits: (B, V).
+        decoding: The settings.
+        uniforms: (B,) one number in [0, 1) a row; not needed where ``decoding.temperature`` is 0.
+        seen: (B, V) whether a row already has a token; needed where there is a repetition penalty.
+
+    Returns:
+        Ids, (B,).
+    """
+    if decoding.repetition_penalty != 1:
+        assert seen is not None, "a repetition penalty needs to know the tokens seen"
+        logits = penalised(logits, seen, decoding.repetition_penalty)
+    if decoding.temperature == 0:
+        return logits.argmax(-1)
+    assert uniforms is not None, "sampling needs uniforms"
+    return inverse_cdf(warped(logits, decoding), uniforms)
+
+
+def penalised(logits: Tensor, seen: Tensor, penalty: float) -> Tensor:
+    """Logits (B, V) with the tokens that are ``seen`` (B, V) made less likely, if ``penalty`` is above 1."""
+    return torch.where(seen, torch.where(logits < 0, logits * penalty, logits / penalty), logits)
+
+
+def warped(logits: Tensor, decoding: Decoding) -> Tensor:
+    """Logits (B, V) after temperature, top-k, top-p and min-p; what is ruled out has minus infinity."""
+    logits = logits.to(wide(logits))
+    if decoding.temperature != 1:
+        # Less the largest, so that dividing by next to nothing overflows on the side of minus infinity alone.
+        logits = (logits - logits.amax(-1, keepdim=True)) / decoding.temperature
+    if decoding.top_k is not None and decoding.top_k < logits.shape[-1]:
+        last = logits.topk(decoding.top_k).values[:, -1:]
+        logits = logits.masked_fill(logits < last, -math.inf)
+    if decoding.top_p is not None and decoding.top_p < 1:
+        ordered, order = logits.sort(descending=True, stable=True)
+        probs = ordered.softmax(-1)
+        before = probs.cumsum(-1) - probs  # of the likelier ones; 0 for the likeliest, which always stays
+        out = torch.zeros_like(logits, dtype=torch.bool).scatter(-1, order, before >= decoding.top_p)
+        logits = logits.masked_fill(out, -math.inf)
+    if decoding.min_p:
+        logits = logits.masked_fill(logits < logits.amax(-1, keepdim=True) + math.log(decoding.min_p), -math.inf)
+    return logits
+
+
+def inverse_cdf(logits: Tensor, uniforms: Tensor) -> Tensor:
+    """Samples (B,) from softmax(logits (B, V)): the first id at which the cumulative probability exceeds the uniform.
+
+    One number decides, so a row's sample depends on nothing else in the batch. An id of probability 0 is never chosen.
+    """
+    cdf = logits.softmax(-1, dtype=wide(logits)).cumsum(-1)  # (B, V)
+    total = cdf[:, -1:].contiguous()  # 1 up to rounding
+    ids = torch.searchsorted(cdf, uniforms.to(cdf.dtype)[:, None] * total, right=True)
+    return torch.minimum(ids, torch.searchsorted(cdf, total)).squeeze(-1)  # a uniform just under 1 may round up to it
+
+
+def wide(tensor: Tensor) -> torch.dtype:
+    """The precision to add up probabilities in: float64, where the device has it."""
+    return torch.float32 if tensor.device.type == "mps" else torch.float64
+
+
+def uniforms(seed: int, row: int) -> Iterator[float]:
+    """Endless numbers in [0, 1) for one row: the same for equal seed and row, on every machine.
+
+    Python's generator, seeded with a hash of the text: rows share nothing, and torch's generators are left alone.
+    """
+    generator = random.Random(f"{seed} {row}")
+    while True:
+        yield generator.random()

@@ -1,0 +1,121 @@
+"""Keys and values of what a Transformer has read, so that a new token costs one step and not the whole window again.
+
+L layers, B rows, H heads, S slots (the longest context), T tokens at once, K head size.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+class KVCache:
+    """Preallocated keys and values, and the ids they stand for. Rows are of different lengths and grow in place.
+
+    :meth:`fill` rows from their beginnings, then let each layer's block attend by :meth:`attend_filled`. Afterwards
+    :meth:`append` a token to every row, then let them attend by :meth:`attend_appended`. While all rows are equally
+    long, appending needs no mask: keys and values are views of the cache.
+
+    Args:
+        num_layers: L.
+        batch: B.
+        slots: S.
+        device: Where the rows live.
+    """
+
+    def __init__(self, num_layers: int, batch: int, slots: int, device: torch.device) -> None:
+        self.num_layers, self.slots, self.device = num_layers, slots, device
+        self.ids = torch.zeros(batch, slots, dtype=torch.long, device=device)
+        self.lengths = [0] * batch  # used slots of each row
+        self.keys: Tensor | None = None  # (L, B, H, S, K), as `values`; made when the first keys show their precision
+        self.values: Tensor | None = None
+        self._rows: Tensor | None = None  # the rows being filled; None: all
+        self._at: Tensor | None = None  # (B,) slots being written, where they differ
+        self._mask: Tensor | None = None  # (B, 1, 1, T): 0 at the used slots, minus infinity at the others
+        self._views: list[tuple[Tensor, ...]] = []  # of each layer: key slot, value slot, keys so far, values so far
+
+    def fill(self, ids: Tensor, lengths: list[int], rows: Tensor | None = None) -> None:
+        """Empties rows and gives them new tokens.
+
+        Args:
+            ids: (R, T), padded on the right.
+            lengths: Each row's true tokens, R numbers of at most T.
+            rows: Which rows, (R,); None: all.
+        """
+        self._rows = rows
+        indices = range(len(self.lengths)) if rows is None else rows.tolist()
+        self.ids[:, : ids.shape[1]].index_copy_(0, torch.tensor(list(indices), device=self.device), ids)
+        for row, length in zip(indices, lengths, strict=True):
+            self.lengths[row] = length
+
+    def attend_filled(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Stores the filled rows' keys and values and attends causally, (R, H, T, K) each.
+
+        Slots behind a row's true tokens hold what its padding gave; they are masked until a token is written there.
+        """
+        keys, values = self._storage(k)
+        steps = k.shape[2]
+        for store, new in ((keys[layer], k), (values[layer], v)):
+            if self._rows is None:
+                store[:, :, :steps] = new
+            else:
+                store[:, :, :steps].index_copy_(0, self._rows, new)
+        return F.scaled_dot_product_attention(q, k, v, is_causal=True)
+
+    def append(self, ids: Tensor) -> slice | Tensor:
+        """Gives every row, none of them full, one more token.
+
+        Args:
+            ids: (B,).
+
+        Returns:
+            The tokens' positions: a slice where they are equal, else (B, 1).
+        """
+        lengths, self.lengths = self.lengths, [length + 1 for length in self.lengths]
+        longest = max(self.lengths)
+        if min(self.lengths) == longest:
+            self.ids[:, longest - 1] = ids
+            self._at = self._mask = None
+            self._make_views(longest)
+            return slice(longest - 1, longest)
+        self._at = torch.tensor(lengths, device=self.device)
+        self.ids.scatter_(1, self._at[:, None], ids[:, None])
+        unused = torch.arange(longest, device=self.device) > self._at[:, None]  # (B, T)
+        self._mask = torch.zeros(unused.shape, device=self.device).masked_fill_(unused, -math.inf)[:, None, None]
+        self._make_views(longest)
+        return self._at[:, None]
+
+    def attend_appended(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Stores each row's newest key and value and attends to all it has, (B, H, 1, K) each."""
+        key_slot, value_slot, keys, values = self._views[layer]
+        if self._mask is None:
+            key_slot.copy_(k)
+            value_slot.copy_(v)
+            return F.scaled_dot_product_attention(q, keys, values)
+        assert self._at is not None
+        at = self._at[:, None, None, None].expand_as(k)
+        keys.scatter_(2, at, k)
+        values.scatter_(2, at, v)
+        return F.scaled_dot_product_attention(q, keys, values, attn_mask=self._mask.to(q.dtype))
+
+    def _storage(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        if self.keys is None or self.values is None:
+            _, heads, _, size = like.shape
+            shape = (self.num_layers, len(self.lengths), heads, self.slots, size)
+            self.keys, self.values = like.new_zeros(shape), like.new_zeros(shape)
+        return self.keys, self.values
+
+    def _make_views(self, longest: int) -> None:
+        """All layers' views for one step at once, which is quicker than slicing layer by layer."""
+        assert self.keys is not None
+        assert self.values is not None
+        self._views = list(
+            zip(
+                self.keys.narrow(3, longest - 1, 1).unbind(),
+                self.values.narrow(3, longest - 1, 1).unbind(),
+                self.keys.narrow(3, 0, longest).unbind(),
+                self.values.narrow(3, 0, longest).unbind(),
+                strict=True,
+            )
+        )
