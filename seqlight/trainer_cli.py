@@ -2,6 +2,7 @@
 
 import contextlib
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -138,14 +139,17 @@ class SeqCLI(LightningCLI):
         except (ValueError, TypeError, MisconfigurationException) as error:
             with contextlib.suppress(OSError):
                 self.run_folder.rmdir()  # empty: nothing has run
-            raise UserError(self._named(one_line(str(error)))) from error
+            raise UserError(self._named(error)) from error
         if hasattr(self.model, "decoding"):
             self.model.decoding = self.config_init[self.subcommand].decoding
 
-    def _named(self, text: str) -> str:
-        """A constructor's complaint with the key of the argument it begins with."""
+    def _named(self, error: Exception) -> str:
+        """A constructor's complaint with the key of the argument it begins with; the data may have one of that name."""
+        text = one_line(str(error))
         config, argument = self.config[self.subcommand], text.partition(" ")[0]
-        for key in ("model", "data"):
+        files = [Path(frame.filename).as_posix() for frame in traceback.extract_tb(error.__traceback__)]
+        from_data = any("/datamodules/" in file for file in files)
+        for key in ("data", "model") if from_data else ("model", "data"):
             if argument in config.get(f"{key}.init_args", {}):
                 cls = config[key].class_path.rpartition(".")[2]
                 return f"{key}.{text}; see `seqlight {self.subcommand} --{key}.help {cls}`"

@@ -18,14 +18,30 @@ EXPERIMENTS = [name for name in names(*(p.name for p in CONFIGS.iterdir())) if "
 EXPERIMENTS = [name for name in EXPERIMENTS if name.partition("/")[0] not in ("trainer", "logger", "sweeps")]
 QUICK = (*SMALL, "--trainer.max_epochs=1", "--data.test_max_length=50")
 FEW = '--trainer.callbacks=[{"class_path":"LengthSweep","init_args":{"max_length":43,"sequences":4,"stream_bits":50}}]'
+TEXT = (
+    "--data.batch_size=4", "--data.epoch_size=12", "--data.eval_windows=8", "--data.cache_dir=cache",
+    "--trainer.max_epochs=1", "--trainer.log_every_n_steps=1", "--trainer.accelerator=cpu",
+)  # fmt: skip
+PAIRS = '--trainer.callbacks=[{"class_path":"EnglishTests","init_args":{"per_kind":2}},{"class_path":"AttentionMaps"}]'
+# By the configs' folder: less to train on, less to test with, and what the test leaves in its folder.
+SIZES = {"parity": (QUICK, FEW, "plots/length_sweep.png"), "text": (TEXT, PAIRS, "english.md")}
+# Of one config: what would take seconds, with all of its callbacks.
+OWN = {
+    "text/speedrun": (
+        '--trainer.callbacks=[{"class_path":"Compile","init_args":{"backend":"eager"}},{"class_path":"ShortWindows"},'
+        '{"class_path":"AverageWeights"},{"class_path":"Samples","init_args":{"max_new_tokens":5}}]',
+        "--trainer.check_val_every_n_epoch=1",
+    ),
+}
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_experiment_trains_tests_and_predicts(run: Run, name: str) -> None:
-    # Its own callbacks in training, a short length sweep in the test.
+    quick, few, left = SIZES[name.partition("/")[0]]
+    # Its own callbacks in training, shorter ones in the test.
     for words in (
-        ("fit", "--config", name, *QUICK),
-        ("test", "--ckpt_path=best", FEW),
+        ("fit", "--config", name, *quick, *OWN.get(name, ())),
+        ("test", "--ckpt_path=best", few),
         ("predict", "--ckpt_path=last"),
     ):
         done = run(*words)
@@ -33,7 +49,7 @@ def test_experiment_trains_tests_and_predicts(run: Run, name: str) -> None:
         assert "results: runs/" in done.out
     (folder,) = Path("runs", name).iterdir()
     assert (folder / "plots/curves.png").is_file()
-    assert list(folder.glob("test/*/plots/length_sweep.png"))
+    assert list(folder.glob(f"test/*/{left}"))
     assert list(folder.glob("predict/*/predictions.jsonl"))
 
 

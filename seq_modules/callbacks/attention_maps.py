@@ -45,7 +45,7 @@ class AttentionMaps(Callback):
         figure, axes = new_figure(heads, width=2.4, height=2.5, rows=layers)
         for at, (axis, weights) in enumerate(zip(axes, maps.flatten(0, 1), strict=True)):
             layer, head = divmod(at, heads)
-            axis.imshow(weights, cmap="magma", vmin=0, vmax=1)
+            axis.imshow(weights.numpy(), cmap="magma", vmin=0, vmax=1)
             axis.grid(visible=False)
             axis.set_title(f"layer {layer + 1}, head {head + 1}", fontsize=8)
             axis.set_xticks(range(len(pieces)), pieces if layer == layers - 1 else [], fontsize=5)
@@ -59,7 +59,7 @@ class AttentionMaps(Callback):
             return
         vectors = F.normalize(table.detach().float().cpu(), dim=-1)
         figure, (axis,) = new_figure(1, width=5.0, height=4.4)
-        image = axis.imshow(vectors @ vectors.mT, cmap="RdBu_r", vmin=-1, vmax=1)
+        image = axis.imshow((vectors @ vectors.mT).numpy(), cmap="RdBu_r", vmin=-1, vmax=1)
         axis.grid(visible=False)
         axis.set(title="cosine between learned positions", xlabel="position", ylabel="position")
         figure.colorbar(image, ax=axis)

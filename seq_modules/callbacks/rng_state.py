@@ -53,9 +53,9 @@ class RNGState(Callback):
             return
         state = states[trainer.global_rank]
         version, words, gauss = state["python"]
-        random.setstate((version, tuple(words.tolist()), gauss))
+        random.setstate((version, tuple(torch.as_tensor(words).tolist()), gauss))
         kind, keys, *rest = state["numpy"]
-        np.random.set_state((kind, keys.cpu().numpy().astype(np.uint32), *rest))
+        np.random.set_state((kind, torch.as_tensor(keys).cpu().numpy().astype(np.uint32), *rest))
         torch.set_rng_state(state["torch"].cpu())
         if "cuda" in state and torch.cuda.is_available():
             torch.cuda.set_rng_state(state["cuda"].cpu())

@@ -41,7 +41,7 @@ NO_NOUN = listed(
     "one two three four five six seven eight nine ten hundred thousand dozen other another first second many few "
     "little more most much less thing something nothing people as so such all both none half own same last next good "
     "better best worse right left late back out up down over under there here then when while thus ye thee thou "
-    "brave kind million pair art"
+    "brave kind million pair art blood rage"
 )
 SUBJECTS = listed("he she it who")
 AUXILIARIES = listed("to will shall can must would could should may might")

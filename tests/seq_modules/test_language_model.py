@@ -125,7 +125,7 @@ def test_one_batch_is_learnt_by_heart(kind: str, tmp_path: Path) -> None:
     module = make(kind, learning_rate=1e-2, warmup_steps=0, schedule="constant")
     data = OneBatch(ByteTokenizer())
     trainer = Trainer(
-        max_epochs=150, logger=False, enable_progress_bar=False, enable_model_summary=False, default_root_dir=tmp_path,
+        max_epochs=250, logger=False, enable_progress_bar=False, enable_model_summary=False, default_root_dir=tmp_path,
         enable_checkpointing=False, accelerator="cpu", log_every_n_steps=1,
     )  # fmt: skip
     trainer.fit(module, data)

@@ -1,0 +1,122 @@
+"""A language model from the command line: what a checkpoint alone can do, decoding by flags, mistakes."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import Run
+
+import seqlight
+from seq_modules.generation.sampling import Decoding
+
+LINES = "".join(f"{word} went to the {place}.\n" for word in ("he", "she", "the dog") for place in ("sea", "hill")) * 40
+SMALL = (
+    "--model.d_model=16", "--model.num_layers=1", "--model.num_heads=2", "--data.seq_len=32", "--data.batch_size=8",
+    "--data.epoch_size=40", "--data.cache_dir=cache", "--trainer.max_epochs=2", "--trainer.log_every_n_steps=2",
+    "--trainer.accelerator=cpu", "--trainer.callbacks=[]",
+)  # fmt: skip
+
+
+@pytest.fixture(params=["char", "unigram", "byte"])
+def trained(request: pytest.FixtureRequest, run: Run) -> str:
+    Path("lines.txt").write_text(LINES)
+    words = ("--data.path=lines.txt", f"--data.tokenizer={request.param}", "--data.vocab_size=272")
+    done = run("fit", "--config=text/gpt_char", *words, *SMALL)
+    assert done.code == 0, done.err
+    return request.param
+
+
+def predictions() -> list[dict[str, str]]:
+    newest = max(Path().rglob("predictions.jsonl"), key=lambda path: path.stat().st_mtime_ns)
+    return [json.loads(line) for line in newest.read_text().splitlines()]
+
+
+def test_a_checkpoint_alone_writes_text(run: Run, trained: str) -> None:
+    Path("lines.txt").unlink()  # neither the corpus nor its cache is there any more
+    Path("cache").rename("gone")
+    few = ("--decoding.max_new_tokens=12", "--data.batch_size=1")
+    done = run("predict", "--ckpt_path=best", '--data.prompts=["he went", "she"]', *few)
+    assert done.code == 0, done.err
+    rows = predictions()
+    assert [row["prompt"] for row in rows] == ["he went", "she"]
+    module = seqlight.load("best")
+    assert module.generate(["he went", "she"], Decoding(max_new_tokens=12)) == [row["continuation"] for row in rows]
+    # Greedy and seeded: flags of decoding are heard, and a row's draws do not depend on its batch.
+    run("predict", "--ckpt_path=best", '--data.prompts=["he went", "she"]', "--decoding.max_new_tokens=12")
+    assert predictions() == rows
+    run("predict", "--ckpt_path=best", '--data.prompts=["he went"]', *few, "--decoding.temperature=0")
+    greedy = module.generate(["he went"], Decoding(max_new_tokens=12, temperature=0))
+    assert [row["continuation"] for row in predictions()] == greedy
+
+
+def test_test_and_resume_go_on_with_the_same_tokenizer(run: Run, trained: str) -> None:
+    done = run("test", "--ckpt_path=best", '--trainer.callbacks=[{"class_path":"EnglishTests","init_args":{"per_kind":2}}]')
+    assert done.code == 0, done.err
+    assert "test/bits_per_character" in done.out
+    before = seqlight.load("last").tokenizer.fingerprint
+    Path("other.txt").write_text(LINES.replace("sea", "zoo"))  # characters that the first text has not
+    done = run("fit", "--ckpt_path=last", "--trainer.max_epochs=3", "--data.path=other.txt")
+    assert done.code == 0, done.err
+    assert seqlight.load("last").tokenizer.fingerprint == before
+
+
+def test_another_tokenizer_is_refused_with_both_fingerprints(run: Run, trained: str) -> None:
+    Path("more.txt").write_text("xyz\n" * 20 + LINES)
+    words = ("--data.path=more.txt", "--data.tokenizer=char", "--data.tokenizer_path=null")
+    done = run("test", "--ckpt_path=best", *words)
+    assert done.code == 2
+    assert "Traceback" not in done.err
+    assert "tokenizer" in done.err or "do not fit" in done.err
+
+
+def test_fingerprints_are_named(run: Run) -> None:
+    Path("lines.txt").write_text(LINES)
+    run("fit", "--config=text/gpt_char", "--data.path=lines.txt", *SMALL)
+    held = torch.load(next(Path().rglob("best.ckpt")), weights_only=True)["tokenizer_fingerprint"]
+    Path("other.txt").write_text(LINES.replace("w", "q"))  # as many characters, one of them another
+    done = run("test", "--ckpt_path=best", "--data.path=other.txt", "--data.tokenizer_path=null")
+    assert done.code == 2
+    assert held in done.err
+    assert "leave out" in done.err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--data.path=nowhere.txt",), "nowhere.txt"),
+        (("--data.path=empty.txt",), "empty"),
+        (("--data.path=short.txt",), "seq_len"),
+        (("--data.path=latin.txt",), "encoding"),
+        (("--data.path=lines.txt", "--model.num_heads=3"), "num_heads"),
+        (("--data.path=lines.txt", "--data.seq_len=0"), "seq_len"),
+        (("--data.path=lines.txt", "--data.seq_len=512"), "max_seq_len"),
+        (("--data.path=lines.txt", "--data.tokenizer=unigram", "--data.vocab_size=50"), "data.vocab_size"),
+        (("--data.path=lines.txt", "--decoding.temperature=-1"), "temperature"),
+        (("--data.path=lines.txt", "--data.val_share=2"), "val_share"),
+    ],
+)
+def test_mistakes_get_one_line(run: Run, words: tuple[str, ...], said: str) -> None:
+    Path("lines.txt").write_text(LINES)
+    Path("empty.txt").write_text("")
+    Path("short.txt").write_text("too short for a window")
+    Path("latin.txt").write_bytes("naïve café\n".encode("latin-1") * 200)
+    done = run("fit", "--config=text/gpt_char", *SMALL, *words)
+    assert done.code == 2, done.out + done.err
+    assert said in done.err
+    assert "Traceback" not in done.err
+
+
+def test_a_prompt_that_is_empty_is_named(run: Run) -> None:
+    Path("lines.txt").write_text(LINES)
+    run("fit", "--config=text/gpt_char", "--data.path=lines.txt", *SMALL)
+    done = run("predict", "--ckpt_path=best", '--data.prompts=["he", ""]')
+    assert done.code == 2
+    assert "prompts" in done.err
+
+
+def test_stop_strings_end_a_text(run: Run) -> None:
+    Path("lines.txt").write_text(LINES)
+    run("fit", "--config=text/gpt_char", "--data.path=lines.txt", *SMALL)
+    run("predict", "--ckpt_path=best", '--data.prompts=["he went"]', '--data.stop=[" "]')
+    assert all(" " not in row["continuation"] for row in predictions())
