@@ -68,6 +68,8 @@ def point_loggers(trainer: Any, folder: Path) -> None:
     trainer.logger = sorted(loggers, key=lambda logger: logger.class_path != CSV_LOGGER)
     for logger in trainer.logger:
         args = logger.init_args
+        if logger.class_path == CSV_LOGGER:
+            logger.class_path = "seqlight.quick_files.BufferedCSV"
         if logger.class_path.rpartition(".")[2] == "WandbLogger":
             args.save_dir = str(folder)
             args.name = args.get("name") or f"{folder.parent.name}/{folder.name}"

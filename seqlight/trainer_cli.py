@@ -34,6 +34,7 @@ from seqlight.empty_hooks import skip_empty_hooks
 from seqlight.errors import UserError, one_line
 from seqlight.no_profiler import NoProfiler
 from seqlight.parser import Parser
+from seqlight.quick_files import DirectCheckpoints
 from seqlight.recipes import DEFAULTS, experiment_name
 from seqlight.runs import new_run_folder, point_loggers
 
@@ -171,7 +172,8 @@ class SeqCLI(LightningCLI):
             # Lightning's own Timer ends a training without a validation, and no schedule knows of it.
             own.append(TimeBudget(seconds_of(given.max_time)))
         self.trainer_defaults["callbacks"] = own
-        return super().instantiate_trainer(profiler=given.profiler or NoProfiler(), max_time=None)
+        own_settings = {"profiler": given.profiler or NoProfiler(), "plugins": given.plugins or [DirectCheckpoints()]}
+        return super().instantiate_trainer(**own_settings, max_time=None)
 
     def _run_subcommand(self, subcommand: str) -> None:
         skip_empty_hooks(self.model, self.trainer.callbacks)  # type: ignore[attr-defined]

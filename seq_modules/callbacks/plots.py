@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from seq_modules.callbacks.run_folder import run_folder
@@ -62,9 +62,11 @@ class Curves(Callback):
 
     @rank_zero_only
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Reads what the CSV logger wrote, which is complete by now."""
+        """Reads what the CSV logger has written, of which nothing may be left in memory by now."""
         if trainer.logger is None:
             return
+        if isinstance(trainer.logger, CSVLogger):
+            trainer.logger.finalize("success")
         curves = read_metrics(run_folder(trainer) / "metrics.csv")
         names = sorted({name.partition("/")[2] for name in curves if name.startswith(("train/", "val/"))})
         if not names:
