@@ -109,6 +109,8 @@ def refuse(error: Exception) -> int:
         text = (
             f"the checkpoint's weights do not fit the model; leave out --model options that change its shape ({text})"
         )
+    if "No API key configured" in text:  # W&B
+        text = "logger/wandb needs an account: run `wandb login`, or set WANDB_MODE=offline to log without one"
     sys.stderr.write(f"seqlight: error: {text}\n  (--debug shows where)\n")
     return 2
 
@@ -121,7 +123,13 @@ def quieten() -> None:
             return "Tip:" not in record.getMessage() and "litlogger" not in record.getMessage()
 
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(NoTips())
-    for message in (".*LeafSpec.*", ".*does not have many workers.*", ".*callbacks used to create the checkpoint.*"):
+    for message in (
+        ".*LeafSpec.*",
+        ".*does not have many workers.*",
+        ".*callbacks used to create the checkpoint.*",
+        ".*training batches .* smaller than the logging interval.*",
+        ".*Experiment logs directory.*not empty.*",
+    ):
         warnings.filterwarnings("ignore", message)
 
 

@@ -53,6 +53,7 @@ class SequenceModule(LightningModule):
         optimizer: AdamW for all, or Muon for the matrices in ``net.blocks`` (which alone decay then) and AdamW for the
             rest.
         muon_learning_rate: Peak learning rate of Muon, above 0.
+        muon_iterations: Newton-Schulz iterations of Muon, at least 1.
         beta1: AdamW's decay of the mean gradient.
         beta2: AdamW's decay of the mean squared gradient.
     """
@@ -70,6 +71,7 @@ class SequenceModule(LightningModule):
         final_lr_share: float = 0.0,
         optimizer: Literal["adamw", "muon"] = "adamw",
         muon_learning_rate: float = 0.02,
+        muon_iterations: int = 5,
         beta1: float = 0.9,
         beta2: float = 0.999,
     ) -> None:
@@ -91,7 +93,10 @@ class SequenceModule(LightningModule):
         self.learning_rate, self.weight_decay = learning_rate, weight_decay
         self.warmup_steps, self.schedule = warmup_steps, schedule
         self.cooldown, self.final_lr_share = cooldown, final_lr_share
+        if muon_iterations < 1:
+            raise ValueError(f"muon_iterations must be at least 1, not {muon_iterations}")
         self.optimizer, self.muon_learning_rate, self.betas = optimizer, muon_learning_rate, (beta1, beta2)
+        self.muon_iterations = muon_iterations
         self._rate_changes: dict[str, float] = {}
         self._train_metrics_before: dict[str, dict[str, Tensor]] = {}
         evaluated: dict[str, Metric | MetricCollection] = {"loss": MeanLoss(), **metrics}
@@ -169,7 +174,8 @@ class SequenceModule(LightningModule):
         if self.optimizer == "adamw":
             return adamw(self.parameters(), self.learning_rate, self.weight_decay, self.betas, self.fused_adamw)
         net = getattr(self, "net", self)
-        return muon(self, net, self.learning_rate, self.muon_learning_rate, self.weight_decay, self.betas)
+        rates = (self.learning_rate, self.muon_learning_rate)
+        return muon(self, net, *rates, self.weight_decay, self.betas, self.muon_iterations)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Remembers by how much the learning rates were changed for the rest of a training."""

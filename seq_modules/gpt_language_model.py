@@ -43,6 +43,7 @@ class GPTLanguageModel(LanguageModel):
         final_lr_share: What is left of the learning rate at the end of a falling schedule.
         optimizer: AdamW for all, or Muon for the matrices inside the blocks and AdamW for the rest.
         muon_learning_rate: Peak learning rate of Muon.
+        muon_iterations: Newton-Schulz iterations of Muon.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class GPTLanguageModel(LanguageModel):
         final_lr_share: float = 0.1,
         optimizer: Literal["adamw", "muon"] = "adamw",
         muon_learning_rate: float = 0.02,
+        muon_iterations: int = 5,
     ) -> None:
         super().__init__(
             learning_rate=learning_rate,
@@ -91,6 +93,7 @@ class GPTLanguageModel(LanguageModel):
             final_lr_share=final_lr_share,
             optimizer=optimizer,
             muon_learning_rate=muon_learning_rate,
+            muon_iterations=muon_iterations,
         )
         self.save_hyperparameters(logger=False)
         self.net = GPT(

@@ -50,6 +50,7 @@ def muon(
     muon_learning_rate: float,
     weight_decay: float,
     betas: tuple[float, float],
+    iterations: int = 5,
 ) -> MuonAdamW:
     """Muon for the matrices of the net's blocks, which decay, and AdamW without decay for all else of the module.
 
@@ -60,10 +61,11 @@ def muon(
         muon_learning_rate: Peak learning rate of Muon.
         weight_decay: Of the blocks' matrices.
         betas: Of AdamW.
+        iterations: Of Newton-Schulz.
     """
     hidden = hidden_matrices(net)
     rest = [p for p in module.parameters() if p.requires_grad and p not in hidden]
-    rule = {"rule": "muon", "lr": muon_learning_rate, "weight_decay": weight_decay}
+    rule = {"rule": "muon", "lr": muon_learning_rate, "weight_decay": weight_decay, "steps": iterations}
     groups = [
         {"params": [p for p, n in hidden.items() if n == stacked], "stacked": stacked, **rule}
         for stacked in sorted(set(hidden.values()))

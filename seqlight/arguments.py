@@ -2,7 +2,7 @@
 
 from seqlight.checkpoints import find_checkpoint
 from seqlight.errors import UserError
-from seqlight.recipes import config_path
+from seqlight.recipes import config_path, recipe_path
 
 
 def option(words: list[str], name: str) -> tuple[int, str] | None:
@@ -42,12 +42,19 @@ def prepare(words: list[str], commands: tuple[str, ...]) -> list[str]:
     if at is None:
         raise UserError(f"{words[0]}: no such command; there are {', '.join(commands)}, sweep and configs")
     command, words = words[at], words[:at] + words[at + 1 :]
+    if words and not words[0].startswith("-") and (recipe_path(words[0]) or words[0].endswith(".yaml")):
+        raise UserError(f"{command} {words[0]}: a recipe is named by its option: {command} --config {words[0]}")
+    if words and words[-1] in ("--model.help", "--data.help"):
+        example = "ParityModule" if words[-1] == "--model.help" else "ParityDataModule"
+        raise UserError(f"{words[-1]} needs a class, such as {example}; `seqlight fit --help` names them all")
     for (at, whole), value in zip(_config_places(words), config_values(words), strict=True):
         words[at] = f"--config={config_path(value)}" if whole else config_path(value)
     if given := option(words, "--ckpt_path"):
         root = option(words, "--trainer.default_root_dir")
         path = str(find_checkpoint(given[1], command, root[1] if root else "runs"))
         words[given[0]] = path if words[given[0]] == given[1] else f"--ckpt_path={path}"
-    elif command != "fit" and not any(word.startswith(("--help", "-h", "--print_", "--model.help")) for word in words):
+    elif command != "fit" and not any(
+        word.startswith(("--help", "-h", "--print_", "--model.help", "--data.help")) for word in words
+    ):
         raise UserError(f"{command} needs a trained model: --ckpt_path best, last, a run's folder or a checkpoint file")
     return [command, *words]

@@ -5,6 +5,7 @@ and under ``config`` the run's settings. That is enough to test, predict and res
 """
 
 import importlib
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -139,12 +140,29 @@ def settings(content: dict[str, Any], path: Path, command: str) -> dict[str, Any
         for key in ("best_checkpoint", "last_checkpoint"):
             if key in saved:
                 config[key] = {k: v for k, v in saved[key].items() if is_plain(v)}
+        if (root := runs_root(path, saved.get("experiment"))) is not None:
+            kept["default_root_dir"] = str(root)
     if saved:
         config["trainer"] = kept
     for key in ("seed_everything", "experiment"):
         if saved.get(key) is not None:
             config[key] = saved[key]
     return config
+
+
+def runs_root(path: Path, experiment: Any) -> Path | None:
+    """The folder of runs that a checkpoint lies in (``root/<experiment>/<time>/checkpoints/``), if one may write there.
+
+    Told from where the file lies, not from what it says: it may come from another machine, or from somebody else.
+    """
+    parts = Path(experiment).parts if isinstance(experiment, str) else ()
+    place = path.absolute().parents
+    if not parts or path.absolute().parent.name != CHECKPOINTS or len(place) <= 2 + len(parts):
+        return None
+    root = place[2 + len(parts)]
+    if place[2].parts[-len(parts) :] != parts or not os.access(root, os.W_OK):
+        return None
+    return root.relative_to(Path.cwd()) if root.is_relative_to(Path.cwd()) else root
 
 
 def _is_value(value: Any) -> bool:

@@ -1,5 +1,7 @@
 """The configs that come with the application: found by name, listed, copied. Imports nothing heavy."""
 
+import difflib
+import shlex
 import shutil
 from pathlib import Path
 
@@ -28,7 +30,17 @@ def config_path(value: str) -> str:
         return value
     if recipe := recipe_path(value.removeprefix("configs/")):
         return str(recipe)
-    raise UserError(f"--config {value}: no such file and no recipe of that name; `seqlight configs` lists the recipes")
+    raise UserError(
+        f"--config {value}: no such file and no recipe of that name; {nearest(value)}"
+        "`seqlight configs` lists the recipes"
+    )
+
+
+def nearest(name: str) -> str:
+    """A remark with the recipe whose name is most like this one, or nothing."""
+    names = [path.relative_to(CONFIGS).with_suffix("").as_posix() for path in CONFIGS.rglob("*.yaml")]
+    close = difflib.get_close_matches(name.removeprefix("configs/").removesuffix(".yaml"), names, n=1, cutoff=0.6)
+    return f"did you mean {close[0]}? " if close else ""
 
 
 def check_yaml(path: Path) -> None:
@@ -78,7 +90,7 @@ def copy(name: str, destination: str | None) -> Path:
     """Copies a recipe to start one's own; an existing file is never overwritten."""
     source = recipe_path(name.removeprefix("configs/"))
     if source is None:
-        raise UserError(f"configs copy {name}: no recipe of that name; `seqlight configs` lists them")
+        raise UserError(f"configs copy {name}: no recipe of that name; {nearest(name)}`seqlight configs` lists them")
     target = Path(destination or source.name)
     if target.is_dir():
         target = target / source.name
@@ -97,6 +109,6 @@ def command(words: list[str]) -> str:
             return listing()
         case ["copy", name, *rest] if len(rest) <= 1:
             target = copy(name, rest[0] if rest else None)
-            return f"{target} is yours to edit\nnext: seqlight fit --config {target}"
+            return f"{target} is yours to edit\nnext: seqlight fit --config {shlex.quote(str(target))}"
         case _:
             raise UserError(f"configs {' '.join(words)}: use `seqlight configs` or `seqlight configs copy NAME [FILE]`")

@@ -7,10 +7,12 @@ command takes the next waiting one, on any machine that reaches the study's stor
 import contextlib
 import functools
 import itertools
+import json
 import logging
 import os
 import socket
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Iterator
@@ -32,6 +34,8 @@ from seqlight.report import write_report
 
 if TYPE_CHECKING:
     from seqlight.trainer_cli import SeqCLI
+
+SILENCE = 600.0  # seconds without a sign of life after which another machine's trial is taken again
 
 
 @dataclass
@@ -145,6 +149,7 @@ def run(sweep: Sweep) -> None:
     """Runs trials until none is left; a trial that was broken off or whose process died is taken again."""
     with filelock.FileLock(sweep.folder.with_suffix(".lock")):
         study = open_study(sweep)
+        check_same_study(sweep, study)
         free_dead_trials(study)
         enqueue(sweep, study)
     while True:
@@ -156,12 +161,57 @@ def run(sweep: Sweep) -> None:
         study.optimize(functools.partial(try_one, sweep, left), n_trials=1)
 
 
+def check_same_study(sweep: Sweep, study: optuna.Study) -> None:
+    """Refuses a file whose trials would not belong with those there are; a grid may grow.
+
+    Raises:
+        UserError: What all trials share is not what it was when the study began.
+    """
+    keys = ("config", "set", "metric", "direction", "test", "search")
+    now = json.loads(json.dumps({key: getattr(sweep, key) for key in keys}, default=str))
+    before = study.user_attrs.get("shared")
+    if before is None:
+        study.set_user_attr("shared", now)
+        return
+    if changed := [key for key in keys if before.get(key) != now[key]]:
+        key = changed[0]
+        raise UserError(
+            f"sweep {sweep.name}: {key} was {before.get(key)!r} in the trials there are and is now {now[key]!r}; "
+            f"give the file another name: or delete {sweep.folder}"
+            + (f" and the study in {sweep.storage}" if sweep.storage else "")
+        )
+
+
 def free_dead_trials(study: optuna.Study) -> None:
-    """Fails the trials of this machine's processes that are no more (killed, say), so that they are queued again."""
+    """Fails the trials whose process is no more, so that they are queued again.
+
+    A process of this machine is looked for; one of another is taken for dead when its trial has given no sign for
+    ``SILENCE`` seconds (the machines' clocks should agree to minutes).
+    """
     for trial in study.get_trials(states=(TrialState.RUNNING,)):
         host, pid = trial.user_attrs.get("process", [None, None])
-        if host == socket.gethostname() and not is_alive(pid):
+        silent = time.time() - trial.user_attrs.get("alive", float("inf")) > SILENCE
+        if silent if host != socket.gethostname() else not is_alive(pid):
             study.tell(trial.number, state=TrialState.FAIL)
+
+
+@contextlib.contextmanager
+def signs_of_life(trial: Trial, every: float = 60.0) -> Iterator[None]:
+    """Writes the time into the trial now and then, for the other machines."""
+    over = threading.Event()
+
+    def write() -> None:
+        while not over.wait(every):
+            trial.set_user_attr("alive", time.time())
+
+    trial.set_user_attr("alive", time.time())
+    thread = threading.Thread(target=write, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def is_alive(pid: int) -> bool:
@@ -182,7 +232,8 @@ def try_one(sweep: Sweep, left: int, trial: Trial) -> float:
     trial.set_user_attr("process", [socket.gethostname(), os.getpid()])
     chosen = trial.user_attrs.get("combination") or sample(sweep, trial)
     started = time.monotonic()
-    metrics, folder = train(sweep, chosen)
+    with signs_of_life(trial):
+        metrics, folder = train(sweep, chosen)
     if sweep.metric not in metrics:
         raise UserError(
             f"sweep {sweep.name}: metric {sweep.metric} is not logged; there are {', '.join(sorted(metrics))}"

@@ -1,6 +1,7 @@
 """LightningCLI as seqlight runs it: layered settings, a folder for each run, the callbacks every run has."""
 
 import contextlib
+import shlex
 import sys
 import traceback
 from pathlib import Path
@@ -189,13 +190,14 @@ class SeqCLI(LightningCLI):
         if not self.trainer.is_global_zero:
             return
         checkpoint = self.config[self.subcommand].get("ckpt_path")
-        following = NEXT[str(self.subcommand)].format(run=self.run_folder, checkpoint=checkpoint)
+        following = NEXT[str(self.subcommand)].format(
+            run=shlex.quote(str(self.run_folder)), checkpoint=shlex.quote(str(checkpoint))
+        )
         if self.subcommand == "fit" and not (self.run_folder / CHECKPOINTS / "best.ckpt").is_file():
             following = "a run with validation, whose best.ckpt can be tested"
             if checkpoint and not (self.run_folder / CHECKPOINTS).exists():
-                following = (
-                    f"seqlight fit --ckpt_path {checkpoint} --trainer.max_epochs MORE  (it was trained to its end)"
-                )
+                again = f"seqlight fit --ckpt_path {shlex.quote(str(checkpoint))} --trainer.max_epochs MORE"
+                following = f"{again}  (it was trained to its end)"
         print(f"results: {self.run_folder}    next: {following}")
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 import time
@@ -142,6 +143,9 @@ MISTAKES = {
         ('--trainer.callbacks=[{"class_path": "LengthSweep", "init_args": {"min_length": 0}}]',),
         r"min_length must be 1 or more",
     ),
+    "no such precision": (("--trainer.precision=bf17",), r"trainer\.precision: expected .*'bf16-mixed'.*, not bf17"),
+    "no such strategy": (("--trainer.strategy=dpp",), r"trainer\.strategy: expected one of auto, ddp.*, not dpp"),
+    "a word for a number": (("--trainer.gradient_clip_val=x",), r"gradient_clip_val: expected int or float, not x"),
     "no such monitor": (("--best_checkpoint.monitor=val/nothing",), r"val/nothing"),
 }
 
@@ -180,6 +184,20 @@ def test_bad_config_files(run: Run, tmp_path: Path, text: str, expected: str) ->
 def test_no_experiment_and_no_such_command(run: Run) -> None:
     check_refusal(run("fit"), r"add --config NAME.*seqlight configs")
     check_refusal(run("fot"), r"fot: no such command; there are fit")
+
+
+def test_slips_of_a_new_user(run: Run) -> None:
+    check_refusal(run("fit", "--config", "parity/lstm_lastt"), r"did you mean parity/lstm_last\?")
+    check_refusal(run("fit", "parity/lstm_last"), r"fit --config parity/lstm_last")
+    check_refusal(run("fit", "--model.help"), r"--model\.help needs a class, such as ParityModule")
+
+
+def test_commands_it_prints_can_be_pasted_with_spaces_in_a_name(run: Run) -> None:
+    done = run(*FIT, QUICK_SWEEP, "--experiment", "my study")
+    assert done.code == 0, done.err
+    words = shlex.split(done.out.rpartition("next: seqlight ")[2])
+    assert run(*words, QUICK_SWEEP).code == 0
+    assert run("configs", "copy", "parity/lstm_last", "my own.yaml").out.endswith("--config 'my own.yaml'\n")
 
 
 def test_an_untrained_net_is_not_tested(run: Run) -> None:

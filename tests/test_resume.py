@@ -1,6 +1,7 @@
 """A run that was broken off and resumed ends with the very weights of one that was not."""
 
 import os
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,23 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
     return torch.load(folder / "checkpoints/last.ckpt", weights_only=True)["state_dict"]
 
 
+def test_a_second_ctrl_c_stops_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first waits for the batch's end; the second does not, within the very batch."""
+    before = signal.getsignal(signal.SIGINT)
+
+    def interrupted(self: SignalAt, trainer: Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        if trainer.global_step == self.step:
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(SignalAt, "on_train_batch_start", interrupted)
+    with pytest.raises(SystemExit) as stopped:  # Lightning's way, which main() turns into 130
+        fit(tmp_path, stop_at=3)
+    assert isinstance(stopped.value.__context__, KeyboardInterrupt)
+    assert not (tmp_path / "checkpoints" / "last.ckpt").exists()  # no time is taken to save
+    assert signal.getsignal(signal.SIGINT) is before  # the program's own handler is back
+
+
 CURRICULUM = (
     "--config=parity/rnn_curriculum", "--data.train_size=256", "--data.val_size=32", "--data.batch_size=32",
     "--trainer.log_every_n_steps=2", "--trainer.max_epochs=4", "--trainer.accelerator=cpu",
@@ -121,6 +139,20 @@ def test_settings_given_anew_win(run: Run) -> None:
     groups = content["optimizer_states"][0]["param_groups"]
     assert [group["weight_decay"] for group in groups] == [0.5, 0.0]
     assert content["ParityDataModule"]["seed"] == 77
+
+
+def test_a_resumed_run_lies_beside_the_first_wherever_that_is(run: Run, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "other disk" / "studies"
+    assert run("fit", *CURRICULUM, "--trainer.max_epochs=1", f"--trainer.default_root_dir={elsewhere}").code == 0
+    (first,) = elsewhere.rglob("last.ckpt")
+    done = run("fit", "--ckpt_path", str(first), "--trainer.max_epochs=2")
+    assert done.code == 0, done.err
+    assert len(list((elsewhere / "parity/rnn_curriculum").iterdir())) == 2
+    assert not Path("runs").exists()
+    moved = tmp_path / "last.ckpt"  # no longer in a run's folder: the usual place
+    shutil.copyfile(first, moved)
+    assert run("fit", "--ckpt_path", str(moved), "--trainer.max_epochs=2").code == 0
+    assert len(list(Path("runs/parity/rnn_curriculum").iterdir())) == 1
 
 
 def test_a_finished_run_says_how_to_train_more(run: Run) -> None:

@@ -51,7 +51,9 @@ def test_a_checkpoint_alone_writes_text(run: Run, trained: str) -> None:
 
 
 def test_test_and_resume_go_on_with_the_same_tokenizer(run: Run, trained: str) -> None:
-    done = run("test", "--ckpt_path=best", '--trainer.callbacks=[{"class_path":"EnglishTests","init_args":{"per_kind":2}}]')
+    done = run(
+        "test", "--ckpt_path=best", '--trainer.callbacks=[{"class_path":"EnglishTests","init_args":{"per_kind":2}}]'
+    )
     assert done.code == 0, done.err
     assert "test/bits_per_character" in done.out
     before = seqlight.load("last").tokenizer.fingerprint

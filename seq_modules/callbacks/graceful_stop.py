@@ -1,5 +1,6 @@
 """Ctrl-C, SIGTERM and SIGUSR1 end training after the current batch, with a checkpoint to go on from."""
 
+import shlex
 import signal
 from types import FrameType
 from typing import Any
@@ -53,7 +54,8 @@ class GracefulStop(Callback):
         """Says how to go on."""
         paths = [callback.path for callback in trainer.checkpoint_callbacks if isinstance(callback, LastCheckpoint)]
         if GracefulStop.received and paths:
-            rank_zero_info(f"\nstopped at step {trainer.global_step}; to go on: seqlight fit --ckpt_path {paths[0]}")
+            path = shlex.quote(str(paths[0]))
+            rank_zero_info(f"\nstopped at step {trainer.global_step}; to go on: seqlight fit --ckpt_path {path}")
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Gives the handlers back, after an error too."""

@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from seq_modules.nets.transformer import drop, random_bytes
+
 FACTOR, BITS = 1000003, (1 << 31) - 1  # 31 bits times FACTOR stays inside 64 signed bits
 
 
@@ -39,7 +41,8 @@ class NgramEmbedding(nn.Module):
         orders: Lengths of the n-grams, each once and at least 1.
         buckets: Rows of each order's table, at least 2.
         dim: Width E of an n-gram's embedding.
-        dropout: Share of the embeddings' numbers dropped while training: n-grams are quickly learned by heart.
+        dropout: Share of the embeddings' numbers dropped while training, in steps of 1/256: n-grams are quickly learned
+            by heart.
 
     Raises:
         ValueError: If an argument is out of its range.
@@ -80,4 +83,6 @@ class NgramEmbedding(nn.Module):
     def forward(self, hashes: Tensor) -> Tensor:
         """(B, T, D) of buckets (B, T, N)."""
         grams = self.table(hashes + self.offsets).flatten(-2)  # (B, T, N, E) -> (B, T, N·E)
-        return self.projection(F.dropout(grams, self.dropout, self.training))
+        if self.training and self.dropout:
+            grams = drop(grams, random_bytes(*grams.shape, device=grams.device), self.dropout)
+        return self.projection(grams)

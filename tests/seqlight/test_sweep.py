@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import optuna
@@ -114,6 +115,57 @@ def test_a_killed_process_leaves_its_trial_to_the_next(tmp_path: Path, monkeypat
     sweeps.free_dead_trials(study)
     enqueue(sweep, study)
     assert [trial.state.name for trial in study.trials] == ["FAIL", "RUNNING"]
+
+
+def test_another_machines_trial_is_taken_again_when_it_falls_silent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    sweep = Sweep(name="silent", config=[], metric="m", grid={"a": [1, 2, 3]})
+    study = open_study(sweep)
+    enqueue(sweep, study)
+    for alive in (time.time() - 5, time.time() - sweeps.SILENCE - 5, None):  # None: it never wrote one
+        trial = study.ask()
+        trial.set_user_attr("process", ["another machine", 1])
+        if alive is not None:
+            trial.set_user_attr("alive", alive)
+    sweeps.free_dead_trials(study)
+    assert [trial.state.name for trial in study.trials] == ["RUNNING", "FAIL", "RUNNING"]
+
+
+def test_a_running_trial_gives_signs_of_life(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    study = open_study(Sweep(name="alive", config=[], metric="m", grid={"a": [1]}))
+    trial = study.ask()
+    seen = []
+    with sweeps.signs_of_life(trial, every=0.02):
+        for _ in range(3):
+            time.sleep(0.1)
+            seen.append(study.trials[0].user_attrs["alive"])
+    assert seen[0] < seen[1] < seen[2] <= time.time()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"set": {**SETTINGS["set"], "model.hidden_size": 4}}, r"set was .* and is now .*another name: or delete runs"),
+        ({"metric": "val/loss"}, "metric was 'test/accuracy_last' .* and is now 'val/loss'"),
+        ({"config": ["parity/gru_last"]}, "config was"),
+        ({"grid": {"model.supervision": ["full", "last"], "seed_everything": [0, 1, 2]}}, None),  # it grows
+        ({"columns": [], "curve": None}, None),
+    ],
+)
+def test_a_changed_file_of_the_same_name_does_not_mix_trials(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, object], said: str | None
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before, after = Sweep(**SETTINGS), Sweep(**{**SETTINGS, **change})  # type: ignore[arg-type]
+    sweeps.check_same_study(before, open_study(before))
+    if said is None:
+        sweeps.check_same_study(after, open_study(after))
+        return
+    with pytest.raises(UserError, match=said):
+        sweeps.check_same_study(after, open_study(after))
 
 
 def test_repetitions_go_round_before_a_setting_is_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
