@@ -102,17 +102,19 @@ def test_one_row_for_two_processes(one_and_two: tuple[Path, Path], tmp_path: Pat
 def test_ranks_draw_noise_of_their_own_and_resume_it(tmp_path: Path) -> None:
     words = ["fit", "--config=parity/lstm_last", "--config=trainer/ddp", *COMMON, "--data.batch_size=10"]
     words += ["--model.input_noise=0.5", "--trainer.callbacks=[]"]
-    folders = [tmp_path / name for name in ("whole", "first", "rest")]
+    folders = [tmp_path / name for name in ("whole", "parts")]
     for folder in folders:
         folder.mkdir()
     finish(start(words, folders[0]))
     finish(start([*words, "--trainer.max_steps=13"], folders[1]))
-    state = torch.load(only(folders[1], "last.ckpt"), weights_only=True)
+    first = only(folders[1], "last.ckpt")
+    state = torch.load(first, weights_only=True)
     ranks = next(s for name, s in state["callbacks"].items() if name.startswith("RNGState"))["ranks"]
     assert len(ranks) == 2
     assert not torch.equal(ranks[0]["torch"], ranks[1]["torch"])
-    finish(start(["fit", "--ckpt_path", str(only(folders[1], "last.ckpt")), "--trainer.max_steps=-1"], folders[2]))
-    whole, rest = (torch.load(only(f, "last.ckpt"), weights_only=True)["state_dict"] for f in (folders[0], folders[2]))
+    finish(start(["fit", "--ckpt_path", str(first), "--trainer.max_steps=-1"], tmp_path))
+    (resumed,) = set(folders[1].rglob("last.ckpt")) - {first}  # beside the run that it goes on from
+    whole, rest = (torch.load(f, weights_only=True)["state_dict"] for f in (only(folders[0], "last.ckpt"), resumed))
     assert all(torch.equal(whole[name], rest[name]) for name in whole)
 
 

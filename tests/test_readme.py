@@ -26,6 +26,9 @@ def test_training_commands_parse(run: Run, command: str) -> None:
 @pytest.mark.parametrize("command", [c for c in COMMANDS if "--ckpt_path" in c and "lstm" not in c])
 def test_commands_on_a_checkpoint_run(run: Run, run_folder: object, command: str) -> None:
     words = shlex.split(command)[1:]
+    if "--data.prompts" in words:  # of a language model
+        small = ("--model.d_model=16", "--data.epoch_size=8", "--data.batch_size=4", "--data.eval_windows=4")
+        run("fit", "--config=text/gpt_char", *small, "--trainer.max_epochs=1", "--trainer.callbacks=[]")
     if words[0] != "predict":
         words += ["--trainer.callbacks=[]", "--data.test_max_length=50"]
     if words[0] == "fit":
