@@ -152,6 +152,12 @@ class SequenceModule(LightningModule):
         assert isinstance(mean, Tensor)
         return mean
 
+    def _sum_over_ranks(self, value: Any) -> Any:
+        """A metric's state, summed over ranks, on all of which a checkpoint is put together."""
+        if self._trainer is None or self.trainer.world_size == 1:
+            return value
+        return self.trainer.strategy.reduce(value.clone(), reduce_op="sum")
+
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """The optimiser with the chosen schedule, stepped per optimiser step; a rate that never changes needs none."""
         optimizer = self._optimizer()
@@ -194,9 +200,10 @@ class SequenceModule(LightningModule):
 
         Lightning has restored the optimiser, with the old values in it, by now.
         """
-        for name, state in self._train_metrics_before.items():
-            for key, value in state.items():
-                setattr(self.train_metrics[name], key, value.to(self.device))
+        if self.trainer.is_global_zero:  # the checkpoint holds the sums over all ranks
+            for name, state in self._train_metrics_before.items():
+                for key, value in state.items():
+                    setattr(self.train_metrics[name], key, value.to(self.device))
         self._train_metrics_before = {}
         changes, self._rate_changes = self._rate_changes, {}
         for optimizer in self.trainer.optimizers:
@@ -205,6 +212,11 @@ class SequenceModule(LightningModule):
         for config in self.trainer.lr_scheduler_configs:
             groups = config.scheduler.optimizer.param_groups
             config.scheduler.base_lrs = [group.get("initial_lr", group["lr"]) for group in groups]
+
+    def on_train_epoch_start(self) -> None:
+        """Begins the epoch's metrics anew, also where a resumed rest of an epoch had no step that is logged."""
+        if self.trainer.fit_loop.epoch_loop.batch_progress.current.ready == 0:
+            self.train_metrics.reset()
 
     def _renew(self, group: dict[str, Any], rate_change: float) -> None:
         """Puts the settings given anew into a parameter group that a checkpoint has filled."""
@@ -220,7 +232,10 @@ class SequenceModule(LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Names the class in the checkpoint, by which the command line and ``seqlight.load`` find it again."""
         metrics = self.train_metrics.items(keep_base=True)
-        checkpoint["train_metrics"] = {name: dict(metric.metric_state) for name, metric in metrics}
+        checkpoint["train_metrics"] = {
+            name: {key: self._sum_over_ranks(value) for key, value in metric.metric_state.items()}
+            for name, metric in metrics
+        }
         cls = type(self)
         package = cls.__module__.partition(".")[0]
         module = package if package == "seq_modules" else cls.__module__

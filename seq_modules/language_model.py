@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seq_modules.base import SequenceModule, Step
-from seq_modules.generation.decode import generate
+from seq_modules.generation.decode import evaluating, generate
 from seq_modules.generation.sampling import Decoding
 from seq_modules.metrics import BitsPerCharacter, Perplexity
 
@@ -140,17 +140,16 @@ class LanguageModel(SequenceModule):
         tokenizer = self._tokenizer()
         start = tokenizer.encode(START)
         rows = [start + tokenizer.encode(text) for text in texts]
-        was_training = self.training
-        self.eval()
         sums = [0.0] * len(rows)
         pieces = [piece for row in range(len(rows)) for piece in windows(self.net, rows[row], len(start), row)]
         pieces.sort(key=lambda piece: -len(piece[1]))
-        while pieces:
-            count = max(1, batch_tokens // len(pieces[0][1]))
-            batch, pieces = pieces[:count], pieces[count:]
-            for (row, _, _), value in zip(batch, self._log_prob_sums([(ids, n) for _, ids, n in batch]), strict=True):
-                sums[row] += value
-        self.train(was_training)
+        with evaluating(self):
+            while pieces:
+                count = max(1, batch_tokens // len(pieces[0][1]))
+                batch, pieces = pieces[:count], pieces[count:]
+                scores = self._log_prob_sums([(ids, counted) for _, ids, counted in batch])
+                for (row, _, _), value in zip(batch, scores, strict=True):
+                    sums[row] += value
         return [(total, len(ids) - len(start)) for total, ids in zip(sums, rows, strict=True)]
 
     def _log_prob_sums(self, batch: list[tuple[list[int], int]]) -> list[float]:
@@ -171,8 +170,18 @@ class LanguageModel(SequenceModule):
         return self.tokenizer
 
     def setup(self, stage: str) -> None:
-        """Takes the tokenizer of the data."""
-        self.tokenizer = getattr(getattr(self.trainer, "datamodule", None), "tokenizer", self.tokenizer)
+        """Takes the tokenizer of the data.
+
+        Raises:
+            ValueError: The data's windows are longer than the net's context.
+        """
+        data = getattr(self.trainer, "datamodule", None)
+        self.tokenizer = getattr(data, "tokenizer", self.tokenizer)
+        seq_len, longest = getattr(data, "seq_len", 0), getattr(self.net, "max_seq_len", None)
+        if longest is not None and seq_len > longest:
+            raise ValueError(
+                f"data.seq_len {seq_len} is longer than model.max_seq_len {longest}; make one of them the other's size"
+            )
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuses data whose tokenizer is not the one that the weights were trained with."""

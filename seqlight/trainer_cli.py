@@ -41,6 +41,9 @@ from seqlight.runs import new_run_folder, point_loggers
 
 # What a model takes from its data (a model without the argument, and data without the attribute, are left alone).
 LINKS = {"vocab_size": "vocab_size"}
+TOKENIZER_FLAGS = tuple(
+    f"--data.{prefix}{name}" for prefix in ("", "init_args.") for name in ("tokenizer", "vocab_size")
+)
 NEXT = {
     "fit": "seqlight test --ckpt_path {run}",
     "validate": "seqlight test --ckpt_path {checkpoint}",
@@ -101,6 +104,9 @@ class SeqCLI(LightningCLI):
         if found := option(rest, "--ckpt_path"):
             path = Path(found[1])
             saved = settings(read_checkpoint(path), path, command)
+            if any(word.startswith(TOKENIZER_FLAGS) for word in rest):
+                # Another tokenizer is asked for: the data makes it, and the model refuses it if it is another.
+                saved.get("data", {}).get("init_args", {}).pop("tokenizer_path", None)
             # A layer each: a list of callbacks replaces the one before as a whole.
             layers += ["--config", yaml.safe_dump(saved)] if saved else []
         self.config = parser.parse_args([*layers, *rest])
@@ -197,7 +203,7 @@ class SeqCLI(LightningCLI):
             following = "a run with validation, whose best.ckpt can be tested"
             if checkpoint and not (self.run_folder / CHECKPOINTS).exists():
                 again = f"seqlight fit --ckpt_path {shlex.quote(str(checkpoint))} --trainer.max_epochs MORE"
-                following = f"{again}  (it was trained to its end)"
+                following = f"{again}  (or a longer max_time; it was trained to its end)"
         print(f"results: {self.run_folder}    next: {following}")
 
 

@@ -8,6 +8,7 @@ import torch
 from conftest import Run
 
 import seqlight
+from datamodules.tokenizers.char import CharTokenizer
 from seq_modules.generation.sampling import Decoding
 
 LINES = "".join(f"{word} went to the {place}.\n" for word in ("he", "she", "the dog") for place in ("sea", "hill")) * 40
@@ -29,7 +30,7 @@ def trained(request: pytest.FixtureRequest, run: Run) -> str:
 
 def predictions() -> list[dict[str, str]]:
     newest = max(Path().rglob("predictions.jsonl"), key=lambda path: path.stat().st_mtime_ns)
-    return [json.loads(line) for line in newest.read_text().splitlines()]
+    return [json.loads(line) for line in newest.read_text().split("\n") if line]
 
 
 def test_a_checkpoint_alone_writes_text(run: Run, trained: str) -> None:
@@ -63,24 +64,34 @@ def test_test_and_resume_go_on_with_the_same_tokenizer(run: Run, trained: str) -
     assert seqlight.load("last").tokenizer.fingerprint == before
 
 
-def test_another_tokenizer_is_refused_with_both_fingerprints(run: Run, trained: str) -> None:
-    Path("more.txt").write_text("xyz\n" * 20 + LINES)
-    words = ("--data.path=more.txt", "--data.tokenizer=char", "--data.tokenizer_path=null")
-    done = run("test", "--ckpt_path=best", *words)
-    assert done.code == 2
-    assert "Traceback" not in done.err
-    assert "tokenizer" in done.err or "do not fit" in done.err
-
-
-def test_fingerprints_are_named(run: Run) -> None:
+@pytest.mark.parametrize("words", [("--data.tokenizer_path=null",), ("--data.tokenizer=char",)])
+def test_another_tokenizer_is_refused_with_both_fingerprints(run: Run, words: tuple[str, ...]) -> None:
     Path("lines.txt").write_text(LINES)
     run("fit", "--config=text/gpt_char", "--data.path=lines.txt", *SMALL)
     held = torch.load(next(Path().rglob("best.ckpt")), weights_only=True)["tokenizer_fingerprint"]
     Path("other.txt").write_text(LINES.replace("w", "q"))  # as many characters, one of them another
-    done = run("test", "--ckpt_path=best", "--data.path=other.txt", "--data.tokenizer_path=null")
+    theirs = CharTokenizer.train([LINES.replace("w", "q")]).fingerprint
+    done = run("test", "--ckpt_path=best", "--data.path=other.txt", *words)
     assert done.code == 2
     assert held in done.err
+    assert theirs in done.err
     assert "leave out" in done.err
+
+
+def test_a_tokenizer_of_another_size_is_refused(run: Run) -> None:
+    Path("lines.txt").write_text(LINES)
+    run("fit", "--config=text/gpt_char", "--data.path=lines.txt", *SMALL)
+    done = run("test", "--ckpt_path=best", "--data.tokenizer=byte")
+    assert done.code == 2
+    assert "Traceback" not in done.err
+
+
+def test_a_text_with_any_line_end_is_written_as_one_row(run: Run) -> None:
+    Path("lines.txt").write_text(LINES)
+    run("fit", "--config=text/gpt_char", "--data.path=lines.txt", *SMALL)
+    done = run("predict", "--ckpt_path=best", '--data.prompts=["he\\u2028went", "she"]')
+    assert done.code == 0, done.err
+    assert [row["prompt"] for row in predictions()] == ["he\u2028went", "she"]
 
 
 @pytest.mark.parametrize(
@@ -92,7 +103,7 @@ def test_fingerprints_are_named(run: Run) -> None:
         (("--data.path=latin.txt",), "encoding"),
         (("--data.path=lines.txt", "--model.num_heads=3"), "num_heads"),
         (("--data.path=lines.txt", "--data.seq_len=0"), "seq_len"),
-        (("--data.path=lines.txt", "--data.seq_len=512"), "max_seq_len"),
+        (("--data.path=lines.txt", "--data.seq_len=192"), "model.max_seq_len"),
         (("--data.path=lines.txt", "--data.tokenizer=unigram", "--data.vocab_size=50"), "data.vocab_size"),
         (("--data.path=lines.txt", "--decoding.temperature=-1"), "temperature"),
         (("--data.path=lines.txt", "--data.val_share=2"), "val_share"),

@@ -60,7 +60,7 @@ class PredictionWriter(BasePredictionWriter):
         rows: dict[int, str] = {}
         for rank in range(trainer.world_size):
             part = self._part(rank)
-            for line in part.read_text(encoding="utf-8").splitlines():
+            for line in part.read_text(encoding="utf-8").split("\n")[:-1]:  # a text may hold other line ends
                 rows[json.loads(line)["index"]] = line
             part.unlink()
         ordered = [rows[index] for index in sorted(rows)]
