@@ -19,7 +19,7 @@ demo: $(BIN)/seqlight
 	$(BIN)/seqlight fit --config $(RECIPE)
 	$(BIN)/seqlight predict --ckpt_path best --data.bits '["0110", "10110", "1111111111111111111111111111111111111111111111111"]'
 	$(BIN)/seqlight test --ckpt_path best
-	@echo "try next: $(BIN)/seqlight configs     (or watch it fail: --model.cell rnn)"
+	@echo "try next: $(BIN)/seqlight configs     (or see one fail: $(BIN)/seqlight fit --config $(RECIPE) --model.cell rnn)"
 
 test: $(VENV)/.test-extra
 	$(BIN)/python -m pytest

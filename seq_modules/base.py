@@ -98,6 +98,7 @@ class SequenceModule(LightningModule):
         self.optimizer, self.muon_learning_rate, self.betas = optimizer, muon_learning_rate, (beta1, beta2)
         self.muon_iterations = muon_iterations
         self._rate_changes: dict[str, float] = {}
+        self._resumed_epoch: int | None = None  # the epoch that a resumed run began in the middle of
         self._train_metrics_before: dict[str, dict[str, Tensor]] = {}
         evaluated: dict[str, Metric | MetricCollection] = {"loss": MeanLoss(), **metrics}
         collection = MetricCollection(evaluated, compute_groups=False)
@@ -204,6 +205,7 @@ class SequenceModule(LightningModule):
             for name, state in self._train_metrics_before.items():
                 for key, value in state.items():
                     setattr(self.train_metrics[name], key, value.to(self.device))
+        self._resumed_epoch = self.trainer.current_epoch if self._train_metrics_before else None
         self._train_metrics_before = {}
         changes, self._rate_changes = self._rate_changes, {}
         for optimizer in self.trainer.optimizers:
@@ -215,7 +217,7 @@ class SequenceModule(LightningModule):
 
     def on_train_epoch_start(self) -> None:
         """Begins the epoch's metrics anew, also where a resumed rest of an epoch had no step that is logged."""
-        if self.trainer.fit_loop.epoch_loop.batch_progress.current.ready == 0:
+        if self.trainer.current_epoch != self._resumed_epoch:
             self.train_metrics.reset()
 
     def _renew(self, group: dict[str, Any], rate_change: float) -> None:

@@ -28,11 +28,28 @@ class SignalAt(Callback):
             os.kill(os.getpid(), signal.SIGTERM)
 
 
+class Widths(Callback):
+    """Keeps an epoch's training metric."""
+
+    def __init__(self) -> None:
+        self.seen: dict[int, float] = {}
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
+        if "train/width" in trainer.callback_metrics:
+            self.seen[trainer.current_epoch] = trainer.callback_metrics["train/width"].item()
+
+
 def fit(
-    folder: Path, workers: int = 0, resume: Path | None = None, stop_at: int | None = None, seed: int = 0
+    folder: Path,
+    workers: int = 0,
+    resume: Path | None = None,
+    stop_at: int | None = None,
+    seed: int = 0,
+    log_every: int = 2,
+    extra: tuple[Callback, ...] = (),
 ) -> ToyModule:
     seed_everything(seed, verbose=False)
-    module, callbacks = ToyModule(), [RNGState(), BestCheckpoint(), LastCheckpoint(), GracefulStop()]
+    module, callbacks = ToyModule(), [*extra, RNGState(), BestCheckpoint(), LastCheckpoint(), GracefulStop()]
     if stop_at is not None:
         callbacks.append(SignalAt(stop_at))
     trainer = Trainer(
@@ -44,7 +61,7 @@ def fit(
         enable_progress_bar=False,
         enable_model_summary=False,
         use_distributed_sampler=False,
-        log_every_n_steps=2,
+        log_every_n_steps=log_every,
     )
     trainer.fit(module, ToyData(num_workers=workers), ckpt_path=resume, weights_only=True if resume else None)
     return module
@@ -70,6 +87,15 @@ def test_resumed_equals_uninterrupted(tmp_path: Path, stop_at: int, workers: int
     assert first.seen + rest.seen == whole.seen
     for name, value in whole.state_dict().items():
         assert torch.equal(value, rest.state_dict()[name]), name
+
+
+def test_metrics_of_a_resumed_epoch_do_not_reach_into_the_next(tmp_path: Path) -> None:
+    whole, rest = Widths(), Widths()
+    fit(tmp_path / "whole", log_every=4, extra=(whole,))
+    fit(tmp_path / "first", log_every=4, stop_at=EPOCH - 2)  # steps 4 and 8 are logged, the epoch's last is not
+    GracefulStop.received = 0
+    fit(tmp_path / "rest", resume=tmp_path / "first/checkpoints/last.ckpt", log_every=4, extra=(rest,))
+    assert {epoch: rest.seen[epoch] for epoch in (1, 2)} == {epoch: whole.seen[epoch] for epoch in (1, 2)}
 
 
 def command(run: Run, *words: str) -> Path:

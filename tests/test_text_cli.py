@@ -105,7 +105,7 @@ def test_a_text_with_any_line_end_is_written_as_one_row(run: Run) -> None:
         (("--data.path=lines.txt", "--data.seq_len=0"), "seq_len"),
         (("--data.path=lines.txt", "--data.seq_len=192"), "model.max_seq_len"),
         (("--data.path=lines.txt", "--data.tokenizer=unigram", "--data.vocab_size=50"), "data.vocab_size"),
-        (("--data.path=lines.txt", "--decoding.temperature=-1"), "temperature"),
+        (("--data.path=lines.txt", "--decoding.temperature=-1"), "decoding.temperature"),
         (("--data.path=lines.txt", "--data.val_share=2"), "val_share"),
     ],
 )
