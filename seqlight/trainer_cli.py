@@ -157,13 +157,11 @@ class SeqCLI(LightningCLI):
         config, argument = self.config[self.subcommand], text.partition(" ")[0]
         files = [Path(frame.filename).as_posix() for frame in traceback.extract_tb(error.__traceback__)]
         from_data = any("/datamodules/" in file for file in files)
-        if argument in config.decoding:
-            return f"decoding.{text}"
         for key in ("data", "model") if from_data else ("model", "data"):
             if argument in config.get(f"{key}.init_args", {}):
                 cls = config[key].class_path.rpartition(".")[2]
                 return f"{key}.{text}; see `seqlight {self.subcommand} --{key}.help {cls}`"
-        return text
+        return f"decoding.{text}" if argument in config.decoding else text
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """As Lightning's, with the callbacks that this command always has; each costs a little at every batch."""
