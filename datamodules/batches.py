@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler, SequentialSampler
 
+IGNORED = -100  # a label that no loss and no metric counts: padding, context
+
 
 class EpochBatches(Sampler[list[int]]):
     """Row numbers of each training batch of one rank.

@@ -12,9 +12,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from datamodules.base import SequenceDataModule
+from datamodules.batches import IGNORED
 from datamodules.counters import random_words
-
-IGNORED = -100  # a label that no loss and no metric counts: padding
 
 Batch = dict[str, Tensor]
 

@@ -12,10 +12,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from datamodules.batches import IGNORED
 from datamodules.counters import random_words
 from datamodules.streams import TokenStream
-
-IGNORED = -100  # a label that does not count
 
 Batch = dict[str, Tensor]
 

@@ -1,7 +1,6 @@
 """Averaged weights: the average is right, best.ckpt holds it, and training goes on exactly."""
 
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +14,6 @@ from seq_modules.callbacks import GracefulStop
 from seq_modules.callbacks.average_weights import AverageWeights
 from seq_modules.callbacks.compile import Compile
 from seq_modules.callbacks.short_windows import ShortWindows
-
-# The compiler looks at this of tensors, and hides the warning unless warnings are errors.
-pytestmark = pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")
-
-
-@pytest.fixture(autouse=True)
-def _no_signal_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(GracefulStop, "received", 0)
-    yield
-    torch._dynamo.reset()
 
 
 @pytest.mark.parametrize("stop_at", [2, EPOCH - 1, EPOCH, EPOCH + 3, 2 * EPOCH - 1])

@@ -1,6 +1,5 @@
 """Time budget, compilation, short windows: what they do to training."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,16 +16,6 @@ from seq_modules.callbacks.compile import Compile
 from seq_modules.callbacks.short_windows import ShortWindows, rewindow
 from seq_modules.callbacks.time_budget import TimeBudget
 from seq_modules.progress import progress_of
-
-# The compiler looks at this of tensors, and hides the warning unless warnings are errors.
-pytestmark = pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")
-
-
-@pytest.fixture(autouse=True)
-def _no_signal_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(GracefulStop, "received", 0)
-    yield
-    torch._dynamo.reset()
 
 
 def test_rewindow_keeps_tokens_and_characters() -> None:
