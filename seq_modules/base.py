@@ -15,6 +15,8 @@ from seq_modules.metrics import MeanLoss
 from seq_modules.optim import Schedule, adamw, muon, scheduler
 from seq_modules.progress import budget_of
 
+IGNORED = -100  # a label that no loss and no metric counts
+
 
 class Step(NamedTuple):
     """What a system's ``step`` gives for one batch.

@@ -2,9 +2,10 @@
 
 from typing import Literal
 
-from seq_modules.language_model import LanguageModel, from_data
+from seq_modules.language_model import LanguageModel
 from seq_modules.nets.gpt import GPT
 from seq_modules.optim import Schedule
+from seq_modules.tokenized import from_data
 
 
 class GPTLanguageModel(LanguageModel):

@@ -1,45 +1,26 @@
 """Language models: the next token, from those before it. What GPT and the recurrent nets share."""
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seq_modules.base import SequenceModule, Step
+from seq_modules.base import IGNORED, Step
 from seq_modules.generation.decode import evaluating, generate
 from seq_modules.generation.sampling import Decoding
 from seq_modules.metrics import BitsPerCharacter, Perplexity
+from seq_modules.tokenized import TokenizedModule
 
-IGNORED = -100  # a label that does not count
 START = "\n"  # what a text that is scored stands after: the beginning of a line
 
 
-class Tokenizer(Protocol):
-    """What a language model asks of a tokenizer; the data's are in datamodules/tokenizers."""
-
-    vocab_size: int
-    fingerprint: str
-
-    def encode(self, text: str) -> list[int]:
-        """Text to ids."""
-
-    def decode(self, ids: Iterable[int]) -> str:
-        """Ids to text."""
-
-    def pieces(self, ids: Iterable[int]) -> list[str]:
-        """The text of each id by itself."""
-
-    def state(self) -> dict[str, Any]:
-        """Plain data from which it can be made again."""
-
-
-class LanguageModel(SequenceModule):
+class LanguageModel(TokenizedModule):
     """Base of the language models: loss, generation and scoring with any net that predicts the next token.
 
     A subclass assigns ``net`` (ids (B, T) -> logits (B, T, V), with the ``start``, ``advance`` and ``window`` of
-    seq_modules/generation/decode.py). The tokenizer comes with the data and stays in the checkpoint.
+    seq_modules/generation/decode.py).
 
     Args:
         training: The arguments of SequenceModule, from ``learning_rate`` on.
@@ -50,8 +31,6 @@ class LanguageModel(SequenceModule):
 
     def __init__(self, **training: Any) -> None:
         super().__init__({"perplexity": Perplexity(), "bits_per_character": BitsPerCharacter()}, **training)
-        self.tokenizer: Tokenizer | None = None
-        self.tokenizer_state: dict[str, Any] | None = None
         self.decoding = Decoding()  # the command line's --decoding
         self.on_text: Callable[[int, str], None] | None = None  # is told a prediction's text as it grows
 
@@ -91,7 +70,7 @@ class LanguageModel(SequenceModule):
         Raises:
             ValueError: There is no tokenizer, or a prompt is empty.
         """
-        ids = [self._tokenizer().encode(prompt) for prompt in prompts]
+        ids = [self.required_tokenizer().encode(prompt) for prompt in prompts]
         return self.continuations(ids, list(range(len(ids))), decoding, stop)
 
     def continuations(
@@ -102,7 +81,7 @@ class LanguageModel(SequenceModule):
         stop: list[str] | None = None,
     ) -> list[str]:
         """As :meth:`generate`, for prompts in ids; a row's number and the seed alone decide what is drawn for it."""
-        tokenizer = self._tokenizer()
+        tokenizer = self.required_tokenizer()
         grown: list[list[int]] = [[] for _ in prompts]
 
         def on_token(row: int, token: int) -> None:
@@ -137,7 +116,7 @@ class LanguageModel(SequenceModule):
         Returns:
             For each text the sum of the log-probabilities of its tokens, in nats, and their number.
         """
-        tokenizer = self._tokenizer()
+        tokenizer = self.required_tokenizer()
         start = tokenizer.encode(START)
         rows = [start + tokenizer.encode(text) for text in texts]
         sums = [0.0] * len(rows)
@@ -164,49 +143,19 @@ class LanguageModel(SequenceModule):
         losses = F.cross_entropy(self(ids[:, :-1]).mT.float(), labels, ignore_index=IGNORED, reduction="none")  # (B, T)
         return (-losses.double().sum(1)).tolist()
 
-    def _tokenizer(self) -> Tokenizer:
-        if self.tokenizer is None:
-            raise ValueError("tokenizer is missing: load the model with seqlight.load, or assign module.tokenizer")
-        return self.tokenizer
-
     def setup(self, stage: str) -> None:
-        """Takes the tokenizer of the data.
+        """See the base class.
 
         Raises:
             ValueError: The data's windows are longer than the net's context.
         """
+        super().setup(stage)
         data = getattr(self.trainer, "datamodule", None)
-        self.tokenizer = getattr(data, "tokenizer", self.tokenizer)
         seq_len, longest = getattr(data, "seq_len", 0), getattr(self.net, "max_seq_len", None)
         if longest is not None and seq_len > longest:
             raise ValueError(
                 f"data.seq_len {seq_len} is longer than model.max_seq_len {longest}; make one of them the other's size"
             )
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuses data whose tokenizer is not the one that the weights were trained with."""
-        super().on_load_checkpoint(checkpoint)
-        self.tokenizer_state = checkpoint.get("tokenizer")
-        held = checkpoint.get("tokenizer_fingerprint")
-        if self.tokenizer is not None and held is not None and held != self.tokenizer.fingerprint:
-            raise ValueError(
-                f"the checkpoint's tokenizer ({held}) is not the data's ({self.tokenizer.fingerprint}); leave out "
-                "--data.tokenizer, --data.vocab_size and --data.tokenizer_path, and the checkpoint's is used"
-            )
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Puts the tokenizer in the checkpoint, so that it alone can read and write text."""
-        super().on_save_checkpoint(checkpoint)
-        if self.tokenizer is not None:
-            checkpoint["tokenizer"] = self.tokenizer.state()
-            checkpoint["tokenizer_fingerprint"] = self.tokenizer.fingerprint
-
-
-def from_data(name: str, value: int | None) -> int:
-    """A number that the command line takes from the data; without data it must be given."""
-    if value is None:
-        raise ValueError(f"{name} is not given, and no data is there to take it from")
-    return value
 
 
 def cut(text: str, stop: list[str] | None) -> str:

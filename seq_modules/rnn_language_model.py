@@ -2,9 +2,10 @@
 
 from typing import Literal
 
-from seq_modules.language_model import LanguageModel, from_data
+from seq_modules.language_model import LanguageModel
 from seq_modules.nets.rnn_lm import RNNNet
 from seq_modules.optim import Schedule
+from seq_modules.tokenized import from_data
 
 
 class RNNLanguageModel(LanguageModel):

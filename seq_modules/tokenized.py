@@ -1,0 +1,59 @@
+"""Systems whose data come through a tokenizer: it is taken from the data and stays in the checkpoint."""
+
+from typing import Any
+
+from seq_modules.base import SequenceModule
+
+
+class TokenizedModule(SequenceModule):
+    """Base of the systems that read tokens.
+
+    The tokenizer comes with the data (its ``tokenizer`` attribute), travels in the checkpoint, and may not change under
+    weights that were trained with it. Of it, this class asks ``fingerprint`` and ``state()`` (plain data from which
+    datamodules.tokenizers makes it again).
+
+    Attributes:
+        tokenizer: The tokenizer; None until data or a checkpoint bring it.
+    """
+
+    tokenizer: Any = None
+    tokenizer_flags = "--data.tokenizer, --data.vocab_size and --data.tokenizer_path"  # what asks for another one
+
+    def setup(self, stage: str) -> None:
+        """Takes the tokenizer of the data."""
+        data = getattr(self.trainer, "datamodule", None)
+        self.tokenizer = getattr(data, "tokenizer", self.tokenizer)
+
+    def required_tokenizer(self) -> Any:
+        """The tokenizer.
+
+        Raises:
+            ValueError: There is none.
+        """
+        if self.tokenizer is None:
+            raise ValueError("tokenizer is missing: load the model with seqlight.load, or assign module.tokenizer")
+        return self.tokenizer
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuses data whose tokenizer is not the one that the weights were trained with."""
+        super().on_load_checkpoint(checkpoint)
+        held = checkpoint.get("tokenizer_fingerprint")
+        if self.tokenizer is not None and held is not None and held != self.tokenizer.fingerprint:
+            raise ValueError(
+                f"the checkpoint's tokenizer ({held}) is not the data's ({self.tokenizer.fingerprint}); leave out "
+                f"{self.tokenizer_flags}, and the checkpoint's is used"
+            )
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Puts the tokenizer in the checkpoint, so that it alone can read and write the data."""
+        super().on_save_checkpoint(checkpoint)
+        if self.tokenizer is not None:
+            checkpoint["tokenizer"] = self.tokenizer.state()
+            checkpoint["tokenizer_fingerprint"] = self.tokenizer.fingerprint
+
+
+def from_data(name: str, value: int | None) -> int:
+    """A number that the command line takes from the data; without data it must be given."""
+    if value is None:
+        raise ValueError(f"{name} is not given, and no data is there to take it from")
+    return value
