@@ -9,6 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+# Rows from which on one query a row is quicker attended by two products than by the kernel: with 128 keys, six layers
+# took 0.08 ms by the kernel and 0.13 by products for one row, 2.6 and 1.9 for 32 (two cores, fp32).
+MANY = 8
+
 
 class KVCache:
     """Preallocated keys and values, and the ids they stand for. Rows are of different lengths and grow in place.
@@ -30,6 +34,7 @@ class KVCache:
         self.lengths = [0] * batch  # used slots of each row
         self.keys: Tensor | None = None  # (L, B, H, S, K), as `values`; made when the first keys show their precision
         self.values: Tensor | None = None
+        self._by_products = device.type == "cpu" and batch >= MANY
         self._rows: Tensor | None = None  # the rows being filled; None: all
         self._at: Tensor | None = None  # (B,) slots being written, where they differ
         self._mask: Tensor | None = None  # (B, 1, 1, T): 0 at the used slots, minus infinity at the others
@@ -92,6 +97,8 @@ class KVCache:
         if self._mask is None:
             key_slot.copy_(k)
             value_slot.copy_(v)
+            if self._by_products:
+                return (q / math.sqrt(q.shape[3]) @ keys.mT).softmax(-1) @ values
             return F.scaled_dot_product_attention(q, keys, values)
         assert self._at is not None
         at = self._at[:, None, None, None].expand_as(k)
