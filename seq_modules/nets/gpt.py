@@ -49,7 +49,7 @@ class GPT(nn.Module):
         ngram_orders: Orders of the hashed n-gram embeddings added to the token's, such as [2, 3, 4].
         ngram_buckets: Rows of each order's table.
         ngram_dim: Width of the n-gram embeddings before they are projected.
-        ngram_dropout: Share of them dropped while training.
+        ngram_dropout: Share of the n-grams dropped while training, each as a whole.
         value_embeddings: Add a second embedding of the token to the attention's values in the first two and last two
             blocks, each with a learned gate (Zhou et al. 2024; modded-nanogpt).
         residual_mix: Normalise the embedding, and let each block start from a·x + b·embedding (modded-nanogpt).

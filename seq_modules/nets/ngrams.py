@@ -41,8 +41,8 @@ class NgramEmbedding(nn.Module):
         orders: Lengths of the n-grams, each once and at least 1.
         buckets: Rows of each order's table, at least 2.
         dim: Width E of an n-gram's embedding.
-        dropout: Share of the embeddings' numbers dropped while training, in steps of 1/256: n-grams are quickly learned
-            by heart.
+        dropout: Share of the n-grams dropped while training, each as a whole, in steps of 1/256: n-grams are quickly
+            learned by heart, and shorter ones then have to do without the longer.
 
     Raises:
         ValueError: If an argument is out of its range.
@@ -82,7 +82,8 @@ class NgramEmbedding(nn.Module):
 
     def forward(self, hashes: Tensor) -> Tensor:
         """(B, T, D) of buckets (B, T, N)."""
-        grams = self.table(hashes + self.offsets).flatten(-2)  # (B, T, N, E) -> (B, T, N·E)
+        grams = self.table(hashes + self.offsets)  # (B, T, N, E)
         if self.training and self.dropout:
-            grams = drop(grams, random_bytes(*grams.shape, device=grams.device), self.dropout)
-        return self.projection(grams)
+            noise = random_bytes(*hashes.shape, device=grams.device)
+            grams = drop(grams, noise.unsqueeze(-1), self.dropout)
+        return self.projection(grams.flatten(-2))  # (B, T, N, E) -> (B, T, N·E) -> (B, T, D)

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch._dynamo.testing import CompileCounterWithBackend
 
 from seq_modules.nets.gpt import GPT
+from seq_modules.nets.ngrams import NgramEmbedding
 from seq_modules.nets.gpt2 import from_gpt2
 from seq_modules.nets.transformer import Block
 
@@ -278,3 +279,16 @@ def test_blocks_compile_in_place_without_breaks(name: str, mixed: bool) -> None:
         net.start(ids, torch.tensor([1, 2, 3]))
     assert counter.frame_count == kinds
     assert list(net.state_dict()) == names
+
+
+def test_ngrams_are_dropped_as_a_whole() -> None:
+    ngrams = NgramEmbedding(12, [2, 3, 4], buckets=64, dim=4, dropout=0.5).train()
+    torch.nn.init.eye_(ngrams.projection.weight)  # what comes out is the n-grams' numbers side by side
+    ids = torch.randint(V, (64, 40))
+    hashes = ngrams.hashes(ids)
+    whole = ngrams.eval()(hashes).view(64, 40, 3, 4)
+    torch.manual_seed(0)
+    dropped = ngrams.train()(hashes).view(64, 40, 3, 4)
+    is_zero = (dropped == 0).all(-1)
+    assert torch.equal(dropped, torch.where(is_zero[..., None], 0, 2 * whole))
+    assert is_zero.float().mean(dim=(0, 1)) == pytest.approx(torch.full((3,), 0.5), abs=0.05)
