@@ -29,7 +29,7 @@ class GPTLanguageModel(LanguageModel):
         ngram_orders: Orders of the hashed n-gram embeddings added to the token's, such as [2, 3, 4].
         ngram_buckets: Rows of each n-gram table.
         ngram_dim: Width of the n-gram embeddings before they are projected.
-        ngram_dropout: Share of the n-gram embeddings dropped while training.
+        ngram_dropout: Share of the n-grams dropped while training, each as a whole.
         value_embeddings: Add an embedding of the token to the attention's values in the outer blocks.
         residual_mix: Let each block mix the first layer's input into its own.
         logit_softcap: Squash the logits to within plus or minus this.

@@ -10,8 +10,8 @@ from torch import Tensor
 from torch._dynamo.testing import CompileCounterWithBackend
 
 from seq_modules.nets.gpt import GPT
-from seq_modules.nets.ngrams import NgramEmbedding
 from seq_modules.nets.gpt2 import from_gpt2
+from seq_modules.nets.ngrams import NgramEmbedding
 from seq_modules.nets.transformer import Block
 
 V, D, L, H, S = 17, 16, 3, 2, 12
