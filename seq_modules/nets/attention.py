@@ -15,6 +15,7 @@ from seq_modules.nets.positions import rotate
 
 Kind = Literal["auto", "sdpa", "products"]
 Attend = Callable[[Tensor, Tensor, Tensor], Tensor]  # queries, keys, values, each (B, H, T, K), to (B, H, T, K)
+MOST_STEPS = 256  # of sequences that "auto" attends to by products
 EPS = 1e-6  # of root-mean-square norms; torch's default depends on the precision, and is 0.008 in bf16
 
 
@@ -85,7 +86,7 @@ class Attention(nn.Module):
         q, k, v = self.project(x, rotary, values)
         if attend is not None:
             y = attend(q, k, v)
-        elif chosen(self.kind, q.device.type, q.dtype) == "products":
+        elif chosen(self.kind, q.device.type, q.dtype, steps) == "products":
             assert mask is not None
             y = products(q, k, v, mask)
         else:
@@ -93,16 +94,16 @@ class Attention(nn.Module):
         return self.out(y.transpose(1, 2).reshape(batch, steps, width))  # (B, H, T, K) -> (B, T, H, K) -> (B, T, D)
 
 
-def chosen(kind: Kind, device: str, dtype: torch.dtype) -> Literal["sdpa", "products"]:
-    """The engine that "auto" stands for, on CPUs by measurement.
+def chosen(kind: Kind, device: str, dtype: torch.dtype, steps: int) -> Literal["sdpa", "products"]:
+    """The engine that "auto" stands for, on CPUs by measurement (benchmarks/attention.py).
 
-    On two CPU cores in bf16, forward and backward, the products took 2.4 ms where scaled_dot_product_attention took
-    9.6 (B 16, H 2, T 128, K 64), and 8.7 against 18.9 (B 8, H 4, T 256); in fp32 they tie, and the kernel needs no
-    T × T memory (a study's figures). GPUs were not measured: they get the kernel.
+    In bf16 on two cores the products took 0.14 to 0.46 of the kernel's time, forward and backward, for 64 to 256 steps,
+    1.3 times its time for 512 and twice for 1,024. In fp32 the two are near each other up to 256 steps, and the kernel
+    needs no T × T memory. GPUs were not measured: they get the kernel.
     """
     if kind != "auto":
         return kind
-    return "products" if device == "cpu" and dtype == torch.bfloat16 else "sdpa"
+    return "products" if device == "cpu" and dtype == torch.bfloat16 and steps <= MOST_STEPS else "sdpa"
 
 
 def causal_mask(steps: int, device: torch.device, dtype: torch.dtype) -> Tensor:

@@ -57,6 +57,8 @@ class GPT(nn.Module):
         zero_init: Start the last matrix of each branch, and a head of its own, at zero, the others at 0.5/√inputs, and
             token embeddings at unit scale, where they are not the head too. Otherwise as GPT-2: normal with 0.02, and
             0.02/√(2·L) for the last matrices; biases 0.
+        embedding: In place of the token embedding, for ids that are no rows of one table; gives (B, T, D) of (B, T).
+        head: In place of the linear layer to V logits; not tied.
 
     Raises:
         ValueError: If an argument is out of its range.
@@ -86,6 +88,8 @@ class GPT(nn.Module):
         residual_mix: bool = False,
         logit_softcap: float | None = None,
         zero_init: bool = False,
+        embedding: nn.Embedding | None = None,
+        head: nn.Module | None = None,
     ) -> None:
         super().__init__()
         sizes = {"vocab_size": vocab_size, "d_model": d_model, "num_layers": num_layers, "num_heads": num_heads}
@@ -112,7 +116,7 @@ class GPT(nn.Module):
         self.slide = max(1, max_seq_len // 2)
         self.token_scale = math.sqrt(d_model) if positions == "sinusoidal" else 1.0
 
-        self.token_embedding = nn.Embedding(vocab_size, d_model)
+        self.token_embedding = nn.Embedding(vocab_size, d_model) if embedding is None else embedding
         self.position_table = nn.Parameter(torch.empty(max_seq_len, d_model)) if positions == "learned" else None
         sinusoids = sinusoidal_table(max_seq_len, d_model) if positions == "sinusoidal" else None
         rotary = rotary_tables(max_seq_len, d_model // num_heads) if positions == "rotary" else None
@@ -144,9 +148,9 @@ class GPT(nn.Module):
         )
         self.embedding_norm = make_norm("rms", d_model, bias) if residual_mix else None
         self.norm = make_norm(norm, d_model, bias)
-        self.head = nn.Linear(d_model, vocab_size, bias=False)
-        self.tied_head = tied_head
-        if tied_head:
+        self.head = nn.Linear(d_model, vocab_size, bias=False) if head is None else head
+        self.tied_head = tied_head and head is None
+        if self.tied_head:
             self.head.weight = self.token_embedding.weight
         self.reset_parameters(zero_init)
 
@@ -170,7 +174,8 @@ class GPT(nn.Module):
             return
         if not self.tied_head:
             self.token_embedding.weight.normal_(std=1 / self.token_scale)
-            self.head.weight.zero_()
+            if isinstance(self.head, nn.Linear):
+                self.head.weight.zero_()
         if self.value_embedding is not None:
             self.value_embedding.weight.normal_(std=0.5)
         if self.ngrams is not None:
@@ -209,7 +214,7 @@ class GPT(nn.Module):
         hashes = None if self.ngrams is None else self.ngrams.hashes(input_ids)
         x, rotary, values, noise = self.embed(input_ids, slice(0, input_ids.shape[1]), hashes)
         mask = None
-        if attend is None and chosen(self.attention, x.device.type, x.dtype) == "products":
+        if attend is None and chosen(self.attention, x.device.type, x.dtype, x.shape[1]) == "products":
             mask = causal_mask(input_ids.shape[1], x.device, x.dtype)
         x0 = x.clone() if self.residual_mix else None  # were it x itself, the first block would be compiled twice
         for layer, block in enumerate(self.blocks):

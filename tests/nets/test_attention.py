@@ -64,10 +64,11 @@ def test_attention_is_what_loops_compute(kind: Any) -> None:
 
 
 def test_auto_goes_by_device_and_precision() -> None:
-    assert chosen("auto", "cpu", torch.bfloat16) == "products"
-    assert chosen("auto", "cpu", torch.float32) == "sdpa"
-    assert chosen("auto", "cuda", torch.bfloat16) == "sdpa"
-    assert chosen("products", "cuda", torch.float32) == "products"
+    assert chosen("auto", "cpu", torch.bfloat16, 256) == "products"
+    assert chosen("auto", "cpu", torch.bfloat16, 1024) == "sdpa"
+    assert chosen("auto", "cpu", torch.float32, 256) == "sdpa"
+    assert chosen("auto", "cuda", torch.bfloat16, 256) == "sdpa"
+    assert chosen("products", "cuda", torch.float32, 1024) == "products"
 
 
 def test_activations_are_their_formulas() -> None:
