@@ -7,7 +7,7 @@ from typing import Any, Literal
 from datamodules.base import SequenceDataModule
 from datamodules.cache import cache_folder, once
 from datamodules.prompts import Prompts, check_prompts, read_prompts
-from datamodules.streams import TokenStream, encode_once, with_progress
+from datamodules.streams import TokenStream, encode_once, progress_bar, with_progress
 from datamodules.text_files import TextFiles, find_text_files
 from datamodules.text_sources import embedded_text, hub_text
 from datamodules.tokenizers import ByteTokenizer, CharTokenizer, SentencePieceTokenizer, Tokenizer, load, save
@@ -45,7 +45,8 @@ class CorpusDataModule(SequenceDataModule):
         prompts: Texts for predict to go on from. A character unknown to the tokenizer is read as its unknown symbol.
         prompts_path: File of them, one a line.
         stop: For predict: end a text before the first of these strings.
-        cache_dir: Where encoded texts are kept; by default seqlight under $XDG_CACHE_HOME or ~/.cache.
+        cache_dir: Where encoded texts are kept; by default seqlight under $XDG_CACHE_HOME or ~/.cache. Never taken from
+            a checkpoint.
         encoding: Of the text files.
         num_workers: Processes that prepare batches; 0 prepares them in the training process.
         seed: Seed of the training windows; by default that of the run (--seed_everything).
@@ -128,7 +129,8 @@ class CorpusDataModule(SequenceDataModule):
         """Where each split begins and ends, in characters."""
 
         def count(path: Path) -> None:
-            path.write_text(str(self.text.count()))
+            with progress_bar(self.text.size, "counting the text's characters", "B") as bar:
+                path.write_text(str(self.text.count(bar.update)))
 
         size = int(once(self.cache / "streams" / f"{self.text.fingerprint}.characters", count).read_text())
         if size == 0:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -65,17 +66,28 @@ def encode_once(folder: Path, name: str, vocab_size: int, arrays: Callable[[], I
     return TokenStream(once(folder / f"{name}.{dtype.name}", write), dtype)
 
 
+def progress_bar(total: int, doing: str, unit: str) -> Any:
+    """A bar in the terminal for what takes longer than a second, to be used in a ``with``, with ``update``.
+
+    Args:
+        total: Units in all.
+        doing: What is done, beside the bar.
+        unit: What is counted.
+    """
+    from tqdm import tqdm
+
+    return tqdm(total=total, desc=doing, unit=unit, unit_scale=True, delay=1, disable=None, leave=False)
+
+
 def with_progress(pieces: Iterable[str], total: int, doing: str) -> Iterator[str]:
-    """Passes pieces of text on, with a bar in the terminal when it takes longer than a second.
+    """Passes pieces of text on, with a progress bar.
 
     Args:
         pieces: Texts.
         total: Their characters in all.
         doing: What is done with them, for the bar.
     """
-    from tqdm import tqdm
-
-    with tqdm(total=total, desc=doing, unit="char", unit_scale=True, delay=1, disable=None, leave=False) as bar:
+    with progress_bar(total, doing, "char") as bar:
         for piece in pieces:
             yield piece
             bar.update(len(piece))

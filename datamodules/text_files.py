@@ -4,7 +4,7 @@ import codecs
 import glob
 import hashlib
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 PIECE = 2**20  # bytes read at a time
@@ -39,7 +39,9 @@ def find_text_files(path: str | Sequence[str]) -> list[Path]:
             matches = map(Path, glob.glob(str(place), recursive=True))  # noqa: PTH207  Path.glob wants relative patterns
             files = sorted(file for file in matches if file.is_file())
             if not files:
-                raise FileNotFoundError(f"path {entry}: no such file, and no file matches it as a pattern")
+                raise FileNotFoundError(
+                    f"path {entry}: no such file, and no file matches it as a pattern; give --data.path"
+                )
         found |= dict.fromkeys(file.resolve() for file in files)
     return list(found)
 
@@ -73,9 +75,19 @@ class TextFiles:
         marks = [(str(file), (stat := file.stat()).st_size, stat.st_mtime_ns) for file in self.files]
         return hashlib.sha256(repr((self.encoding, marks)).encode()).hexdigest()[:12]
 
-    def count(self) -> int:
-        """Number of characters; reads everything."""
-        return sum(map(len, self.pieces()))
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(file.stat().st_size for file in self.files)
+
+    def count(self, done: Callable[[int], object] = lambda size: None) -> int:
+        """Number of characters; reads everything, and tells ``done`` of each piece how many bytes it was."""
+        characters = 0
+        for file in self.files:
+            for text, size in self._decoded(file):
+                characters += len(text)
+                done(size)
+        return characters
 
     def pieces(self, start: int = 0, stop: int | None = None) -> Iterator[str]:
         """The characters from ``start`` up to ``stop`` (default: the end), in pieces of about a million.
@@ -87,7 +99,7 @@ class TextFiles:
         for file in self.files:
             if stop is not None and at >= stop:
                 return
-            for text in self._decoded(file):
+            for text, _ in self._decoded(file):
                 first, last = max(start - at, 0), len(text) if stop is None else min(stop - at, len(text))
                 if first < last:
                     yield text[first:last]
@@ -109,7 +121,8 @@ class TextFiles:
         if carried:
             yield carried
 
-    def _decoded(self, file: Path) -> Iterator[str]:
+    def _decoded(self, file: Path) -> Iterator[tuple[str, int]]:
+        """A file's text in pieces, each with the number of bytes that were read for it."""
         decoder = io.IncrementalNewlineDecoder(self._decoder(), translate=True)
         done = 0
         with file.open("rb") as stream:
@@ -125,7 +138,6 @@ class TextFiles:
                         f"path {file}: byte {byte} (0x{error.object[error.start]:02x}) is not {self.encoding}; "
                         "give the file's --data.encoding, such as latin-1"
                     ) from error
-                if text:
-                    yield text
+                yield text, len(block)
                 if not block:
                     return

@@ -2,9 +2,31 @@
 
 import seq_modules.callbacks  # noqa: F401  the command line names callbacks by their class alone
 from seq_modules.base import SequenceModule
+from seq_modules.bert_classifier import BertClassifier
+from seq_modules.frame_decoder import FrameDecoder
 from seq_modules.gpt_language_model import GPTLanguageModel
 from seq_modules.language_model import LanguageModel
+from seq_modules.lstm_frame_decoder import LSTMFrameDecoder
+from seq_modules.lstm_music_decoder import LSTMMusicDecoder
+from seq_modules.music_decoder import MusicDecoder
 from seq_modules.parity import ParityModule
 from seq_modules.rnn_language_model import RNNLanguageModel
+from seq_modules.text_classifier import TextClassifier
+from seq_modules.transformer_frame_decoder import TransformerFrameDecoder
+from seq_modules.transformer_music_decoder import TransformerMusicDecoder
 
-__all__ = ["GPTLanguageModel", "LanguageModel", "ParityModule", "RNNLanguageModel", "SequenceModule"]
+__all__ = [
+    "BertClassifier",
+    "FrameDecoder",
+    "GPTLanguageModel",
+    "LSTMFrameDecoder",
+    "LSTMMusicDecoder",
+    "LanguageModel",
+    "MusicDecoder",
+    "ParityModule",
+    "RNNLanguageModel",
+    "SequenceModule",
+    "TextClassifier",
+    "TransformerFrameDecoder",
+    "TransformerMusicDecoder",
+]

@@ -99,3 +99,84 @@ class BitsPerCharacter(Metric):
     def compute(self) -> Tensor:
         """Bits per character."""
         return self.loss_sum / self.characters / math.log(2)
+
+
+class CalibrationError(Metric):
+    """Expected calibration error: how far confidence is from accuracy (Naeini et al. 2015; Guo et al. 2017).
+
+    Predictions are put into bins of equal width by the probability of the chosen class; the error is the mean over
+    predictions of their bin's |accuracy - mean confidence|. Kept as sums, so that it is exact over batches and ranks.
+
+    Args:
+        bins: Number of bins.
+        ignore_index: A target that does not count.
+    """
+
+    higher_is_better = False
+    full_state_update = False
+    confidence: Tensor
+    correct: Tensor
+    count: Tensor
+
+    def __init__(self, bins: int = 15, ignore_index: int = -100) -> None:
+        super().__init__()
+        self.bins, self.ignore_index = bins, ignore_index
+        for name in ("confidence", "correct", "count"):
+            self.add_state(name, torch.zeros(bins), dist_reduce_fx="sum")
+
+    def update(self, preds: Tensor, target: Tensor) -> None:
+        """Takes logits (B, C) and classes (B,)."""
+        counted = target != self.ignore_index
+        confidence, chosen = preds[counted].float().softmax(-1).max(-1)
+        place = (confidence * self.bins).long().clamp(max=self.bins - 1)
+        self.confidence.index_add_(0, place, confidence)
+        self.correct.index_add_(0, place, (chosen == target[counted]).to(confidence.dtype))
+        self.count.index_add_(0, place, torch.ones_like(confidence))
+
+    def compute(self) -> Tensor:
+        """Error between 0 and 1."""
+        return (self.correct - self.confidence).abs().sum() / self.count.sum()
+
+
+class FieldAccuracy(Metric):
+    """Share of the labels of one field of events at which the likeliest id is the label.
+
+    Args:
+        field: Which field.
+    """
+
+    higher_is_better = True
+    full_state_update = False
+    hits: Tensor
+    items: Tensor
+
+    def __init__(self, field: int) -> None:
+        super().__init__()
+        self.field = field
+        self.add_state("hits", torch.tensor(0), dist_reduce_fx="sum")
+        self.add_state("items", torch.tensor(0), dist_reduce_fx="sum")
+
+    def update(self, field_hits: Tensor, field_items: Tensor) -> None:
+        """Takes the right answers and the labels of each field in a batch, both (F,)."""
+        self.hits += field_hits[self.field]
+        self.items += field_items[self.field]
+
+    def compute(self) -> Tensor:
+        """Accuracy between 0 and 1."""
+        return self.hits / self.items
+
+
+class FieldLoss(MeanLoss):
+    """One field's part of the mean loss an event; the fields' parts sum to it.
+
+    Args:
+        field: Which field.
+    """
+
+    def __init__(self, field: int) -> None:
+        super().__init__()
+        self.field = field
+
+    def update(self, field_losses: Tensor, items: Tensor) -> None:
+        """Takes each field's sum of losses in a batch, (F,), and the number of events."""
+        super().update(field_losses[self.field], items)

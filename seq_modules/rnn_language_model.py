@@ -24,8 +24,13 @@ class RNNLanguageModel(LanguageModel):
             three compute the same, and a checkpoint of one loads in another.
         learning_rate: Peak learning rate of AdamW.
         weight_decay: Weight decay of matrices.
+        beta1: AdamW's decay of the mean gradient.
+        beta2: AdamW's decay of the mean squared gradient.
         warmup_steps: Steps of linear warm-up.
         schedule: What the learning rate does afterwards.
+        cooldown: For schedule "linear": the share of the training at its end over which the rate falls.
+        final_lr_share: What is left of the learning rate at the end of a falling schedule.
+        optimizer: AdamW; Muon is for the blocks of a Transformer, and is refused.
     """
 
     def __init__(
@@ -41,11 +46,28 @@ class RNNLanguageModel(LanguageModel):
         backend: Literal["scratch", "fused", "numpy"] = "fused",
         learning_rate: float = 3e-3,
         weight_decay: float = 0.0,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
         warmup_steps: int = 0,
         schedule: Schedule = "constant",
+        cooldown: float = 1.0,
+        final_lr_share: float = 0.0,
+        optimizer: Literal["adamw", "muon"] = "adamw",
     ) -> None:
+        if optimizer == "muon":
+            raise ValueError(
+                "optimizer muon is for the matrices in a Transformer's blocks, which a recurrent net has not; use adamw"
+            )
         super().__init__(
-            learning_rate=learning_rate, weight_decay=weight_decay, warmup_steps=warmup_steps, schedule=schedule
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            beta1=beta1,
+            beta2=beta2,
+            warmup_steps=warmup_steps,
+            schedule=schedule,
+            cooldown=cooldown,
+            final_lr_share=final_lr_share,
+            optimizer=optimizer,
         )
         self.save_hyperparameters(logger=False)
         self.net = RNNNet(

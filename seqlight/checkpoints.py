@@ -27,6 +27,8 @@ TRAINER_KEYS = (
 )  # fmt: skip
 LOGGERS = tuple(f"lightning.pytorch.loggers.{name}" for name in ("CSVLogger", "TensorBoardLogger", "WandbLogger"))
 CALLBACKS = ("seq_modules.callbacks.", "lightning.pytorch.callbacks.early_stopping.EarlyStopping")
+# Arguments of data and loggers that name a place to write to: whoever made the checkpoint has no say in that.
+WRITTEN = ("cache_dir", "sub_dir")
 
 
 def find_checkpoint(spec: str, command: str, root: str = "runs") -> Path:
@@ -101,7 +103,8 @@ def class_settings(content: dict[str, Any], entry: str, base: type, path: Path) 
     if cls is None:
         raise UserError(f"{path}: its class {class_path} is none of this program's, so the checkpoint is not loaded")
     accepted = inspect.signature(cls).parameters
-    return {"class_path": class_path, "init_args": {k: v for k, v in saved.items() if k in accepted and is_plain(v)}}
+    kept = {k: v for k, v in saved.items() if k in accepted and k not in WRITTEN and is_plain(v)}
+    return {"class_path": class_path, "init_args": kept}
 
 
 def is_plain(value: Any) -> bool:
@@ -115,7 +118,8 @@ def settings(content: dict[str, Any], path: Path, command: str) -> dict[str, Any
     """What a checkpoint says of its run, as a config to lay configs and flags over.
 
     Resuming (fit) takes up the training loop's settings too; the other commands take the callbacks alone, so that they
-    run on any machine.
+    run on any machine. Files that it names are read as if the user had named them, but nothing is written where it
+    says (docs/decisions/2026-11-21-language.md).
     """
     from lightning.pytorch import Callback, LightningDataModule, LightningModule
     from lightning.pytorch.loggers import Logger
@@ -127,15 +131,22 @@ def settings(content: dict[str, Any], path: Path, command: str) -> dict[str, Any
     ):
         if (found := class_settings(content, entry, base, path)) is not None:
             config[key] = found
-    if "tokenizer" in content and "tokenizer_path" in config.get("data", {}).get("init_args", {}):
-        config["data"]["init_args"]["tokenizer_path"] = str(path)  # the weights know no other
+    of_data = config.get("data", {}).get("init_args", {})
+    if "tokenizer" in content and "tokenizer_path" in of_data:
+        of_data["tokenizer_path"] = str(path)  # the weights know no other
     saved = content.get("config") or {}
     trainer = saved["trainer"] if isinstance(saved.get("trainer"), dict) else {}
     kept: dict[str, Any] = {
-        "callbacks": [c for c in _as_list(trainer.get("callbacks")) if _is_safe(c, CALLBACKS, Callback)]
+        "callbacks": [
+            without_missing_files(c) for c in _as_list(trainer.get("callbacks")) if _is_safe(c, CALLBACKS, Callback)
+        ]
     }
     if command == "fit":
-        kept["logger"] = [c for c in _as_list(trainer.get("logger")) if _is_safe(c, LOGGERS, Logger)]
+        loggers = [c for c in _as_list(trainer.get("logger")) if _is_safe(c, LOGGERS, Logger)]
+        kept["logger"] = [
+            {**c, "init_args": {k: v for k, v in (c.get("init_args") or {}).items() if k not in WRITTEN}}
+            for c in loggers
+        ]
         kept |= {key: trainer[key] for key in TRAINER_KEYS if _is_value(trainer.get(key))}
         for key in ("best_checkpoint", "last_checkpoint"):
             if key in saved:
@@ -148,6 +159,24 @@ def settings(content: dict[str, Any], path: Path, command: str) -> dict[str, Any
         if saved.get(key) is not None:
             config[key] = saved[key]
     return config
+
+
+def without_missing_files(callback: dict[str, Any]) -> dict[str, Any]:
+    """A saved callback without the files that it would read and that are not here, which is said.
+
+    A checkpoint from another machine names them as they were there. What reads files says so in a class attribute,
+    such as ``reads = ("pairs",)``: names of its arguments.
+    """
+    from lightning.pytorch.utilities import rank_zero_info
+
+    cls = known_class(callback["class_path"], object)
+    args = dict(callback.get("init_args") or {})
+    for name in getattr(cls, "reads", ()):
+        file = args.get(name)
+        if isinstance(file, str) and not Path(file).exists():
+            rank_zero_info(f"the checkpoint's {callback['class_path']} has {name} {file}, not found here and left out")
+            args[name] = None
+    return {**callback, "init_args": args}
 
 
 def runs_root(path: Path, experiment: Any) -> Path | None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import Timer
+from lightning.pytorch.callbacks import ProgressBar, Timer
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
@@ -40,7 +40,7 @@ from seqlight.recipes import DEFAULTS, experiment_name
 from seqlight.runs import new_run_folder, point_loggers
 
 # What a model takes from its data (a model without the argument, and data without the attribute, are left alone).
-LINKS = {"vocab_size": "vocab_size"}
+LINKS = {name: name for name in ("vocab_size", "num_classes", "num_aux_classes", "pad_id", "vocab_sizes", "frame_size")}
 TOKENIZER_FLAGS = tuple(
     f"--data.{prefix}{name}" for prefix in ("", "init_args.") for name in ("tokenizer", "vocab_size")
 )
@@ -61,6 +61,7 @@ class SeqCLI(LightningCLI):
     """
 
     run_folder: Path
+    lent_tokenizer: tuple[str, Any] | None = None  # the checkpoint as data.tokenizer_path, and what stood there before
 
     def __init__(self, args: list[str] | None = None, commands: tuple[str, ...] | None = None, **kwargs: Any) -> None:
         words = sys.argv[1:] if args is None else args
@@ -103,10 +104,14 @@ class SeqCLI(LightningCLI):
         layers = [command, "--config", str(DEFAULTS)]
         if found := option(rest, "--ckpt_path"):
             path = Path(found[1])
-            saved = settings(read_checkpoint(path), path, command)
+            content = read_checkpoint(path)
+            saved = settings(content, path, command)
+            of_data = saved.get("data", {}).get("init_args", {})
             if any(word.startswith(TOKENIZER_FLAGS) for word in rest):
                 # Another tokenizer is asked for: the data makes it, and the model refuses it if it is another.
-                saved.get("data", {}).get("init_args", {}).pop("tokenizer_path", None)
+                of_data.pop("tokenizer_path", None)
+            elif of_data.get("tokenizer_path") == str(path):
+                self.lent_tokenizer = (str(path), content["datamodule_hyper_parameters"]["tokenizer_path"])
             # A layer each: a list of callbacks replaces the one before as a whole.
             layers += ["--config", yaml.safe_dump(saved)] if saved else []
         self.config = parser.parse_args([*layers, *rest])
@@ -134,6 +139,7 @@ class SeqCLI(LightningCLI):
             config.experiment = names[-1] if names else config.model.class_path.rpartition(".")[2]
         recipe = config.clone()
         recipe.ckpt_path = None  # run again, it begins anew
+        self._give_back_tokenizer(recipe.get("data.init_args"))
         self.save_config_kwargs = {"recipe": recipe, "checkpoint": config.ckpt_path}
         root = config.trainer.default_root_dir or "runs"
         self.run_folder = new_run_folder(root, config.experiment, str(self.subcommand), config.get("ckpt_path"))
@@ -148,8 +154,18 @@ class SeqCLI(LightningCLI):
             with contextlib.suppress(OSError):
                 self.run_folder.rmdir()  # empty: nothing has run
             raise UserError(self._named(error)) from error
+        if self.datamodule is not None:
+            self._give_back_tokenizer(self.datamodule.hparams)
         if hasattr(self.model, "decoding"):
             self.model.decoding = self.config_init[self.subcommand].decoding
+
+    def _give_back_tokenizer(self, of_data: Any) -> None:
+        """What is kept of the data's arguments does not name the checkpoint that lent the tokenizer.
+
+        The new run's checkpoints hold that tokenizer themselves, and the old ones may be deleted.
+        """
+        if self.lent_tokenizer and of_data is not None and of_data.get("tokenizer_path") == self.lent_tokenizer[0]:
+            of_data["tokenizer_path"] = self.lent_tokenizer[1]
 
     def _named(self, error: Exception) -> str:
         """A constructor's complaint with the key of the argument it begins with; the data may have one of that name."""
@@ -170,11 +186,13 @@ class SeqCLI(LightningCLI):
             own += [RNGState(), GracefulStop(), Curves()]
         if self.subcommand == "predict":
             own += [PredictionWriter(), TextStream()]
-        if self._get(self.config, "trainer").enable_progress_bar:
-            own.append(TimedBar())
-        elif self.subcommand == "fit":
-            own.append(EpochLines())  # a log file gets one line an epoch
         given = self._get(self.config_init, "trainer")
+        asked = given.callbacks if isinstance(given.callbacks, list) else [given.callbacks]
+        if not self._get(self.config, "trainer").enable_progress_bar:
+            if self.subcommand == "fit":
+                own.append(EpochLines())  # a log file gets one line an epoch
+        elif not any(isinstance(callback, ProgressBar) for callback in asked):
+            own.append(TimedBar())
         if self.subcommand == "fit" and given.max_time:
             # Lightning's own Timer ends a training without a validation, and no schedule knows of it.
             own.append(TimeBudget(seconds_of(given.max_time)))

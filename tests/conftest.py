@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import matplotlib
 import pytest
 
 # Some virtual machines announce AMX and end bf16 products in an illegal instruction; read when torch is first used.
@@ -38,8 +39,10 @@ Run = Callable[..., Result]
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
-    """Runs ``seqlight WORDS`` in this process, in an empty folder."""
+    """Runs ``seqlight WORDS`` in this process, in an empty folder with a cache of its own (home/seqlight)."""
     monkeypatch.chdir(tmp_path)
+    matplotlib.get_cachedir()  # remembered from here on: its table of fonts lies in the same place and takes seconds
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("SEQLIGHT_DEBUG", raising=False)
 
     def call(*words: str) -> Result:

@@ -14,13 +14,22 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "seq_modules/": ({"seq_modules"}, {"torch", "lightning", "torchmetrics", "matplotlib", "numpy"}),
     "seq_modules/nets/": ({"seq_modules.nets"}, {"torch"}),
     "seq_modules/nets/numpy_bridge.py": ({"seq_modules.nets", "seq_modules.reference"}, {"torch", "numpy"}),
+    "seq_modules/nets/bert.py": ({"seq_modules.nets"}, {"torch", "transformers"}),
     "seq_modules/reference/": ({"seq_modules.reference"}, {"numpy"}),
     "seq_modules/generation/": ({"seq_modules.generation"}, {"torch"}),
+    "seq_modules/music/": ({"seq_modules.music"}, {"torch", "torchmetrics", "matplotlib", "numpy"}),
+    "seq_modules/music/score.py": ({"seq_modules.music"}, {"numpy", "verovio"}),
     "seq_modules/probes/": ({"seq_modules.probes"}, set()),
     "seq_modules/probes/sources.py": ({"seq_modules.probes"}, {"datasets"}),
     "datamodules/": ({"datamodules"}, {"torch", "lightning", "numpy"}),
     "datamodules/tokenizers/": ({"datamodules.tokenizers"}, {"torch", "numpy", "sentencepiece"}),
+    "datamodules/tokenizers/wordpiece.py": ({"datamodules.tokenizers"}, {"numpy", "transformers"}),
+    "datamodules/tokenizers/midi.py": ({"datamodules.tokenizers", "datamodules.music.notes"}, {"numpy"}),
+    "datamodules/music/": ({"datamodules"}, {"torch", "numpy"}),
+    "datamodules/music/files.py": ({"datamodules"}, {"symusic"}),
+    "datamodules/music/chorales.py": ({"datamodules"}, {"music21"}),
     "datamodules/text_sources.py": ({"datamodules"}, {"datasets"}),
+    "datamodules/hub_tables.py": ({"datamodules"}, {"datasets"}),
 }
 BIG = {
     "torch",
@@ -34,6 +43,9 @@ BIG = {
     "datasets",
     "sentencepiece",
     "jsonargparse",
+    "symusic",
+    "music21",
+    "verovio",
 }
 FILES = [ROOT / "cli.py", *(path for package in PACKAGES[:3] for path in sorted((ROOT / package).rglob("*.py")))]
 

@@ -25,8 +25,36 @@ TEXT = (
 PAIRS = '--trainer.callbacks=[{"class_path":"EnglishTests","init_args":{"per_kind":2}},{"class_path":"AttentionMaps"}]'
 # By the configs' folder: less to train on, less to test with, and what the test leaves in its folder.
 SIZES = {"parity": (QUICK, FEW, "plots/length_sweep.png"), "text": (TEXT, PAIRS, "english.md")}
+FRAMES = (
+    "--data.samples=1", "--model.d_model=24", "--model.d_frame=16", "--trainer.max_epochs=1",
+    "--trainer.accelerator=cpu",
+)  # fmt: skip
+SIZES |= {f"music/jsb_{net}": (FRAMES, "--trainer.callbacks=[]", "metrics.csv") for net in ("lstm", "transformer")}
+NOTES = (
+    "--data.num_etudes=12", "--data.epoch_size=16", "--data.batch_size=4", "--trainer.max_epochs=1",
+    "--trainer.log_every_n_steps=1", "--trainer.accelerator=cpu",
+)  # fmt: skip
+HEARD = (
+    '--trainer.callbacks=[{"class_path":"MusicStatistics","init_args":{"num_samples":2,"num_notes":16}},'
+    '{"class_path":"MusicWriter","init_args":{"audio":"synth"}}]'
+)
+SIZES |= {"music": (NOTES, HEARD, "music.md")}
+LABELLED = (
+    "--data.cache_dir=cache", "--data.batch_size=8", "--data.max_seq_len=24", "--trainer.max_epochs=1",
+    "--trainer.limit_train_batches=3", "--trainer.limit_val_batches=2", "--trainer.log_every_n_steps=1",
+    "--trainer.accelerator=cpu",
+)  # fmt: skip
+CLASSES = '--trainer.callbacks=[{"class_path":"ConfusionMatrix"},{"class_path":"TextAttention"}]'
+SIZES |= dict.fromkeys(("questions", "reviews"), (LABELLED, CLASSES, "classes.csv"))
+TINY_BERT = (
+    '--model.encoder_config={"model_type":"bert","vocab_size":8000,"hidden_size":16,"num_hidden_layers":2,'
+    '"num_attention_heads":2,"intermediate_size":16}',
+    "--model.pretrained=null", "--data.tokenizer_path=null",
+)  # fmt: skip
 # Of one config: what would take seconds, with all of its callbacks.
 OWN = {
+    "questions/bert": TINY_BERT,
+    "reviews/bert": TINY_BERT,
     "text/speedrun": (
         '--trainer.callbacks=[{"class_path":"Compile","init_args":{"backend":"eager"}},{"class_path":"ShortWindows"},'
         '{"class_path":"AverageWeights"},{"class_path":"Samples","init_args":{"max_new_tokens":5}}]',
@@ -37,7 +65,7 @@ OWN = {
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_experiment_trains_tests_and_predicts(run: Run, name: str) -> None:
-    quick, few, left = SIZES[name.partition("/")[0]]
+    quick, few, left = SIZES.get(name) or SIZES[name.partition("/")[0]]
     # Its own callbacks in training, shorter ones in the test.
     for words in (
         ("fit", "--config", name, *quick, *OWN.get(name, ())),

@@ -202,12 +202,20 @@ def test_best_checkpoint_is_carried_over(tmp_path: Path) -> None:
     GracefulStop.received = 0
     best = torch.load(tmp_path / "first/checkpoints/best.ckpt", weights_only=True)
     state = next(s for name, s in best["callbacks"].items() if name.startswith("BestCheckpoint"))
-    resumed = tmp_path / "first/checkpoints/last.ckpt"
-    content = torch.load(resumed, weights_only=True)
     # A score that no later epoch can reach: the old file must survive the resumed run.
-    key = next(name for name in content["callbacks"] if name.startswith("BestCheckpoint"))
-    content["callbacks"][key] = {**state, "best_model_score": torch.tensor(-1.0)}
-    torch.save(content, resumed)
-    fit(tmp_path / "rest", resume=resumed)
+    key = next(name for name in best["callbacks"] if name.startswith("BestCheckpoint"))
+    best["callbacks"][key] = {**state, "best_model_score": torch.tensor(-1.0)}
+    torch.save(best, tmp_path / "first/checkpoints/best.ckpt")
+    fit(tmp_path / "rest", resume=tmp_path / "first/checkpoints/last.ckpt")
     kept = torch.load(tmp_path / "rest/checkpoints/best.ckpt", weights_only=True)
     assert kept["global_step"] == best["global_step"]
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have many workers.*")
+def test_a_best_checkpoint_of_something_else_is_not_carried_over(tmp_path: Path) -> None:
+    fit(tmp_path / "first", stop_at=2 * EPOCH + 3)
+    GracefulStop.received = 0
+    (tmp_path / "first/checkpoints/best.ckpt").write_bytes(b"no checkpoint")
+    module = fit(tmp_path / "rest", resume=tmp_path / "first/checkpoints/last.ckpt")
+    kept = torch.load(tmp_path / "rest/checkpoints/best.ckpt", weights_only=True)
+    assert all(torch.equal(value, kept["state_dict"][name]) for name, value in module.state_dict().items())

@@ -1,9 +1,28 @@
-"""Text to ids and back, behind one protocol; the state of each travels in the checkpoint."""
+"""Text, or notes, to ids and back, behind one protocol; the state of each travels in the checkpoint."""
 
 from datamodules.tokenizers.base import Tokenizer
 from datamodules.tokenizers.byte import ByteTokenizer
 from datamodules.tokenizers.char import CharTokenizer
-from datamodules.tokenizers.loading import from_state, load, save
+from datamodules.tokenizers.frames import FrameTokenizer
+from datamodules.tokenizers.loading import from_state, load, load_notes, save
+from datamodules.tokenizers.midi import NoteTokenizer
 from datamodules.tokenizers.sentencepiece import SentencePieceTokenizer
+from datamodules.tokenizers.stateful import Stateful
+from datamodules.tokenizers.wordpiece import WordPieceTokenizer
+from datamodules.tokenizers.words import WordTokenizer
 
-__all__ = ["ByteTokenizer", "CharTokenizer", "SentencePieceTokenizer", "Tokenizer", "from_state", "load", "save"]
+__all__ = [
+    "ByteTokenizer",
+    "CharTokenizer",
+    "FrameTokenizer",
+    "NoteTokenizer",
+    "SentencePieceTokenizer",
+    "Stateful",
+    "Tokenizer",
+    "WordPieceTokenizer",
+    "WordTokenizer",
+    "from_state",
+    "load",
+    "load_notes",
+    "save",
+]

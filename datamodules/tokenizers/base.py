@@ -1,18 +1,16 @@
 """What every tokenizer does: text to ids and back, and say of itself what it is."""
 
-import hashlib
-import json
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterable
-from functools import cached_property
-from typing import Any
 
 import numpy as np
+
+from datamodules.tokenizers.stateful import Stateful
 
 UNKNOWN = "\N{REPLACEMENT CHARACTER}"  # what an unknown symbol decodes as
 
 
-class Tokenizer(ABC):
+class Tokenizer(Stateful):
     """Text to token ids 0 ... vocab_size - 1, and back.
 
     Attributes:
@@ -24,8 +22,6 @@ class Tokenizer(ABC):
         special: Ids that stand for no text of their own, by name.
     """
 
-    kind: str
-    vocab_size: int
     characters: np.ndarray
     special: dict[str, int]
 
@@ -38,10 +34,6 @@ class Tokenizer(ABC):
         """The text that ids stand for; what is no text (half of a character, say) becomes a replacement character."""
 
     @abstractmethod
-    def state(self) -> dict[str, Any]:
-        """Plain data (strings and bytes) that :func:`from_state` makes the same tokenizer of."""
-
-    @abstractmethod
     def pieces(self, ids: Iterable[int]) -> list[str]:
         """What each id stands for by itself, for labels."""
 
@@ -52,12 +44,6 @@ class Tokenizer(ABC):
             ValueError: The text holds half of a surrogate pair, which is no character.
         """
         return self.encode_array(text).tolist()
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """12 hex digits that differ where two tokenizers do."""
-        plain = json.dumps(self.state(), sort_keys=True, default=lambda data: hashlib.sha256(data).hexdigest())
-        return hashlib.sha256(plain.encode()).hexdigest()[:12]
 
 
 def to_bytes(text: str, encoding: str) -> bytes:

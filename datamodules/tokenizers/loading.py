@@ -10,11 +10,16 @@ import torch
 from datamodules.tokenizers.base import Tokenizer
 from datamodules.tokenizers.byte import ByteTokenizer
 from datamodules.tokenizers.char import CharTokenizer
+from datamodules.tokenizers.frames import FrameTokenizer
+from datamodules.tokenizers.midi import NoteTokenizer
 from datamodules.tokenizers.sentencepiece import SentencePieceTokenizer
+from datamodules.tokenizers.stateful import Stateful
+from datamodules.tokenizers.wordpiece import WordPieceTokenizer
+from datamodules.tokenizers.words import WordTokenizer
 
 
-def from_state(state: dict[str, Any]) -> Tokenizer:
-    """The tokenizer whose :meth:`Tokenizer.state` this is.
+def from_state(state: dict[str, Any]) -> Stateful:
+    """The tokenizer whose :meth:`Stateful.state` this is.
 
     Raises:
         ValueError: It is the state of none.
@@ -26,32 +31,75 @@ def from_state(state: dict[str, Any]) -> Tokenizer:
             return ByteTokenizer()
         case {"kind": "sentencepiece", "model": bytes(model)}:
             return SentencePieceTokenizer(model)
+        case {
+            "kind": "wordpiece",
+            "vocabulary": str(vocabulary),
+            "lower_case": bool(lower),
+            "strip_accents": bool(strip),
+        }:
+            return WordPieceTokenizer(vocabulary, lower, strip)
+        case {"kind": "words", "words": str(words)}:
+            return WordTokenizer(words)
+        case {
+            "kind": "notes",
+            "fields": list(fields),
+            "lowest": int(lowest),
+            "highest": int(highest),
+            "durations": list(durations),
+            "shifts": list(shifts),
+        }:
+            return NoteTokenizer(fields, lowest, highest, durations, shifts)
+        case {"kind": "frames", "lowest": low, "highest": high, "frame_size": size, "order": order}:
+            return FrameTokenizer(low, high, size, order)
     kind = state.get("kind") if isinstance(state, dict) else state
-    raise ValueError(f"tokenizer of the kind {kind!r} is not known; known are char, byte and sentencepiece")
+    raise ValueError(
+        f"tokenizer of the kind {kind!r} is not known; known are char, byte, sentencepiece, wordpiece, words, "
+        "notes and frames"
+    )
 
 
-def save(tokenizer: Tokenizer, path: Path) -> None:
+def save(tokenizer: Stateful, path: Path) -> None:
     """Writes a file that :func:`load` reads."""
     torch.save({"tokenizer": tokenizer.state()}, path)
 
 
 def load(path: str | Path) -> Tokenizer:
-    """The tokenizer in a SentencePiece ``.model`` file or in a checkpoint, of which nothing is executed.
+    """The tokenizer of text in a SentencePiece ``.model`` file or in a checkpoint, of which nothing is executed.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The file holds no tokenizer.
+        ValueError: The file holds no tokenizer, or one of notes.
     """
+    found = _load(path, "a SentencePiece .model or a language model's checkpoint")
+    if not isinstance(found, Tokenizer):
+        raise ValueError(f"tokenizer_path {path}: it holds a tokenizer of notes; give a language model's checkpoint")
+    return found
+
+
+def load_notes(path: str | Path) -> NoteTokenizer:
+    """The tokenizer of notes in a checkpoint.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The file holds no tokenizer, or one of text.
+    """
+    found = _load(path, "a music model's checkpoint")
+    if not isinstance(found, NoteTokenizer):
+        raise ValueError(f"tokenizer_path {path}: it holds a tokenizer of text; give a music model's checkpoint")
+    return found
+
+
+def _load(path: str | Path, wanted: str) -> Stateful:
     path = Path(path).expanduser()
     if not path.is_file():
-        raise FileNotFoundError(f"tokenizer_path {path}: no such file; give a SentencePiece .model or a checkpoint")
+        raise FileNotFoundError(f"tokenizer_path {path}: no such file; give {wanted}")
     try:
         if not zipfile.is_zipfile(path):
             return SentencePieceTokenizer(path.read_bytes())
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         state = content.get("tokenizer") if isinstance(content, dict) else None
         if state is None:
-            raise ValueError("it holds no tokenizer; give a language model's checkpoint")
+            raise ValueError("it holds no tokenizer; give a checkpoint of a model of text")
         return from_state(state)
     except (ValueError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
         reason = " ".join(str(error).split())

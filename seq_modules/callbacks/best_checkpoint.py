@@ -1,9 +1,11 @@
 """``best.ckpt``: the model at its best on the validation data."""
 
+import pickle
 import shutil
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
@@ -30,7 +32,6 @@ class BestCheckpoint(ModelCheckpoint):
             enable_version_counter=False,
             save_on_train_epoch_end=False,  # after validation: the metric of these very weights
         )
-        self._carried: dict[str, Any] = {}
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Takes the run's folder, as LastCheckpoint does; on every rank."""
@@ -39,23 +40,35 @@ class BestCheckpoint(ModelCheckpoint):
         super().setup(trainer, pl_module, stage)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Keeps the score until it is known whether the file is there; Lightning's own would warn and forget it."""
-        self._carried = state_dict
+        """Takes nothing: the best checkpoint's own file is asked, when training starts.
+
+        A last checkpoint may be older than the best beside it: a training that ends in the middle of an epoch, as a
+        timed one does, is saved before its final validation, and one that was killed, some time before.
+        """
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Takes over the best so far."""
         super().on_train_start(trainer, pl_module)
-        score, self._carried = self._carried.get("best_model_score"), {}
-        if score is None or not trainer.ckpt_path:
+        if not trainer.ckpt_path:
             return
         before = Path(trainer.ckpt_path).with_name("best.ckpt")
+        # Rank 0 alone need reach the file; all ranks must compare with the same score.
+        score = trainer.strategy.broadcast(self._score_in(before) if trainer.is_global_zero else None)
+        if score is None:
+            return
         assert self.dirpath is not None
         path = Path(self.dirpath) / "best.ckpt"
-        if not before.is_file():
-            return
         if trainer.is_global_zero and not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(before, path)
-        self.best_model_score = self.kth_value = score
+        self.best_model_score = self.kth_value = torch.tensor(score)
         self.best_model_path = self.kth_best_model_path = str(path)
-        self.best_k_models = {str(path): score}
+        self.best_k_models = {str(path): self.best_model_score}
+
+    def _score_in(self, path: Path) -> float | None:
+        """What a checkpoint says that its value of our metric was; None where it is not the best by that metric."""
+        try:
+            content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+            return float(content["callbacks"][self.state_key]["best_model_score"])
+        except (OSError, RuntimeError, EOFError, ValueError, TypeError, KeyError, pickle.UnpicklingError):
+            return None

@@ -1,6 +1,7 @@
 """What English a language model has learned: spelling, grammar, and pairs of one's own."""
 
 import time
+from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -21,7 +22,8 @@ class EnglishTests(Callback):
 
     Spelling and grammar are made from the corpus: from the text it was trained on, and for spelling the words of its
     test text. Logs each test's accuracy, ``test/spelling_seen``, ``test/spelling_unseen``, ``test/grammar``,
-    ``test/blimp``; writes all else, with intervals, to ``english.csv``, ``english.md`` and ``plots/english.png``.
+    ``test/blimp``, and for pairs of one's own in ``words.csv`` ``test/pairs_words``; writes all else, with intervals,
+    to ``english.csv``, ``english.md`` and ``plots/english.png``.
 
     Args:
         spelling: Words against non-words.
@@ -33,6 +35,8 @@ class EnglishTests(Callback):
         blimp_hub: Kinds (configurations) of BLiMP to take from the hub, such as ["anaphor_gender_agreement"].
         seed: Of the pairs that are made.
     """
+
+    reads = ("pairs", "blimp")  # arguments that name files; of a checkpoint from elsewhere they may be missing
 
     def __init__(
         self,
@@ -51,6 +55,11 @@ class EnglishTests(Callback):
             raise ValueError(f"context must be 0 or more, not {context}")
         self.spelling, self.grammar, self.per_kind, self.context = spelling, grammar, per_kind, context
         self.pairs, self.blimp, self.blimp_hub, self.seed = pairs, blimp, blimp_hub, seed
+        self._given: list[Pair] = []
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Reads the files, so that one that is missing is named before an hour's test and not after it."""
+        self._given = self._read()
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Measures, logs, writes and draws; every rank measures all of it, since it takes seconds."""
@@ -59,7 +68,7 @@ class EnglishTests(Callback):
         if not hasattr(module, "score") or not hasattr(data, "train_text"):
             raise ValueError(f"EnglishTests needs a language model and its corpus, not a {type(module).__name__}")
         started = time.monotonic()
-        report = judge(self._made(data) + self._read(), module.score)
+        report = judge(self._made(data) + self._given, module.score)
         for row in report.rows:
             if row.by == "all":
                 pl_module.log(f"test/{row.suite}", row.accuracy, rank_zero_only=True)
@@ -80,7 +89,8 @@ class EnglishTests(Callback):
         """Pairs from files and from the hub; rows that are none are named, and the others done."""
         sources: list[Found] = []
         if self.pairs is not None:
-            sources.append(from_csv(self.pairs))
+            # Named apart from the other tests and from the metrics: a file may be called grammar.csv, or loss.csv.
+            sources.append(from_csv(self.pairs, suite=f"pairs_{Path(self.pairs).stem}"))
         if self.blimp is not None:
             sources.append(from_blimp(self.blimp))
         if self.blimp_hub is not None:

@@ -10,12 +10,17 @@ class TextStream(Callback):
     """Prints the continuations of ``predict`` while they grow, one prompt after the other.
 
     The first prompt that is not finished is shown as it grows; the others wait for their turn. In a terminal alone, and
-    only where one process predicts.
+    only where one process predicts. A progress bar, which would be drawn over the text, makes room for it.
+
+    Attributes:
+        rows: Numbers of the rows that stand in the terminal.
     """
 
     def __init__(self) -> None:
+        self.rows: set[int] = set()
         self.texts: dict[int, str] = {}
         self.prompts: dict[int, str] = {}
+        self.stop: list[str] = []
         self.shown: tuple[int, int] | None = None  # the row on the screen, and how many of its characters
 
     @staticmethod
@@ -23,17 +28,22 @@ class TextStream(Callback):
         """Whether somebody is looking."""
         return sys.stdout.isatty() and trainer.world_size == 1
 
-    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Asks the model to tell of its text."""
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Asks the model to tell of its text, and the progress bar, before it is made, to stay away."""
         module: Any = pl_module
-        if hasattr(module, "on_text") and self.wanted(trainer):
+        if stage == "predict" and hasattr(module, "on_text") and self.wanted(trainer):
+            self.rows = set()
             module.on_text = self.grow
+            if trainer.progress_bar_callback is not None:
+                trainer.progress_bar_callback.disable()
 
-    def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Lets the model be silent again."""
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Lets the model be silent again, and the bar be seen."""
         module: Any = pl_module
-        if hasattr(module, "on_text"):
+        if stage == "predict" and getattr(module, "on_text", None) is not None:
             module.on_text = None
+            if trainer.progress_bar_callback is not None:
+                trainer.progress_bar_callback.enable()
 
     def on_predict_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
@@ -42,6 +52,7 @@ class TextStream(Callback):
         if "prompts" in batch:
             self.texts = {}
             self.prompts = dict(zip(batch["index"].tolist(), batch["prompts"], strict=True))
+            self.stop = batch.get("stop") or []
             self.shown = None
 
     def grow(self, row: int, text: str) -> None:
@@ -52,15 +63,18 @@ class TextStream(Callback):
         elif self.shown[0] == row:
             self.show(row)
 
-    def show(self, row: int) -> None:
-        """Prints what is new of a row; half of a character is held back until the rest is there."""
+    def show(self, row: int, whole: bool = False) -> None:
+        """Prints what is new of a row; while it may go on, not what another token could still change."""
         done = self.shown[1] if self.shown is not None and self.shown[0] == row else None
         if done is None:
             sys.stdout.write(f"\n[{row}] {self.prompts[row]}")
             done = 0
-        text = self.texts.get(row, "").rstrip("\N{REPLACEMENT CHARACTER}")
+        text = self.texts.get(row, "")
+        if not whole:
+            text = settled(text, self.stop)
         sys.stdout.write(text[done:])
         sys.stdout.flush()
+        self.rows.add(row)
         self.shown = (row, max(done, len(text)))
 
     def on_predict_batch_end(
@@ -72,10 +86,18 @@ class TextStream(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Prints the batch's other rows, which have grown meanwhile."""
+        """Prints the rest of the batch, which has grown meanwhile."""
         if self.shown is None:
             return
         for row in sorted(self.prompts):
-            if row > self.shown[0]:
-                self.show(row)
+            if row >= self.shown[0]:
+                self.show(row, whole=True)
         sys.stdout.write("\n")
+        sys.stdout.flush()
+
+
+def settled(text: str, stop: list[str]) -> str:
+    """The part of a growing text that stays: without half of a character, and without what may begin a stop string."""
+    text = text.rstrip("\N{REPLACEMENT CHARACTER}")
+    begun = (n for end in stop for n in range(1, len(end)) if text.endswith(end[:n]))
+    return text[: len(text) - max(begun, default=0)]

@@ -9,6 +9,10 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
 from lightning.pytorch.utilities import rank_zero_only
 
+from seq_modules.callbacks.text_stream import TextStream
+
+LONG_LIST = 8  # values from which on a list is not printed
+
 
 class PredictionWriter(BasePredictionWriter):
     """Writes what ``predict_step`` returns, rows with an ``index`` each, to ``predictions.jsonl``.
@@ -16,7 +20,7 @@ class PredictionWriter(BasePredictionWriter):
     Each rank writes its rows as they come; at the end rank 0 puts them together, every index once.
 
     Args:
-        shown: How many rows to print as well.
+        shown: How many rows to print as well, of those that TextStream has not shown while they grew.
     """
 
     def __init__(self, shown: int = 10) -> None:
@@ -63,9 +67,18 @@ class PredictionWriter(BasePredictionWriter):
             for line in part.read_text(encoding="utf-8").split("\n")[:-1]:  # a text may hold other line ends
                 rows[json.loads(line)["index"]] = line
             part.unlink()
-        ordered = [rows[index] for index in sorted(rows)]
-        self.path.write_text("".join(line + "\n" for line in ordered), encoding="utf-8")
-        for line in ordered[: self.shown]:
-            print("  ".join(f"{k} {v}" for k, v in json.loads(line).items() if k != "index"))
-        if len(ordered) > self.shown:
-            print(f"... {len(ordered) - self.shown} more rows in {self.path}")
+        self.path.write_text("".join(rows[index] + "\n" for index in sorted(rows)), encoding="utf-8")
+        callbacks = trainer.callbacks  # type: ignore[attr-defined]
+        streamed = next((callback.rows for callback in callbacks if isinstance(callback, TextStream)), set())
+        left = [rows[index] for index in sorted(rows) if index not in streamed]
+        for line in left[: self.shown]:
+            print("  ".join(f"{k} {brief(v)}" for k, v in json.loads(line).items() if k != "index"))
+        if len(left) > self.shown:
+            print(f"... {len(left) - self.shown} more rows in {self.path}")
+        elif streamed:
+            print(f"{len(rows)} row{'s' if len(rows) > 1 else ''} in {self.path}")
+
+
+def brief(value: Any) -> Any:
+    """A value as it is shown: of a long list, such as a piece's notes, the length alone."""
+    return f"({len(value)})" if isinstance(value, list) and len(value) > LONG_LIST else value

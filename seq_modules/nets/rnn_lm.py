@@ -24,6 +24,8 @@ class RNNNet(nn.Module):
         forget_bias: Start of the LSTM's forget-gate bias; None leaves it as drawn.
         tied_head: Use the embedding as the head's weights; needs ``d_model == hidden_size``.
         backend: Engine of the recurrence; see Recurrent.
+        embedding: In place of the token embedding, for ids that are no rows of one table; gives (B, T, D) of (B, T).
+        head: In place of the linear layer to V logits; not tied.
 
     Raises:
         ValueError: If an argument is out of its range, or one does not go with another.
@@ -41,6 +43,8 @@ class RNNNet(nn.Module):
         forget_bias: float | None = None,
         tied_head: bool = False,
         backend: Backend = "fused",
+        embedding: nn.Embedding | None = None,
+        head: nn.Module | None = None,
     ) -> None:
         super().__init__()
         for name, size in (("vocab_size", vocab_size), ("d_model", d_model)):
@@ -49,7 +53,7 @@ class RNNNet(nn.Module):
         if tied_head and d_model != hidden_size:
             raise ValueError(f"tied_head needs d_model ({d_model}) and hidden_size ({hidden_size}) to be equal")
         self.dropout = dropout
-        self.embedding = nn.Embedding(vocab_size, d_model)
+        self.embedding = nn.Embedding(vocab_size, d_model) if embedding is None else embedding
         self.layers = Recurrent(
             d_model,
             hidden_size,
@@ -59,8 +63,8 @@ class RNNNet(nn.Module):
             forget_bias=forget_bias,
             backend=backend,
         )
-        self.head = nn.Linear(hidden_size, vocab_size)
-        if tied_head:
+        self.head = nn.Linear(hidden_size, vocab_size) if head is None else head
+        if tied_head and head is None:
             nn.init.normal_(self.embedding.weight, std=d_model**-0.5)  # a head's scale; torch's N(0, 1) is too wide
             self.head.weight = self.embedding.weight
 

@@ -147,15 +147,6 @@ class Report:
                     value = bands[place][0]
                     yield summed(suite, by, band(value, bands), groups[place])
 
-    def metrics(self) -> dict[str, float]:
-        """ "suite/accuracy" and "suite/kind/accuracy" by total log-probability, "…/accuracy_mean" by its mean."""
-        found: dict[str, float] = {}
-        for row in self.rows:
-            if row.by in ("all", "kind"):
-                name = row.suite if row.by == "all" else f"{row.suite}/{row.group}"
-                found |= {f"{name}/accuracy": row.accuracy, f"{name}/accuracy_mean": row.accuracy_mean}
-        return found
-
     def csv(self) -> str:
         """All rows, as CSV with a header."""
         file = io.StringIO()

@@ -115,6 +115,25 @@ def test_budget_goes_on_with_the_seconds_used(tmp_path: Path, monkeypatch: pytes
     assert len(sees.rates) == 13
 
 
+@pytest.mark.parametrize("reachable", [True, False])
+def test_what_the_final_validation_found_best_is_carried_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reachable: bool
+) -> None:
+    clock, settings = Clock(monkeypatch), {"max_epochs": -1, "num_sanity_val_steps": 0}
+    fit(tmp_path / "first", TimeBudget(EPOCH + 4), clock.callback(), **settings)  # validates at EPOCH and at the end
+    best, path = last(tmp_path / "first", "best"), tmp_path / "first/checkpoints/best.ckpt"
+    assert best["global_step"] == EPOCH + 4
+    key = next(name for name in best["callbacks"] if name.startswith("BestCheckpoint"))
+    # last.ckpt was saved before that validation, and knows the first one's score alone.
+    assert last(tmp_path / "first")["callbacks"][key]["best_model_score"] > best["callbacks"][key]["best_model_score"]
+    if not reachable:
+        best["callbacks"][key]["best_model_score"] = torch.tensor(-1.0)
+        torch.save(best, path)
+    resume = tmp_path / "first/checkpoints/last.ckpt"
+    fit(tmp_path / "rest", TimeBudget(EPOCH + 8), clock.callback(), resume=resume, **settings)
+    assert last(tmp_path / "rest", "best")["global_step"] == (EPOCH + 8 if reachable else EPOCH + 4)
+
+
 @pytest.mark.parametrize(("count", "steps"), [(True, 1), (False, 6)])
 def test_budget_with_and_without_the_compilation(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: bool, steps: int

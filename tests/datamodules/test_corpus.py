@@ -1,5 +1,6 @@
 """The corpus: nanoGPT's split, tokenizers that see the training share alone, batches, resumption, clear refusals."""
 
+import contextlib
 import os
 import random
 import sys
@@ -301,3 +302,42 @@ def test_the_state_fits_a_checkpoint(tmp_path: Path, file: str) -> None:
     torch.save({"tokenizer": data.tokenizer.state(), "datamodule": dict(data.hparams)}, tmp_path / "c.ckpt")
     assert torch.load(tmp_path / "c.ckpt", weights_only=True)["datamodule"]["vocab_size"] == 300
     assert load(tmp_path / "c.ckpt").fingerprint == data.tokenizer.fingerprint
+
+
+def test_each_reading_of_the_text_shows_how_far_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bars = []
+
+    class Bar(contextlib.nullcontext):
+        def __init__(self, total: int, desc: str, unit: str, **kwargs: Any) -> None:
+            super().__init__(self)
+            self.total, self.desc, self.unit, self.done = total, desc, unit, 0
+            assert kwargs == {"unit_scale": True, "delay": 1, "disable": None, "leave": False}
+            bars.append(self)
+
+        def update(self, count: int) -> None:
+            self.done += count
+
+    monkeypatch.setattr("tqdm.tqdm", Bar)
+    monkeypatch.setattr(text_files, "PIECE", 100)
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.txt").write_text(TEXT, encoding="utf-8")
+    data = corpus(str(tmp_path))
+    data.stream("val")
+    size, characters = len(TEXT.encode()), len(TEXT)
+    assert size > characters
+    train = int(0.9 * 2 * characters)
+    assert [(bar.desc, bar.unit, bar.total) for bar in bars] == [
+        ("counting the text's characters", "B", 2 * size),
+        ("reading the text for the tokenizer", "char", train),
+        ("encoding the train text", "char", train),
+        ("encoding the val text", "char", 2 * characters - train),
+    ]
+    assert all(bar.done == bar.total for bar in bars)
+
+
+@pytest.mark.parametrize("kind", ["char", "byte", "unigram", "bpe"])
+def test_a_tiled_pass_reads_all_characters_whatever_the_tokens(kind: str, file: str) -> None:
+    """On which sweeps/subword_vs_char_passes rests: equal passes are equal characters."""
+    data = corpus(file, tokenizer=kind, vocab_size=300, crops="tiled", seq_len=8)
+    left_out = len(data.train_text()) - int(rows(data.train_dataloader())["characters"].sum())
+    assert 0 < left_out <= 2 * 8 * data.tokenizer.characters.max()

@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -140,3 +141,22 @@ def test_one_batch_is_learnt_by_heart(kind: str, tmp_path: Path) -> None:
     again = seqlight.load(path)
     assert again.generate([TEXT[:3]], Decoding(max_new_tokens=5, temperature=0)) == [text]
     assert again.score(["the"]) == module.score(["the"])
+
+
+def test_recurrent_nets_are_trained_with_the_same_settings_and_without_muon() -> None:
+    torch.manual_seed(0)
+    given = {"beta1": 0.8, "beta2": 0.9, "schedule": "linear", "cooldown": 0.5, "final_lr_share": 0.25}
+    module = RNNLanguageModel(256, d_model=4, hidden_size=4, learning_rate=0.01, **given)  # type: ignore[arg-type]
+    module._trainer = SimpleNamespace(estimated_stepping_batches=8, callbacks=[])  # type: ignore[assignment]
+    found: Any = module.configure_optimizers()
+    rates = []
+    for _ in range(9):
+        rates.append(found["optimizer"].param_groups[0]["lr"])
+        found["optimizer"].step()
+        found["lr_scheduler"]["scheduler"].step()
+    full = [0.01] * 5  # the rate falls over the last half, to a quarter
+    assert rates == pytest.approx([*full, *(0.01 * (0.25 + 0.75 * left) for left in (0.75, 0.5, 0.25, 0))])
+    assert {group["betas"] for group in found["optimizer"].param_groups} == {(0.8, 0.9)}
+    assert isinstance(found["optimizer"], torch.optim.AdamW)
+    with pytest.raises(ValueError, match=r"^optimizer muon .* use adamw"):
+        RNNLanguageModel(256, optimizer="muon")

@@ -1,0 +1,262 @@
+"""Music for next-event models: a folder of MIDI files, Bach's chorales, or etudes composed by rule."""
+
+import json
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from lightning.pytorch.utilities import rank_zero_info
+
+from datamodules.base import SequenceDataModule
+from datamodules.cache import cache_folder
+from datamodules.music.chorales import chorales
+from datamodules.music.etudes import etudes
+from datamodules.music.files import CELLO, read_folder, write_midi
+from datamodules.music.notes import Piece, top_voice
+from datamodules.music.prompts import PiecePrompts, read_prompts
+from datamodules.music.splits import Splits, hold_out, split_pieces
+from datamodules.music.windows import EvalEvents, TrainEvents, versions_of
+from datamodules.tokenizers import NoteTokenizer, load_notes
+from datamodules.tokenizers.midi import ALL_NOTES, ONE_VOICE
+
+SHOWN = 20  # files left out that are named
+
+
+class MidiDataModule(SequenceDataModule):
+    """Windows of notes with the next note of each as its label.
+
+    Pieces are split whole. The tokenizer (24 ticks a quarter) learns its durations, shifts and range from the training
+    pieces alone. Training windows follow from their number and the seed; validation and test read each of their pieces
+    whole, every note once.
+
+    Args:
+        source: Where the music comes from: etudes composed here, path, or the chorales that music21 brings along.
+        path: For source path: a folder of MIDI files, searched with all folders in it, or one file.
+        num_etudes: For source etudes: how many.
+        voices: The top voice, a note being (pitch, duration), or all notes, each (shift, pitch, duration).
+        held_out: Validate and test on the pieces whose name fits this pattern, such as bwv1010*, and train on the rest.
+        val_share: Else: share of the pieces for validation, above 0.
+        test_share: Share for the test; with 0 the test uses the validation pieces.
+        split_seed: Which pieces those are; also the seed of the etudes.
+        seq_len: Notes in a window.
+        batch_size: Windows in a batch of one process.
+        epoch_size: Windows in an epoch of training; by default as many as cover the pieces.
+        stride: Evaluate with windows that start every so many notes and count their last ones alone, which gives each
+            note a context; by default half of seq_len.
+        transpose_down: Move training windows by up to so many semitones down,
+        transpose_up: and up. With -5 to +6 every key is learned from; an instrument's range is not heeded. 0 and 0 for
+            none.
+        note_values: Also train on doubled and halved note values.
+        prompt: What predict goes on from: prelude (the opening of Bach's first cello suite), none, or a MIDI file or a
+            folder of them.
+        prompt_bars: Only so many bars of it; by default all.
+        samples: Pieces to make of each prompt.
+        program: Instrument of the files that are written, as General MIDI counts from 0: 42 cello, 19 church organ.
+        tokenizer_path: Take the tokenizer of this checkpoint instead.
+        cache_dir: Where the chorales are kept once read; by default seqlight under $XDG_CACHE_HOME or ~/.cache.
+        num_workers: Processes that prepare batches; 0 prepares them in the training process.
+        seed: Seed of the training windows; by default that of the run (--seed_everything).
+    """
+
+    fresh_rows = True
+
+    def __init__(
+        self,
+        source: Literal["etudes", "path", "chorales"] = "etudes",
+        path: str | None = None,
+        num_etudes: int = 300,
+        voices: Literal["top", "all"] = "top",
+        held_out: str | None = None,
+        val_share: float = 0.1,
+        test_share: float = 0.1,
+        split_seed: int = 0,
+        seq_len: int = 96,
+        batch_size: int = 16,
+        epoch_size: int | None = None,
+        stride: int | None = None,
+        transpose_down: int = 5,
+        transpose_up: int = 6,
+        note_values: bool = False,
+        prompt: str = "prelude",
+        prompt_bars: int | None = None,
+        samples: int = 1,
+        program: int = CELLO,
+        tokenizer_path: str | None = None,
+        cache_dir: str | None = None,
+        num_workers: int = 0,
+        seed: int | None = None,
+    ) -> None:
+        super().__init__(batch_size, num_workers, seed)
+        self.save_hyperparameters(logger=False)
+        if source == "path" and path is None:
+            raise ValueError("path is missing; give a folder of MIDI files with --data.path")
+        if source != "path" and path is not None:
+            raise ValueError(f"path {path} is given, but source is {source}; give --data.source path")
+        for name, number, least in (
+            ("num_etudes", num_etudes, 2),
+            ("seq_len", seq_len, 1),
+            ("epoch_size", epoch_size, 1),
+            ("stride", stride, 1),
+            ("prompt_bars", prompt_bars, 1),
+            ("samples", samples, 1),
+            ("split_seed", split_seed, 0),
+            ("transpose_down", transpose_down, 0),
+            ("transpose_up", transpose_up, 0),
+        ):
+            if number is not None and number < least:
+                raise ValueError(f"{name} must be at least {least}, not {number}")
+        if stride is not None and stride > seq_len:
+            raise ValueError(f"stride {stride} is greater than seq_len {seq_len}, so that notes would be left out")
+        if not 0 < val_share < 1:
+            raise ValueError(f"val_share must be above 0 and below 1, not {val_share}")
+        if not 0 <= test_share < 1 - val_share:
+            raise ValueError(f"test_share must be at least 0 and, with val_share, below 1, not {test_share}")
+        if not 0 <= program <= 127:
+            raise ValueError(f"program {program} is no instrument of General MIDI, 0 to 127")
+        if not prompt:
+            raise ValueError("prompt is empty; give prelude, none or a MIDI file")
+        self.source, self.path, self.num_etudes, self.voices, self.held_out = source, path, num_etudes, voices, held_out
+        self.val_share, self.test_share, self.split_seed = val_share, test_share, split_seed
+        self.seq_len, self.epoch_size, self.stride = seq_len, epoch_size, stride
+        self.transpose, self.note_values = (-transpose_down, transpose_up), note_values
+        self.prompt, self.prompt_bars, self.samples, self.program = prompt, prompt_bars, samples, program
+        self.tokenizer_path, self.cache = tokenizer_path, cache_folder(cache_dir)
+        self.problems: list[str] = []  # files left out, a line each
+
+    @cached_property
+    def splits(self) -> Splits:
+        """The pieces to train on, to validate and to test with; read, and files left out reported, at first use."""
+        pieces = self._read()
+        if self.voices == "top":
+            pieces = [top_voice(piece) for piece in pieces]
+        if self.held_out is not None:
+            return hold_out(pieces, self.held_out)
+        return split_pieces(pieces, self.val_share, self.test_share, self.split_seed)
+
+    def _read(self) -> list[Piece]:
+        if self.source == "etudes":
+            return etudes(self.num_etudes, self.split_seed)
+        if self.source == "chorales":
+            return chorales(self.cache, self.voices)
+        assert self.path is not None
+        pieces, self.problems = read_folder(self.path)
+        _report(f"path {self.path}", len(pieces), self.problems)
+        count, moved = _notes(pieces), sum(piece.moved for piece in pieces)
+        if moved:
+            rank_zero_info(f"path {self.path}: of {count:,} notes {moved:,} were moved to the nearest tick")
+        dropped = count - _notes(map(top_voice, pieces)) if self.voices == "top" else 0
+        if dropped:
+            rank_zero_info(f"path {self.path}: of {count:,} notes {dropped:,} are not the highest of their chord")
+        return pieces
+
+    @cached_property
+    def tokenizer(self) -> NoteTokenizer:
+        """The tokenizer: read from ``tokenizer_path``, or learned from the training pieces."""
+        fields = ONE_VOICE if self.voices == "top" else ALL_NOTES
+        if self.tokenizer_path is None:
+            versions = [version for piece in self.splits["train"] for version in versions_of(piece, self.note_values)]
+            return NoteTokenizer.train(versions, fields, self.transpose)
+        tokenizer = load_notes(self.tokenizer_path)
+        if tokenizer.fields != fields:
+            raise ValueError(f"voices {self.voices} does not fit the tokenizer of {self.tokenizer_path}; leave it out")
+        return tokenizer
+
+    @property
+    def vocab_sizes(self) -> list[int]:
+        """Number of ids of each field."""
+        return self.tokenizer.vocab_sizes
+
+    def train_pieces(self) -> list[Piece]:
+        """The pieces that are trained on, as the model sees them: with voices top, their top voice."""
+        return self.splits["train"]
+
+    def val_pieces(self) -> list[Piece]:
+        """The validation pieces, likewise."""
+        return self.splits["val"]
+
+    def test_pieces(self) -> list[Piece]:
+        """The test pieces, likewise."""
+        return self.splits["test"]
+
+    def split_files(self) -> dict[str, list[str]]:
+        """Names of the pieces of each split, and what was left out and why."""
+        names = {split: [piece.name for piece in pieces] for split, pieces in self.splits.items()}
+        return names | {"left_out": self.problems}
+
+    def setup(self, stage: str) -> None:
+        """Makes the windows that the stage needs; predict needs no music but its prompts."""
+        super().setup(stage)
+        tokenizer = self.tokenizer
+        if stage == "fit":
+            self.train_set = TrainEvents(
+                self.splits["train"],
+                tokenizer,
+                self.seq_len,
+                self.epoch_size,
+                self.seed,
+                self.transpose,
+                self.note_values,
+            )
+            self._save_split()
+        if stage in ("fit", "validate"):
+            self.val_set = self._evaluation("val")
+        if stage == "test":
+            self.test_set = self._evaluation("test")
+        if stage == "predict":
+            prompts, problems = read_prompts(self.prompt, self.prompt_bars)
+            _report(f"prompt {self.prompt}", len(prompts), problems)
+            if self.voices == "top":
+                prompts = [top_voice(piece) for piece in prompts]
+            self._report_unseen("prompt", prompts)
+            self.predict_set = PiecePrompts([piece for piece in prompts for _ in range(self.samples)], tokenizer)
+
+    def _evaluation(self, split: str) -> EvalEvents:
+        self._report_unseen(split, self.splits[split])
+        return EvalEvents(self.splits[split], self.tokenizer, self.seq_len, self.stride)
+
+    def _report_unseen(self, what: str, pieces: Sequence[Piece]) -> None:
+        unseen = sum(map(self.tokenizer.unseen, pieces))
+        if unseen:
+            rank_zero_info(
+                f"{what}: {unseen:,} of {_notes(pieces):,} notes have a pitch, a duration or a shift that training has "
+                "not, and are read as the nearest"
+            )
+
+    def _save_split(self) -> None:
+        """Writes which pieces are trained on into the run's folder, where there is one."""
+        trainer = self.trainer
+        folder = getattr(trainer.logger, "log_dir", None) if trainer is not None and trainer.is_global_zero else None
+        if folder is not None:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            text = json.dumps(self.split_files(), indent=1, ensure_ascii=False)
+            (Path(folder) / "split.json").write_text(text + "\n", encoding="utf-8")
+
+    def write_midi(self, path: str | Path, piece: Piece) -> None:
+        """Writes a piece as a MIDI file, played by ``program``."""
+        write_midi(path, piece, self.program)
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """See the base class; prompts are no tensors, and stay where they are."""
+        if "prompts" in batch:
+            return batch | {"index": batch["index"].to(device)}
+        return super().transfer_batch_to_device(batch, device, dataloader_idx)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """See the base class; the windows follow the seed."""
+        super().load_state_dict(state)
+        if isinstance(self.train_set, TrainEvents):
+            self.train_set.seed = self.seed
+
+
+def _notes(pieces: Iterable[Piece]) -> int:
+    return sum(len(piece.notes) for piece in pieces)
+
+
+def _report(what: str, good: int, problems: Sequence[str]) -> None:
+    """Says which files are left out."""
+    if problems:
+        more = [f"and {len(problems) - SHOWN} more"] if len(problems) > SHOWN else []
+        lines = "".join(f"\n  {line}" for line in [*problems[:SHOWN], *more])
+        rank_zero_info(f"{what}: {len(problems)} of {good + len(problems)} MIDI files are left out:{lines}")

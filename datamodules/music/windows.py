@@ -1,0 +1,176 @@
+"""Windows of pieces' events with the next event of each as its label; a window never reaches into another piece.
+
+A piece of N events is the sequence START, those events, END, and has N + 1 labels: label j is event j, the last END. A
+window at s reads events s-1 ... (START at 0) and is asked for labels s ... s+T-1. T is the window's length, F the
+number of fields, B the batch size.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from datamodules.batches import IGNORED
+from datamodules.counters import random_words
+from datamodules.music.notes import Piece, stretched
+from datamodules.tokenizers import NoteTokenizer
+
+Batch = dict[str, Tensor]
+VALUES = ((1, 1), (2, 1), (1, 2))  # note values as written, doubled, halved
+
+
+class EventWindows(Dataset):
+    """Base: the events of all pieces in one table, and batches of windows of it.
+
+    Args:
+        pieces: The pieces' events without START and END, (N, F) each.
+        tokenizer: Whose ids they are.
+        seq_len: Length T of a window.
+    """
+
+    def __init__(self, pieces: Sequence[np.ndarray], tokenizer: NoteTokenizer, seq_len: int) -> None:
+        fields = len(tokenizer.fields)
+        start, end = np.zeros((2, 1, fields), dtype=np.int64)  # "nothing" beside both
+        start[0, 0], end[0, 0] = tokenizer.start_id, tokenizer.end_id
+        self.table = np.concatenate([part for piece in pieces for part in (start, piece, end)])  # (sum of N + 2, F)
+        self.counts = np.array([len(piece) + 1 for piece in pieces])  # labels of each piece
+        self.bases = np.cumsum(self.counts + 1) - (self.counts + 1)  # where each begins in the table
+        self.seq_len, self.pitch_column = seq_len, tokenizer.fields.index("pitch")
+        self.first_pitch = tokenizer.pitches.index(tokenizer.lowest)  # ids below it are no pitches
+        self.last_pitch = len(tokenizer.pitches) - 1
+
+    def _batch(
+        self, pieces: np.ndarray, starts: np.ndarray, index: np.ndarray, first: np.ndarray, semitones: np.ndarray
+    ) -> Batch:
+        """Windows of ``pieces`` (B,) from ``starts`` (B,), transposed by ``semitones`` (B,).
+
+        Labels from place ``first`` (B,) on count. After a piece's end inputs are 0 and labels -100; so is the label of
+        the fields that say nothing beside END.
+        """
+        places = np.arange(self.seq_len)
+        here = starts[:, None] + places < self.counts[pieces, None]  # (B, T)
+        rows = self.bases[pieces, None] + np.minimum(starts[:, None] + places, self.counts[pieces, None] - 1)
+        inputs = np.where(here[..., None], self.table[rows], 0)  # (B, T, F)
+        labels = self.table[rows + 1]  # (B, T, F)
+        for ids in (inputs, labels):
+            pitches = ids[..., self.pitch_column]  # a view: (B, T)
+            pitches += np.where(pitches >= self.first_pitch, semitones[:, None], 0)
+        labels[~(here & (places >= first[:, None]))] = IGNORED
+        beside = labels[..., 1:]
+        beside[beside == 0] = IGNORED
+        return {
+            "input_ids": torch.from_numpy(inputs),
+            "labels": torch.from_numpy(labels),
+            "index": torch.from_numpy(index),
+        }
+
+    def __getitems__(self, rows: Sequence[int]) -> Batch:
+        """A whole batch at once: ``input_ids`` and ``labels`` (B, T, F), ``index`` (B,)."""
+        raise NotImplementedError
+
+    def __getitem__(self, row: int) -> Batch:
+        return {name: value[0] for name, value in self.__getitems__([row]).items()}
+
+
+class TrainEvents(EventWindows):
+    """Windows of which each follows from its number and the seed: piece, place, transposition and note values.
+
+    A piece is drawn as often as its length asks for. The window begins anywhere from half a window before the piece to
+    half a window before its end, and is then moved inside: so the notes near both ends are asked for as often, on
+    average, as those in the middle. The transposition is drawn from those of the range that leave all of the piece in
+    the vocabulary, which was made wide enough for all of them unless MIDI's own range ends; an instrument's range is
+    not asked for. Doubled or halved note values are drawn as often as written ones, of the pieces where every time
+    stays a whole number of ticks.
+
+    Args:
+        pieces: The pieces.
+        tokenizer: Makes the events.
+        seq_len: Length T of a window.
+        size: Windows in an epoch; by default as many as cover every piece once.
+        seed: What the windows depend on.
+        transpose: Semitones down (0 or less) and up.
+        note_values: Whether to double and halve note values.
+    """
+
+    def __init__(
+        self,
+        pieces: Sequence[Piece],
+        tokenizer: NoteTokenizer,
+        seq_len: int,
+        size: int | None,
+        seed: int,
+        transpose: tuple[int, int] = (0, 0),
+        note_values: bool = False,
+    ) -> None:
+        versions = [versions_of(piece, note_values) for piece in pieces]
+        events = [tokenizer.encode(version) for several in versions for version in several]
+        super().__init__(events, tokenizer, seq_len)
+        self.versions = np.array([len(several) for several in versions])
+        self.first_version = np.cumsum(self.versions) - self.versions  # of each piece, among all
+        self.ends = np.cumsum(self.counts[self.first_version])  # where each piece's labels end among all pieces'
+        self.size = size or int((-(-self.counts[self.first_version] // seq_len)).sum())
+        self.seed = seed
+        sounding = [column[column >= self.first_pitch] for column in (piece[:, self.pitch_column] for piece in events)]
+        self.down = np.array(
+            [max(transpose[0], self.first_pitch - ids.min(initial=self.last_pitch)) for ids in sounding]
+        )
+        self.up = np.array([min(transpose[1], self.last_pitch - ids.max(initial=self.first_pitch)) for ids in sounding])
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __getitems__(self, rows: Sequence[int]) -> Batch:
+        """See the base class."""
+        index = np.asarray(rows, dtype=np.int64)
+        words = random_words(self.seed, index, 4).T  # (4, B)
+        pieces = np.searchsorted(self.ends, _below(words[0], self.ends[-1]), side="right")
+        versions = self.first_version[pieces] + _below(words[1], self.versions[pieces])
+        counts, half = self.counts[versions], self.seq_len // 2
+        starts = _below(words[2], counts - self.seq_len + 2 * half + 1) - half
+        starts = np.clip(starts, 0, np.maximum(counts - self.seq_len, 0))
+        semitones = self.down[versions] + _below(words[3], self.up[versions] - self.down[versions] + 1)
+        return self._batch(versions, starts, index, np.zeros_like(starts), semitones)
+
+
+class EvalEvents(EventWindows):
+    """Every piece whole, in windows in order, each label exactly once.
+
+    Args:
+        pieces: The pieces.
+        tokenizer: Makes the events.
+        seq_len: Length T of a window.
+        stride: Distance between windows of a piece, 1 to T, by default half of T. Of each but a piece's first only the
+            last ``stride`` labels count, so that they have a context of at least T - stride events.
+    """
+
+    def __init__(
+        self, pieces: Sequence[Piece], tokenizer: NoteTokenizer, seq_len: int, stride: int | None = None
+    ) -> None:
+        super().__init__([tokenizer.encode(piece) for piece in pieces], tokenizer, seq_len)
+        self.stride = stride or max(1, seq_len // 2)
+        windows = 1 + -(-np.maximum(0, self.counts - seq_len) // self.stride)
+        self.pieces = np.repeat(np.arange(len(windows)), windows)
+        self.numbers = np.concatenate([np.arange(count) for count in windows])  # of each window within its piece
+
+    def __len__(self) -> int:
+        return len(self.pieces)
+
+    def __getitems__(self, rows: Sequence[int]) -> Batch:
+        """See the base class."""
+        index = np.asarray(rows, dtype=np.int64)
+        pieces, numbers = self.pieces[index], self.numbers[index]
+        first = np.where(numbers == 0, 0, self.seq_len - self.stride)
+        return self._batch(pieces, numbers * self.stride, index, first, np.zeros_like(index))
+
+
+def versions_of(piece: Piece, note_values: bool) -> list[Piece]:
+    """The piece as written and, if asked for, in doubled and halved note values where those are whole ticks."""
+    found = (stretched(piece, *value) for value in (VALUES if note_values else VALUES[:1]))
+    return [version for version in found if version is not None]
+
+
+def _below(words: np.ndarray, limits: np.ndarray | int) -> np.ndarray:
+    """Numbers from 0 up to the limits, which they stay below, of random words (B,)."""
+    return (words % np.asarray(limits, dtype=np.uint64)).astype(np.int64)

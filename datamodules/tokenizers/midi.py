@@ -1,0 +1,224 @@
+"""Notes as events of two or three ids, and back.
+
+An event is one note: all its ids are read and predicted together, so that a note takes one step of the model and a
+badly formed sequence cannot be written down (Hsiao et al., "Compound Word Transformer", AAAI 2021, group tokens for the
+same reason). With one voice a note's onset follows from the durations before it; with chords the ticks since the onset
+before it are a field of their own.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from datamodules.music.notes import HIGHEST_PITCH, Note, Piece, top_voice
+from datamodules.tokenizers.stateful import Stateful
+
+ONE_VOICE, ALL_NOTES = ("pitch", "duration"), ("shift", "pitch", "duration")
+NOTHING = 0  # in every field but the first: what stands beside START and END
+START, END, REST = 0, 1, 2  # the first field's; REST is a pitch, and only one voice has it
+LONGEST = 2**24  # ticks; four days at 120 quarters a minute
+MOST_VALUES = 512  # durations (or shifts) learned; a performance, which is on no grid, has thousands
+
+
+class NoteTokenizer(Stateful):
+    """Pieces to events (N, F) of F fields, and back.
+
+    Fields are ``("pitch", "duration")``, the top voice with its rests as events, or ``("shift", "pitch", "duration")``,
+    all notes, where shift is the ticks since the onset before (0 within a chord). Durations and shifts are those of the
+    training pieces; any other is read as the nearest, which :meth:`unseen` counts. Pitches are a range without gaps; a
+    note beyond it is read octaves away, inside.
+
+    Args:
+        fields: One of the two.
+        lowest: Lowest MIDI pitch.
+        highest: Highest.
+        durations: Ticks, at least 1 each; sorted and made unique here.
+        shifts: Ticks, at least 0 each; likewise. Only for three fields.
+
+    Attributes:
+        fields: Their names, in the order of the events' columns.
+        vocab_sizes: Ids of each field; ``vocab_size`` is their sum.
+        start_id, end_id: START and END, ids of the first field.
+        pitches: MIDI pitch of each id of the field pitch; None for START, END, REST and "nothing".
+        durations: Ticks of each id of the field duration; 0 for "nothing".
+        shifts: Ticks of each id of the field shift; 0 for START and END. Empty with two fields.
+
+    Raises:
+        ValueError: An argument is none that notes could have.
+    """
+
+    kind = "notes"
+    start_id, end_id = START, END
+
+    def __init__(
+        self,
+        fields: Sequence[str],
+        lowest: int,
+        highest: int,
+        durations: Iterable[int],
+        shifts: Iterable[int] = (),
+    ) -> None:
+        self.fields = tuple(fields)
+        if self.fields not in (ONE_VOICE, ALL_NOTES):
+            raise ValueError(f"fields {self.fields} are not known; give {ONE_VOICE} or {ALL_NOTES}")
+        if not 0 <= lowest <= highest <= HIGHEST_PITCH:
+            raise ValueError(f"lowest {lowest} and highest {highest} are no range of MIDI pitches, 0 to 127")
+        self.lowest, self.highest = lowest, highest
+        self._durations = _sorted("durations", durations, 1)
+        self._shifts = _sorted("shifts", shifts, 0) if self.fields == ALL_NOTES else np.zeros(0, np.int64)
+        # Ids that come before the first value of each kind.
+        self._first = {"shift": 2, "pitch": 3 if self.fields == ONE_VOICE else 1, "duration": 1}
+        self.pitches: list[int | None] = [None] * self._first["pitch"] + list(range(lowest, highest + 1))
+        self.durations: list[int] = [0, *self._durations.tolist()]
+        self.shifts: list[int] = [0, 0, *self._shifts.tolist()] if self.fields == ALL_NOTES else []
+        sizes = {"shift": len(self.shifts), "pitch": len(self.pitches), "duration": len(self.durations)}
+        self.vocab_sizes: list[int] = [sizes[name] for name in self.fields]
+        self.vocab_size = sum(self.vocab_sizes)
+
+    @classmethod
+    def train(
+        cls, pieces: Iterable[Piece], fields: Sequence[str], transpose: tuple[int, int] = (0, 0)
+    ) -> "NoteTokenizer":
+        """The tokenizer of some pieces: their durations and shifts, and their range of pitches.
+
+        Args:
+            pieces: What is trained on, note values as they will be seen.
+            fields: See the class.
+            transpose: Semitones that pieces are moved by at most, down (0 or less) and up; the range is so much wider.
+
+        Of more than 512 durations or shifts the most frequent are kept.
+
+        Raises:
+            ValueError: The pieces have no notes.
+        """
+        one_voice = tuple(fields) == ONE_VOICE
+        pitches: set[int] = set()
+        durations, shifts = Counter[int](), Counter[int]()
+        for piece in map(top_voice, pieces) if one_voice else pieces:
+            pitches.update(note.pitch for note in piece.notes)
+            durations.update(note.duration for note in piece.notes)
+            if one_voice:
+                durations.update(gap for gap in _rests(piece) if gap)
+            else:
+                shifts.update(_shifts(piece))
+        if not pitches:
+            raise ValueError("pieces have no notes, so that there is nothing to learn")
+        lowest, highest = max(min(pitches) + transpose[0], 0), min(max(pitches) + transpose[1], HIGHEST_PITCH)
+        kept = [[value for value, _ in counts.most_common(MOST_VALUES)] for counts in (durations, shifts)]
+        return cls(fields, lowest, highest, *kept)
+
+    def encode(self, piece: Piece) -> np.ndarray:
+        """The events of a piece, without START and END: (N, F) integers. With two fields, of its top voice."""
+        return self._encode(piece)[0]
+
+    def unseen(self, piece: Piece) -> int:
+        """How many of the piece's events have a pitch, a duration or a shift that is not in the vocabulary."""
+        return self._encode(piece)[1]
+
+    def _encode(self, piece: Piece) -> tuple[np.ndarray, int]:
+        columns: dict[str, list[int]] = {}
+        if self.fields == ONE_VOICE:
+            voice = top_voice(piece)
+            events: list[tuple[int | None, int]] = []
+            for gap, note in zip(_rests(voice), voice.notes, strict=True):
+                if gap:
+                    events.append((None, gap))
+                events.append((note.pitch, note.duration))
+            sounding = [pitch for pitch, _ in events]
+            columns["duration"] = [duration for _, duration in events]
+        else:
+            sounding = [*(note.pitch for note in piece.notes)]
+            columns["duration"] = [note.duration for note in piece.notes]
+            columns["shift"] = _shifts(piece)
+        pitch_ids = [REST if pitch is None else self._pitch_id(pitch) for pitch in sounding]
+        exact = np.array([pitch is None or self.lowest <= pitch <= self.highest for pitch in sounding], dtype=bool)
+        ids = {"pitch": np.array(pitch_ids, dtype=np.int64)}
+        for name, ticks in columns.items():
+            table = self._durations if name == "duration" else self._shifts
+            values = np.array(ticks, dtype=np.int64)
+            places = _nearest(table, values)
+            ids[name], exact = places + self._first[name], exact & (table[places] == values)
+        return np.stack([ids[name] for name in self.fields], axis=1), int((~exact).sum())
+
+    def _pitch_id(self, pitch: int) -> int:
+        """The id of a pitch; of one out of range, of the nearest octave inside (or of the range's end)."""
+        if pitch < self.lowest:
+            pitch = min(pitch + -(-(self.lowest - pitch) // 12) * 12, self.highest)
+        elif pitch > self.highest:
+            pitch = max(pitch - -(-(pitch - self.highest) // 12) * 12, self.lowest)
+        return pitch - self.lowest + self._first["pitch"]
+
+    def decode(
+        self,
+        ids: np.ndarray | Sequence[Sequence[int]],
+        name: str = "",
+        time_signature: tuple[int, int] = (4, 4),
+        quarters_per_minute: float = 72.0,
+    ) -> Piece:
+        """The piece that events (N, F) stand for, up to the first END; START is passed over.
+
+        An event without a pitch or a duration sounds nothing, whatever stands beside it; its shift counts.
+
+        Raises:
+            ValueError: The ids are not (N, F), or one is outside its vocabulary.
+        """
+        table = np.asarray(ids, dtype=np.int64).reshape(-1, len(self.fields)) if len(ids) == 0 else np.asarray(ids)
+        if table.ndim != 2 or table.shape[1] != len(self.fields):
+            raise ValueError(f"ids have the shape {table.shape}; {len(self.fields)} ids make an event")
+        if len(table) and ((table < 0).any() or (table >= np.array(self.vocab_sizes)).any()):
+            raise ValueError(f"ids are outside the vocabularies of {self.vocab_sizes}")
+        notes, now = [], 0
+        for event in table.tolist():
+            if event[0] == END:
+                break
+            if event[0] == START:
+                continue
+            if self.fields == ALL_NOTES:
+                now += self.shifts[event[0]]
+            pitch, duration = self.pitches[event[-2]], self.durations[event[-1]]
+            if pitch is not None and duration:
+                notes.append(Note(now, pitch, duration))
+            if self.fields == ONE_VOICE:
+                now += duration
+        return Piece(name, tuple(sorted(notes)), time_signature, quarters_per_minute)
+
+    def state(self) -> dict[str, Any]:
+        """Plain data that :func:`datamodules.tokenizers.from_state` makes the same tokenizer of."""
+        return {
+            "kind": self.kind,
+            "fields": list(self.fields),
+            "lowest": self.lowest,
+            "highest": self.highest,
+            "durations": self._durations.tolist(),
+            "shifts": self._shifts.tolist(),
+        }
+
+
+def _rests(voice: Piece) -> list[int]:
+    """Ticks of silence before each note of one voice."""
+    silent_from = [0, *(note.start + note.duration for note in voice.notes)]
+    return [note.start - before for note, before in zip(voice.notes, silent_from, strict=False)]
+
+
+def _shifts(piece: Piece) -> list[int]:
+    """Ticks between the onset of each note and of the one before, from the beginning on."""
+    onsets = [note.start for note in piece.notes]
+    return [onset - before for onset, before in zip(onsets, [0, *onsets], strict=False)]
+
+
+def _nearest(table: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Where in a sorted table the value nearest to each stands; of two equally near the smaller."""
+    above = np.clip(np.searchsorted(table, values), 1, max(len(table) - 1, 1))
+    if len(table) == 1:
+        return np.zeros(len(values), dtype=np.int64)
+    return np.where(values - table[above - 1] <= table[above] - values, above - 1, above)
+
+
+def _sorted(name: str, values: Iterable[int], least: int) -> np.ndarray:
+    """The values, each once, in order; refuses what are no ticks."""
+    found = sorted(set(values))
+    if not found or not all(isinstance(value, int) and least <= value <= LONGEST for value in found):
+        raise ValueError(f"{name} must be whole numbers of ticks, {least} to {LONGEST}, and at least one")
+    return np.array(found, dtype=np.int64)

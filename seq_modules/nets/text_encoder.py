@@ -1,0 +1,237 @@
+"""A sentence's tokens to one vector: embeddings, a net over them, pooling. Padding counts in none of the three.
+
+B batch, T time, V vocabulary, D width of the embeddings, H hidden width, W width of what comes out.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from seq_modules.nets.piece_ngrams import PieceNgrams
+from seq_modules.nets.pooling import Pool, Pooling
+from seq_modules.nets.positions import rotary_tables, sinusoidal_table
+from seq_modules.nets.rnn import Backend, Recurrent, check_choice
+from seq_modules.nets.text_cnn import TextCNN
+from seq_modules.nets.transformer import Block, drop, random_bytes
+
+Encoder = Literal["rnn", "lstm", "gru", "cnn", "transformer", "embeddings"]
+Positions = Literal["sinusoidal", "rotary", "none"]
+
+
+class TransformerEncoder(nn.Module):
+    """Pre-norm Transformer encoder: every token looks at every true one (Vaswani et al. 2017; Xiong et al. 2020).
+
+    Args:
+        d_model: D; a multiple of num_heads.
+        num_layers: Blocks.
+        num_heads: Attention heads.
+        d_ff: Width inside the feed-forward nets; by default 4·D.
+        positions: Vectors added to the input ("sinusoidal"), turns of queries and keys ("rotary"), or "none".
+        dropout: Share of each branch's output dropped while training, in steps of 1/256.
+    """
+
+    def __init__(
+        self,
+        d_model: int,
+        num_layers: int,
+        num_heads: int,
+        d_ff: int | None = None,
+        positions: Positions = "rotary",
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if num_layers < 1:
+            raise ValueError(f"num_layers must be at least 1, not {num_layers}")
+        if num_heads < 1 or d_model % num_heads:
+            raise ValueError(f"num_heads {num_heads} must divide d_model {d_model}")
+        check_choice("positions", positions, Positions)
+        self.positions, self.head_size, self.dropout = positions, d_model // num_heads, dropout
+        if positions == "rotary":
+            rotary_tables(1, self.head_size)  # refuses an odd head size
+        self.blocks = nn.ModuleList(
+            Block(d_model, num_heads, d_ff or 4 * d_model, dropout=dropout, activation="gelu")
+            for _ in range(num_layers)
+        )
+        self.norm = nn.LayerNorm(d_model)
+        for block in self.blocks:
+            assert isinstance(block, Block)
+            for last in (block.attention.out, block.feed_forward.down):  # each branch starts small beside the stream
+                nn.init.normal_(last.weight, std=0.02 / (2 * num_layers) ** 0.5)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """(B, T, D) to (B, T, D), with a mask (B, T), true at the tokens that are looked at."""
+        steps, device = x.shape[1], x.device
+        rotary = None
+        if self.positions == "rotary":
+            rotary = rotary_tables(steps, self.head_size).to(device, x.dtype)
+        elif self.positions == "sinusoidal":
+            x = x + sinusoidal_table(steps, x.shape[2]).to(device, x.dtype)
+        seen = None if bool(mask.all()) else mask[:, None, None, :]  # (B, 1, 1, T): for all heads and queries
+
+        def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+            return F.scaled_dot_product_attention(q, k, v, attn_mask=seen)
+
+        noise = None
+        if self.training and self.dropout:
+            noise = random_bytes(2 * len(self.blocks), *x.shape, device=device)
+        for layer, block in enumerate(self.blocks):
+            dropped = None if noise is None else noise[2 * layer : 2 * layer + 2]
+            x = block(x, rotary=rotary, noise=dropped, attend=attend)
+        return self.norm(x)
+
+
+class TextEncoder(nn.Module):
+    """Embeds tokens, reads them, pools.
+
+    Args:
+        vocab_size: V.
+        encoder: What reads the embeddings: a recurrent net, Kim's convolutions, a Transformer, or nothing, so that the
+            pooling gets the embeddings themselves (a bag of words, as in Joulin et al. 2017).
+        pooling: See Pooling.
+        d_model: D.
+        hidden_size: Of the recurrent nets, H.
+        num_layers: Of the recurrent nets and the Transformer.
+        bidirectional: Recurrent nets read from both ends.
+        backend: Engine of the recurrent nets.
+        forget_bias: Start of the LSTM's forget-gate bias; None leaves it as it is drawn.
+        num_filters: Of the convolutions, of each width.
+        kernel_sizes: Widths of the convolutions.
+        num_heads: Of the Transformer.
+        d_ff: Of the Transformer; by default 4·D.
+        positions: Of the Transformer.
+        attention_size: Width of the additive attention's scores.
+        char_ngrams: Orders of character n-grams whose embeddings are added to the token's; none by default.
+        char_buckets: Rows of the n-grams' table.
+        pad_id: The token of padding.
+        word_dropout: Share of the tokens replaced by ``unknown_id`` while training (Iyyer et al. 2015).
+        embedding_dropout: Share of the embeddings' numbers dropped while training.
+        dropout: Share dropped between layers and of what comes out, while training.
+
+    Attributes:
+        unknown_id: What word dropout puts in a token's place; needed where tokens are dropped.
+
+    Raises:
+        ValueError: If an argument is out of its range.
+    """
+
+    def __init__(
+        self,
+        vocab_size: int,
+        encoder: Encoder = "lstm",
+        pooling: Pool = "max",
+        d_model: int = 128,
+        *,
+        hidden_size: int = 128,
+        num_layers: int = 1,
+        bidirectional: bool = False,
+        backend: Backend = "fused",
+        forget_bias: float | None = None,
+        num_filters: int = 100,
+        kernel_sizes: Sequence[int] = (3, 4, 5),
+        num_heads: int = 4,
+        d_ff: int | None = None,
+        positions: Positions = "rotary",
+        attention_size: int = 64,
+        char_ngrams: Sequence[int] = (),
+        char_buckets: int = 20_000,
+        pad_id: int = 0,
+        word_dropout: float = 0.0,
+        embedding_dropout: float = 0.0,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        check_choice("encoder", encoder, Encoder)
+        for name, size in (("vocab_size", vocab_size), ("d_model", d_model)):
+            if size < 1:
+                raise ValueError(f"{name} must be at least 1, not {size}")
+        shares = {"word_dropout": word_dropout, "embedding_dropout": embedding_dropout, "dropout": dropout}
+        for name, share in shares.items():
+            if not 0 <= share < 1:
+                raise ValueError(f"{name} must be at least 0 and below 1, not {share}")
+        if not 0 <= pad_id < vocab_size:
+            raise ValueError(f"pad_id {pad_id} is none of the {vocab_size} tokens")
+        self.encoder = encoder
+        self.word_dropout, self.embedding_dropout, self.dropout = word_dropout, embedding_dropout, dropout
+        self.unknown_id: int | None = None
+        self.embedding = nn.Embedding(vocab_size, d_model, padding_idx=pad_id)
+        self.ngrams = PieceNgrams(vocab_size, d_model, char_ngrams, char_buckets) if char_ngrams else None
+        with torch.no_grad():  # small, as trained vectors are: what a sentence says must not drown in the random start
+            for table in (self.embedding, *([self.ngrams.table] if self.ngrams else [])):
+                table.weight.normal_(std=0.1)[table.padding_idx] = 0
+        self.body: Recurrent | TextCNN | TransformerEncoder | None = None
+        self.width = d_model
+        if encoder in ("rnn", "lstm", "gru"):
+            self.body = Recurrent(
+                d_model,
+                hidden_size,
+                cell=encoder,
+                num_layers=num_layers,
+                bidirectional=bidirectional,
+                dropout=dropout,
+                forget_bias=forget_bias,
+                backend=backend,
+            )
+            self.width = self.body.output_size
+        elif encoder == "cnn":
+            self.body = TextCNN(d_model, num_filters, kernel_sizes)
+            self.width = self.body.output_size
+        elif encoder == "transformer":
+            self.body = TransformerEncoder(d_model, num_layers, num_heads, d_ff, positions, dropout)
+        directions = self.body.num_directions if isinstance(self.body, Recurrent) else 1
+        self.pooling = Pooling(self.width, pooling, directions, attention_size)
+
+    @property
+    def blocks(self) -> nn.ModuleList | None:
+        """The Transformer's blocks, for Muon; None where there is no Transformer."""
+        return self.body.blocks if isinstance(self.body, TransformerEncoder) else None
+
+    def forward(self, input_ids: Tensor, mask: Tensor) -> Tensor:
+        """What the sentence says, (B, W).
+
+        Args:
+            input_ids: (B, T), padded on the right.
+            mask: Booleans (B, T), true at the tokens of a row, of which there is at least one.
+        """
+        return F.dropout(self.pooling(*self.states(input_ids, mask)), self.dropout, self.training)
+
+    def states(self, input_ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """What the pooling gets: states (B, T', W) and their mask (B, T'); T' is T but for the convolutions."""
+        x = self.embed(input_ids)
+        if isinstance(self.body, Recurrent):
+            return self.body(x, mask.sum(1))[0], mask
+        if isinstance(self.body, TextCNN):
+            return self.body(x, mask)
+        return (x if self.body is None else self.body(x, mask)), mask
+
+    def embed(self, input_ids: Tensor) -> Tensor:
+        """Embeddings (B, T, D), while training with tokens and numbers dropped."""
+        if self.training and self.word_dropout and self.unknown_id is not None:
+            dropped = torch.rand(input_ids.shape, device=input_ids.device) < self.word_dropout
+            padding = input_ids == self.embedding.padding_idx
+            input_ids = input_ids.masked_fill(dropped & ~padding, self.unknown_id)
+        x = self.embedding(input_ids)
+        if self.ngrams is not None:
+            x = x + self.ngrams(input_ids)
+        if self.training and self.embedding_dropout:
+            x = drop(x, random_bytes(*x.shape, device=x.device), self.embedding_dropout)
+        return x
+
+    def looks(self, input_ids: Tensor, mask: Tensor) -> Tensor:
+        """Weights of the additive attention, (B, T'), each row with the sum 1.
+
+        Raises:
+            ValueError: The pooling is another.
+        """
+        if self.pooling.attention is None:
+            raise ValueError(f"pooling {self.pooling.pooling!r} weighs nothing; train with pooling attention")
+        return self.pooling.attention(*self.states(input_ids, mask))
+
+    def token_vectors(self) -> Tensor:
+        """What stands for each token, n-grams with it, (V, D)."""
+        weight = self.embedding.weight.detach()
+        if self.ngrams is None:
+            return weight
+        return weight + self.ngrams(torch.arange(len(weight), device=weight.device)[None])[0].detach()

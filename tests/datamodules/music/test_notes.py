@@ -1,0 +1,65 @@
+"""Pieces: bars, the top voice, transposition and note values keep what they should."""
+
+import pytest
+
+from datamodules.music.etudes import etudes
+from datamodules.music.notes import Note, Piece, bar, beginning, stretched, top_voice, transposed
+
+CHORDS = Piece(
+    "chords",
+    (Note(0, 40, 48), Note(0, 55, 48), Note(0, 64, 24), Note(24, 50, 12), Note(48, 60, 96), Note(96, 36, 24)),
+)
+
+
+def test_the_top_voice_keeps_every_onset_and_one_note_at_a_time() -> None:
+    voice = top_voice(CHORDS)
+    assert voice.notes == (Note(0, 64, 24), Note(24, 50, 12), Note(48, 60, 48), Note(96, 36, 24))
+    assert top_voice(voice) == voice
+    assert (voice.end, CHORDS.end) == (120, 144)
+    for piece in etudes(20, 3):
+        voice = top_voice(piece)
+        assert [note.start for note in voice.notes] == sorted({note.start for note in piece.notes})
+        assert all(a.start + a.duration <= b.start for a, b in zip(voice.notes, voice.notes[1:], strict=False))
+
+
+def test_a_piece_without_notes_is_a_piece() -> None:
+    assert top_voice(Piece("", ())) == Piece("", ())
+    assert Piece("", ()).end == 0
+
+
+@pytest.mark.parametrize(
+    ("metre", "tick", "number"),
+    [
+        ((4, 4), 95, 1),
+        ((4, 4), 96, 2),
+        ((3, 4), 72, 2),
+        ((6, 8), 71, 1),
+        ((3, 8), 36, 2),
+        ((3, 32), 17, 2),
+        ((2, 2), 191, 2),
+    ],
+)
+def test_bars(metre: tuple[int, int], tick: int, number: int) -> None:
+    assert bar(Piece("", (), metre), tick) == number
+
+
+def test_the_beginning_is_whole_bars() -> None:
+    assert [note.start for note in beginning(CHORDS, 1).notes] == [0, 0, 0, 24, 48]
+    assert beginning(CHORDS, 2) == CHORDS
+
+
+def test_transposition_keeps_intervals_and_times() -> None:
+    higher = transposed(CHORDS, 7)
+    assert [b.pitch - a.pitch for a, b in zip(CHORDS.notes, higher.notes, strict=True)] == [7] * 6
+    assert transposed(higher, -7) == CHORDS
+    with pytest.raises(ValueError, match=r"^semitones -37 moves pitch 36 out"):
+        transposed(CHORDS, -37)
+
+
+def test_note_values_change_by_whole_ticks_or_not_at_all() -> None:
+    half = stretched(CHORDS, 1, 2)
+    assert half is not None
+    assert half.notes[3] == Note(12, 50, 6)
+    assert stretched(half, 2) == CHORDS
+    assert stretched(Piece("", (Note(0, 60, 3),)), 1, 2) is None
+    assert stretched(Piece("", (Note(3, 60, 4),)), 1, 2) is None

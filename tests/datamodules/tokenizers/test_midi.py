@@ -1,0 +1,186 @@
+"""Notes as events: exact round trips, the nearest of what was never seen, and no ids that cannot be decoded."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from datamodules.music.etudes import etudes
+from datamodules.music.notes import Note, Piece, top_voice, transposed
+from datamodules.music.prelude import PRELUDE
+from datamodules.tokenizers import CharTokenizer, NoteTokenizer, from_state, load, load_notes, save
+from datamodules.tokenizers.midi import ALL_NOTES, MOST_VALUES, ONE_VOICE
+
+NOTES = st.lists(
+    st.builds(Note, st.integers(0, 300), st.integers(0, 127), st.integers(1, 100)), min_size=1, max_size=40
+).map(lambda notes: tuple(sorted(notes)))
+FIELDS = st.sampled_from([ONE_VOICE, ALL_NOTES])
+
+
+@settings(max_examples=50, deadline=None)
+@given(NOTES, FIELDS)
+def test_what_training_has_comes_back_exactly(notes: tuple[Note, ...], fields: tuple[str, ...]) -> None:
+    piece = Piece("a", notes, (3, 8), 100.0)
+    tokenizer = NoteTokenizer.train([piece], fields)
+    ids = tokenizer.encode(piece)
+    assert tokenizer.unseen(piece) == 0
+    assert (ids >= ([2, 1] if fields == ONE_VOICE else [2, 1, 1])).all()  # no START, END or "nothing"
+    assert (ids < tokenizer.vocab_sizes).all()
+    back = tokenizer.decode(ids, "a", (3, 8), 100.0)
+    assert back == (top_voice(piece) if fields == ONE_VOICE else piece)
+
+
+@settings(max_examples=50, deadline=None)
+@given(NOTES, NOTES, FIELDS)
+def test_what_training_has_not_is_read_as_the_nearest(
+    notes: tuple[Note, ...], others: tuple[Note, ...], fields: tuple[str, ...]
+) -> None:
+    tokenizer = NoteTokenizer.train([Piece("a", notes)], fields)
+    piece = top_voice(Piece("b", others)) if fields == ONE_VOICE else Piece("b", others)
+    back = tokenizer.decode(tokenizer.encode(piece))
+    assert len(back.notes) == len(piece.notes)
+    known = [ticks for ticks in tokenizer.durations if ticks]
+    found = [note.duration for note in (tokenizer.decode(tokenizer.encode(Piece("", (n,)))).notes[0] for n in others)]
+    assert [abs(ticks - note.duration) for ticks, note in zip(found, others, strict=True)] == [
+        min(abs(ticks - note.duration) for ticks in known) for note in others
+    ]
+    if tokenizer.unseen(piece) == 0:
+        assert back.notes == piece.notes
+    else:
+        assert back.notes != piece.notes
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.data(), FIELDS)
+def test_any_ids_decode(data: st.DataObject, fields: tuple[str, ...]) -> None:
+    tokenizer = NoteTokenizer.train(etudes(3, 0), fields)
+    event = st.tuples(*(st.integers(0, size - 1) for size in tokenizer.vocab_sizes))
+    ids = np.array(data.draw(st.lists(event, max_size=30)), dtype=np.int64).reshape(-1, len(fields))
+    piece = tokenizer.decode(ids)
+    assert list(piece.notes) == sorted(piece.notes)
+    assert all(note.duration >= 1 and note.start >= 0 for note in piece.notes)
+    ends = np.flatnonzero(ids[:, 0] == tokenizer.end_id)
+    before = ids[: ends[0]] if len(ends) else ids
+    assert tokenizer.decode(before) == piece
+    assert tokenizer.decode(before[before[:, 0] != tokenizer.start_id]) == piece
+
+
+def test_one_voice_by_hand() -> None:
+    piece = Piece("", (Note(12, 60, 12), Note(24, 60, 24), Note(24, 67, 24), Note(60, 62, 6)))
+    tokenizer = NoteTokenizer.train([piece], ONE_VOICE, (-2, 1))
+    assert tokenizer.pitches == [None, None, None, *range(58, 69)]
+    assert tokenizer.durations == [0, 6, 12, 24]
+    assert tokenizer.shifts == []
+    assert tokenizer.vocab_sizes == [14, 4]
+    assert tokenizer.vocab_size == 18
+    # rest, C, G, rest, D
+    assert tokenizer.encode(piece).tolist() == [[2, 2], [5, 2], [12, 3], [2, 2], [7, 1]]
+
+
+def test_all_notes_by_hand() -> None:
+    piece = Piece("", (Note(12, 60, 12), Note(24, 60, 24), Note(24, 67, 24), Note(60, 62, 6)))
+    tokenizer = NoteTokenizer.train([piece], ALL_NOTES)
+    assert tokenizer.pitches == [None, *range(60, 68)]
+    assert tokenizer.shifts == [0, 0, 0, 12, 36]
+    assert tokenizer.vocab_sizes == [5, 9, 4]
+    assert tokenizer.encode(piece).tolist() == [[3, 1, 2], [3, 1, 3], [2, 8, 3], [4, 3, 1]]
+    # A shift beside "nothing" still counts.
+    assert tokenizer.decode([[3, 0, 2], [3, 1, 0], [3, 1, 2]]).notes == (Note(36, 60, 12),)
+
+
+def test_a_pitch_out_of_range_is_read_octaves_away() -> None:
+    tokenizer = NoteTokenizer(ONE_VOICE, 40, 60, [24])
+    heard = [
+        tokenizer.decode(tokenizer.encode(Piece("", (Note(0, pitch, 24),)))).notes[0].pitch
+        for pitch in (0, 28, 39, 40, 60, 61, 72, 127)
+    ]
+    assert heard == [48, 40, 51, 40, 60, 49, 60, 55]
+    narrow = NoteTokenizer(ONE_VOICE, 60, 62, [24])
+    assert [
+        narrow.decode(narrow.encode(transposed(Piece("", (Note(0, 60, 24),)), by))).notes[0].pitch for by in (5, -5)
+    ] == [
+        60,
+        62,
+    ]
+
+
+def test_the_rarest_durations_give_way_when_there_are_too_many() -> None:
+    durations = [*range(1, MOST_VALUES + 100), *range(MOST_VALUES, MOST_VALUES + 100)]
+    notes, now = [], 0
+    for duration in durations:
+        notes.append(Note(now, 60, duration))
+        now += duration
+    tokenizer = NoteTokenizer.train([Piece("performance", tuple(notes))], ONE_VOICE)
+    assert len(tokenizer.durations) == MOST_VALUES + 1
+    assert set(range(MOST_VALUES, MOST_VALUES + 100)) <= set(tokenizer.durations)
+
+
+def test_no_notes_are_no_events() -> None:
+    for fields in (ONE_VOICE, ALL_NOTES):
+        tokenizer = NoteTokenizer.train([PRELUDE], fields)
+        assert tokenizer.encode(Piece("", ())).shape == (0, len(fields))
+        assert tokenizer.decode([]).notes == ()
+        with pytest.raises(ValueError, match="nothing to learn"):
+            NoteTokenizer.train([Piece("", ())], fields)
+
+
+def test_the_state_makes_it_again(tmp_path: Path) -> None:
+    pieces = etudes(5, 0)
+    for fields in (ONE_VOICE, ALL_NOTES):
+        tokenizer = NoteTokenizer.train(pieces, fields, (-5, 6))
+        save(tokenizer, tmp_path / "t.ckpt")
+        for again in (from_state(tokenizer.state()), load_notes(tmp_path / "t.ckpt")):
+            assert isinstance(again, NoteTokenizer)
+            assert again.fingerprint == tokenizer.fingerprint
+            assert again.vocab_sizes == tokenizer.vocab_sizes
+            assert np.array_equal(again.encode(pieces[3]), tokenizer.encode(pieces[3]))
+    assert NoteTokenizer.train(pieces, ONE_VOICE).fingerprint != NoteTokenizer.train(pieces, ALL_NOTES).fingerprint
+
+
+def test_tokenizers_of_text_and_of_notes_are_told_apart(tmp_path: Path) -> None:
+    save(NoteTokenizer.train([PRELUDE], ONE_VOICE), tmp_path / "notes.ckpt")
+    save(CharTokenizer("abc"), tmp_path / "text.ckpt")
+    with pytest.raises(ValueError, match=r"^tokenizer_path .*notes\.ckpt: it holds a tokenizer of notes"):
+        load(tmp_path / "notes.ckpt")
+    with pytest.raises(ValueError, match=r"^tokenizer_path .*text\.ckpt: it holds a tokenizer of text"):
+        load_notes(tmp_path / "text.ckpt")
+
+
+def test_a_damaged_state_is_refused(tmp_path: Path) -> None:
+    state = NoteTokenizer.train([PRELUDE], ONE_VOICE).state()
+    for change, message in (
+        ({"fields": ["pitch"]}, r"fields \('pitch',\) are not known"),
+        ({"lowest": None}, "kind 'notes' is not known"),
+        ({"durations": ["6"]}, "durations must be whole numbers"),
+    ):
+        torch.save({"tokenizer": state | change}, tmp_path / "x.ckpt")
+        with pytest.raises(ValueError, match=rf"^tokenizer_path .*{message}"):
+            load_notes(tmp_path / "x.ckpt")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((("duration", "pitch"), 0, 5, [1]), "fields"),
+        ((ONE_VOICE, 6, 5, [1]), "lowest 6 and highest 5"),
+        ((ONE_VOICE, 0, 128, [1]), "highest 128"),
+        ((ONE_VOICE, 0, 5, []), "durations"),
+        ((ONE_VOICE, 0, 5, [0]), "durations"),
+        ((ONE_VOICE, 0, 5, ["6"]), "durations"),
+        ((ALL_NOTES, 0, 5, [1], [-1]), "shifts"),
+        ((ALL_NOTES, 0, 5, [1]), "shifts"),
+    ],
+)
+def test_what_notes_cannot_have_is_refused(arguments: tuple, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        NoteTokenizer(*arguments)
+
+
+def test_ids_outside_the_vocabulary_are_refused() -> None:
+    tokenizer = NoteTokenizer.train([PRELUDE], ONE_VOICE)
+    for ids in ([[2, tokenizer.vocab_sizes[1]]], [[-1, 0]], [[1, 1, 1]], [3]):
+        with pytest.raises(ValueError, match=r"^ids "):
+            tokenizer.decode(ids)

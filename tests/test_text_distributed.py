@@ -1,0 +1,98 @@
+"""Two processes train a language model as one does with the joined batch, resume it, and predict each row once."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import ROOT, Run
+
+import seqlight
+from seq_modules.callbacks.plots import read_metrics
+from seq_modules.generation.sampling import Decoding
+
+TEXT = "".join(f"{n} of the {thing}s went to the sea.\n" for n in range(40) for thing in ("dog", "cat", "old hat")) * 2
+ROWS = 20  # of an epoch: batches of 8, 8 and 4 in all
+COMMON = (
+    "fit", "--config=text/gpt_char", "--model.d_model=16", "--model.num_layers=2", "--model.num_heads=2",
+    "--model.dropout=0", "--model.schedule=constant", "--data.path=text.txt", "--data.cache_dir=cache",
+    "--data.seq_len=16", "--data.crops=tiled", f"--data.epoch_size={ROWS}", "--trainer.max_epochs=2",
+    "--trainer.log_every_n_steps=1", "--model.warmup_steps=2",
+    '--trainer.callbacks=[{"class_path":"AverageWeights","init_args":{"decay":0.9}}]',
+)  # fmt: skip
+PROMPTS = ["the dogs", "1", "old", "sea.\n", "went to"]
+# Several commands in a process each, which saves the time of starting Python for each of them.
+SCRIPT = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+import cli
+for words in json.loads(sys.argv[2]):
+    sys.argv = ["seqlight", *words]
+    try:
+        cli.main()
+    except SystemExit as end:
+        if end.code:
+            raise
+"""
+TOLERANCE = 2e-6
+
+
+def test_two_processes_do_what_one_does(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "text.txt").write_text(TEXT)
+    two = tmp_path / "two"
+    two.mkdir()
+    (two / "text.txt").write_text(TEXT)
+    (two / "commands.py").write_text(SCRIPT)
+    done = run(*COMMON, "--data.batch_size=8", "--trainer.accelerator=cpu")
+    assert done.code == 0, done.err
+    ddp = "--config=trainer/ddp"
+    commands = [
+        [*COMMON, ddp, "--data.batch_size=4", "--trainer.max_steps=5"],  # two steps into the second epoch
+        ["fit", "--ckpt_path=last", "--data.cache_dir=cache", "--trainer.max_steps=-1"],
+        [
+            "predict",
+            "--ckpt_path=last",
+            ddp,
+            f"--data.prompts={json.dumps(PROMPTS)}",
+            "--data.batch_size=2",
+            "--decoding.max_new_tokens=12",
+        ],
+    ]
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone"]
+    ended = subprocess.run(
+        [*launcher, "commands.py", str(ROOT), json.dumps(commands)],
+        cwd=two,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert ended.stdout.count("results: ") == 3  # rank 0 alone speaks
+
+    (whole,) = Path("runs/text/gpt_char").iterdir()
+    begun, rest = sorted(two.glob("runs/text/gpt_char/*/checkpoints/last.ckpt"), key=lambda path: path.stat().st_mtime)
+    expected = read_metrics(whole / "metrics.csv")
+    parts = [read_metrics(path.parents[1] / "metrics.csv") for path in (begun, rest)]
+    assert [step for part in parts for step, _ in part["train/loss"]] == list(range(6))
+    for name in ("train/loss", "val/loss", "val/bits_per_character"):
+        got = [value for part in parts for _, value in part.get(name, [])]
+        assert got == pytest.approx([value for _, value in expected[name]], abs=TOLERANCE), name
+    # The second epoch's, of which the checkpoint held the first part: summed over both ranks, and counted once.
+    for name in ("train/bits_per_character", "train/perplexity"):
+        assert parts[1][name][-1][1] == pytest.approx(expected[name][-1][1], rel=TOLERANCE), name
+    held = torch.load(begun, weights_only=True)["train_metrics"]
+    assert held["bits_per_character"]["characters"] == 2 * 8 * 16  # two steps, eight windows, 16 characters each
+    one = torch.load(whole / "checkpoints/last.ckpt", weights_only=True)
+    other = torch.load(rest, weights_only=True)
+    for entry in ("state_dict", "training_weights"):
+        for name, value in one[entry].items():
+            torch.testing.assert_close(other[entry][name], value, rtol=0, atol=1e-5)
+
+    (predicted,) = two.rglob("predictions.jsonl")
+    rows = [json.loads(line) for line in predicted.read_text().split("\n") if line]
+    texts = seqlight.load(rest).generate(PROMPTS, Decoding(max_new_tokens=12))
+    assert [(row["prompt"], row["continuation"]) for row in rows] == list(zip(PROMPTS, texts, strict=True))
