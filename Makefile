@@ -21,8 +21,9 @@ demo: $(BIN)/seqlight
 	$(BIN)/seqlight test --ckpt_path best
 	@echo "try next: $(BIN)/seqlight configs     (or see one fail: $(BIN)/seqlight fit --config $(RECIPE) --model.cell rnn)"
 
+# A test a core: two threads for each of two tests at once are slower than one.
 test: $(VENV)/.test-extra
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
 # What .ci/run asks for before the tests: format, lint, types.
 check: $(VENV)/.test-extra

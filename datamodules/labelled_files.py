@@ -170,7 +170,7 @@ def _csv_rows(lines: list[str], delimiter: str) -> Iterator[tuple[int, list[str]
 def _read_json(row: int, line: str, text_column: str, label_column: str | None, found: Found) -> None:
     try:
         content = json.loads(line)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # JSONDecodeError is a ValueError; so is a number of too many digits
         found.problems.append(f"line {row + 1}: no JSON ({str(error)[:80]})")
         return
     if not isinstance(content, dict):

@@ -36,9 +36,9 @@ class MidiDataModule(SequenceDataModule):
         path: For source path: a folder of MIDI files, searched with all folders in it, or one file.
         num_etudes: For source etudes: how many.
         voices: The top voice, a note being (pitch, duration), or all notes, each (shift, pitch, duration).
-        held_out: Validate and test on the pieces whose name fits this pattern, such as bwv1010*, and train on the rest.
-        val_share: Else: share of the pieces for validation, above 0.
-        test_share: Share for the test; with 0 the test uses the validation pieces.
+        held_out: Test on the pieces whose name fits this pattern, such as bwv1010*; validate and train on the others.
+        val_share: Share of the pieces (with held_out: of the others) for validation, above 0.
+        test_share: Without held_out: share for the test; with 0 the test uses the validation pieces.
         split_seed: Which pieces those are; also the seed of the etudes.
         seq_len: Notes in a window.
         batch_size: Windows in a batch of one process.
@@ -132,7 +132,7 @@ class MidiDataModule(SequenceDataModule):
         if self.voices == "top":
             pieces = [top_voice(piece) for piece in pieces]
         if self.held_out is not None:
-            return hold_out(pieces, self.held_out)
+            return hold_out(pieces, self.held_out, self.val_share, self.split_seed)
         return split_pieces(pieces, self.val_share, self.test_share, self.split_seed)
 
     def _read(self) -> list[Piece]:

@@ -37,15 +37,17 @@ def split_pieces(pieces: Sequence[Piece], val_share: float, test_share: float, s
     return _in_order(pieces, {"train": train, "val": val, "test": test or val})
 
 
-def hold_out(pieces: Sequence[Piece], pattern: str) -> Splits:
-    """The pieces that fit a pattern for validation and test alike, all others to train on.
+def hold_out(pieces: Sequence[Piece], pattern: str, val_share: float, seed: int) -> Splits:
+    """The pieces that fit a pattern for the test; of the others a share validates, so that no test chooses its model.
 
     Args:
         pieces: All.
         pattern: Of names (``bwv1010*``) or of paths within the folder (``suite4/*``), where ``*`` is anything.
+        val_share: See :func:`split_pieces`; of the others.
+        seed: See :func:`split_pieces`.
 
     Raises:
-        ValueError: None fits, or all do.
+        ValueError: None fits, or all do, or too few are left.
     """
     held = [piece for piece in pieces if _fits(piece.name, pattern)]
     if not held:
@@ -53,7 +55,7 @@ def hold_out(pieces: Sequence[Piece], pattern: str) -> Splits:
     if len(held) == len(pieces):
         raise ValueError(f"held_out {pattern}: every piece has such a name, and none is left to train on")
     rest = [piece for piece in pieces if not _fits(piece.name, pattern)]
-    return {"train": rest, "val": held, "test": held}
+    return split_pieces(rest, val_share, 0, seed) | {"test": held}
 
 
 def _fits(name: str, pattern: str) -> bool:

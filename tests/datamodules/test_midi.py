@@ -94,10 +94,10 @@ def test_a_folder_is_read_and_bad_files_are_named(folder: str, caplog: pytest.Lo
 
 def test_a_suite_is_held_out(folder: str) -> None:
     module = data(source="path", path=folder, held_out="suite2/*", voices="all")
-    assert {piece.name for piece in module.val_pieces()} == {f"suite2/{m}" for m in (1, 2, 3, 4)}
-    assert module.test_pieces() == module.val_pieces()
-    assert len(module.train_pieces()) == 8
-    assert module.val_pieces()[0].notes == etudes(12, 5)[4].notes
+    assert {piece.name for piece in module.test_pieces()} == {f"suite2/{m}" for m in (1, 2, 3, 4)}
+    assert len(module.val_pieces()) == 1  # the test suite chooses nothing
+    assert len(module.train_pieces()) == 7
+    assert module.test_pieces()[0].notes == etudes(12, 5)[4].notes
 
 
 def test_the_tokenizer_learns_from_the_training_pieces_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -108,10 +108,10 @@ def test_the_tokenizer_learns_from_the_training_pieces_alone(tmp_path: Path, cap
     odd = (Note(0, 60, 7), Note(7, 61, known), Note(7 + known, 127, known))  # a duration and a pitch of its own
     write_midi(tmp_path / "odd.mid", Piece("odd", odd))
     with caplog.at_level(logging.INFO):
-        module = data(source="path", path=str(tmp_path), held_out="odd", transpose_up=0)
+        module = data("test", source="path", path=str(tmp_path), held_out="odd", transpose_up=0)
     assert 7 not in module.tokenizer.durations
     assert 127 not in module.tokenizer.pitches
-    assert "val: 2 of 3 notes have a pitch, a duration or a shift" in " ".join(caplog.messages)
+    assert "test: 2 of 3 notes have a pitch, a duration or a shift" in " ".join(caplog.messages)
 
 
 def test_transposition_and_note_values_are_settings() -> None:
@@ -203,7 +203,7 @@ def test_a_run_keeps_the_list_of_its_pieces(tmp_path: Path, folder: str) -> None
     trainer.fit(Model(), datamodule=module)
     (kept,) = (tmp_path / "run").rglob("split.json")
     assert json.loads(kept.read_text()) == module.split_files()
-    assert json.loads(kept.read_text())["val"] == [f"suite3/{m}" for m in (1, 2, 3, 4)]
+    assert json.loads(kept.read_text())["test"] == [f"suite3/{m}" for m in (1, 2, 3, 4)]
 
 
 @pytest.mark.parametrize(

@@ -275,17 +275,19 @@ def test_wrong_rows_of_json_lines(tmp_path: Path) -> None:
         '{"text": "\\ud800"}',
         "",
         "[" * 9999,
+        '{"text": ' + "9" * 5000 + "}",
     ]
     file.write_text("\n".join([*lines, json.dumps({"text": "last"})]))
     warned(
         file,
-        [(0, "Who ?"), (8, "last")],
+        [(0, "Who ?"), (9, "last")],
         "line 2: no JSON",
         "line 3: no object but list",
         "line 4: the text is missing",
         "line 5: the text is no string but int",
         "line 6: half a character",
         "line 8: no JSON",
+        "line 9: no JSON",
     )
 
 

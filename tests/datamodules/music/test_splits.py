@@ -42,13 +42,15 @@ def test_shares_that_leave_nothing_are_refused() -> None:
 
 def test_a_suite_is_held_out_by_name_or_path() -> None:
     for pattern in ("suite4-*", "*/suite4*"):
-        splits = hold_out(SUITES, pattern)
-        assert names(splits["val"]) == {f"public-domain/suite4-{m}" for m in range(1, 5)}
-        assert splits["test"] == splits["val"]
-        assert len(splits["train"]) == 20
+        splits = hold_out(SUITES, pattern, 0.1, seed=0)
+        held = {f"public-domain/suite4-{m}" for m in range(1, 5)}
+        assert names(splits["test"]) == held
+        assert len(splits["val"]) == 2  # chosen among the others
+        assert len(splits["train"]) == 18
+        assert names(splits["train"]) | names(splits["val"]) == names(SUITES) - held
     with pytest.raises(
         ValueError, match=r"^held_out suite9: no piece has such a name; they are called like public-domain/"
     ):
-        hold_out(SUITES, "suite9")
+        hold_out(SUITES, "suite9", 0.1, seed=0)
     with pytest.raises(ValueError, match="none is left to train on"):
-        hold_out(SUITES, "*suite*")
+        hold_out(SUITES, "*suite*", 0.1, seed=0)
