@@ -171,8 +171,7 @@ class ReviewsDataModule(ClassificationDataModule):
             split[stratified_share(labels, self.test_share, self.split_seed)] = "test"
         if not (split == "val").any():
             rest = np.flatnonzero(split == "train")
-            wanted = self.val_share
-            split[rest[stratified_share(labels[rest], wanted, self.split_seed)]] = "val"
+            split[rest[stratified_share(labels[rest], self.val_share, self.split_seed)]] = "val"
         names: tuple[Split, ...] = ("train", "val", "test")
         return {name: all_of_them.take(np.flatnonzero(split == name)) for name in names}
 

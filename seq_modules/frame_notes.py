@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-TICKS_PER_QUARTER = 24
+from seq_modules.music.notes import TICKS_PER_QUARTER
 
 
 def held_notes(frames: Sequence[tuple[int, ...]], first: int = 0) -> list[list[int]]:

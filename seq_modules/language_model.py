@@ -143,20 +143,6 @@ class LanguageModel(TokenizedModule):
         losses = F.cross_entropy(self(ids[:, :-1]).mT.float(), labels, ignore_index=IGNORED, reduction="none")  # (B, T)
         return (-losses.double().sum(1)).tolist()
 
-    def setup(self, stage: str) -> None:
-        """See the base class.
-
-        Raises:
-            ValueError: The data's windows are longer than the net's context.
-        """
-        super().setup(stage)
-        data = getattr(self.trainer, "datamodule", None)
-        seq_len, longest = getattr(data, "seq_len", 0), getattr(self.net, "max_seq_len", None)
-        if longest is not None and seq_len > longest:
-            raise ValueError(
-                f"data.seq_len {seq_len} is longer than model.max_seq_len {longest}; make one of them the other's size"
-            )
-
 
 def cut(text: str, stop: list[str] | None) -> str:
     """The text before the first of the stop strings."""

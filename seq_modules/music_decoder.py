@@ -222,17 +222,3 @@ class MusicDecoder(TokenizedModule):
         special = (tokenizer.start_id, tokenizer.end_id)
         chord = [i for i, shift in enumerate(tokenizer.shifts) if shift == 0 and i not in special]
         return Rules(self.vocab_sizes, *special, allowed, self.stop_at_end, chord[0] if chord else None)
-
-    def setup(self, stage: str) -> None:
-        """See the base class.
-
-        Raises:
-            ValueError: The data's windows are longer than the net's context.
-        """
-        super().setup(stage)
-        data = getattr(self.trainer, "datamodule", None)
-        seq_len, longest = getattr(data, "seq_len", 0), getattr(self.net, "max_seq_len", None)
-        if longest is not None and seq_len > longest:
-            raise ValueError(
-                f"data.seq_len {seq_len} is longer than model.max_seq_len {longest}; make one of them the other's size"
-            )

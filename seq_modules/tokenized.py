@@ -20,9 +20,18 @@ class TokenizedModule(SequenceModule):
     tokenizer_flags = "--data.tokenizer, --data.vocab_size and --data.tokenizer_path"  # what asks for another one
 
     def setup(self, stage: str) -> None:
-        """Takes the tokenizer of the data."""
+        """Takes the tokenizer of the data.
+
+        Raises:
+            ValueError: The data's windows are longer than the net's context.
+        """
         data = getattr(self.trainer, "datamodule", None)
         self.tokenizer = getattr(data, "tokenizer", self.tokenizer)
+        seq_len, longest = getattr(data, "seq_len", 0), getattr(getattr(self, "net", None), "max_seq_len", None)
+        if longest is not None and seq_len > longest:
+            raise ValueError(
+                f"data.seq_len {seq_len} is longer than model.max_seq_len {longest}; make one of them the other's size"
+            )
 
     def required_tokenizer(self) -> Any:
         """The tokenizer.
