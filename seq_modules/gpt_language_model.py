@@ -1,8 +1,12 @@
 """GPT from scratch: the Transformer decoder as a language model, from GPT-2's form to what trains quickest here."""
 
-from typing import Literal
+from functools import partial
+from typing import Any, Literal
+
+from lightning.pytorch.strategies import DDPStrategy
 
 from seq_modules.language_model import LanguageModel
+from seq_modules.nets.ensemble import Ensemble
 from seq_modules.nets.gpt import GPT
 from seq_modules.optim import Schedule
 from seq_modules.tokenized import from_data
@@ -34,6 +38,8 @@ class GPTLanguageModel(LanguageModel):
         residual_mix: Let each block mix the first layer's input into its own.
         logit_softcap: Squash the logits to within plus or minus this.
         zero_init: Start the last matrix of each branch, and the head, at zero.
+        members: Nets of this kind that take turns in training, a batch each, and whose probabilities are averaged
+            afterwards; what a long training of a small text is better spent on than on one net that learns it by heart.
         learning_rate: Peak learning rate of AdamW.
         weight_decay: Weight decay of matrices.
         beta1: AdamW's decay of the mean gradient.
@@ -71,6 +77,7 @@ class GPTLanguageModel(LanguageModel):
         residual_mix: bool = False,
         logit_softcap: float | None = None,
         zero_init: bool = False,
+        members: int = 1,
         learning_rate: float = 1e-3,
         weight_decay: float = 0.1,
         beta1: float = 0.9,
@@ -97,7 +104,10 @@ class GPTLanguageModel(LanguageModel):
             muon_iterations=muon_iterations,
         )
         self.save_hyperparameters(logger=False)
-        self.net = GPT(
+        if members < 1:
+            raise ValueError(f"members must be at least 1, not {members}")
+        net = partial(
+            GPT,
             from_data("vocab_size", vocab_size),
             d_model=d_model,
             num_layers=num_layers,
@@ -121,3 +131,23 @@ class GPTLanguageModel(LanguageModel):
             logit_softcap=logit_softcap,
             zero_init=zero_init,
         )
+        self.net = net() if members == 1 else Ensemble([net(ngram_salt=member) for member in range(members)])
+
+    def on_fit_start(self) -> None:
+        """Refuses processes that would wait for gradients of nets whose turn it is not.
+
+        Raises:
+            ValueError: An ensemble is trained by DDP that expects a gradient for every weight.
+        """
+        strategy = self.trainer.strategy
+        expects_all = isinstance(strategy, DDPStrategy) and not strategy._ddp_kwargs.get("find_unused_parameters")
+        if expects_all and isinstance(self.net, Ensemble):
+            raise ValueError(
+                f"members {len(self.net.members)} on several processes leave weights without gradients; "
+                "add --trainer.strategy ddp_find_unused_parameters_true"
+            )
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Chooses the net of an ensemble that this step trains, by its number, so that a resumed training agrees."""
+        if isinstance(self.net, Ensemble):
+            self.net.turn = self.trainer.global_step % len(self.net.members)

@@ -29,6 +29,10 @@ MODELS = {
         "--model.ngram_buckets=64", "--model.ngram_dim=4", "--model.ngram_dropout=0.3", "--data.crops=tiled",
         f"--trainer.callbacks=[{AVERAGE},{SHORT}]",
     ),
+    "ensemble": (
+        "--config=text/gpt_char", "--model.d_model=16", "--model.num_layers=1", "--model.num_heads=2",
+        "--model.members=2", "--model.optimizer=muon", f"--trainer.callbacks=[{AVERAGE}]",
+    ),
     "rnn": (
         "--config=text/lstm_char", "--model.d_model=8", "--model.hidden_size=12", "--model.num_layers=2",
         "--model.schedule=cosine", "--model.final_lr_share=0.1", "--model.beta2=0.95", "--data.crops=random",
@@ -43,7 +47,7 @@ def fit(run: Run, *words: str) -> Path:
     return max(Path("runs").rglob("last.ckpt"), key=lambda path: path.stat().st_mtime_ns).parents[1]
 
 
-@pytest.mark.parametrize(("kind", "stop_at"), [("gpt", 3), ("gpt", 2 * EPOCH - 1), ("rnn", EPOCH + 1)])
+@pytest.mark.parametrize(("kind", "stop_at"), [("gpt", 3), ("gpt", 2 * EPOCH - 1), ("ensemble", 2), ("rnn", EPOCH + 1)])
 def test_resumed_equals_uninterrupted(run: Run, monkeypatch: pytest.MonkeyPatch, kind: str, stop_at: int) -> None:
     Path("text.txt").write_text(TEXT)
     whole = fit(run, *MODELS[kind], *COMMON)

@@ -7,14 +7,17 @@ from typing import Any
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
+REST = 50  # times as long as a save took, at least, until the next
+
 
 class LastCheckpoint(Checkpoint):
     """Saves ``checkpoints/last.ckpt`` now and then, and when training ends.
 
-    By time, so that it costs a long training of small steps no more than one of big ones.
+    By time, so that it costs a long training of small steps no more than one of big ones. Saves that take long are
+    rarer, so that they take a fiftieth of the training at most.
 
     Args:
-        minutes: Longest time between two saves.
+        minutes: Time between two saves.
         ask_every: Batches between two looks at the clock when there are several ranks, who must agree.
     """
 
@@ -24,13 +27,13 @@ class LastCheckpoint(Checkpoint):
         self.minutes, self.ask_every = minutes, ask_every
         self.path: Path | None = None
         self._saved_at_step = -1
-        self._saved_at = 0.0
+        self._saved_at, self._took = 0.0, 0.0
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Takes the folder; on every rank, since they agree on it."""
         if stage == "fit":
             self.path = Path(trainer.log_dir or trainer.default_root_dir) / "checkpoints" / "last.ckpt"
-            self._saved_at_step, self._saved_at = -1, time.monotonic()
+            self._saved_at_step, self._saved_at, self._took = -1, time.monotonic(), 0.0
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -42,7 +45,8 @@ class LastCheckpoint(Checkpoint):
             return
         if trainer.world_size > 1 and batch_idx % self.ask_every:
             return
-        if trainer.strategy.reduce_boolean_decision(time.monotonic() - self._saved_at > 60 * self.minutes, all=False):
+        is_due = time.monotonic() - self._saved_at > max(60 * self.minutes, REST * self._took)
+        if trainer.strategy.reduce_boolean_decision(is_due, all=False):
             self.save(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -53,5 +57,7 @@ class LastCheckpoint(Checkpoint):
     def save(self, trainer: Trainer) -> None:
         """Writes the file; to be called on every rank."""
         assert self.path is not None
-        self._saved_at_step, self._saved_at = trainer.global_step, time.monotonic()
+        started = time.monotonic()
+        self._saved_at_step, self._saved_at = trainer.global_step, started
         trainer.save_checkpoint(self.path, weights_only=False)  # with the optimiser
+        self._took = time.monotonic() - started

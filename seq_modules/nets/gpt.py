@@ -50,6 +50,7 @@ class GPT(nn.Module):
         ngram_buckets: Rows of each order's table.
         ngram_dim: Width of the n-gram embeddings before they are projected.
         ngram_dropout: Share of the n-grams dropped while training, each as a whole.
+        ngram_salt: Decides which n-grams share a row of a table.
         value_embeddings: Add a second embedding of the token to the attention's values in the first two and last two
             blocks, each with a learned gate (Zhou et al. 2024; modded-nanogpt).
         residual_mix: Normalise the embedding, and let each block start from a·x + b·embedding (modded-nanogpt).
@@ -84,6 +85,7 @@ class GPT(nn.Module):
         ngram_buckets: int = 16384,
         ngram_dim: int = 32,
         ngram_dropout: float = 0.0,
+        ngram_salt: int = 0,
         value_embeddings: bool = False,
         residual_mix: bool = False,
         logit_softcap: float | None = None,
@@ -125,7 +127,14 @@ class GPT(nn.Module):
         self.sinusoids: Tensor | None
         self.rotary: Tensor | None
         self.ngrams = (
-            NgramEmbedding(d_model, ngram_orders, buckets=ngram_buckets, dim=ngram_dim, dropout=ngram_dropout)
+            NgramEmbedding(
+                d_model,
+                ngram_orders,
+                buckets=ngram_buckets,
+                dim=ngram_dim,
+                dropout=ngram_dropout,
+                salt=ngram_salt,
+            )
             if ngram_orders
             else None
         )

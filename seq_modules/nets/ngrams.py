@@ -11,15 +11,18 @@ from torch import Tensor, nn
 
 from seq_modules.nets.transformer import drop, random_bytes
 
-FACTOR, BITS = 1000003, (1 << 31) - 1  # 31 bits times FACTOR stays inside 64 signed bits
+FACTOR, BITS = 1000003, (1 << 31) - 1  # 31 bits times 31 bits stay inside 64 signed bits
+GOLDEN = 0x9E3779B1  # 2³² over the golden ratio: its multiples lie far apart
 
 
-def ngram_hashes(input_ids: Tensor, orders: Sequence[int], buckets: int) -> Tensor:
+def ngram_hashes(input_ids: Tensor, orders: Sequence[int], buckets: int, salt: int = 0) -> Tensor:
     """The bucket of the n-gram that ends at each token, (B, T, N), for ids (B, T).
 
     Bucket 0 stands for "fewer than n tokens so far"; n-grams share the others, 1 to ``buckets`` - 1, by
-    h = (1000003·h + id + 1) mod 2³¹ from the last token back, then (h xor h/2¹⁷) mod (buckets - 1) + 1.
+    h = (1000003·h + id + 1) mod 2³¹ from the last token back, h = s·h mod 2³¹, and (h xor h/2¹⁷) mod (buckets - 1) + 1.
+    The odd number s follows from the salt (1 for 0): those that share a bucket under one salt seldom do under another.
     """
+    stir = 2 * salt * GOLDEN + 1 & BITS
     steps, longest = input_ids.shape[1], max(orders)
     padded = F.pad(input_ids, (longest - 1, 0)) + 1  # (B, longest - 1 + T)
     h = torch.zeros_like(input_ids)
@@ -27,7 +30,8 @@ def ngram_hashes(input_ids: Tensor, orders: Sequence[int], buckets: int) -> Tens
     for back in range(longest):  # after n rounds h is the hash of the last n tokens
         h = (h * FACTOR + padded[:, longest - 1 - back : longest - 1 - back + steps]) & BITS
         if back + 1 in orders:
-            bucket = (h ^ (h >> 17)) % (buckets - 1) + 1
+            stirred = h * stir & BITS if salt else h
+            bucket = (stirred ^ (stirred >> 17)) % (buckets - 1) + 1
             bucket[:, :back] = 0
             found[back + 1] = bucket
     return torch.stack([found[order] for order in orders], dim=-1)
@@ -43,12 +47,15 @@ class NgramEmbedding(nn.Module):
         dim: Width E of an n-gram's embedding.
         dropout: Share of the n-grams dropped while training, each as a whole, in steps of 1/256: n-grams are quickly
             learned by heart, and shorter ones then have to do without the longer.
+        salt: Decides which n-grams share a row, at least 0.
 
     Raises:
         ValueError: If an argument is out of its range.
     """
 
-    def __init__(self, d_model: int, orders: Sequence[int], *, buckets: int, dim: int, dropout: float) -> None:
+    def __init__(
+        self, d_model: int, orders: Sequence[int], *, buckets: int, dim: int, dropout: float, salt: int = 0
+    ) -> None:
         super().__init__()
         if min(orders) < 1 or len(set(orders)) < len(orders):
             raise ValueError(f"ngram_orders must be different and at least 1 each, not {list(orders)}")
@@ -58,15 +65,17 @@ class NgramEmbedding(nn.Module):
             raise ValueError(f"ngram_dim must be at least 1, not {dim}")
         if not 0 <= dropout < 1:
             raise ValueError(f"ngram_dropout must be at least 0 and below 1, not {dropout}")
-        self.orders, self.buckets, self.dropout = tuple(orders), buckets, dropout
+        if salt < 0:
+            raise ValueError(f"ngram_salt must be at least 0, not {salt}")
+        self.orders, self.buckets, self.dropout, self.salt = tuple(orders), buckets, dropout, salt
         self.table = nn.Embedding(len(orders) * buckets, dim)  # the orders' tables one below the other
         self.projection = nn.Linear(len(orders) * dim, d_model, bias=False)
         self.register_buffer("offsets", torch.arange(len(orders)) * buckets, persistent=False)
         self.offsets: Tensor
 
     def hashes(self, input_ids: Tensor) -> Tensor:
-        """:func:`ngram_hashes` with this module's orders and buckets."""
-        return ngram_hashes(input_ids, self.orders, self.buckets)
+        """:func:`ngram_hashes` with this module's orders, buckets and salt."""
+        return ngram_hashes(input_ids, self.orders, self.buckets, self.salt)
 
     def newest(self, input_ids: Tensor, at: slice | Tensor) -> Tensor:
         """The buckets (B, 1, N) of one step alone.

@@ -10,7 +10,7 @@ from lightning.pytorch import Callback, Trainer
 from torch import nn
 from toy_text import EPOCH, Sees, SignalAt, TextData, TextModule, Texts, Validated, assert_same, fit, last, trainer
 
-from seq_modules.callbacks import GracefulStop
+from seq_modules.callbacks import GracefulStop, LastCheckpoint
 from seq_modules.callbacks.average_weights import AverageWeights
 from seq_modules.callbacks.compile import Compile
 from seq_modules.callbacks.short_windows import ShortWindows, rewindow
@@ -234,3 +234,30 @@ def test_rates_given_anew_win(tmp_path: Path) -> None:
     hidden, rest = last(tmp_path / "rest")["optimizer_states"][0]["param_groups"]
     assert (hidden["lr"], hidden["weight_decay"]) == (pytest.approx(0.1), 0.7)
     assert (rest["lr"], rest["weight_decay"], rest["betas"]) == (pytest.approx(0.03), 0.0, (0.9, 0.9))
+
+
+@pytest.mark.parametrize(("took", "saves"), [(0.0, 8), (2.0, 6)])
+def test_last_checkpoint_is_saved_by_the_minute_and_slow_ones_less_often(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, took: float, saves: int
+) -> None:
+    now = 0.0
+    monkeypatch.setattr("seq_modules.callbacks.last_checkpoint.time", SimpleNamespace(monotonic=lambda: now))
+    saved: list[Path] = []
+
+    def save_checkpoint(path: Path, weights_only: bool) -> None:
+        nonlocal now
+        now += took
+        saved.append(path)
+
+    whole = SimpleNamespace(reduce_boolean_decision=lambda decision, all: decision)
+    loop: Any = SimpleNamespace(
+        log_dir=None, default_root_dir=tmp_path, should_stop=False, global_step=0, max_steps=-1, world_size=1,
+        num_training_batches=1000, strategy=whole, save_checkpoint=save_checkpoint,
+    )  # fmt: skip
+    callback: Any = LastCheckpoint()
+    callback.setup(loop, None, "fit")
+    while now < 580:  # ten seconds a step
+        now += 10
+        loop.global_step += 1
+        callback.on_train_batch_end(loop, None, None, None, 0)
+    assert len(saved) == saves  # the first step after 60 seconds, and after 100, which is 50 times 2

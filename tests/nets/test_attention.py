@@ -115,21 +115,32 @@ def test_dropout_drops_its_share_and_keeps_the_mean(share: float) -> None:
     assert drop(x.bfloat16(), noise, share).dtype == torch.bfloat16
 
 
-def plain_hash(ids: list[int], end: int, order: int, buckets: int) -> int:
+def plain_hash(ids: list[int], end: int, order: int, buckets: int, salt: int) -> int:
     if end + 1 < order:
         return 0
     h = 0
     for token in reversed(ids[end + 1 - order : end + 1]):
         h = (h * 1000003 + token + 1) % 2**31
+    h = h * (2 * salt * 0x9E3779B1 + 1) % 2**31
     return (h ^ (h // 2**17)) % (buckets - 1) + 1
 
 
-@pytest.mark.parametrize("orders", [[2, 3, 4], [5, 1]])
-def test_hashes_are_what_a_plain_loop_computes(orders: list[int]) -> None:
+@pytest.mark.parametrize(("orders", "salt"), [([2, 3, 4], 0), ([5, 1], 0), ([3], 1), ([1, 4], 123456)])
+def test_hashes_are_what_a_plain_loop_computes(orders: list[int], salt: int) -> None:
     for steps in (1, 3, 20):
         ids = torch.randint(50_000, (B, steps))
-        expected = [[[plain_hash(row, t, order, 97) for order in orders] for t in range(steps)] for row in ids.tolist()]
-        assert ngram_hashes(ids, orders, 97).tolist() == expected
+        rows = ids.tolist()
+        expected = [[[plain_hash(row, t, order, 97, salt) for order in orders] for t in range(steps)] for row in rows]
+        assert ngram_hashes(ids, orders, 97, salt).tolist() == expected
+
+
+def test_what_shares_a_bucket_under_one_salt_does_not_under_another() -> None:
+    pairs = torch.cartesian_prod(torch.arange(64), torch.arange(64))
+    first, second = (ngram_hashes(pairs, [2], 4096, salt)[:, 1, 0] for salt in (0, 1))
+    together = (first[:, None] == first).triu(1)  # (4096, 4096): the pairs of pairs that share a bucket
+    again = (together & (second[:, None] == second)).sum() / together.sum()
+    assert together.sum() > 0
+    assert again < 0.01
 
 
 def test_hashes_spread_over_all_buckets() -> None:

@@ -32,12 +32,12 @@ def make(kind: str, **changes: Any) -> LanguageModel:
             "ngram_orders": [2],
             "ngram_buckets": 64,
         }
-        module = GPTLanguageModel(256, **{**sizes, **changes})
+        module = GPTLanguageModel(256, **{**sizes, "members": 2 if kind == "ensemble" else 1, **changes})
     module.tokenizer = ByteTokenizer()
     return module
 
 
-@pytest.mark.parametrize("kind", ["gpt", "rnn"])
+@pytest.mark.parametrize("kind", ["gpt", "ensemble", "rnn"])
 def test_step_sums_the_loss_of_the_labels_that_count(kind: str) -> None:
     module = make(kind).eval()
     ids = torch.randint(256, (2, 6))
@@ -51,7 +51,7 @@ def test_step_sums_the_loss_of_the_labels_that_count(kind: str) -> None:
     assert step.measured["characters"] == 7
 
 
-@pytest.mark.parametrize("kind", ["gpt", "rnn"])
+@pytest.mark.parametrize("kind", ["gpt", "ensemble", "rnn"])
 @pytest.mark.parametrize("batch_tokens", [1, 100])
 def test_score_is_the_sum_of_log_probabilities_first_token_included(kind: str, batch_tokens: int) -> None:
     module = make(kind, dropout=0.5).train()
@@ -69,7 +69,7 @@ def test_score_is_the_sum_of_log_probabilities_first_token_included(kind: str, b
         assert count == len(text.encode())
 
 
-@pytest.mark.parametrize("kind", ["gpt", "rnn"])
+@pytest.mark.parametrize("kind", ["gpt", "ensemble", "rnn"])
 def test_generate_is_seeded_and_stops_before_the_stop_string(kind: str) -> None:
     module = make(kind)
     free = Decoding(max_new_tokens=30, seed=3)
@@ -121,13 +121,14 @@ class OneBatch(LightningDataModule):
     val_dataloader = train_dataloader
 
 
-@pytest.mark.parametrize("kind", ["gpt", "rnn"])
+@pytest.mark.parametrize("kind", ["gpt", "ensemble", "rnn"])
 def test_one_batch_is_learnt_by_heart(kind: str, tmp_path: Path) -> None:
     module = make(kind, learning_rate=1e-2, warmup_steps=0, schedule="constant")
     data = OneBatch(ByteTokenizer())
     trainer = Trainer(
-        max_epochs=250, logger=False, enable_progress_bar=False, enable_model_summary=False, default_root_dir=tmp_path,
-        enable_checkpointing=False, accelerator="cpu", log_every_n_steps=1,
+        max_epochs=500 if kind == "ensemble" else 250, logger=False, enable_progress_bar=False,
+        enable_model_summary=False, default_root_dir=tmp_path, enable_checkpointing=False, accelerator="cpu",
+        log_every_n_steps=1,
     )  # fmt: skip
     trainer.fit(module, data)
     assert trainer.callback_metrics["train/loss"] < 0.05
