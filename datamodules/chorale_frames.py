@@ -4,10 +4,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+from torch.utils.data import DataLoader
+
 from datamodules.base import SequenceDataModule
 from datamodules.chorale_rows import Beginnings, EvalRows, TrainRows
 from datamodules.music.files import write_midi
-from datamodules.music.frames import Splits, made_up_chorales, read_frames
+from datamodules.music.frames import Chorale, Splits, made_up_chorales, packed, read_frames, unpacked
 from datamodules.music.leaks import INTERVALS, leaked
 from datamodules.music.notes import Piece
 from datamodules.music.recall import Recall
@@ -19,6 +21,7 @@ class ChoraleFramesDataModule(SequenceDataModule):
 
     With ``path`` a JSON file in the published split (Boulanger-Lewandowski et al. 2012); without it, chorales made up
     by rule, to try the system. Test pieces whose melody stands in training too are marked (datamodules/music/leaks.py).
+    The training pieces that a model is reminded of travel in its checkpoint, so that predict needs no file.
 
     Args:
         path: JSON file with the lists train, valid and test; each piece a list of frames, each frame a list of MIDI
@@ -32,7 +35,7 @@ class ChoraleFramesDataModule(SequenceDataModule):
         transpose_up: Semitones by which it is transposed up at most.
         recalled: Frames of the training pieces, and of the piece so far, that a model is reminded of at each step:
             those that followed where most of the melody, or of the harmony, agreed with what came last, in any key. At
-            least 2, or 0 for none. A training piece does not recall itself.
+            least 2, or 0 for none, which goes with --model.recall false. A training piece does not recall itself.
         seq_len: Frames of a training window; longer pieces begin anywhere. By default whole pieces.
         batch_size: Pieces in a batch of one process.
         samples: For predict: how many chorales to write.
@@ -79,6 +82,7 @@ class ChoraleFramesDataModule(SequenceDataModule):
         self.path, self.seq_len = path, seq_len
         self.transpose = (-transpose_down, transpose_up)
         self.samples, self.prompt_frames, self.recalled = samples, prompt_frames, recalled
+        self._remembered: list[Chorale] | None = None  # what a checkpoint brings
 
     @property
     def vocab_size(self) -> int:
@@ -105,11 +109,14 @@ class ChoraleFramesDataModule(SequenceDataModule):
 
     @cached_property
     def recall(self) -> Recall | None:
-        """The training pieces as a memory."""
-        return Recall(self.chorales["train"], self.tokenizer, self.recalled) if self.recalled else None
+        """The training pieces as a memory; for predict those of the checkpoint, where it holds any."""
+        if not self.recalled:
+            return None
+        remembered = self.chorales["train"] if self._remembered is None else self._remembered
+        return Recall(remembered, self.tokenizer, self.recalled)
 
     def setup(self, stage: str) -> None:
-        """Reads the pieces, and looks up what each recalls."""
+        """Reads the pieces, and looks up what each recalls; predict needs no pieces but those that it begins with."""
         super().setup(stage)
         tokenizer = self.tokenizer
         if stage == "fit":
@@ -120,15 +127,36 @@ class ChoraleFramesDataModule(SequenceDataModule):
         if stage == "test":
             self.test_set = EvalRows(self.chorales["test"], tokenizer, self.recall, self.leaked("test"))
         if stage == "predict":
+            self.predict_set = None  # the memory comes with the checkpoint, after this
+
+    def predict_dataloader(self) -> DataLoader:
+        """What predict begins from; see the base class."""
+        if self.predict_set is None:
             begun = self.chorales["test"] if self.prompt_frames else []
-            self.predict_set = Beginnings(begun, self.samples, self.prompt_frames, tokenizer, self.recall)
+            self.predict_set = Beginnings(begun, self.samples, self.prompt_frames, self.tokenizer, self.recall)
+        return super().predict_dataloader()
 
     def write_midi(self, path: str | Path, piece: Piece) -> None:
         """Writes a piece as a MIDI file, for the callbacks."""
         write_midi(path, piece, self.ORGAN)
 
+    def state_dict(self) -> dict[str, Any]:
+        """See the base class; with it goes the memory."""
+        state: dict[str, Any] = dict(super().state_dict())
+        return state | {"remembered": self._packed} if self.recalled else state
+
+    @cached_property
+    def _packed(self) -> dict[str, Any]:
+        return packed(self.chorales["train"])
+
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """See the base class; the rows follow the seed."""
+        """See the base class; the rows follow the seed, and a memory that is made later is that of the checkpoint.
+
+        Raises:
+            ValueError: The memory is damaged.
+        """
         super().load_state_dict(state)
         if isinstance(self.train_set, TrainRows):
             self.train_set.seed = self.seed
+        if "remembered" in state:
+            self._remembered = unpacked(state["remembered"])

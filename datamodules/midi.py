@@ -14,6 +14,7 @@ from datamodules.cache import cache_folder
 from datamodules.music.chorales import chorales
 from datamodules.music.etudes import etudes
 from datamodules.music.files import CELLO, read_folder, write_midi
+from datamodules.music.kinship import families, score, tunes
 from datamodules.music.notes import Piece, top_voice
 from datamodules.music.prompts import PiecePrompts, read_prompts
 from datamodules.music.splits import Splits, hold_out, split_pieces
@@ -27,16 +28,18 @@ SHOWN = 20  # files left out that are named
 class MidiDataModule(SequenceDataModule):
     """Windows of notes with the next note of each as its label.
 
-    Pieces are split whole. The tokenizer (24 ticks a quarter) learns its durations, shifts and range from the training
-    pieces alone. Training windows follow from their number and the seed; validation and test read each of their pieces
-    whole, every note once.
+    Pieces are split whole, and those that are the same music stay together: copies, in whatever key, and of the
+    chorales all settings that share a phrase of their tune (datamodules/music/kinship.py). The tokenizer (24 ticks a
+    quarter) learns its durations, shifts and range from the training pieces alone. Training windows follow from their
+    number and the seed; validation and test read each of their pieces whole, every note once.
 
     Args:
         source: Where the music comes from: etudes composed here, path, or the chorales that music21 brings along.
         path: For source path: a folder of MIDI files, searched with all folders in it, or one file.
         num_etudes: For source etudes: how many.
         voices: The top voice, a note being (pitch, duration), or all notes, each (shift, pitch, duration).
-        held_out: Test on the pieces whose name fits this pattern, such as bwv1010*; validate and train on the others.
+        held_out: Test on the pieces whose name fits this pattern, such as bwv1010*; validate and train on the others,
+            but for copies of those pieces and settings of their tunes.
         val_share: Share of the pieces (with held_out: of the others) for validation, above 0.
         test_share: Without held_out: share for the test; with 0 the test uses the validation pieces.
         split_seed: Which pieces those are; also the seed of the etudes.
@@ -131,9 +134,32 @@ class MidiDataModule(SequenceDataModule):
         pieces = self._read()
         if self.voices == "top":
             pieces = [top_voice(piece) for piece in pieces]
+        kin = families(pieces, tunes if self.source == "chorales" else score)
         if self.held_out is not None:
-            return hold_out(pieces, self.held_out, self.val_share, self.split_seed)
-        return split_pieces(pieces, self.val_share, self.test_share, self.split_seed)
+            splits = hold_out(pieces, self.held_out, self.val_share, self.split_seed, kin)
+        else:
+            splits = split_pieces(pieces, self.val_share, self.test_share, self.split_seed, kin)
+        self._report_kin(pieces, kin, splits)
+        return splits
+
+    def _report_kin(self, pieces: Sequence[Piece], kin: Sequence[int], splits: Splits) -> None:
+        """Says in a line which pieces are the same music as an earlier one; those in no split go to the files left out.
+
+        Kin are numbers of a family's first piece.
+        """
+        later = [f"{pieces[n].name} as {pieces[head].name}" for n, head in enumerate(kin) if n != head]
+        if not later:
+            return
+        used = {piece.name for part in splits.values() for piece in part}
+        same = "a tune" if self.source == "chorales" else "all notes"
+        left = [piece.name for piece in pieces if piece.name not in used]
+        self.problems += [f"{name}: has {same} of a piece that is held out" for name in left]
+        what = f"path {self.path}" if self.source == "path" else f"source {self.source}"
+        rank_zero_info(
+            f"{what}: of {len(pieces)} pieces {len(later)} have {same} of an earlier one ({', '.join(later[:3])}"
+            f"{', ...' if len(later) > 3 else ''}) and stay on its side of the split"
+            + (f"; {len(left)} of held-out pieces are left out" if left else "")
+        )
 
     def _read(self) -> list[Piece]:
         if self.source == "etudes":

@@ -85,6 +85,21 @@ class FrameDecoder(TokenizedModule):
             recall=recall,
         )
 
+    def setup(self, stage: str) -> None:
+        """Takes the tokenizer of the data.
+
+        Raises:
+            ValueError: In training, the net points at recalled frames and the data recall none: its weights for that
+                would get no gradient. A trained net may well be tested without.
+        """
+        super().setup(stage)
+        recalled = getattr(getattr(self.trainer, "datamodule", None), "recalled", None)
+        if stage == "fit" and recalled == 0 and self.net.within.pointer is not None:
+            raise ValueError(
+                "model.recall is true, but --data.recalled 0 gives it nothing to recall; add --model.recall false, or "
+                "leave out --data.recalled 0"
+            )
+
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
         """Nats of each frame of a batch, (N,), in the order of its rows, padding left out."""
         return self._places(batch)[0].sum(1)

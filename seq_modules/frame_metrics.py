@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-Part = Literal["all", "clean", "leaked"]
+Part = Literal["clean", "leaked"]
 
 
 class NatsPerFrame(Metric):
-    """Mean negative log-likelihood of a frame, over all pieces or those of one part of the data.
+    """Mean negative log-likelihood of a frame, over the pieces of one part of the data.
 
     Args:
         part: "leaked" counts the pieces whose melody stands in the training set, "clean" the others. Without any of
@@ -22,7 +22,7 @@ class NatsPerFrame(Metric):
     nats_sum: Tensor
     frames: Tensor
 
-    def __init__(self, part: Part = "all") -> None:
+    def __init__(self, part: Part) -> None:
         super().__init__()
         self.part = part
         self.add_state("nats_sum", torch.tensor(0.0, dtype=torch.float64), dist_reduce_fx="sum")
@@ -30,7 +30,7 @@ class NatsPerFrame(Metric):
 
     def update(self, nats: Tensor, leaked: Tensor) -> None:
         """Takes the frames' nats (N,), and whether each is of a leaked piece (N,)."""
-        counted = torch.ones_like(leaked) if self.part == "all" else leaked == (self.part == "leaked")
+        counted = leaked == (self.part == "leaked")
         self.nats_sum += nats[counted].to(self.nats_sum.dtype).sum()
         self.frames += counted.sum()
 

@@ -22,7 +22,7 @@ class LSTMFrameDecoder(FrameDecoder):
         input_dropout: Share dropped of their inputs.
         frame_dropout: Share dropped within a frame.
         recall: Point at what followed when the melody or the harmony went like this before, in the training pieces or
-            in this one (--data.recalled says how many frames are recalled).
+            in this one (--data.recalled says how many frames are recalled; with 0 this must be false).
         recall_dropout: Share of the pieces that are trained without.
         backend: torch.nn's fused kernels, the written-out loop ("scratch"), or NumPy with hand-written gradients.
         learning_rate: Peak learning rate of AdamW.

@@ -19,7 +19,7 @@ from torchmetrics import Metric
 from seq_modules.base import IGNORED, Step
 from seq_modules.generation.fields import Event, Rules, generate_events
 from seq_modules.generation.sampling import Decoding
-from seq_modules.metrics import FieldAccuracy, FieldLoss, Perplexity
+from seq_modules.metrics import FieldAccuracy, FieldLoss, MeanLoss, Perplexity
 from seq_modules.music.bars import cut, end_of_bars, ticks
 from seq_modules.nets.music import EventHeads
 from seq_modules.tokenized import TokenizedModule
@@ -32,8 +32,11 @@ class MusicDecoder(TokenizedModule):
     """Base of the music decoders: loss over a note's fields, and generation with any net that reads events.
 
     A note is an event of two or three ids, (pitch, duration) or (shift, pitch, duration), END being one as well. The
-    loss is that of a whole event, the sum over its fields in nats, so that it compares with any other model of notes. A
-    subclass assigns ``net`` (nets/gpt.py or nets/rnn_lm.py with an EventEmbedding, and no head) and ``heads``.
+    loss is that of a whole event, the sum over its fields in nats, so that it compares with any other model of notes
+    (``nats_per_note`` in validation and test). Everything is measured on real music: each note after the true ones
+    before it, and with chained heads a field after the true fields before it, so that ``duration_accuracy`` is that of
+    the duration where the pitch is known. A subclass assigns ``net`` (nets/gpt.py or nets/rnn_lm.py with an
+    EventEmbedding, and no head) and ``heads``.
 
     Args:
         vocab_sizes: Ids of each field.
@@ -69,6 +72,8 @@ class MusicDecoder(TokenizedModule):
         for field, name in enumerate(FIELDS[len(vocab_sizes)]):
             metrics |= {f"{name}_accuracy": FieldAccuracy(field), f"{name}_loss": FieldLoss(field)}
         super().__init__(metrics, **training)
+        for evaluated in (self.val_metrics, self.test_metrics):
+            evaluated.add_metrics({"nats_per_note": MeanLoss()})  # the loss, by the name that tables know it by
         if max_bars is not None and max_bars < 1:
             raise ValueError(f"max_bars must be at least 1, or left out, not {max_bars}")
         for name, pitch in (("lowest_pitch", lowest_pitch), ("highest_pitch", highest_pitch)):
@@ -203,7 +208,7 @@ class MusicDecoder(TokenizedModule):
         return [np.array(events, dtype=np.int64).reshape(-1, len(self.vocab_sizes)) for events in kept]
 
     def rules(self) -> Rules:
-        """Which ids may be chosen: never START, no pitch out of range, and within a chord each above the one before."""
+        """Which ids may be chosen: never START, no pitch out of range, and the notes of a chord in their order."""
         tokenizer = self.required_tokenizer()
         low = 0 if self.lowest_pitch is None else self.lowest_pitch
         high = 127 if self.highest_pitch is None else self.highest_pitch

@@ -21,7 +21,7 @@ class TransformerFrameDecoder(FrameDecoder):
         input_dropout: Share dropped of the embedded frames before.
         frame_dropout: Share dropped within a frame.
         recall: Point at what followed when the melody or the harmony went like this before, in the training pieces or
-            in this one (--data.recalled says how many frames are recalled).
+            in this one (--data.recalled says how many frames are recalled; with 0 this must be false).
         recall_dropout: Share of the pieces that are trained without.
         learning_rate: Peak learning rate of AdamW.
         weight_decay: Weight decay of matrices.

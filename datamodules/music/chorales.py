@@ -22,6 +22,7 @@ def chorales(cache: Path, voices: Literal["top", "all"] = "all") -> list[Piece]:
     """The chorales, in the order of their BWV numbers' names.
 
     Scores of exactly four parts are taken, about 350, and of settings that are equal but for the key the first alone.
+    Different settings of one tune are among them; kinship.py tells which, so that no split divides them.
 
     Args:
         cache: Folder for what is read.

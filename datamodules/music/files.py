@@ -4,6 +4,7 @@ Of a file are kept the notes of all its instruments but drums, the first time si
 rounded to the grid of 24 ticks a quarter, and how many notes that moved is noted.
 """
 
+from collections import Counter
 from pathlib import Path
 from types import ModuleType
 
@@ -159,17 +160,21 @@ def find_midi_files(path: str | Path) -> list[Path]:
 def read_folder(path: str | Path) -> tuple[list[Piece], list[str]]:
     """The pieces of a folder (or of one file), and what was wrong with the files left out, a line each.
 
-    A piece is called by its path within the folder, without the ending.
+    A piece is called by its path within the folder, without the ending; with it, where two files differ in that alone
+    (a.mid and a.midi), so that names differ.
 
     Raises:
         FileNotFoundError: There is no MIDI file.
         ValueError: None of them could be read; the first one's fault is given.
     """
     root, pieces, problems = Path(path).expanduser(), [], []
-    for file in find_midi_files(root):
+    files = find_midi_files(root)
+    stems = Counter(file.with_suffix("") for file in files)
+    for file in files:
         inside = file.relative_to(root) if file != root else Path(file.name)
+        name = inside.with_suffix("") if stems[file.with_suffix("")] == 1 else inside
         try:
-            pieces.append(read_midi(file, inside.with_suffix("").as_posix()))
+            pieces.append(read_midi(file, name.as_posix()))
         except (ValueError, OSError) as error:
             problems.append(f"{inside}: {str(error).removeprefix(f'path {file}: ')}")
     if not pieces:

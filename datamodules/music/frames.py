@@ -7,15 +7,19 @@ empty frame is silence. A set does not say which voice sings what, nor whether a
 
 import json
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import torch
 
 Frame = tuple[int, ...]
 """Pitches that sound together, rising, none twice."""
 
 SPLITS = ("train", "valid", "test")
 HIGHEST_PITCH = 127
+SILENT = 255  # in packed frames: no pitch
 FILE_LIMIT = 64_000_000  # bytes; the published file has 0.4 million
 FRAME_LIMIT = 10_000  # frames of one piece
 
@@ -66,6 +70,45 @@ def read_frames(path: str | Path) -> Splits:
         if not chorales:
             raise ValueError(f"path {path}: {split} holds no piece; give each split at least one")
     return splits
+
+
+def packed(chorales: Sequence[Chorale]) -> dict[str, Any]:
+    """Chorales as plain data for a checkpoint: ``frames``, a byte a pitch, and ``lengths``, frames of each piece.
+
+    The 229 training chorales of the published split are 55 KB.
+    """
+    frames = [frame for chorale in chorales for frame in chorale.frames]
+    widest = max(map(len, frames))
+    table = [[*frame, *[SILENT] * (widest - len(frame))] for frame in frames]
+    return {
+        "frames": torch.tensor(table, dtype=torch.uint8),
+        "lengths": [len(chorale.frames) for chorale in chorales],
+    }
+
+
+def unpacked(content: Any) -> list[Chorale]:
+    """The chorales of :func:`packed`, without their names.
+
+    Raises:
+        ValueError: It is nothing that :func:`packed` gives.
+    """
+    match content:
+        case {"frames": torch.Tensor() as frames, "lengths": list(lengths)} if (
+            frames.dtype == torch.uint8
+            and frames.ndim == 2
+            and all(type(length) is int and 0 < length <= FRAME_LIMIT for length in lengths)
+            and sum(lengths) == len(frames)
+            and bool(((frames <= HIGHEST_PITCH) | (frames == SILENT)).all())
+        ):
+            rows = iter(frames.tolist())
+            return [
+                Chorale(
+                    f"remembered {number}",
+                    tuple(tuple(sorted({p for p in next(rows) if p != SILENT})) for _ in range(length)),
+                )
+                for number, length in enumerate(lengths)
+            ]
+    raise ValueError("the checkpoint's chorales are damaged; use another checkpoint, or one trained anew")
 
 
 def _chorale(name: str, piece: Any) -> Chorale:

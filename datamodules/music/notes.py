@@ -31,7 +31,7 @@ class Piece:
     """Notes in order.
 
     Attributes:
-        name: What it is called; of a file, its path without the ending.
+        name: What it is called; of a file, its path within the folder, as a rule without the ending.
         notes: Sorted by start, then by pitch, then by duration.
         time_signature: Beats of a bar and what fraction of a whole note each is, at the beginning.
         quarters_per_minute: Tempo at the beginning.

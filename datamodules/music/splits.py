@@ -1,4 +1,7 @@
-"""Which pieces are trained on: a split by whole pieces, so that no window of one is on both sides."""
+"""Which pieces are trained on: a split by whole pieces, so that no window of one is on both sides.
+
+Pieces that are the same music (kinship.py) go to one side together.
+"""
 
 import hashlib
 from collections.abc import Sequence
@@ -10,58 +13,96 @@ from datamodules.music.notes import Piece
 Splits = dict[str, list[Piece]]  # train, val and test
 
 
-def split_pieces(pieces: Sequence[Piece], val_share: float, test_share: float, seed: int) -> Splits:
+def split_pieces(
+    pieces: Sequence[Piece], val_share: float, test_share: float, seed: int, kin: Sequence[int] | None = None
+) -> Splits:
     """Train, validation and test pieces by shares.
 
-    A piece's place is decided by its name and the seed alone, so that a piece more in the folder moves at most one
-    other from one side to another.
+    A piece's place is decided by its name (a family's, by the first of its names) and the seed alone, so that a piece
+    more in the folder moves at most one other from one side to another. A family that is larger than what a split still
+    has room for is passed over, so that the largest ones are trained on.
 
     Args:
         pieces: All, with names that differ.
         val_share: Share of the pieces for validation, rounded, at least one.
         test_share: Share for the test, likewise; 0 for none, and the test uses the validation pieces.
         seed: Of the split.
+        kin: A number for each piece, the same for those that stay together; by default each is alone.
 
     Raises:
-        ValueError: The shares leave nothing to train on.
+        ValueError: The shares leave nothing to train on, or there are too few families.
     """
-    order = sorted(pieces, key=lambda piece: hashlib.sha256(f"{seed}:{piece.name}".encode()).digest())
-    vals = max(1, round(val_share * len(order)))
-    tests = max(1, round(test_share * len(order))) if test_share else 0
-    if vals + tests >= len(order):
+    families: dict[int, list[int]] = {}
+    for number, family in enumerate(range(len(pieces)) if kin is None else kin):
+        families.setdefault(family, []).append(number)
+    order = sorted(families.values(), key=lambda numbers: _place(min(pieces[n].name for n in numbers), seed))
+    vals = max(1, round(val_share * len(pieces)))
+    tests = max(1, round(test_share * len(pieces))) if test_share else 0
+    if vals + tests >= len(pieces):
         raise ValueError(
-            f"val_share {val_share} and test_share {test_share} leave none of {len(order)} pieces to train on; give "
+            f"val_share {val_share} and test_share {test_share} leave none of {len(pieces)} pieces to train on; give "
             "more pieces or smaller shares"
         )
-    val, test, train = order[:vals], order[vals : vals + tests], order[vals + tests :]
-    return _in_order(pieces, {"train": train, "val": val, "test": test or val})
+    val, order = _taken(order, vals)
+    test, order = _taken(order, tests)
+    if not order:
+        raise ValueError(
+            f"val_share {val_share} and test_share {test_share} leave nothing to train on, as {len(pieces)} pieces are "
+            f"{len(families)} different ones, the others copies or settings of them; give more pieces"
+        )
+    numbers = {"train": [n for family in order for n in family], "val": val, "test": test or val}
+    return {name: [pieces[number] for number in sorted(part)] for name, part in numbers.items()}
 
 
-def hold_out(pieces: Sequence[Piece], pattern: str, val_share: float, seed: int) -> Splits:
+def _place(name: str, seed: int) -> bytes:
+    """Where a name stands in the order of a seed."""
+    return hashlib.sha256(f"{seed}:{name}".encode()).digest()
+
+
+def _taken(order: list[list[int]], size: int) -> tuple[list[int], list[list[int]]]:
+    """The pieces of the first families that fit into ``size`` (of the smallest, where none does), and the others."""
+    found: list[int] = []
+    left: list[list[int]] = []
+    for family in order:
+        if len(found) + len(family) <= size:
+            found += family
+        else:
+            left.append(family)
+    if size and not found and left:
+        found = left.pop(left.index(min(left, key=len)))
+    return found, left
+
+
+def hold_out(
+    pieces: Sequence[Piece], pattern: str, val_share: float, seed: int, kin: Sequence[int] | None = None
+) -> Splits:
     """The pieces that fit a pattern for the test; of the others a share validates, so that no test chooses its model.
+
+    Others that are kin of a held-out piece are in no split: they would tell what the test asks.
 
     Args:
         pieces: All.
         pattern: Of names (``bwv1010*``) or of paths within the folder (``suite4/*``), where ``*`` is anything.
         val_share: See :func:`split_pieces`; of the others.
         seed: See :func:`split_pieces`.
+        kin: See :func:`split_pieces`.
 
     Raises:
         ValueError: None fits, or all do, or too few are left.
     """
-    held = [piece for piece in pieces if _fits(piece.name, pattern)]
+    kin = range(len(pieces)) if kin is None else kin
+    held = [number for number, piece in enumerate(pieces) if _fits(piece.name, pattern)]
     if not held:
         raise ValueError(f"held_out {pattern}: no piece has such a name; they are called like {pieces[0].name}")
     if len(held) == len(pieces):
         raise ValueError(f"held_out {pattern}: every piece has such a name, and none is left to train on")
-    rest = [piece for piece in pieces if not _fits(piece.name, pattern)]
-    return split_pieces(rest, val_share, 0, seed) | {"test": held}
+    known = {kin[number] for number in held}
+    rest = [number for number in range(len(pieces)) if kin[number] not in known]
+    if not rest:
+        raise ValueError(f"held_out {pattern}: all other pieces are copies or settings of those, and none is left")
+    others = split_pieces([pieces[n] for n in rest], val_share, 0, seed, [kin[n] for n in rest])
+    return others | {"test": [pieces[number] for number in held]}
 
 
 def _fits(name: str, pattern: str) -> bool:
     return fnmatchcase(name, pattern) or fnmatchcase(PurePosixPath(name).name, pattern)
-
-
-def _in_order(pieces: Sequence[Piece], splits: Splits) -> Splits:
-    place = {piece.name: number for number, piece in enumerate(pieces)}
-    return {name: sorted(part, key=lambda piece: place[piece.name]) for name, part in splits.items()}

@@ -28,7 +28,8 @@ class NoteTokenizer(Stateful):
     Fields are ``("pitch", "duration")``, the top voice with its rests as events, or ``("shift", "pitch", "duration")``,
     all notes, where shift is the ticks since the onset before (0 within a chord). Durations and shifts are those of the
     training pieces; any other is read as the nearest, which :meth:`unseen` counts. Pitches are a range without gaps; a
-    note beyond it is read octaves away, inside.
+    note beyond it is read octaves away, inside. Notes of one onset stand in the order of pitch, then of duration, of
+    ids as of values; two may be equal.
 
     Args:
         fields: One of the two.
@@ -140,6 +141,10 @@ class NoteTokenizer(Stateful):
             values = np.array(ticks, dtype=np.int64)
             places = _nearest(table, values)
             ids[name], exact = places + self._first[name], exact & (table[places] == values)
+        if self.fields == ALL_NOTES:  # what was read as the nearest may have changed places within a chord
+            onsets = np.cumsum(self._shifts[ids["shift"] - self._first["shift"]])
+            order = np.lexsort((ids["duration"], ids["pitch"], onsets))
+            ids |= {name: ids[name][order] for name in ("pitch", "duration")}
         return np.stack([ids[name] for name in self.fields], axis=1), int((~exact).sum())
 
     def _pitch_id(self, pitch: int) -> int:

@@ -87,21 +87,22 @@ class MusicStatistics(Callback):
         made = module.sample_pieces(self.num_samples, self.decoding)
         samples = [replace(piece, notes=piece.notes[: self.num_notes]) for piece in made]
         training, held_out = data.train_pieces(), data.test_pieces()
-        rows = compare(samples, held_out, training, self.num_notes, self.sets, shared(trainer, pl_module))
+        index = CopyIndex(training)
+        measure = shared(trainer, pl_module, training, index)
+        rows = compare(samples, held_out, training, self.num_notes, self.sets, measure)
         for row in rows:
             pl_module.log(f"test/{row.name}", row.samples, rank_zero_only=True)
             pl_module.log(f"test/{row.name}_distance", row.distance, rank_zero_only=True)
-        self._write(trainer, rows, samples, time.monotonic() - started)
+        self._write(trainer, rows, samples, index, time.monotonic() - started)
 
     @rank_zero_only
-    def _write(self, trainer: Trainer, rows: list[Row], samples: list[Piece], seconds: float) -> None:
+    def _write(self, trainer: Trainer, rows: list[Row], samples: list[Piece], index: CopyIndex, seconds: float) -> None:
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         training, held_out = data.train_pieces(), excerpts(data.test_pieces(), self.num_notes)
         folder = run_folder(trainer) / "music"
         folder.mkdir(parents=True, exist_ok=True)
         for number, piece in enumerate(samples):
             data.write_midi(folder / f"sample-{number:03d}.mid", piece)
-        index = CopyIndex(training)
         ended = sum(len(piece.notes) < self.num_notes for piece in samples)
         text = (
             f"{len(samples)} samples of up to {self.num_notes} notes ({ended} are shorter), {len(held_out)} parts of "
@@ -117,12 +118,19 @@ class MusicStatistics(Callback):
         print(f"{inside} of {len(rows)} statistics within the range of real music, in {seconds:.1f} s: {path}")
 
 
-def shared(trainer: Trainer, pl_module: LightningModule) -> Measure:
-    """A way to measure in which each rank takes its share of the pieces, and the counts are summed over ranks."""
+def shared(trainer: Trainer, pl_module: LightningModule, training: Sequence[Piece], index: CopyIndex) -> Measure:
+    """A way to measure in which each rank takes its share of the pieces, and the counts are summed over ranks.
+
+    Args:
+        trainer: Knows the ranks.
+        pl_module: Knows the device.
+        training: Pieces with which most are compared.
+        index: Theirs, which takes a while to make.
+    """
     device = pl_module.device if trainer.world_size > 1 else torch.device("cpu")  # NCCL sums on its devices alone
 
     def measure(pieces: Sequence[Piece], reference: Sequence[Piece]) -> dict[str, float]:
-        metrics = music_metrics(reference).to(device)
+        metrics = music_metrics(reference, index=index if reference is training else None).to(device)
         metrics.update(pieces[trainer.global_rank :: trainer.world_size])
         return {name: float(value) for name, value in metrics.compute().items()}
 

@@ -40,8 +40,9 @@ class Rules:
         end_id: END.
         allowed: Of each field a boolean for each id: whether it may ever be chosen. By default all.
         may_end: Whether END may be chosen. The first new event never is.
-        together: The first field's id that puts an event at the same time as the one before: their second fields then
-            ascend, which is the order that events of one time are written in. None: there is none.
+        together: The first field's id that puts an event at the same time as the one before. Events of one time are
+            written in the order of their other fields, the second first, and may be equal (two voices in unison); so
+            none may come before the one before it. None: there is no such id.
 
     Raises:
         ValueError: A field is left without an id.
@@ -67,7 +68,7 @@ class Rules:
                 ids[0] = False
             if not ids.any():
                 raise ValueError(f"allowed: field {field} has no id left to choose")
-        self.highest = int(self.allowed[1].nonzero().max()) if len(self.allowed) > 1 else 0  # of the second field
+        self.highest = [int(ids.nonzero().max()) for ids in self.allowed]
 
     def to(self, device: torch.device) -> "Rules":
         """Itself, with its tensors on a device."""
@@ -87,15 +88,26 @@ class Rules:
         if field == 0:
             may[:, self.end_id] = self.may_end and not first
             if self.together is not None:
-                may[:, self.together] &= before[:, 1] < self.highest
+                may[:, self.together] &= self._may_follow(before, 1)
                 may[:, self.end_id] |= ~may.any(1)
             return may
-        if field == 1 and self.together is not None:
-            ascends = torch.arange(may.shape[1], device=may.device) > before[:, 1:2]  # (B, V_1)
-            may &= ascends | (chosen[0] != self.together)[:, None]
+        if self.together is not None:
+            tied = chosen[0] == self.together  # and as the event before in all fields in between
+            for earlier in range(1, field):
+                tied = tied & (chosen[earlier] == before[:, earlier])
+            ids, last = torch.arange(may.shape[1], device=may.device), before[:, field, None]
+            follows = (ids > last) | ((ids == last) & self._may_follow(before, field + 1)[:, None])  # (B, V_f)
+            may &= follows | ~tied[:, None]
         ended = chosen[0] == self.end_id
         may &= ~ended[:, None]
         may[:, 0] = ended
+        return may
+
+    def _may_follow(self, before: Tensor, field: int) -> Tensor:
+        """Whether allowed ids of the fields from ``field`` on can be no less than the event before's, (B,)."""
+        may = torch.ones(len(before), dtype=torch.bool, device=before.device)
+        for at in reversed(range(field, len(self.allowed))):
+            may = (before[:, at] < self.highest[at]) | (self.allowed[at][before[:, at]] & may)
         return may
 
 

@@ -66,10 +66,13 @@ def bar_of(piece: Piece, tick: int) -> int:
 
 
 def top_voice(notes: Iterable[Note]) -> list[Note]:
-    """The highest note of each onset, in order, cut off where the next begins: the melody of music with some chords."""
+    """The highest note of each onset, in order, cut off where the next begins: the melody of music with some chords.
+
+    Of two on the highest pitch it is the longer one.
+    """
     highest: dict[int, Note] = {}
     for note in notes:
-        if note[0] not in highest or note[1] > highest[note[0]][1]:
+        if note[0] not in highest or note[1:] > highest[note[0]][1:]:
             highest[note[0]] = note
     voice = [highest[start] for start in sorted(highest)]
     ends = [start for start, _, _ in voice[1:]] + [sum(voice[-1][::2])] if voice else []

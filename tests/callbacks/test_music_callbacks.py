@@ -19,6 +19,7 @@ from seq_modules.callbacks import MusicSamples, MusicStatistics, MusicWriter
 from seq_modules.callbacks import music_writer as writer
 from seq_modules.callbacks.music_samples import MusicSamples as Samples
 from seq_modules.music.comparison import Row, compare, markdown, sets_of
+from seq_modules.music.copying import CopyIndex
 from seq_modules.music.notes import Excerpt
 
 SMALL = (
@@ -36,7 +37,7 @@ def etude(pitches: list[int], name: str = "piece") -> Piece:
     return Piece(name, tuple(Note(12 * at, pitch, 12) for at, pitch in enumerate(pitches)))
 
 
-def test_fit_test_and_predict_write_music(run: Run) -> None:
+def test_fit_test_and_predict_write_music(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     done = run("fit", "--config=music/lstm", *SMALL, callback("MusicSamples", max_notes=20, every=2))
     assert done.code == 0, done.err
     (samples,) = Path().rglob("samples")
@@ -49,8 +50,17 @@ def test_fit_test_and_predict_write_music(run: Run) -> None:
     with wave.open(str(samples / "step-0000004-1.wav")) as file:
         assert file.getnframes() > 1000
 
+    indexed: list[tuple[str, ...]] = []
+    make = CopyIndex.__init__
+
+    def counted(self: CopyIndex, pieces: Any) -> None:
+        indexed.append(tuple(piece.name for piece in pieces))
+        make(self, pieces)
+
+    monkeypatch.setattr(CopyIndex, "__init__", counted)
     done = run("test", "--ckpt_path=best", callback("MusicStatistics", num_samples=3, num_notes=16))
     assert done.code == 0, done.err
+    assert len(indexed) == len(set(indexed)) == 7  # of the training pieces, and of the others of each of six sets
     (table,) = Path().rglob("music.md")
     text = table.read_text()
     names = re.findall(r"^\| ([\w ]+) \|", text, re.MULTILINE)

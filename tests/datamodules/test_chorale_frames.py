@@ -9,9 +9,10 @@ import torch
 
 from datamodules import ChoraleFramesDataModule
 from datamodules.batches import IGNORED
-from datamodules.chorale_rows import TrainRows
+from datamodules.chorale_rows import Beginnings, TrainRows
 from datamodules.music.frames import made_up_chorales
 from datamodules.music.notes import Note, Piece
+from datamodules.music.recall import Listener
 from datamodules.tokenizers import FrameTokenizer
 
 
@@ -132,18 +133,42 @@ def test_files_of_ones_own_and_what_does_not_fit(tmp_path: Path) -> None:
             ready("fit", **wrong)
 
 
+def beginnings(data: ChoraleFramesDataModule) -> Beginnings:
+    dataset = data.predict_dataloader().dataset
+    assert isinstance(dataset, Beginnings)
+    return dataset
+
+
 def test_predict_begins_from_nothing_or_from_test_pieces_and_needs_no_recall(tmp_path: Path) -> None:
-    batch = ready("predict", samples=3).predict_set.__getitems__([0, 2])  # type: ignore[union-attr]
+    batch = beginnings(ready("predict", samples=3)).__getitems__([0, 2])
     assert [len(ids) for ids in batch["prompt_ids"]] == [0, 0]
     assert batch["prompts"] == ["", ""]
     assert len(batch["listeners"]) == 2
     data = ready("predict", prompt_frames=5, samples=12, recalled=0)
-    batch = data.predict_set.__getitems__([11])  # type: ignore[union-attr]
+    batch = beginnings(data).__getitems__([11])
     assert batch["prompts"] == [data.chorales["test"][1].name]
     assert data.tokenizer.decode(batch["prompt_ids"][0].numpy()) == list(data.chorales["test"][1].frames[:5])
     assert "listeners" not in batch
     data.write_midi(tmp_path / "a.mid", Piece("a", (Note(0, 60, 24),)))
     assert (tmp_path / "a.mid").read_bytes()[:4] == b"MThd"
+
+
+def test_predict_is_reminded_of_what_the_checkpoint_holds() -> None:
+    trained, alone = ready("fit"), ready("predict", path="gone.json")
+    with pytest.raises(FileNotFoundError, match=r"^path gone\.json"):
+        alone.predict_dataloader()
+    alone.load_state_dict(trained.state_dict())
+    (listener,) = beginnings(alone).__getitems__([0])["listeners"]
+    expected = Listener(trained.recall)
+    for frame in trained.chorales["test"][0].frames:
+        listener.hear(frame)
+        expected.hear(frame)
+        for got, wanted in zip(listener.recalled(), expected.recalled(), strict=True):
+            assert np.array_equal(got, wanted)
+    assert expected.recalled()[1].any()
+    assert "remembered" not in ready("fit", recalled=0).state_dict()
+    with pytest.raises(ValueError, match="damaged"):
+        alone.load_state_dict({"seed": 0, "remembered": {"frames": [], "lengths": []}})
 
 
 def test_without_recall_rows_have_none() -> None:

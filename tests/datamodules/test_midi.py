@@ -2,6 +2,7 @@
 
 import json
 import logging
+import random
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from datamodules import MidiDataModule
 from datamodules.batches import IGNORED
 from datamodules.music.etudes import etudes
 from datamodules.music.files import read_midi, write_midi
-from datamodules.music.notes import Note, Piece, top_voice
+from datamodules.music.notes import Note, Piece, top_voice, transposed
 from datamodules.music.prelude import PRELUDE
 from datamodules.tokenizers import save
 
@@ -90,6 +91,50 @@ def test_a_folder_is_read_and_bad_files_are_named(folder: str, caplog: pytest.Lo
     assert "suite1/empty.mid: the file is empty" in said
     assert "12 are not the highest of their chord" not in said
     assert "24 are not the highest of their chord" in said  # each ends in a chord of three
+
+
+def test_copies_are_counted_and_stay_on_one_side(folder: str, caplog: pytest.LogCaptureFixture) -> None:
+    pieces = etudes(12, 5)
+    for name, piece in (("again/x", pieces[0]), ("suite1/1", pieces[0]), ("again/y", transposed(pieces[7], 2))):
+        write_midi(Path(folder, f"{name}.midi"), piece)
+    sides = set()
+    for seed in range(6):
+        with caplog.at_level(logging.INFO):
+            files = data(source="path", path=folder, split_seed=seed).split_files()
+        side = {name: split for split in ("train", "val", "test") for name in files[split]}
+        assert len(side) == 15
+        assert side["again/x"] == side["suite1/1.mid"] == side["suite1/1.midi"]
+        assert side["again/y"] == side["suite2/4"]
+        sides.add(side["again/y"])
+    assert len(sides) > 1
+    said = "of 15 pieces 3 have all notes of an earlier one (suite1/1.mid as again/x, suite1/1.midi as again/x, "
+    assert any(said + "suite2/4 as again/y)" in line for line in caplog.messages)
+    held = data(source="path", path=folder, held_out="suite2/*").split_files()
+    assert held["test"] == [f"suite2/{m}" for m in (1, 2, 3, 4)]
+    assert "again/y: has all notes of a piece that is held out" in held["left_out"]
+    assert "again/y" not in held["train"] + held["val"]
+
+
+def test_settings_of_a_chorale_tune_stay_on_one_side(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Twelve tunes, each set three times: no melody that is trained on may stand in the validation or the test."""
+
+    def settings(cache: Path, voices: str) -> list[Piece]:
+        found = []
+        for number in range(36):
+            draw = random.Random(number % 12)
+            soprano = [Note(24 * n, 67 + draw.randint(-4, 4) + number // 12, 24) for n in range(30)]
+            below = random.Random(number)
+            bass = [Note(24 * n, 45 + below.randint(-4, 4), 24) for n in range(30)]
+            notes = soprano if voices == "top" else soprano + bass
+            found.append(Piece(f"bwv{number}", tuple(sorted(notes))))
+        return found
+
+    monkeypatch.setattr("datamodules.midi.chorales", settings)
+    for voices in ("top", "all"):
+        files = data(source="chorales", voices=voices, cache_dir=str(tmp_path)).split_files()
+        sides = [{int(name[3:]) % 12 for name in files[split]} for split in ("train", "val", "test")]
+        assert [len(files[split]) for split in ("train", "val", "test")] == [30, 3, 3]
+        assert sum(map(len, sides)) == 12
 
 
 def test_a_suite_is_held_out(folder: str) -> None:

@@ -156,13 +156,16 @@ def test_only_what_is_allowed_is_chosen() -> None:
             Rules(SIZES, START, END, [none if at == field else [True] * size for at, size in enumerate(SIZES)])
 
 
-def test_events_of_one_time_ascend() -> None:
+def test_events_of_one_time_do_not_descend_and_may_be_equal() -> None:
     flat = Says([torch.tensor([0.0, 0, 4, 0, 0, 0]), torch.zeros(9), torch.zeros(5)])  # mostly 2, the same time
     prompt = [(START, 0, 0), (3, 7, 1)]
     rows = generate_events(flat, flat, [prompt] * 50, Decoding(20), rules(together=2))
     pairs = [pair for row in rows for pair in zip([prompt[-1], *row], row, strict=False)]
-    assert all(event[1] > before[1] for before, event in pairs if event[0] == 2)
+    assert all(event[1:] >= before[1:] for before, event in pairs if event[0] == 2)
     assert any(event[1] < before[1] for before, event in pairs if event[0] != 2)
+    assert any(event[1] == before[1] and event[2] > before[2] for before, event in pairs if event[0] == 2)
+    assert any(event[1:] == before[1:] for before, event in pairs if event[0] == 2)
+    assert any(event[1] > before[1] and event[2] < before[2] for before, event in pairs if event[0] == 2)
     assert any(event[0] == 2 for _, event in pairs)
     # What was given may lie above all that is allowed: then nothing can stand at its time.
     low = [[True] * 6, [pitch < 4 for pitch in range(9)], [True] * 5]
@@ -170,6 +173,18 @@ def test_events_of_one_time_ascend() -> None:
     assert {row[0][0] for row in rows} <= {3, 4, 5}
     only = [[at == 2 for at in range(6)], low[1], low[2]]
     assert generate_events(flat, flat, [prompt], Decoding(5), rules(together=2, allowed=only)) == [[(END, 0, 0)]]
+
+
+def test_a_unison_needs_a_duration_that_may_follow() -> None:
+    """Of the highest pitch only a note that lasts as long or longer may come at the same time, if one is allowed."""
+    flat = Says([torch.zeros(6), torch.zeros(9), torch.zeros(5)])
+    chord = [[at == 2 for at in range(6)], [True] * 9]
+    for durations, found in (([1, 2, 3], {(2, 8, 3)}), ([1, 2], {(END, 0, 0)}), ([1, 4], {(2, 8, 4)})):
+        allowed = [*chord, [at in durations for at in range(5)]]
+        rows = generate_events(
+            flat, flat, [[(START, 0, 0), (3, 8, 3)]] * 9, Decoding(1), rules(together=2, allowed=allowed)
+        )
+        assert {row[0] for row in rows} == found
 
 
 @pytest.mark.parametrize("cached", [True, False])

@@ -3,9 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import numpy as np
 import pytest
 import torch
+from hypothesis import strategies as st
 from lightning.pytorch import LightningDataModule, Trainer
 from torch.utils.data import DataLoader
 
@@ -20,6 +22,9 @@ TUNE = Piece("tune", tuple(Note(12 * i, 48 + 2 * (i * i % 7), 12 if i % 3 else 6
 SCALE = Piece("scale", tuple(Note(12 * i, 50 + i, 12) for i in range(8)))
 CHORDS = Piece("chords", tuple(Note(24 * (i // 2), 48 + 7 * (i % 2) + i // 2, 24) for i in range(12)))
 KINDS = ("lstm", "transformer")
+CLOSE = st.lists(  # of few pitches and onsets, so that there are unisons
+    st.builds(Note, st.integers(0, 12), st.integers(30, 44), st.integers(1, 6)), min_size=1, max_size=20
+)
 
 
 def tokenizer_of(fields: tuple[str, ...]) -> NoteTokenizer:
@@ -55,6 +60,24 @@ def batch_of(module: MusicDecoder, pieces: list[Piece], length: int = 8) -> dict
 
 def short(piece: Piece, notes: int) -> Piece:
     return Piece(piece.name, piece.notes[:notes])
+
+
+@hypothesis.settings(max_examples=60, deadline=None)
+@hypothesis.given(CLOSE, CLOSE)
+def test_what_the_tokenizer_writes_may_be_drawn(learned: list[Note], others: list[Note]) -> None:
+    """Event for event, unisons and what is read as the nearest included."""
+    tokenizer = NoteTokenizer.train([Piece("learned", tuple(sorted(learned)))], ALL_NOTES)
+    module = LSTMMusicDecoder(tokenizer.vocab_sizes, d_model=4, hidden_size=4)
+    module.tokenizer = tokenizer
+    rules = module.rules()
+    for notes in (learned, others):
+        before = torch.tensor([[tokenizer.start_id, 0, 0]])
+        for event in torch.from_numpy(tokenizer.encode(Piece("", tuple(sorted(notes))))):
+            chosen: list[torch.Tensor] = []
+            for field, id_ in enumerate(event):
+                assert rules.mask(field, chosen, before, first=False)[0, id_], (field, event, before)
+                chosen.append(id_[None])
+            before = event[None]
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -97,6 +97,13 @@ def test_bad_files_are_named_and_the_rest_is_read(tmp_path: Path, good: bytes, m
         assert "\n" not in line
 
 
+def test_names_differ_where_endings_alone_do(tmp_path: Path, good: bytes) -> None:
+    for name in ("a.mid", "a.midi", "b.MID", "deep/a.mid", "good.mid"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(good)
+    assert [piece.name for piece in read_folder(tmp_path)[0]] == ["a.mid", "a.midi", "b", "deep/a", "good"]
+
+
 def test_none_left_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="no such file or folder"):
         read_folder(tmp_path / "nowhere")

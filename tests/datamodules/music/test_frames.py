@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
-from datamodules.music.frames import SCALE, made_up_chorales, read_frames
+from datamodules.music.frames import SCALE, Chorale, made_up_chorales, packed, read_frames, unpacked
 
 GOOD = {"train": [[[60, 64], []]], "valid": [[[48]]], "test": [[[72, 60]], [[1]]]}
 
@@ -71,3 +72,18 @@ def test_every_fourth_made_up_piece_sets_an_earlier_tune_in_some_key() -> None:
         up = pieces[number].frames[0][-1] - pieces[number // 4].frames[0][-1]
         moved = tuple(tuple(pitch + up for pitch in frame) for frame in pieces[number // 4].frames)
         assert pieces[number].frames == moved
+
+
+def test_packed_chorales_come_back() -> None:
+    pieces = [*made_up_chorales(3, 0), Chorale("odd", ((), (0,), (60, 64, 67, 72, 127), ()))]
+    content = packed(pieces)
+    assert [piece.frames for piece in unpacked(content)] == [piece.frames for piece in pieces]
+    assert content["frames"].nbytes == 5 * sum(len(piece.frames) for piece in pieces)
+    for change in (
+        {"lengths": [1]}, {"lengths": [0, *content["lengths"]]}, {"lengths": 3}, {"frames": content["frames"].long()},
+        {"frames": content["frames"].flatten()}, {"frames": content["frames"] + 100}, {"frames": None},
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match="chorales are damaged"):
+            unpacked({**content, **change})
+    with pytest.raises(ValueError, match="chorales are damaged"):
+        unpacked(torch.zeros(3))

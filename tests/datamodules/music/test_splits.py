@@ -54,3 +54,41 @@ def test_a_suite_is_held_out_by_name_or_path() -> None:
         hold_out(SUITES, "suite9", 0.1, seed=0)
     with pytest.raises(ValueError, match="none is left to train on"):
         hold_out(SUITES, "*suite*", 0.1, seed=0)
+
+
+def test_families_are_not_divided_and_sizes_are_kept() -> None:
+    kin = [number - number % 3 for number in range(24)]  # eight families of three
+    seen = set()
+    for seed in range(8):
+        splits = split_pieces(SUITES, 0.2, 0.15, seed, kin)
+        assert [len(splits[name]) for name in ("train", "val", "test")] == [18, 3, 3]  # of 5 and 4 asked for
+        sides = [{kin[SUITES.index(piece)] for piece in part} for part in splits.values()]
+        assert sum(map(len, sides)) == len(set.union(*sides)) == 8
+        seen |= sides[1]
+    assert len(seen) > 3
+
+
+def test_a_family_too_large_for_a_split_is_trained_on_unless_all_are() -> None:
+    kin = [0] * 20 + [20, 21, 22, 23]
+    for seed in range(8):
+        splits = split_pieces(SUITES, 0.05, 0.05, seed, kin)
+        assert names(SUITES[:20]) < names(splits["train"])
+    pairs = [number - number % 2 for number in range(24)]
+    splits = split_pieces(SUITES, 0.01, 0, 0, pairs)
+    assert len(splits["val"]) == 2  # more than was asked for
+    with pytest.raises(ValueError, match=r"^val_share .*, as 24 pieces are 1 different ones"):
+        split_pieces(SUITES, 0.1, 0, 0, [0] * 24)
+    with pytest.raises(ValueError, match=r"^val_share .*, as 24 pieces are 2 different ones"):
+        split_pieces(SUITES, 0.1, 0.1, 0, [0] * 12 + [12] * 12)
+
+
+def test_kin_of_a_held_out_piece_are_in_no_split() -> None:
+    kin = list(range(24))
+    kin[20] = 0  # suite 6 has a piece of suite 1 again
+    splits = hold_out(SUITES, "suite1-*", 0.1, 0, kin)
+    used = [piece for part in splits.values() for piece in part]
+    assert len(used) == 23
+    assert SUITES[20] not in used
+    assert names(splits["test"]) == {f"public-domain/suite1-{m}" for m in range(1, 5)}
+    with pytest.raises(ValueError, match=r"^held_out suite1-\*: all other pieces are copies"):
+        hold_out(SUITES, "suite1-*", 0.1, 0, [0] * 24)
