@@ -20,11 +20,11 @@ def write_report(sweep: "Sweep", trials: list[Row]) -> str:
         sweep: The study.
         trials: Its finished trials: their settings, and ``metrics``, ``run`` and ``seconds``.
     """
-    settings = [key for key in (*sweep.grid, *sweep.search) if key != sweep.seeds]
+    settings = [key for key in (*sweep.grid, *sweep.search) if key not in sweep.repeated]
     groups = group(trials, settings, sweep)
     header = [*(key.rpartition(".")[2] for key in settings), "runs"]
     header += ["solved"] if sweep.success else []
-    header += [f"{name} min / median / max, where logged" for name in sweep.columns]
+    header += [f"{name} mean ± sd (min / median / max), where logged" for name in sweep.columns]
     lines = ["| " + " | ".join(header) + " |", "|" + " --- |" * len(header)]
     for values, members in groups.items():
         cells = [str(value) for value in values] + [str(len(members))]
@@ -34,7 +34,7 @@ def write_report(sweep: "Sweep", trials: list[Row]) -> str:
         lines.append("| " + " | ".join(cells) + " |")
     table = "\n".join(lines)
     (sweep.folder / "table.md").write_text(table + "\n", encoding="utf-8")
-    write_trials(sweep.folder / "trials.csv", trials, [*settings, sweep.seeds])
+    write_trials(sweep.folder / "trials.csv", trials, [*settings, *sweep.repeated])
     draw(sweep, groups, settings)
     return table
 
@@ -58,10 +58,11 @@ def is_solved(trial: Row, sweep: "Sweep") -> bool:
 
 
 def spread(values: list[float]) -> str:
-    """Minimum, median and maximum, or a dash where nothing was measured."""
-    if not values:
-        return "-"
-    return " / ".join(f"{value:.4g}" for value in (min(values), statistics.median(values), max(values)))
+    """Mean, standard deviation of the sample, minimum, median and maximum; of one value itself, of none a dash."""
+    if len(values) < 2:
+        return f"{values[0]:.4g}" if values else "-"
+    places = " / ".join(f"{value:.4g}" for value in (min(values), statistics.median(values), max(values)))
+    return f"{statistics.mean(values):.4g} ± {statistics.stdev(values):.2g} ({places})"
 
 
 def write_trials(path: Path, trials: list[Row], settings: list[str]) -> None:

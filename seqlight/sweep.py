@@ -52,10 +52,11 @@ class Sweep:
         trials: Number of trials of a search.
         set: Setting -> value, for all trials.
         test: Whether to test each trained model as well.
-        seeds: The setting whose values are repetitions of the same thing: the table's rows are taken over it.
+        seeds: The setting, or a list of them, whose values are repetitions of the same thing, such as seeds and folds:
+            the table's rows are taken over them.
         success: ``{metric: least value}``: what a solved trial must reach.
-        columns: Metrics of the table, each as minimum, median and maximum; beside what the runs log there is
-            "fit/seconds", the time of the whole training command.
+        columns: Metrics of the table, each as mean, standard deviation, minimum, median and maximum; beside what the
+            runs log there is "fit/seconds", the time of the whole training command.
         curve: A metric to draw over the steps.
         storage: An Optuna storage, such as ``postgresql://host/name``; by default a journal in the sweep's folder,
             which machines with a common file system share.
@@ -70,11 +71,16 @@ class Sweep:
     trials: int = 20
     set: dict[str, Any] = field(default_factory=dict)
     test: bool = True
-    seeds: str = "seed_everything"
+    seeds: str | list[str] = "seed_everything"
     success: dict[str, float] = field(default_factory=dict)
     columns: list[str] = field(default_factory=list)
     curve: str | None = None
     storage: str | None = None
+
+    @property
+    def repeated(self) -> list[str]:
+        """The settings that are repetitions."""
+        return self.seeds if isinstance(self.seeds, list) else [self.seeds]
 
     @property
     def folder(self) -> Path:
@@ -89,6 +95,8 @@ class Sweep:
         for key, space in self.search.items():
             if not isinstance(space, dict) or not ({"low", "high"} <= space.keys() or "choices" in space):
                 raise UserError(f"sweep {self.name}: search.{key} needs low and high, or choices, not {space!r}")
+        if not all(isinstance(key, str) for key in self.repeated):
+            raise UserError(f"sweep {self.name}: seeds must be a setting or a list of settings, not {self.seeds!r}")
         if bool(self.grid) == bool(self.search):
             raise UserError(f"sweep {self.name}: give either grid or search, and not both")
         if self.direction not in ("maximize", "minimize"):
@@ -248,7 +256,7 @@ def try_one(sweep: Sweep, left: int, trial: Trial) -> float:
 
 def enqueue(sweep: Sweep, study: optuna.Study) -> None:
     """Puts every combination of a grid in the queue that is not done, running or waiting; repetitions outermost."""
-    keys = sorted(sweep.grid, key=lambda key: key != sweep.seeds)
+    keys = sorted(sweep.grid, key=lambda key: key not in sweep.repeated)
     busy = (TrialState.COMPLETE, TrialState.RUNNING, TrialState.WAITING)
     known = [trial.user_attrs.get("combination") for trial in study.get_trials(states=busy)]
     for values in itertools.product(*(sweep.grid[key] for key in keys)):

@@ -1,6 +1,7 @@
 """Sweeps: every combination once, gone on with after a break, shared by processes; the table says what the runs did."""
 
 import csv
+import itertools
 import os
 import socket
 import subprocess
@@ -15,7 +16,7 @@ from conftest import ROOT, Run
 
 from seqlight import sweep as sweeps
 from seqlight.errors import UserError
-from seqlight.report import spread
+from seqlight.report import spread, write_report
 from seqlight.sweep import Sweep, enqueue, open_study, read_sweep
 
 SETTINGS = {
@@ -179,6 +180,34 @@ def test_repetitions_go_round_before_a_setting_is_repeated(tmp_path: Path, monke
     assert [c["seed_everything"] for c in combinations] == [0] * 4 + [1] * 4
 
 
+def test_spread_is_mean_and_sample_deviation() -> None:
+    assert spread([1.0, 2.0, 6.0]) == "3 ± 2.6 (1 / 2 / 6)"
+    assert spread([1.5]) == "1.5"
+    assert spread([]) == "-"
+
+
+def test_a_row_may_be_the_mean_over_several_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    grid = {"net": ["a", "b"], "fold": [1, 2], "seed_everything": [0, 1]}
+    sweep = Sweep(name="folds", config=[], metric="m", grid=grid, seeds=["fold", "seed_everything"], columns=["m"])
+    sweep.folder.mkdir(parents=True)
+    trials = [
+        {
+            "net": net,
+            "fold": fold,
+            "seed_everything": seed,
+            "metrics": {"m": fold + 10.0 * seed},
+            "run": "r",
+            "seconds": 1,
+        }
+        for net, fold, seed in itertools.product("ab", (1, 2), (0, 1))
+    ]
+    rows = write_report(sweep, trials).splitlines()
+    assert rows[2:] == [f"| {net} | 4 | {spread([1.0, 2.0, 11.0, 12.0])} |" for net in "ab"]
+    with (sweep.folder / "trials.csv").open(newline="") as file:
+        assert [row["fold"] for row in csv.DictReader(file)] == ["1", "1", "2", "2"] * 2
+
+
 def test_a_trial_takes_one_process(run: Run, tmp_path: Path) -> None:
     content = {**SETTINGS, "config": ["parity/lstm_last", "trainer/ddp"], "grid": {"seed_everything": [0, 1]}}
     (tmp_path / "ddp.yaml").write_text(yaml.safe_dump(content))
@@ -213,6 +242,7 @@ def test_search_samples_within_its_bounds(run: Run, tmp_path: Path) -> None:
         ({"config": "parity/lstm_last"}, "config must hold a list"),
         ({"grid": {}, "search": {"a": {"low": 0.1}}}, r"search\.a needs low and high"),
         ({"direction": "up"}, "direction must be"),
+        ({"seeds": 3}, "seeds must be a setting or a list"),
         ({"trails": 3}, "unknown key trails"),
         ({"metric": None}, "metric is missing"),
     ],
