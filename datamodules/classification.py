@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from lightning.pytorch.utilities import rank_zero_info
+import torch
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
+from torch import Tensor
+from torch.utils.data import Dataset
 
 from datamodules.base import SequenceDataModule
 from datamodules.batches import IGNORED
 from datamodules.cache import cache_folder, once
-from datamodules.examples import Examples, Split, count_duplicates, without_duplicates
+from datamodules.examples import Examples, Split, count_duplicates, prints_of, without_duplicates
 from datamodules.labelled_files import read_table, text_fault
 from datamodules.token_rows import TokenRows, TrainRows
 from datamodules.tokenizers import WordPieceTokenizer, WordTokenizer, load, save
@@ -33,6 +36,7 @@ class ClassificationDataModule(SequenceDataModule):
     Args:
         tokenizer: What is learned from the training texts without a tokenizer_path.
         vocab_size: Number of its ids at most.
+        tokenizer_lower_case: Whether what is learned reads texts in lower case.
         tokenizer_path: Folder or hub id that transformers' BertTokenizer loads, or a checkpoint.
         tokenizer_revision: Branch, tag or commit of the hub's model.
         special_tokens: Put [CLS] before and [SEP] behind each text.
@@ -65,6 +69,7 @@ class ClassificationDataModule(SequenceDataModule):
         self,
         tokenizer: Literal["wordpiece", "words"],
         vocab_size: int,
+        tokenizer_lower_case: bool,
         tokenizer_path: str | None,
         tokenizer_revision: str | None,
         special_tokens: bool,
@@ -91,7 +96,7 @@ class ClassificationDataModule(SequenceDataModule):
             raise ValueError(f"texts_path {texts_path} and texts are both given; give one of them")
         if texts is not None:
             check_texts(texts)
-        self.tokenizer_kind, self.pieces = tokenizer, vocab_size
+        self.tokenizer_kind, self.pieces, self.lower_case = tokenizer, vocab_size, tokenizer_lower_case
         self.tokenizer_path, self.tokenizer_revision = tokenizer_path, tokenizer_revision
         self.special_tokens, self.max_seq_len, self.keep = special_tokens, max_seq_len, keep
         self.pool_batches, self.drop_duplicates = pool_batches, drop_duplicates
@@ -100,6 +105,7 @@ class ClassificationDataModule(SequenceDataModule):
         self.class_counts: list[int] | None = None
         self.duplicates: dict[str, int] = {}
         self.truncated: dict[str, int] = {}
+        self._trained = np.zeros(0, dtype=np.int64)  # prints of the texts that the weights were trained on
 
     @property
     def class_names(self) -> list[str]:
@@ -120,7 +126,7 @@ class ClassificationDataModule(SequenceDataModule):
         return part
 
     @cached_property
-    def splits(self) -> Splits:
+    def as_read(self) -> Splits:
         """Training, validation and test data, read at first use."""
         splits = self.read_splits()
         self.duplicates = count_duplicates(splits)
@@ -129,7 +135,12 @@ class ClassificationDataModule(SequenceDataModule):
         for name, part in splits.items():
             if not len(part):
                 raise ValueError(f"data: no {self.what} are left for {name}; give more of them, or other shares")
-        return {name: self.as_input(part) for name, part in splits.items()}
+        return splits
+
+    @cached_property
+    def splits(self) -> Splits:
+        """The same as the model is to see it."""
+        return {name: self.as_input(part) for name, part in self.as_read.items()}
 
     @property
     def num_classes(self) -> int:
@@ -148,9 +159,10 @@ class ClassificationDataModule(SequenceDataModule):
             return self._given_tokenizer(self.tokenizer_path)
         texts, kind = self.splits["train"].texts, LEARNED[self.tokenizer_kind]
         digest = hashlib.sha256("\0".join(texts).encode("utf-8", "surrogatepass")).hexdigest()[:12]
+        cased = "" if self.lower_case else "-cased"
         path = once(
-            self.cache / "tokenizers" / f"{digest}-{kind.kind}-{self.pieces}-{kind.recipe()}.tokenizer",
-            lambda path: save(kind.train(texts, self.pieces), path),
+            self.cache / "tokenizers" / f"{digest}-{kind.kind}-{self.pieces}-{kind.recipe()}{cased}.tokenizer",
+            lambda path: save(kind.train(texts, self.pieces, self.lower_case), path),
         )
         return self._given_tokenizer(str(path))
 
@@ -212,6 +224,7 @@ class ClassificationDataModule(SequenceDataModule):
             self.train_set = TrainRows(self._rows("train"), self.seed, self._batch_rows, self.pool_batches)
             labels = self.splits["train"].labels
             self.class_counts = np.bincount(labels[labels != IGNORED], minlength=self.num_classes).tolist()
+            self._trained = prints_of(self.as_read["train"].texts)
             rank_zero_info(self.summary())
         if stage in ("fit", "validate"):
             self.val_set = self._rows("val", self._batch_rows)
@@ -247,11 +260,30 @@ class ClassificationDataModule(SequenceDataModule):
         """Texts to predict as the training texts were read."""
         return texts
 
+    def state_dict(self) -> dict[str, Any]:
+        """See the base class; with prints of the training texts, by which a later test knows them again."""
+        return {**super().state_dict(), "trained": torch.from_numpy(self._trained)}
+
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """See the base class; the order of the rows follows the seed."""
         super().load_state_dict(state)
         if isinstance(self.train_set, TrainRows):
             self.train_set.seed = self.seed
+        if isinstance(trained := state.get("trained"), Tensor):
+            self._trained = np.union1d(self._trained, trained.numpy())
+            measured: dict[Split, Dataset | None] = {"val": self.val_set, "test": self.test_set}
+            for name, rows in measured.items():
+                if rows is not None:
+                    self._warn_of_trained(name)
+
+    def _warn_of_trained(self, name: Split) -> None:
+        """Says that the checkpoint was trained on texts of a split, beyond those that stand in both splits anyway."""
+        known = int(np.isin(prints_of(texts := self.as_read[name].texts), self._trained).sum())
+        if known > self.duplicates[f"{name} in train"]:
+            rank_zero_warn(
+                f"the checkpoint was trained on {known:,} of these {len(texts):,} {name} {self.what}: what is measured "
+                "on them says little; leave out --data flags that choose other splits than it was trained with"
+            )
 
 
 def check_texts(texts: Sequence[str]) -> None:

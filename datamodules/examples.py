@@ -1,5 +1,6 @@
 """Labelled texts, their splits, and what stands in more than one."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -67,6 +68,12 @@ def stratified_folds(strata: np.ndarray, folds: int, seed: int) -> np.ndarray:
 def _stratified_order(strata: np.ndarray, seed: int) -> np.ndarray:
     shuffled = np.argsort(random_words(seed, np.array([0]), len(strata))[0], kind="stable")  # NumPy's own may change
     return shuffled[np.argsort(strata[shuffled], kind="stable")]
+
+
+def prints_of(texts: Sequence[str]) -> np.ndarray:
+    """A number of 64 bits for each text (N,), apart from white space around it, by which to know it again."""
+    digests = [hashlib.blake2b(text.strip().encode("utf-8", "surrogatepass"), digest_size=8).digest() for text in texts]
+    return np.frombuffer(b"".join(digests), dtype="<i8").astype(np.int64)
 
 
 def count_duplicates(splits: dict[Split, Examples]) -> dict[str, int]:

@@ -36,6 +36,7 @@ class ReviewsDataModule(ClassificationDataModule):
             counted in any case.
         tokenizer: BERT's kind of subwords, or whole words, learned from the training texts.
         vocab_size: Number of tokens at most that are learned.
+        tokenizer_lower_case: Learn and read in lower case. Without, Turkey and turkey are two words.
         tokenizer_path: Tokenizer to take instead: a folder or hub id that transformers' BertTokenizer loads, or a
             checkpoint.
         tokenizer_revision: Branch, tag or commit of the hub's model.
@@ -78,6 +79,7 @@ class ReviewsDataModule(ClassificationDataModule):
         drop_duplicates: bool = False,
         tokenizer: Literal["wordpiece", "words"] = "wordpiece",
         vocab_size: int = 8000,
+        tokenizer_lower_case: bool = True,
         tokenizer_path: str | None = None,
         tokenizer_revision: str | None = None,
         special_tokens: bool = False,
@@ -96,6 +98,7 @@ class ReviewsDataModule(ClassificationDataModule):
         super().__init__(
             tokenizer=tokenizer,
             vocab_size=vocab_size,
+            tokenizer_lower_case=tokenizer_lower_case,
             tokenizer_path=tokenizer_path,
             tokenizer_revision=tokenizer_revision,
             special_tokens=special_tokens,

@@ -99,7 +99,7 @@ class SequenceModule(LightningModule):
             raise ValueError(f"muon_iterations must be at least 1, not {muon_iterations}")
         self.optimizer, self.muon_learning_rate, self.betas = optimizer, muon_learning_rate, (beta1, beta2)
         self.muon_iterations = muon_iterations
-        self._rate_changes: dict[str, float] = {}
+        self._peak_rates: list[float] = []  # of each of the optimiser's groups, as asked for now
         self._resumed_epoch: int | None = None  # the epoch that a resumed run began in the middle of
         self._train_metrics_before: dict[str, dict[str, Tensor]] = {}
         evaluated: dict[str, Metric | MetricCollection] = {"loss": MeanLoss(), **metrics}
@@ -164,6 +164,7 @@ class SequenceModule(LightningModule):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """The optimiser with the chosen schedule, stepped per optimiser step; a rate that never changes needs none."""
         optimizer = self._optimizer()
+        self._peak_rates = [group["lr"] for group in optimizer.param_groups]
         if self.schedule == "constant" and not self.warmup_steps:
             return optimizer
         # Asking for the number of steps builds the training loader, so only a schedule that needs it asks.
@@ -187,19 +188,15 @@ class SequenceModule(LightningModule):
         return muon(self, net, *rates, self.weight_decay, self.betas, self.muon_iterations)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Remembers by how much the learning rates were changed for the rest of a training."""
-        before = checkpoint.get("hyper_parameters", {})
+        """Refuses another optimiser for the rest of a training, and remembers the epoch's metrics."""
         if self._trainer is not None and self.trainer.state.fn == "fit":
-            held = before.get("optimizer", self.optimizer)
+            held = checkpoint.get("hyper_parameters", {}).get("optimizer", self.optimizer)
             if held != self.optimizer:
                 raise ValueError(f"optimizer {self.optimizer} cannot go on from a training with {held}; leave it out")
-        for rule, name in (("adamw", "learning_rate"), ("muon", "muon_learning_rate")):
-            now = getattr(self, name)
-            self._rate_changes[rule] = now / before.get(name, now)
         self._train_metrics_before = checkpoint.get("train_metrics", {})
 
     def on_train_start(self) -> None:
-        """Goes on with the epoch's metrics, and lets a learning rate and a decay given anew win over the optimiser's.
+        """Goes on with the epoch's metrics, and lets learning rates and a decay given anew win over the optimiser's.
 
         Lightning has restored the optimiser, with the old values in it, by now.
         """
@@ -209,10 +206,10 @@ class SequenceModule(LightningModule):
                     setattr(self.train_metrics[name], key, value.to(self.device))
         self._resumed_epoch = self.trainer.current_epoch if self._train_metrics_before else None
         self._train_metrics_before = {}
-        changes, self._rate_changes = self._rate_changes, {}
-        for optimizer in self.trainer.optimizers:
-            for group in optimizer.param_groups:
-                self._renew(group, changes.get(group.get("rule", "adamw"), 1.0))
+        if self.trainer.ckpt_path is not None:
+            groups = [group for optimizer in self.trainer.optimizers for group in optimizer.param_groups]
+            for group, peak in zip(groups, self._peak_rates, strict=False):  # none of an optimiser of one's own
+                self._renew(group, peak)
         for config in self.trainer.lr_scheduler_configs:
             groups = config.scheduler.optimizer.param_groups
             config.scheduler.base_lrs = [group.get("initial_lr", group["lr"]) for group in groups]
@@ -222,7 +219,7 @@ class SequenceModule(LightningModule):
         if self.trainer.current_epoch != self._resumed_epoch:
             self.train_metrics.reset()
 
-    def _renew(self, group: dict[str, Any], rate_change: float) -> None:
+    def _renew(self, group: dict[str, Any], peak: float) -> None:
         """Puts the settings given anew into a parameter group that a checkpoint has filled."""
         # Muon's system decays its hidden matrices alone, AdamW's all matrices.
         decays = group["rule"] == "muon" if "rule" in group else any(p.ndim >= 2 for p in group["params"])
@@ -230,8 +227,9 @@ class SequenceModule(LightningModule):
             group["weight_decay"] = self.weight_decay
         if "betas" in group:
             group["betas"] = self.betas
+        change = peak / group.get("initial_lr", group["lr"])  # without a schedule the rate is its own peak
         for key in {"lr", "initial_lr"} & group.keys():
-            group[key] *= rate_change
+            group[key] *= change
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Names the class in the checkpoint, by which the command line and ``seqlight.load`` find it again."""

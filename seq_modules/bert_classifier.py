@@ -99,6 +99,7 @@ class BertClassifier(Classifier):
             raise ValueError(f"head_learning_rate must be above 0, not {head_learning_rate}")
         if unfreeze_layers < 1:
             raise ValueError(f"unfreeze_layers must be at least 1, not {unfreeze_layers}")
+        self.first_token = pooling in ("pooler", "first")
         self.tuning, self.unfreeze_layers, self.layer_decay = tuning, unfreeze_layers, layer_decay
         self.head_learning_rate = learning_rate if head_learning_rate is None else head_learning_rate
         model: Any
@@ -135,19 +136,28 @@ class BertClassifier(Classifier):
                 f"tokenizer: --data.tokenizer_path {pretrained}"
             )
 
-    def on_train_start(self) -> None:
-        """See the base class."""
-        super().on_train_start()
-        self._unfreeze()
+    def setup(self, stage: str) -> None:
+        """See the base class.
 
-    def on_train_epoch_start(self) -> None:
-        """Adds the epoch's layers to those that are trained."""
-        super().on_train_epoch_start()
-        self._unfreeze()
+        Raises:
+            ValueError: What is pooled is the first token, and the data puts no [CLS] there.
+        """
+        super().setup(stage)
+        data = getattr(self.trainer, "datamodule", None)
+        if self.first_token and not getattr(data, "special_tokens", True):
+            raise ValueError(
+                "pooling reads the first token as [CLS], which the data does not put there; give --data.special_tokens "
+                "true, or --model.pooling mean"
+            )
 
-    def _unfreeze(self) -> None:
+    def on_after_backward(self) -> None:
+        """Takes from layers whose epoch has not come their gradients, without which the optimiser passes them by.
+
+        They keep requires_grad: DDP and averages of weights ask for it once, before the first step.
+        """
         if self.tuning == "gradual":
-            self.net.unfreeze(self.trainer.current_epoch * self.unfreeze_layers)
+            for parameter in self.net.below(self.trainer.current_epoch * self.unfreeze_layers):
+                parameter.grad = None
 
     def _optimizer(self) -> Optimizer:
         """AdamW with a rate for each depth, of which Lightning's one optimiser has a group each."""

@@ -75,7 +75,6 @@ class Classifier(TokenizedModule):
             if len(class_weights) != num_classes or min(class_weights) < 0:
                 raise ValueError(f"class_weights must be {num_classes} numbers of 0 or more, not {class_weights}")
             weights = torch.tensor(class_weights, dtype=torch.float32)
-        # In the state dict: a training that goes on has them without the counts.
         self.register_buffer("class_weights", weights)
 
     def make_heads(self, width: int) -> None:
@@ -176,8 +175,13 @@ class Classifier(TokenizedModule):
             checkpoint["class_names"] = self.class_names
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Takes the names that the weights were trained with, and refuses data whose labels mean something else."""
+        """Takes the names that the weights were trained with, and refuses data whose labels mean something else.
+
+        The classes' weights of a training that goes on are those asked for now.
+        """
         super().on_load_checkpoint(checkpoint)
+        if self._trainer is not None and self.trainer.state.fn == "fit":
+            checkpoint["state_dict"]["class_weights"] = self.class_weights
         held = checkpoint.get("class_names")
         if held is None:
             return

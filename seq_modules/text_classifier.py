@@ -27,6 +27,9 @@ class TextClassifier(Classifier):
         backend: Engine of the recurrent nets: torch.nn's fused kernels, the written-out loop ("scratch"), or NumPy with
             hand-written gradients. All three compute the same, and a checkpoint of one loads in another.
         forget_bias: Start of the LSTM's forget-gate bias (Jozefowicz et al. 2015); by default left as it is drawn.
+        join_embeddings: Each state of a recurrent net stands beside its token's embedding (Lai et al. 2015).
+        convolutions: Kim's convolutions read the states of a recurrent net or of the Transformer, and their maps are
+            pooled (as Zhou et al. 2016 do with a bidirectional LSTM's).
         num_filters: Of the convolutions, of each width.
         kernel_sizes: Widths of the convolutions; by default Kim's 3, 4 and 5.
         num_heads: Attention heads of the Transformer; divides d_model.
@@ -40,6 +43,7 @@ class TextClassifier(Classifier):
         freeze_embeddings: Leave the token embeddings as they start.
         word_dropout: Share of the tokens replaced by the unknown one while training.
         embedding_dropout: Share of the embeddings' numbers dropped while training.
+        state_dropout: Share of the states' numbers dropped while training, before convolutions or pooling read them.
         dropout: Share dropped between layers and of the sentence's vector while training.
         aux_weight: Weight of the loss of the other label level; 0 leaves it out.
         label_smoothing: Share of the target spread over all classes while training.
@@ -68,6 +72,8 @@ class TextClassifier(Classifier):
         bidirectional: bool = False,
         backend: Literal["scratch", "fused", "numpy"] = "fused",
         forget_bias: float | None = None,
+        join_embeddings: bool = False,
+        convolutions: bool = False,
         num_filters: int = 100,
         kernel_sizes: list[int] | None = None,
         num_heads: int = 4,
@@ -80,6 +86,7 @@ class TextClassifier(Classifier):
         freeze_embeddings: bool = False,
         word_dropout: float = 0.0,
         embedding_dropout: float = 0.0,
+        state_dropout: float = 0.0,
         dropout: float = 0.0,
         aux_weight: float = 0.0,
         label_smoothing: float = 0.0,
@@ -121,6 +128,8 @@ class TextClassifier(Classifier):
             bidirectional=bidirectional,
             backend=backend,
             forget_bias=forget_bias,
+            join_embeddings=join_embeddings,
+            convolutions=convolutions,
             num_filters=num_filters,
             kernel_sizes=[3, 4, 5] if kernel_sizes is None else kernel_sizes,
             num_heads=num_heads,
@@ -132,6 +141,7 @@ class TextClassifier(Classifier):
             pad_id=pad_id,
             word_dropout=word_dropout,
             embedding_dropout=embedding_dropout,
+            state_dropout=state_dropout,
             dropout=dropout,
         )
         self.net.embedding.weight.requires_grad_(not freeze_embeddings)

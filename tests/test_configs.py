@@ -131,3 +131,32 @@ def test_sweep_is_read_and_its_first_and_last_trials_parse(run: Run, name: str) 
         words += [f"--{key}={'null' if value is None else value}" for key, value in settings.items()]
         shown = run("fit", *words, "--print_config")
         assert shown.code == 0, shown.err
+
+
+@pytest.mark.parametrize("name", ["trec_seeds", "trec_bert", "trec_grid"])
+def test_a_trial_of_a_sweep_over_trec_runs(run: Run, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    from transformers import BertConfig, BertModel
+
+    from datamodules.question_files import FINE, TEST_FILE, TRAIN_FILE
+    from datamodules.question_templates import embedded_questions
+    from seq_modules.callbacks import GracefulStop
+    from seqlight.sweep import read_sweep, train
+
+    monkeypatch.setattr(GracefulStop, "received", 0)
+    Path("trec").mkdir()
+    Path("minilm").mkdir()
+    for file, part in zip((TRAIN_FILE, TEST_FILE), embedded_questions(), strict=True):
+        lines = [f"{FINE[label]} {text}\n" for label, text in zip(part.aux_labels[:300], part.texts, strict=False)]
+        Path("trec", file).write_text("".join(lines))
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "?", "who", "what", "where", "is"]
+    Path("minilm/vocab.txt").write_text("\n".join(words) + "\n")
+    config = BertConfig(
+        vocab_size=len(words), hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=16
+    )
+    BertModel(config).save_pretrained("minilm")
+    sweep = read_sweep(name)
+    sweep.folder.mkdir(parents=True)
+    sweep.set |= dict(word.removeprefix("--").split("=", 1) for word in (*LABELLED, "--trainer.callbacks=[]"))
+    metrics, folder = train(sweep, {key: values[-1] for key, values in sweep.grid.items() if key != "data.protocol"})
+    assert {*sweep.columns, sweep.metric} <= metrics.keys()
+    assert (folder / "checkpoints/best.ckpt").is_file()

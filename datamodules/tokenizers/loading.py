@@ -39,7 +39,7 @@ def from_state(state: dict[str, Any]) -> Stateful:
         }:
             return WordPieceTokenizer(vocabulary, lower, strip)
         case {"kind": "words", "words": str(words)}:
-            return WordTokenizer(words)
+            return WordTokenizer(words, lower_case=state.get("lower_case") is not False)
         case {
             "kind": "notes",
             "fields": list(fields),

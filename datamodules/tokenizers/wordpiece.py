@@ -84,8 +84,8 @@ class WordPieceTokenizer(Tokenizer):
         return hashlib.sha256(repr((tokenizers.__version__, SPECIAL, MAX_ALPHABET)).encode()).hexdigest()[:8]
 
     @classmethod
-    def train(cls, texts: Sequence[str], vocab_size: int) -> "WordPieceTokenizer":
-        """Learns lower-case pieces: pairs are joined by frequency until there are enough, none of fewer than 2 uses.
+    def train(cls, texts: Sequence[str], vocab_size: int, lower_case: bool = True) -> "WordPieceTokenizer":
+        """Learns pieces: pairs are joined by frequency until there are enough, none of fewer than 2 uses.
 
         Left alone, the library numbers the characters in the order of a hash table, which is another in each process,
         and breaks ties by these numbers. Handed over in order, as special tokens, they make the result a function of
@@ -94,6 +94,7 @@ class WordPieceTokenizer(Tokenizer):
         Args:
             texts: What to learn from.
             vocab_size: Number of ids at most, special ones and single characters included.
+            lower_case: Read the texts in lower case, and without accents.
 
         Raises:
             ValueError: The characters alone need more, or there are none.
@@ -102,7 +103,7 @@ class WordPieceTokenizer(Tokenizer):
         from tokenizers import models, normalizers, pre_tokenizers, trainers
 
         backend = Backend(models.WordPiece(unk_token="[UNK]"))
-        backend.normalizer = normalizers.BertNormalizer(lowercase=True)
+        backend.normalizer = normalizers.BertNormalizer(lowercase=lower_case)
         backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
         words = Counter(
             word
@@ -132,7 +133,7 @@ class WordPieceTokenizer(Tokenizer):
         )
         backend.train_from_iterator(texts, trainer)
         learned = backend.get_vocab()
-        return cls("\n".join(sorted(learned, key=learned.__getitem__)))
+        return cls("\n".join(sorted(learned, key=learned.__getitem__)), lower_case)
 
     @classmethod
     def from_pretrained(cls, source: str, revision: str | None = None) -> "WordPieceTokenizer":

@@ -11,34 +11,38 @@ from datamodules.tokenizers.base import UNKNOWN, Tokenizer, to_bytes
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")  # ids 0 to 3
 # The Penn Treebank's manner of cutting, in which GloVe's vocabulary is written: do n't, Hamlet 's, U.S., long-term.
-CONTRACTION = re.compile(r"(?<=\w)(?=n't\b)|(?<=\w)(?='(?:s|m|d|re|ve|ll)\b)")
+CONTRACTION = re.compile(r"(?<=\w)(?=n't\b)|(?<=\w)(?='(?:s|m|d|re|ve|ll)\b)", re.IGNORECASE)
 ABBREVIATION = r"(?:mr|mrs|ms|dr|st|jr|sr|no|vs|inc|co|corp|ltd|gen|sen|rep|gov|col|lt|capt|sgt|prof|rev)\.(?=\s)"
 WORD = re.compile(
     r"(?:[^\W\d_]\.){2,}"  # U.S.
     r"|\b(?:[^\W\d_]\.(?=\s+\w)|" + ABBREVIATION + ")"  # the J. of Robert J. Lee; Mrs.
     r"|n't\b|'(?:s|m|d|re|ve|ll)\b"  # what CONTRACTION cut off
     r"|\w+(?:[-.,/&'_]\w+)*"  # words, numbers, long-term, AT&T, 1,000.5
-    r"|``|''|\.\.\.|--|[^\w\s]"
+    r"|``|''|\.\.\.|--|[^\w\s]",
+    re.IGNORECASE,
 )
 MAX_WORDS = 2_000_000
 
 
-def split_words(text: str) -> list[str]:
-    """The words and punctuation marks of a text, in lower case: "Don't go!" -> do, n't, go, !"""
-    parts = CONTRACTION.sub(" ", text.lower().replace("\u2019", "'"))
-    return WORD.findall(parts)
+def split_words(text: str, lower_case: bool = True) -> list[str]:
+    """The words and punctuation marks of a text, by default in lower case: "Don't go!" -> do, n't, go, !"""
+    text = text.lower() if lower_case else text
+    return WORD.findall(CONTRACTION.sub(" ", text.replace("\u2019", "'")))
 
 
 class WordTokenizer(Tokenizer):
-    """Lower-case words; one that the vocabulary lacks is unknown.
+    """Words; one that the vocabulary lacks is unknown.
 
     Args:
         words: The words in the order of their ids from 4 on, a line each; below are padding, unknown, start and end.
+        lower_case: Read every text in lower case. Without, a word that is not known as it is written is read as the
+            small one where that is known: Books at a sentence's start is books.
     """
 
     kind = "words"
 
-    def __init__(self, words: str) -> None:
+    def __init__(self, words: str, lower_case: bool = True) -> None:
+        self.lower_case = lower_case
         self._pieces = [*SPECIAL, *(words.split("\n") if words else ())]
         if len(self._pieces) > MAX_WORDS:
             raise ValueError(f"tokenizer has {len(self._pieces):,} words; at most {MAX_WORDS:,} are read")
@@ -57,23 +61,24 @@ class WordTokenizer(Tokenizer):
         return "penn1"
 
     @classmethod
-    def train(cls, texts: Sequence[str], vocab_size: int) -> "WordTokenizer":
+    def train(cls, texts: Sequence[str], vocab_size: int, lower_case: bool = True) -> "WordTokenizer":
         """The most frequent words of some texts, those used once included; ties in alphabetical order.
 
         Args:
             texts: What to take them from.
             vocab_size: Number of ids at most, the four special ones included.
+            lower_case: Read the texts in lower case.
 
         Raises:
             ValueError: There is no room for a word, or no word.
         """
         if vocab_size <= len(SPECIAL):
             raise ValueError(f"vocab_size {vocab_size} leaves no room for a word; give more than {len(SPECIAL)}")
-        counts = Counter(word for text in texts for word in split_words(text))
+        counts = Counter(word for text in texts for word in split_words(text, lower_case))
         if not counts:
             raise ValueError("tokenizer: the training texts hold no word to learn from")
         ordered = sorted(counts, key=lambda word: (-counts[word], word))
-        return cls("\n".join(ordered[: vocab_size - len(SPECIAL)]))
+        return cls("\n".join(ordered[: vocab_size - len(SPECIAL)]), lower_case)
 
     def encode_texts(self, texts: Sequence[str]) -> list[np.ndarray]:
         """The ids of many texts, an array of integers each."""
@@ -82,8 +87,9 @@ class WordTokenizer(Tokenizer):
     def encode_array(self, text: str) -> np.ndarray:
         """See :class:`Tokenizer`."""
         to_bytes(text, "utf-8")  # refuses surrogates by name
-        unknown = self.special["unk"]
-        return np.array([self._ids.get(word, unknown) for word in split_words(text)], dtype=np.int32)
+        unknown, ids = self.special["unk"], self._ids
+        words = split_words(text, self.lower_case)
+        return np.array([ids.get(word, ids.get(word.lower(), unknown)) for word in words], dtype=np.int32)
 
     def decode(self, ids: Iterable[int]) -> str:
         """The words with spaces between; of special ones [UNK] alone shows."""
@@ -99,4 +105,5 @@ class WordTokenizer(Tokenizer):
 
     def state(self) -> dict[str, Any]:
         """See :class:`Tokenizer`."""
-        return {"kind": self.kind, "words": "\n".join(self._pieces[len(SPECIAL) :])}
+        state = {"kind": self.kind, "words": "\n".join(self._pieces[len(SPECIAL) :])}
+        return state if self.lower_case else {**state, "lower_case": False}

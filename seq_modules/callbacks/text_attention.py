@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 
 from seq_modules.callbacks.attention_maps import visible
 from seq_modules.callbacks.plots import new_figure, save_figure
@@ -13,7 +13,7 @@ from seq_modules.callbacks.plots import new_figure, save_figure
 class TextAttention(Callback):
     """Draws, after ``test``, the attention's weights over the tokens of the first texts, with what was predicted.
 
-    A classifier whose pooling is not "attention" is left alone, so that the callback may stand in any of their recipes.
+    A classifier whose pooling is not "attention" has none to draw, which is said.
 
     Args:
         texts: How many texts, at least 1.
@@ -27,10 +27,14 @@ class TextAttention(Callback):
             raise ValueError(f"max_tokens must be at least 2, not {max_tokens}")
         self.texts, self.max_tokens = texts, max_tokens
         self._rows: list[tuple[list[int], list[float], str]] = []
+        self._draws = False
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Forgets an earlier test."""
+        """Forgets an earlier test; says so where there is nothing to draw."""
         self._rows = []
+        self._draws = getattr(getattr(getattr(pl_module, "net", None), "pooling", None), "attention", None) is not None
+        if not self._draws:
+            rank_zero_info("TextAttention draws nothing: this model was not trained with pooling attention")
 
     @torch.inference_mode()
     def on_test_batch_end(
@@ -44,8 +48,7 @@ class TextAttention(Callback):
     ) -> None:
         """Keeps the first texts' tokens, weights and classes."""
         module: Any = pl_module
-        pooling = getattr(getattr(module, "net", None), "pooling", None)
-        if len(self._rows) >= self.texts or getattr(pooling, "attention", None) is None:
+        if len(self._rows) >= self.texts or not self._draws:
             return
         count = self.texts - len(self._rows)
         ids, mask = batch["input_ids"][:count], batch["attention_mask"][:count].bool()

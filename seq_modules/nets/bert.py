@@ -26,6 +26,12 @@ LoRATargets = Literal["queries_values", "all"]
 # Names of the projections to queries and values in BERT and ELECTRA, DistilBERT, MPNet, DeBERTa, ModernBERT.
 QUERIES_VALUES = {"query", "value", "q_lin", "v_lin", "q", "v", "query_proj", "value_proj", "Wqkv"}
 LONGEST_CONFIG = 100_000  # characters
+# What a configuration says of where a net comes from and of how it is run: nothing of the net itself, but some of it
+# makes transformers load code or weights (kernels and backbones from the hub, quantisers).
+NOT_THE_NET = {
+    "_name_or_path", "name_or_path", "architectures", "auto_map", "custom_pipelines", "dtype", "torch_dtype",
+    "quantization_config", "return_dict", "transformers_version", "trust_remote_code", "use_kernels", "code_revision",
+}  # fmt: skip
 
 
 def load_pretrained(source: str) -> nn.Module:
@@ -45,7 +51,7 @@ def load_pretrained(source: str) -> nn.Module:
     name = str(folder) if folder.is_dir() else source
     try:
         return AutoModel.from_pretrained(name, use_safetensors=True, trust_remote_code=False, dtype=torch.float32)
-    except (OSError, ValueError, KeyError, ImportError) as error:
+    except Exception as error:  # whatever the layers of transformers raise
         reason = " ".join(str(error).split())[:300]
         raise ValueError(
             f"pretrained {source}: {reason}; give a folder with config.json and model.safetensors, or the hub's id of "
@@ -54,19 +60,28 @@ def load_pretrained(source: str) -> nn.Module:
 
 
 def config_text(model: Any) -> str:
-    """The configuration of a model as JSON, without paths and without names of code to run."""
-    left_out = ("_name_or_path", "auto_map", "architectures", "transformers_version")
-    config = {key: value for key, value in model.config.to_dict().items() if key not in left_out}
-    return json.dumps(config, sort_keys=True)
+    """The configuration of a model as JSON: of the net alone, without paths and without names of code to run."""
+    return json.dumps(of_the_net(model.config.to_dict()), sort_keys=True)
+
+
+def of_the_net(config: dict[str, Any]) -> dict[str, Any]:
+    """A configuration without what makes transformers load anything, and without how the net is run."""
+    return {
+        key: value
+        for key, value in config.items()
+        if key not in NOT_THE_NET and "backbone" not in key and not key.endswith(("_implementation", "_internal"))
+    }
 
 
 def from_config_text(text: str) -> nn.Module:
     """An encoder with untrained weights from :func:`config_text`.
 
+    The text may come with somebody's checkpoint: it only chooses among the nets of texts that are part of transformers.
+
     Raises:
-        ValueError: The text is no configuration that transformers knows.
+        ValueError: The text is no configuration of such a net.
     """
-    from transformers import AutoConfig, AutoModel
+    from transformers import CONFIG_MAPPING, AutoModel
 
     try:
         if len(text) > LONGEST_CONFIG:
@@ -74,11 +89,16 @@ def from_config_text(text: str) -> nn.Module:
         config = json.loads(text)
         if not isinstance(config, dict) or not isinstance(config.get("model_type"), str):
             raise ValueError("no JSON object with a model_type")
-        config.pop("auto_map", None)
-        made = AutoConfig.for_model(config.pop("model_type"), **config)
+        kind = config.pop("model_type")
+        if kind not in CONFIG_MAPPING:
+            raise ValueError(f"transformers has no model_type {kind!r}")
+        made = CONFIG_MAPPING[kind](**of_the_net(config))
+        if made.sub_configs or not isinstance(getattr(made, "vocab_size", None), int):
+            raise ValueError(f"model_type {kind} is no encoder of texts alone")
         return AutoModel.from_config(made, trust_remote_code=False).float()
-    except (ValueError, KeyError, TypeError, RuntimeError) as error:  # the last: no memory for such a size
-        raise ValueError(f"encoder_config {text[:40]}: {' '.join(str(error).split())[:300]}") from error
+    except Exception as error:  # whatever the layers of transformers raise, and where memory does not suffice
+        reason = " ".join((f"unknown {error}" if isinstance(error, KeyError) else str(error)).split())[:300]
+        raise ValueError(f"encoder_config {text[:40]}: {reason}") from error
 
 
 class PretrainedEncoder(nn.Module):
@@ -88,7 +108,7 @@ class PretrainedEncoder(nn.Module):
         model: A model of transformers that takes input_ids or inputs_embeds and gives last_hidden_state.
         pooling: BERT's own "pooler" (a layer over the first token, pretrained with it), the "first" token's state, or
             as in Pooling, over all true tokens, [CLS] and [SEP] with them.
-        tuning: What is trained: all ("full", or "gradual", where :meth:`unfreeze` says from when on), nothing
+        tuning: What is trained: all ("full", or "gradual", where all that :meth:`below` names waits), nothing
             ("frozen"), vectors before the embeddings of each text ("prefix"; Lester et al. 2021), or "lora".
         prefix_length: P.
         prefix_deep: Trained vectors take the prompts' places before every layer, not before the first alone (Jia et al.
@@ -123,6 +143,8 @@ class PretrainedEncoder(nn.Module):
         check_choice("lora_targets", lora_targets, LoRATargets)
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout must be at least 0 and below 1, not {dropout}")
+        if model.config.is_encoder_decoder or not isinstance(getattr(model.config, "hidden_size", None), int):
+            raise ValueError(f"pretrained {type(model).__name__}: it is no encoder alone; choose one such as BERT")
         self.dropout = dropout
         self.model, self.tuning, self.width = model, tuning, int(model.config.hidden_size)
         self.pool_first = pooling == "first"
@@ -229,13 +251,12 @@ class PretrainedEncoder(nn.Module):
             groups.setdefault(depth, []).append(parameter)
         yield from sorted(groups.items())
 
-    def unfreeze(self, count: int) -> None:
-        """Lets the last ``count`` layers be trained, and what stands behind them; embeddings from L + 1 on."""
+    def below(self, count: int) -> Iterator[Parameter]:
+        """Parameters below the last ``count`` layers and what stands behind them; none from L + 1 on."""
         depths = len(self.layers)
         for depth, parameters in self.by_depth():
-            trained = depth > depths - count if depth else count > depths
-            for parameter in parameters:
-                parameter.requires_grad_(trained)
+            if depth <= depths - count if depth else count <= depths:
+                yield from parameters
 
 
 def layers_of(model: Any) -> nn.ModuleList:
@@ -246,6 +267,6 @@ def layers_of(model: Any) -> nn.ModuleList:
     """
     count = getattr(model.config, "num_hidden_layers", None)
     for module in model.modules():
-        if isinstance(module, nn.ModuleList) and len(module) == count:
+        if isinstance(module, nn.ModuleList) and len(module) == count and count:
             return module
     raise ValueError(f"pretrained {type(model).__name__}: it has no list of layers; choose an encoder such as BERT")

@@ -97,6 +97,9 @@ class TextEncoder(nn.Module):
         bidirectional: Recurrent nets read from both ends.
         backend: Engine of the recurrent nets.
         forget_bias: Start of the LSTM's forget-gate bias; None leaves it as it is drawn.
+        join_embeddings: Of the recurrent nets: each state stands beside its token's embedding (Lai et al. 2015).
+        convolutions: Of the recurrent nets and the Transformer: Kim's convolutions read their states, and the pooling
+            gets the feature maps (Zhou et al. 2016 read a bidirectional LSTM's states in this manner).
         num_filters: Of the convolutions, of each width.
         kernel_sizes: Widths of the convolutions.
         num_heads: Of the Transformer.
@@ -108,6 +111,7 @@ class TextEncoder(nn.Module):
         pad_id: The token of padding.
         word_dropout: Share of the tokens replaced by ``unknown_id`` while training (Iyyer et al. 2015).
         embedding_dropout: Share of the embeddings' numbers dropped while training.
+        state_dropout: Share of the states' numbers dropped while training, before convolutions or pooling read them.
         dropout: Share dropped between layers and of what comes out, while training.
 
     Attributes:
@@ -129,6 +133,8 @@ class TextEncoder(nn.Module):
         bidirectional: bool = False,
         backend: Backend = "fused",
         forget_bias: float | None = None,
+        join_embeddings: bool = False,
+        convolutions: bool = False,
         num_filters: int = 100,
         kernel_sizes: Sequence[int] = (3, 4, 5),
         num_heads: int = 4,
@@ -140,6 +146,7 @@ class TextEncoder(nn.Module):
         pad_id: int = 0,
         word_dropout: float = 0.0,
         embedding_dropout: float = 0.0,
+        state_dropout: float = 0.0,
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
@@ -147,14 +154,21 @@ class TextEncoder(nn.Module):
         for name, size in (("vocab_size", vocab_size), ("d_model", d_model)):
             if size < 1:
                 raise ValueError(f"{name} must be at least 1, not {size}")
-        shares = {"word_dropout": word_dropout, "embedding_dropout": embedding_dropout, "dropout": dropout}
-        for name, share in shares.items():
+        shares = {"word_dropout": word_dropout, "embedding_dropout": embedding_dropout, "state_dropout": state_dropout}
+        for name, share in {**shares, "dropout": dropout}.items():
             if not 0 <= share < 1:
                 raise ValueError(f"{name} must be at least 0 and below 1, not {share}")
         if not 0 <= pad_id < vocab_size:
             raise ValueError(f"pad_id {pad_id} is none of the {vocab_size} tokens")
+        if convolutions and encoder in ("cnn", "embeddings"):
+            raise ValueError(f"convolutions read the states of a recurrent net or a Transformer, not of {encoder!r}")
+        if join_embeddings and encoder not in ("rnn", "lstm", "gru"):
+            raise ValueError(f"join_embeddings is of recurrent nets, not of {encoder!r}")
+        if join_embeddings and pooling == "last" and not convolutions:
+            raise ValueError("join_embeddings with pooling 'last' reads one token's embedding; choose max or mean")
         self.encoder = encoder
-        self.word_dropout, self.embedding_dropout, self.dropout = word_dropout, embedding_dropout, dropout
+        self.word_dropout, self.embedding_dropout = word_dropout, embedding_dropout
+        self.state_dropout, self.dropout, self.join_embeddings = state_dropout, dropout, join_embeddings
         self.unknown_id: int | None = None
         self.embedding = nn.Embedding(vocab_size, d_model, padding_idx=pad_id)
         self.ngrams = PieceNgrams(vocab_size, d_model, char_ngrams, char_buckets) if char_ngrams else None
@@ -174,13 +188,17 @@ class TextEncoder(nn.Module):
                 forget_bias=forget_bias,
                 backend=backend,
             )
-            self.width = self.body.output_size
+            self.width = self.body.output_size + d_model * join_embeddings
         elif encoder == "cnn":
             self.body = TextCNN(d_model, num_filters, kernel_sizes)
             self.width = self.body.output_size
         elif encoder == "transformer":
             self.body = TransformerEncoder(d_model, num_layers, num_heads, d_ff, positions, dropout)
-        directions = self.body.num_directions if isinstance(self.body, Recurrent) else 1
+        directions = self.body.num_directions if isinstance(self.body, Recurrent) and not convolutions else 1
+        self.convolutions: TextCNN | None = None
+        if convolutions:
+            self.convolutions = TextCNN(self.width, num_filters, kernel_sizes)
+            self.width = self.convolutions.output_size
         self.pooling = Pooling(self.width, pooling, directions, attention_size)
 
     @property
@@ -199,12 +217,18 @@ class TextEncoder(nn.Module):
 
     def states(self, input_ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """What the pooling gets: states (B, T', W) and their mask (B, T'); T' is T but for the convolutions."""
-        x = self.embed(input_ids)
+        x = embedded = self.embed(input_ids)
         if isinstance(self.body, Recurrent):
-            return self.body(x, mask.sum(1))[0], mask
-        if isinstance(self.body, TextCNN):
-            return self.body(x, mask)
-        return (x if self.body is None else self.body(x, mask)), mask
+            x = self.body(x, mask.sum(1))[0]
+        elif isinstance(self.body, TextCNN):
+            x, mask = self.body(x, mask)
+        elif self.body is not None:
+            x = self.body(x, mask)
+        if self.join_embeddings:
+            x = torch.cat((x, embedded), dim=-1)  # (B, T, H + D)
+        if self.training and self.state_dropout:
+            x = drop(x, random_bytes(*x.shape, device=x.device), self.state_dropout)
+        return (x, mask) if self.convolutions is None else self.convolutions(x, mask)
 
     def embed(self, input_ids: Tensor) -> Tensor:
         """Embeddings (B, T, D), while training with tokens and numbers dropped."""

@@ -1,6 +1,7 @@
 """What classifiers show: the confusion matrix and the table of classes, attention's weights, nearest words."""
 
 import csv
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -94,9 +95,13 @@ def test_attention_of_other_encoders_is_drawn(tmp_path: Path, encoder: str) -> N
     assert (folder / "plots/text_attention.png").is_file()
 
 
-def test_a_classifier_without_attention_is_left_alone(tmp_path: Path) -> None:
-    folder = left_by_a_test(tmp_path, make(pooling="max"), TextAttention())
+def test_a_classifier_without_attention_is_left_alone_which_is_said_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        folder = left_by_a_test(tmp_path, make(pooling="max"), TextAttention())
     assert not (folder / "plots").exists()
+    assert caplog.text.count("TextAttention draws nothing") == 1
 
 
 @pytest.mark.parametrize("distance", ["euclidean", "cosine"])

@@ -181,6 +181,14 @@ def first_row(data: QuestionsDataModule) -> list[str]:
     return data.tokenizer.pieces(batch["input_ids"][0].tolist())
 
 
+def test_cased_tokenizers_are_kept_apart(trec: Path) -> None:
+    kinds = [("words", True), ("words", False), ("wordpiece", True), ("wordpiece", False)]
+    for kind, lower in kinds * 2:  # the second time from the cache
+        data = QuestionsDataModule(data_dir=str(trec), tokenizer=kind, tokenizer_lower_case=lower)
+        found = {piece for piece in data.tokenizer.pieces(range(data.vocab_size)) if not piece.startswith("[")}
+        assert any(piece != piece.lower() for piece in found) is not lower
+
+
 def test_special_tokens_and_truncation(tmp_path: Path) -> None:
     save(WordTokenizer("\n".join("abcdefghij")), tmp_path / "words")
     common: dict[str, Any] = {"tokenizer_path": str(tmp_path / "words"), "texts": ["a b c d e f g h i j"]}

@@ -4,6 +4,7 @@ import io
 import struct
 import sys
 import types
+import warnings
 import zipfile
 from collections import Counter
 from pathlib import Path
@@ -111,6 +112,33 @@ def test_ten_folds_test_every_review_once(tmp_path: Path, by: str) -> None:
         assert np.bincount(splits["test"].labels).tolist() == [5, 5]
         if by == "number":  # cv000 to cv099 are fold 1
             assert {int(text.split()[2]) // 100 for text in texts["test"]} == {number}
+
+
+def test_a_test_on_texts_of_the_checkpoints_training_is_told(tmp_path: Path) -> None:
+    repeated = LONG | {"movies/pos/cv999_1.txt": LONG["movies/pos/cv000_0.txt"]}
+    path = as_zip(repeated, tmp_path / "a.zip")
+
+    def data(stage: str, **changes: Any) -> ReviewsDataModule:
+        made = ReviewsDataModule(**{"path": path, "fold": 1, "fold_by": "number", **changes})
+        made.setup(stage)
+        return made
+
+    state = data("fit").state_dict()
+    with warnings.catch_warnings():  # what the collection itself holds twice is told in training
+        warnings.simplefilter("error")
+        data("test").load_state_dict(state)
+        data("validate").load_state_dict(state)
+        data("fit").load_state_dict(state)
+        data("predict", fold=2).load_state_dict(state)
+    with pytest.warns(UserWarning, match=r"^the checkpoint was trained on [89] of these 10 test reviews: "):
+        data("test", fold=2).load_state_dict(state)
+    with pytest.warns(UserWarning, match=r"^the checkpoint was trained on [6-9] of these 9 val reviews: "):
+        data("validate", split_seed=5).load_state_dict(state)
+    gone_on, other = data("fit"), data("fit", fold=3, val_share=0.5)
+    with pytest.warns(UserWarning, match=" val reviews: "):
+        gone_on.load_state_dict(other.state_dict())
+    with pytest.warns(UserWarning, match=" test reviews: "):  # it knows the texts of both
+        data("test").load_state_dict(gone_on.state_dict())
 
 
 def test_folds_by_number_want_numbers(tmp_path: Path) -> None:

@@ -87,10 +87,67 @@ def test_code_that_comes_with_a_model_is_not_run(tmp_path: Path) -> None:
     assert not mark.exists()
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"model_type": "none such"}', " " * 200_000, '{"model_type": 3}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "[]", "{}", '{"model_type": "none such"}', " " * 200_000, '{"model_type": 3}', "[" * 50_000,
+        *(json.dumps(config) for config in (
+            {"model_type": "bert", "hidden_act": "none such"}, {"model_type": "bert", "hidden_size": "wide"},
+            {"model_type": "bert", "num_attention_heads": 7}, {"model_type": "bert", "num_attention_heads": 0},
+            {"model_type": "bert", "vocab_size": -1}, {"model_type": "bert", "id2label": 3},
+            {"model_type": "bert", "hidden_size": 10**12}, {"model_type": "timm_wrapper", "architecture": "resnet18"},
+            {"model_type": "detr", "use_pretrained_backbone": True, "backbone": "resnet50"},
+            {"model_type": "llava"}, {"model_type": "vit"}, {"model_type": "rag"},
+        )),
+    ],
+)  # fmt: skip
 def test_a_text_that_is_no_configuration_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"^encoder_config"):
         from_config_text(text)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"attn_implementation": "kernels-community/flash-attn2"},
+        {"_attn_implementation": "flash_attention_2"},
+        {"_attn_implementation_internal": "kernels-community/flash-attn2"},
+        {"experts_implementation": "none such"},
+        {"quantization_config": {"quant_method": "bitsandbytes", "load_in_8bit": True}},
+        {"dtype": "system", "torch_dtype": "none such"},
+        {"_name_or_path": "somebody/else", "return_dict": False},
+        {"auto_map": {"AutoModel": "somebody/else--evil.Evil", "AutoConfig": "somebody/else--evil.Config"}},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_how_a_checkpoints_net_is_run_and_where_it_is_from_does_not_count(
+    changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_network(*_: Any) -> None:
+        raise AssertionError("asks the network")
+
+    monkeypatch.setattr("socket.getaddrinfo", no_network)
+    plain = json.loads(config_text(tiny()))
+    made: Any = from_config_text(json.dumps(plain | changes))
+    made.load_state_dict(tiny().state_dict())
+    expected = tiny().eval()(input_ids=IDS, attention_mask=MASK.long()).last_hidden_state
+    torch.testing.assert_close(made.eval()(input_ids=IDS, attention_mask=MASK.long()).last_hidden_state, expected)
+    assert json.loads(config_text(made)) == plain
+
+
+@pytest.mark.parametrize("config", [{"model_type": "t5", "d_model": 8, "num_layers": 1, "d_ff": 8, "num_heads": 1}])
+def test_nets_that_are_no_encoders_are_refused(config: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"^pretrained T5Model: it is no encoder alone"):
+        PretrainedEncoder(from_config_text(json.dumps(config)))
+
+
+def test_a_folder_of_a_bad_configuration_is_refused(tmp_path: Path) -> None:
+    tiny().save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    for changes in ({"hidden_act": "none such"}, {"hidden_size": "wide"}, {"attn_implementation": "none such"}):
+        (tmp_path / "config.json").write_text(json.dumps(config | changes))
+        with pytest.raises(ValueError, match=r"^pretrained "):
+            load_pretrained(str(tmp_path))
 
 
 def test_prompts_are_what_a_longer_text_would_be() -> None:
@@ -175,12 +232,11 @@ def test_depths_hold_every_parameter_once_in_its_layer() -> None:
         assert all(names[p].startswith(start) for p in depths[depth])
 
 
-@pytest.mark.parametrize(("count", "trained"), [(0, {4}), (1, {3, 4}), (3, {1, 2, 3, 4}), (4, {0, 1, 2, 3, 4})])
-def test_unfreezing_goes_from_the_top_down(count: int, trained: set[int]) -> None:
+@pytest.mark.parametrize(("count", "waiting"), [(0, {0, 1, 2, 3}), (1, {0, 1, 2}), (3, {0}), (4, set())])
+def test_unfreezing_goes_from_the_top_down(count: int, waiting: set[int]) -> None:
     net = encoder("pooler", "gradual")
-    net.unfreeze(count)
-    assert {depth for depth, group in net.by_depth() if all(p.requires_grad for p in group)} == trained
-    assert {depth for depth, group in net.by_depth() if any(p.requires_grad for p in group)} == trained
+    below = list(net.below(count))
+    assert below == [p for depth, group in net.by_depth() if depth in waiting for p in group]
 
 
 def test_a_frozen_encoder_has_no_dropout_and_no_gradient() -> None:

@@ -114,6 +114,45 @@ def additive(attention: AdditiveAttention, states: Tensor) -> tuple[Tensor, Tens
     return weights, sum(weight * h for weight, h in zip(weights, states, strict=True))  # type: ignore[return-value]
 
 
+READ_ON: list[dict[str, Any]] = [
+    {"encoder": "gru", "convolutions": True},
+    {"encoder": "transformer", "convolutions": True},
+    {"encoder": "lstm", "join_embeddings": True},
+    {"encoder": "lstm", "join_embeddings": True, "convolutions": True},
+]
+
+
+@pytest.mark.parametrize("pooling", ["max", "attention"])
+@pytest.mark.parametrize("options", READ_ON)
+def test_padding_does_not_count_where_states_are_read_on(options: dict[str, Any], pooling: str) -> None:
+    net = make(pooling=pooling, bidirectional=True, kernel_sizes=[2, 3], **options)
+    out = net(IDS, MASK)
+    assert out.shape == (len(LENGTHS), net.width)
+    results = [out, *gradients(net, out)]
+    out = net(F.pad(IDS, (0, 9), value=5), F.pad(MASK, (0, 9)))
+    same(results, [out, *gradients(net, out)])
+    alone = torch.cat([net(IDS[i : i + 1, :n], MASK[i : i + 1, :n]) for i, n in enumerate(LENGTHS)])
+    torch.testing.assert_close(results[0], alone, rtol=0, atol=1e-10)
+
+
+def test_joined_states_and_convolutions_over_them_are_torchs_row_by_row() -> None:
+    net = make("lstm", "max", bidirectional=True, num_layers=1, join_embeddings=True, convolutions=True)
+    plain = make("lstm", "max", bidirectional=True, num_layers=1)
+    plain.load_state_dict({k: v for k, v in net.state_dict().items() if not k.startswith("convolutions")})
+    assert net.convolutions is not None
+    for row, length in enumerate(LENGTHS):
+        ids, mask = IDS[row : row + 1, :length], MASK[row : row + 1, :length]
+        x = net.embedding(ids)
+        states = torch.cat((plain.states(ids, mask)[0], x), dim=-1)  # (1, T, 18)
+        best = []
+        for convolution in net.convolutions.convolutions:
+            assert isinstance(convolution, nn.Conv1d)
+            wide = F.pad(states.mT, (4, 4))  # Kim's zeros: the widest filter less one, on both sides
+            maps = F.conv1d(wide, convolution.weight, convolution.bias).relu()
+            best.append(maps.amax(-1))
+        torch.testing.assert_close(net(ids, mask), torch.cat(best, dim=1))
+
+
 def test_attention_weights_are_a_distribution_over_the_true_tokens() -> None:
     net = make("gru", "attention")
     looks = net.looks(IDS, MASK)
@@ -225,6 +264,17 @@ def test_dropout_of_embeddings_and_of_the_vector_only_while_training() -> None:
         assert torch.equal(net(IDS, MASK), make("cnn").eval()(IDS, MASK))
 
 
+def test_dropout_of_states_leaves_what_is_kept_larger_and_only_while_training() -> None:
+    net = make("gru", state_dropout=0.25)
+    whole = net.eval().states(IDS, MASK)[0]
+    torch.testing.assert_close(whole, make("gru").states(IDS, MASK)[0])
+    kept = net.train().states(IDS.repeat(50, 1), MASK.repeat(50, 1))[0]
+    ratio = kept / whole.repeat(50, 1, 1)
+    true = ratio[MASK.repeat(50, 1)]
+    assert ((true == 0) | (true - 4 / 3).abs().lt(1e-6)).all()
+    assert (true == 0).double().mean() == pytest.approx(0.25, abs=0.03)
+
+
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
@@ -240,6 +290,10 @@ def test_dropout_of_embeddings_and_of_the_vector_only_while_training() -> None:
         ({"char_ngrams": [0]}, "char_ngrams"),
         ({"char_ngrams": [3], "char_buckets": 1}, "char_buckets"),
         ({"pooling": "attention", "attention_size": 0}, "attention_size"),
+        ({"state_dropout": 1.0}, "state_dropout"),
+        ({"encoder": "cnn", "convolutions": True}, "convolutions"),
+        ({"encoder": "transformer", "join_embeddings": True}, "join_embeddings"),
+        ({"pooling": "last", "join_embeddings": True}, "join_embeddings"),
     ],
 )
 def test_refuses(arguments: dict[str, Any], named: str) -> None:

@@ -13,6 +13,7 @@ from transformers import BertConfig, BertForSequenceClassification, BertModel
 import seqlight
 from seq_modules import BertClassifier
 from seq_modules.callbacks import LastCheckpoint
+from seq_modules.callbacks.average_weights import AverageWeights
 
 DATA = QuestionData()
 CONFIG = BertConfig(
@@ -147,6 +148,63 @@ def test_gradual_unfreezing_adds_a_layer_an_epoch_and_is_resumed(folder: Path, t
     trainer(tmp_path / "straight", max_epochs=4, **whole_epochs).fit(straight, QuestionData())
     for (name, value), other in zip(straight.state_dict().items(), rest.state_dict().values(), strict=True):
         assert torch.equal(value, other), name
+
+
+def test_gradual_unfreezing_goes_with_averaged_weights_and_is_resumed(folder: Path, tmp_path: Path) -> None:
+    def fitted(place: str, epochs: int, resume: Path | None = None) -> dict[str, Any]:
+        module = make(folder, tuning="gradual", schedule="constant")
+        settings: dict[str, Any] = {"max_epochs": epochs, "limit_train_batches": 1.0, "limit_val_batches": 1.0}
+        averaged = trainer(tmp_path / place, AverageWeights(0.5), **settings)
+        averaged.fit(module, QuestionData(), ckpt_path=resume, weights_only=True if resume else None)
+        return torch.load(tmp_path / place / "checkpoints/last.ckpt", weights_only=True)
+
+    fitted("part", 2)
+    resumed, straight = fitted("rest", 4, tmp_path / "part/checkpoints/last.ckpt"), fitted("whole", 4)
+    for entry in ("state_dict", "training_weights"):
+        for name, value in straight[entry].items():
+            assert torch.equal(value, resumed[entry][name]), (entry, name)
+    name = "net.model.embeddings.word_embeddings.weight"  # trained in the last epoch alone
+    assert not torch.equal(straight["state_dict"][name], straight["training_weights"][name])
+
+
+def test_rates_given_anew_win_over_the_checkpoints_and_leave_the_others(folder: Path, tmp_path: Path) -> None:
+    seen: dict[str, list[float]] = {}
+
+    class Sees(Callback):
+        def on_train_batch_start(self, trainer: Trainer, pl_module: Any, *_: Any) -> None:
+            names = {p: name for name, p in pl_module.named_parameters()}
+            for group in trainer.optimizers[0].param_groups:
+                for p in group["params"]:
+                    seen.setdefault(names[p], []).append(group["initial_lr"])
+
+    old = {"learning_rate": 8e-4, "layer_decay": 0.5, "head_learning_rate": 1e-2, "schedule": "linear"}
+    whole = {"max_epochs": 1, "limit_train_batches": 1.0}
+    trainer(tmp_path, **whole).fit(make(folder, **old), QuestionData())
+    file = tmp_path / "checkpoints/last.ckpt"
+
+    def rates(**changes: Any) -> list[float]:
+        """Of embeddings, first layer, second layer, head."""
+        seen.clear()
+        resumed = trainer(tmp_path / "rest", Sees(), **{**whole, "max_epochs": 2})
+        resumed.fit(make(folder, **{**old, **changes}), QuestionData(), ckpt_path=file, weights_only=True)
+        parts = ("net.model.embeddings.word", "net.model.encoder.layer.0", "net.model.encoder.layer.1", "head.weight")
+        found = [{v[0] for name, v in seen.items() if name.startswith(part)} for part in parts]
+        assert all(len(rates) == 1 for rates in found)
+        return [rate for rates in found for rate in rates]
+
+    assert rates() == [2e-4, 4e-4, 8e-4, 1e-2]
+    assert rates(head_learning_rate=3e-2) == pytest.approx([2e-4, 4e-4, 8e-4, 3e-2])
+    assert rates(learning_rate=1.6e-3) == pytest.approx([4e-4, 8e-4, 1.6e-3, 1e-2])
+    assert rates(layer_decay=0.1) == pytest.approx([8e-6, 8e-5, 8e-4, 1e-2])
+
+
+@pytest.mark.parametrize("pooling", ["pooler", "first"])
+def test_without_special_tokens_there_is_no_first_token_to_pool(folder: Path, tmp_path: Path, pooling: str) -> None:
+    data = QuestionData()
+    data.special_tokens = False  # type: ignore[attr-defined]
+    with pytest.raises(ValueError, match=r"^pooling reads the first token as \[CLS\], which the data does not put"):
+        trainer(tmp_path).fit(make(folder, pooling=pooling), data)
+    trainer(tmp_path).fit(make(folder, pooling="mean"), data)
 
 
 @pytest.mark.parametrize("tuning", ["full", "prefix", "lora", "frozen"])

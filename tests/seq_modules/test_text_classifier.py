@@ -151,6 +151,18 @@ def test_balanced_weights_come_from_the_datas_counts_and_stay_in_the_checkpoint(
     torch.testing.assert_close(loaded.class_weights, expected)
 
 
+@pytest.mark.parametrize("weights", [[1.0, 2.0, 4.0], None, "balanced"])
+def test_weights_of_classes_given_anew_win_over_the_checkpoints(tmp_path: Path, weights: Any) -> None:
+    fit(tmp_path, make(class_weights=[3.0, 2.0, 1.0]))
+    module = make(class_weights=weights)
+    resumed = trainer(tmp_path, max_epochs=2)
+    resumed.fit(module, QuestionData(), ckpt_path=tmp_path / "checkpoints/last.ckpt", weights_only=True)
+    if weights == "balanced":
+        weights = [64 / (3 * count) for count in (40, 8, 16)]
+    expected = torch.ones(3) if weights is None else torch.tensor(weights)
+    torch.testing.assert_close(module.class_weights, expected)
+
+
 def test_a_checkpoint_alone_predicts_with_names(tmp_path: Path) -> None:
     module = make(encoder="gru", pooling="attention", char_ngrams=[2, 3], word_dropout=0.1, learning_rate=0.02)
     fit(tmp_path, module, max_epochs=8)

@@ -147,7 +147,24 @@ def test_words(tmp_path: Path) -> None:
     assert tokenizer.decode([2, 4, 1, 3]) == "b \N{REPLACEMENT CHARACTER}"
     save(tokenizer, tmp_path / "words")
     assert load(tmp_path / "words").fingerprint == tokenizer.fingerprint
+    assert "lower_case" not in tokenizer.state()  # or checkpoints from before it would not be known again
     with pytest.raises(ValueError, match="no room for a word"):
         WordTokenizer.train(["a"], 4)
     with pytest.raises(ValueError, match="no word to learn"):
         WordTokenizer.train([""], 40)
+
+
+def test_cased_words_and_pieces(tmp_path: Path) -> None:
+    texts = ["Mr. Ford flew to Turkey , didn't He ?", "he ate turkey , a Turkey's leg", "Turkey"]
+    cased = WordTokenizer.train(texts, 40, lower_case=False)
+    assert " ".join(split_words(texts[0], lower_case=False)) == "Mr. Ford flew to Turkey , did n't He ?"
+    words = ["Turkey", "turkey", "He", "he", "ATE", "ford"]  # the last is unknown, as no one wrote it so
+    assert cased.pieces(cased.encode(" ".join(words))) == ["Turkey", "turkey", "He", "he", "ate", "[UNK]"]
+    save(cased, tmp_path / "words")
+    again = load(tmp_path / "words")
+    assert again.fingerprint == cased.fingerprint != WordTokenizer(cased.state()["words"]).fingerprint
+    assert again.encode("Turkey turkey") == cased.encode("Turkey turkey")
+    for lower, count in ((True, 1), (False, 2)):
+        pieces = WordPieceTokenizer.train(texts * 2, 200, lower_case=lower)
+        assert pieces.lower_case is lower
+        assert len({tuple(pieces.encode(word)) for word in ("Turkey", "turkey")}) == count

@@ -1,0 +1,252 @@
+"""Speed of fine-tuning and of prediction beside transformers' own Trainer and pipeline.
+
+    flock /tmp/cpu.lock python benchmarks/classifier_speed.py --model minilm --data_dir ../shared/data/trec
+
+The model is a folder of BERT's kind with its tokenizer. Both sides have the same weights, questions, batch size and
+greatest length, AdamW in one fused kernel, a falling rate, gradients clipped at 1, and the loss noted every ten steps;
+nothing is saved. Training is an epoch, timed from its first step to its last, after the texts were made tokens.
+Prediction is timed from texts to labels, and both must give the same label to every text and the same probability to
+1e-4. The Trainer and the pipeline run as they come: batches of questions in random order, or in the order given, each
+padded to its longest. Ours puts questions of like length together; --group_by_length lets the Trainer do so too.
+
+Each round times both, one after the other in one process, so that a slow moment of the machine meets both, and gives
+ours as a multiple of theirs in the same round; the table has medians, and the smallest and largest. A round that does
+not count comes first. transformers' Trainer needs accelerate, which seqlight does not: pip install accelerate.
+"""
+
+import argparse
+import importlib.util
+import logging
+import statistics
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, Trainer
+
+from datamodules import QuestionsDataModule
+from datamodules.question_files import TEST_FILE, TRAIN_FILE
+from seq_modules import BertClassifier
+
+PEERS = {"training": "transformers' Trainer", "prediction": "transformers' pipeline"}
+OURS = "ours"
+RATE, NOTED = 1e-4, 10
+
+
+class Seconds(Callback):
+    """Times the training loop of a fit."""
+
+    def on_train_start(self, *_: Any) -> None:
+        """Begins."""
+        self.started = time.perf_counter()
+
+    def on_train_end(self, *_: Any) -> None:
+        """Ends."""
+        self.taken = time.perf_counter() - self.started
+
+
+def fewer(folder: Path, rows: int | None, into: Path) -> str:
+    """TREC's folder, or one with the first questions of each file."""
+    if rows is None:
+        return str(folder)
+    for name in (TRAIN_FILE, TEST_FILE):
+        lines = (folder / name).read_bytes().splitlines(keepends=True)
+        (into / name).write_bytes(b"".join(lines[:rows]))
+    return str(into)
+
+
+def questions(args: argparse.Namespace, folder: str, **changes: Any) -> QuestionsDataModule:
+    """Our data."""
+    return QuestionsDataModule(
+        data_dir=folder,
+        tokenizer_path=args.model,
+        special_tokens=True,
+        batch_size=args.batch_size,
+        max_seq_len=args.max_seq_len,
+        seed=0,
+        **changes,
+    )
+
+
+def runner(*callbacks: Callback) -> Trainer:
+    """Lightning's loop, which writes nothing."""
+    return Trainer(
+        max_epochs=1,
+        gradient_clip_val=1.0,
+        log_every_n_steps=NOTED,
+        limit_val_batches=0,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        callbacks=list(callbacks),
+    )
+
+
+def peer_of(module: BertClassifier, args: argparse.Namespace, names: list[str]) -> tuple[Any, Any]:
+    """transformers' classifier with our weights, and its tokenizer."""
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    labels: dict[str, Any] = {"id2label": dict(enumerate(names)), "label2id": {n: i for i, n in enumerate(names)}}
+    model = AutoModelForSequenceClassification.from_pretrained(
+        args.model, num_labels=len(names), classifier_dropout=module.net.dropout, dtype=torch.float32, **labels
+    )
+    model.base_model.load_state_dict(module.net.model.state_dict())
+    model.classifier.load_state_dict(module.head.state_dict())
+    return model, AutoTokenizer.from_pretrained(args.model)
+
+
+def trained(args: argparse.Namespace, folder: str, module: BertClassifier, model: Any, tokenizer: Any) -> Any:
+    """A function for each side that trains an epoch and gives its seconds; and how many questions that is."""
+    from transformers import PrinterCallback, TrainerCallback, TrainingArguments
+    from transformers import Trainer as Theirs
+
+    data = questions(args, folder)
+    part = data.splits["train"]
+    encoded = tokenizer(part.texts, truncation=True, max_length=args.max_seq_len)["input_ids"]
+    rows = [{"input_ids": ids, "labels": label} for ids, label in zip(encoded, part.labels.tolist(), strict=True)]
+
+    class TheirSeconds(TrainerCallback):
+        def on_train_begin(self, *_: Any, **__: Any) -> None:
+            self.started = time.perf_counter()
+
+        def on_train_end(self, *_: Any, **__: Any) -> None:
+            self.taken = time.perf_counter() - self.started
+
+    def theirs() -> float:
+        clock = TheirSeconds()
+        with tempfile.TemporaryDirectory() as place:
+            settings = TrainingArguments(
+                place,
+                num_train_epochs=1,
+                per_device_train_batch_size=args.batch_size,
+                learning_rate=RATE,
+                optim="adamw_torch_fused",
+                logging_steps=NOTED,
+                save_strategy="no",
+                report_to="none",
+                disable_tqdm=True,
+                use_cpu=True,
+                dataloader_pin_memory=False,
+                **({"train_sampling_strategy": "group_by_length"} if args.group_by_length else {}),
+            )
+            given: Any = {"train_dataset": rows, "processing_class": tokenizer, "callbacks": [clock]}
+            trainer = Theirs(model, settings, **given)
+            trainer.remove_callback(PrinterCallback)
+            trainer.train()
+        return clock.taken
+
+    def ours() -> float:
+        clock = Seconds()
+        runner(clock).fit(module, data)
+        return clock.taken
+
+    return {PEERS["training"]: theirs, OURS: ours}, len(rows)
+
+
+def predicted(args: argparse.Namespace, folder: str, module: BertClassifier, model: Any, tokenizer: Any) -> Any:
+    """A function for each side that labels all texts and gives its seconds; and how many texts those are."""
+    from transformers import pipeline
+
+    data = questions(args, folder)
+    texts = [*data.splits["train"].texts, *data.splits["test"].texts]
+    model.classifier.load_state_dict(module.head.state_dict())
+    model.base_model.load_state_dict(module.net.model.state_dict())
+    asked = questions(args, folder, texts=texts)
+    assert asked.tokenizer  # read before the clock runs, as the pipeline's is
+    pipe: Any = pipeline("text-classification", model=model.eval(), tokenizer=tokenizer, device="cpu")
+    answers: dict[str, list[tuple[str, float]]] = {}
+
+    def theirs() -> float:
+        started = time.perf_counter()
+        found = pipe(texts, batch_size=args.batch_size, truncation=True, max_length=args.max_seq_len)
+        answers[PEERS["prediction"]] = [(row["label"], row["score"]) for row in found]
+        return time.perf_counter() - started
+
+    def ours() -> float:
+        started = time.perf_counter()
+        batches: Any = runner().predict(module, asked)
+        rows = sorted((row for batch in batches for row in batch), key=lambda row: row["index"])
+        answers[OURS] = [(row["label"], row["probability"]) for row in rows]
+        seconds = time.perf_counter() - started
+        pairs = list(zip(answers[OURS], answers[PEERS["prediction"]], strict=True))
+        assert max(abs(a[1] - b[1]) for a, b in pairs) < 1e-4, "the two give other probabilities"
+        assert all(a[0] == b[0] for a, b in pairs if a[1] > 0.5 + 1e-4), "the two give other labels"
+        return seconds
+
+    return {PEERS["prediction"]: theirs, OURS: ours}, len(texts)
+
+
+def rows_of(what: str, runs: dict[str, Callable[[], float]], count: int, rounds: int) -> list[str]:
+    """The table's two rows for one task."""
+    for run in runs.values():
+        run()
+    times = [{name: run() for name, run in runs.items()} for _ in range(rounds)]
+    lines = []
+    for name in runs:
+        rates = [count / now[name] for now in times]
+        ratios = [now[PEERS[what]] / now[name] for now in times]
+        speed = "1" if name != OURS else spread(ratios, ".2f")
+        lines.append(f"| {what} | {name} | {spread(rates, ',.0f')} | {speed} |")
+    return lines
+
+
+def spread(values: list[float], form: str) -> str:
+    """Median, and the smallest and largest."""
+    return f"{statistics.median(values):{form}} ({min(values):{form}} to {max(values):{form}})"
+
+
+def main() -> None:
+    """Measures and prints a markdown table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", required=True, help="folder of an encoder with its tokenizer")
+    parser.add_argument("--data_dir", required=True, type=Path, help="folder with train_5500.label and TREC_10.label")
+    parser.add_argument("--tasks", nargs="+", choices=PEERS, default=list(PEERS))
+    parser.add_argument("--rows", type=int, help="so many questions of each file, to try things; by default all")
+    parser.add_argument("--batch_size", type=int, default=32)
+    parser.add_argument("--max_seq_len", type=int, default=64)
+    parser.add_argument("--group_by_length", action="store_true", help="in the peer's training")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=2)
+    args = parser.parse_args()
+    if "training" in args.tasks and importlib.util.find_spec("accelerate") is None:
+        sys.exit(
+            "classifier_speed: transformers' Trainer needs accelerate, which is not here; pip install accelerate, or "
+            "leave it out with --tasks prediction"
+        )
+    import transformers
+
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(args.threads)
+    with tempfile.TemporaryDirectory() as place:
+        folder = fewer(args.data_dir, args.rows, Path(place))
+        data = questions(args, folder)
+        torch.manual_seed(0)
+        module = BertClassifier(
+            data.vocab_size, data.num_classes, 0, args.model, pooling="pooler", learning_rate=RATE, schedule="linear"
+        )
+        model, tokenizer = peer_of(module, args, data.class_names)
+        print(
+            f"torch {torch.__version__}, transformers {transformers.__version__}, {args.threads} threads, "
+            f"{args.rounds} rounds; {sum(p.numel() for p in model.parameters()) / 1e6:.1f} M weights, batches of "
+            f"{args.batch_size}, at most {args.max_seq_len} tokens\n"
+        )
+        print("| task | with | texts a second | speed, transformers = 1 |\n|---|---|---:|---|")
+        for what, make in (("training", trained), ("prediction", predicted)):
+            if what in args.tasks:
+                runs, count = make(args, folder, module, model, tokenizer)
+                print("\n".join(rows_of(what, runs, count, args.rounds)), flush=True)
+
+
+if __name__ == "__main__":
+    main()

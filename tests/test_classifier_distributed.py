@@ -1,0 +1,95 @@
+"""Two processes train classifiers as one does with the joined batch, resume them, and predict each text once."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import ROOT, Run
+from toy_questions import AVERAGE, FEW, TINY_BERT
+
+import seqlight
+from seq_modules.callbacks.plots import read_metrics
+
+MODELS = {
+    "text": ("--config=questions/lstm", "--model.d_model=8", "--model.hidden_size=8", "--model.word_dropout=0",
+             "--model.embedding_dropout=0", "--model.dropout=0", "--model.warmup_steps=2"),
+    "bert": ("--config=questions/bert", *TINY_BERT, "--model.tuning=gradual", "--model.dropout=0",
+             "--model.warmup_steps=2"),
+}  # fmt: skip
+TEXTS = [
+    "Who wrote Hamlet ?",
+    "Why ?",
+    "How many miles is it from the one end to the other ?",
+    "Where ?",
+    "What is it ?",
+]
+# Several commands in a process each, which saves the time of starting Python for each of them.
+SCRIPT = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+import cli
+for words in json.loads(sys.argv[2]):
+    sys.argv = ["seqlight", *words]
+    try:
+        cli.main()
+    except SystemExit as end:
+        if end.code:
+            raise
+"""
+
+
+@pytest.mark.parametrize("kind", list(MODELS))
+def test_two_processes_do_what_one_does(run: Run, tmp_path: Path, kind: str) -> None:
+    common = ("fit", *MODELS[kind], *FEW, "--model.schedule=constant", "--data.cache_dir=cache", AVERAGE)
+    two = tmp_path / "two"
+    two.mkdir()
+    (two / "commands.py").write_text(SCRIPT)
+    done = run(*common, "--data.batch_size=32")
+    assert done.code == 0, done.err
+    ddp = "--config=trainer/ddp"
+    commands = [
+        [*common, ddp, "--data.batch_size=16", "--trainer.max_steps=4"],
+        ["fit", "--ckpt_path=last", "--data.cache_dir=cache", "--trainer.max_steps=-1"],
+        ["predict", "--ckpt_path=last", ddp, f"--data.texts={json.dumps(TEXTS)}", "--data.batch_size=2"],
+    ]
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone"]
+    ended = subprocess.run(
+        [*launcher, "commands.py", str(ROOT), json.dumps(commands)],
+        cwd=two,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert ended.stdout.count("results: ") == 3  # rank 0 alone speaks
+
+    (whole,) = (Path("runs") / f"questions/{'bert' if kind == 'bert' else 'lstm'}").iterdir()
+    begun, rest = sorted(two.rglob("last.ckpt"), key=lambda path: path.stat().st_mtime_ns)
+    parts = [read_metrics(path.parents[1] / "metrics.csv") for path in (begun, rest)]
+    expected = read_metrics(whole / "metrics.csv")
+    # Batches of 32, 32 and 3 rows, of which the last is shared unequally.
+    assert [step for part in parts for step, _ in part["train/loss"]] == list(range(9))
+    for name in ("train/loss", "val/loss", "val/accuracy", "val/macro_f1", "val/calibration_error"):
+        got = [value for part in parts for _, value in part.get(name, [])]
+        assert got == pytest.approx([value for _, value in expected[name]], abs=1e-5), name
+    one, other = (torch.load(path, weights_only=True) for path in (whole / "checkpoints/last.ckpt", rest))
+    for entry in ("state_dict", "training_weights"):
+        for name, value in one[entry].items():
+            torch.testing.assert_close(other[entry][name], value, rtol=0, atol=2e-5)
+
+    (predicted,) = two.rglob("predictions.jsonl")
+    rows = [json.loads(line) for line in predicted.read_text().split("\n") if line]
+    assert [row["text"] for row in rows] == TEXTS
+    module = seqlight.load(rest)
+    special = module.tokenizer.special
+    for row, text in zip(rows, TEXTS, strict=True):
+        ids = module.tokenizer.encode(text)  # a vocabulary of so few rows cuts words small: some are longer than 24
+        ids = [special["cls"], *ids[:22], special["sep"]] if kind == "bert" else ids[:24]
+        chances = module(torch.tensor([ids])).softmax(-1)[0]
+        assert row["label"] == module.class_names[int(chances.argmax())]  # type: ignore[index]
+        assert row["probability"] == pytest.approx(chances.max().item(), abs=1e-5)
