@@ -134,7 +134,7 @@ class GPTLanguageModel(LanguageModel):
         self.net = net() if members == 1 else Ensemble([net(ngram_salt=member) for member in range(members)])
 
     def on_fit_start(self) -> None:
-        """Refuses processes that would wait for gradients of nets whose turn it is not.
+        """Refuses DDP, be it of one process, that would wait for gradients of nets whose turn it is not.
 
         Raises:
             ValueError: An ensemble is trained by DDP that expects a gradient for every weight.

@@ -81,6 +81,20 @@ def test_experiment_trains_tests_and_predicts(run: Run, name: str) -> None:
     assert list(folder.glob("predict/*/predictions.jsonl"))
 
 
+@pytest.mark.parametrize("part", ["blocks", "net"])
+def test_an_ensemble_is_trained_compiled_tested_and_used(run: Run, part: str) -> None:
+    quick, _, _ = SIZES["text"]
+    own = OWN["text/speedrun"][0].replace('"backend":"eager"', f'"backend":"eager","part":"{part}"')
+    few = ("--trainer.callbacks=[]", "--decoding.max_new_tokens=3")
+    for words in (
+        ("fit", "--config=text/speedrun", *quick, own, "--model.members=2", "--trainer.max_epochs=2"),
+        ("test", "--ckpt_path=last", few[0]),
+        ("predict", "--ckpt_path=last", few[1]),
+    ):
+        done = run(*words)
+        assert done.code == 0, done.err
+
+
 @pytest.mark.parametrize("name", [*names("trainer", "logger")])
 def test_overlay_names_no_model_and_no_data(name: str) -> None:
     content = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text())

@@ -44,7 +44,9 @@ class Compile(Callback):
         if not isinstance(modules, nn.Module):
             raise ValueError(f"part {self.part}: {type(pl_module).__name__} has no net with that; use part: net")
         self.tokens, self._compiled = None, []
-        chosen: Iterable[nn.Module] = [modules] if self.part == "net" else modules.children()
+        # An ensemble's nets one by one: the ensemble's own code depends on whose turn it is.
+        whole = getattr(net, "members", [modules])
+        chosen: Iterable[nn.Module] = whole if self.part == "net" else modules.children()
         for module in chosen:
             # In its place: the names in the state dict stay. Each shape by itself: a dynamic one makes slower kernels.
             module.compile(dynamic=False, mode=self.mode, backend=self.backend)

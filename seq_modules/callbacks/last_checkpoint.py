@@ -17,7 +17,7 @@ class LastCheckpoint(Checkpoint):
     rarer, so that they take a fiftieth of the training at most.
 
     Args:
-        minutes: Time between two saves.
+        minutes: Time between two saves, at least.
         ask_every: Batches between two looks at the clock when there are several ranks, who must agree.
     """
 

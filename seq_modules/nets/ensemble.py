@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 
 class Ensemble(nn.Module):
-    """Nets that differ by their first weights and by the batches they see (Hansen & Salamon 1990).
+    """Nets that differ by their first weights, their n-grams' hashes and the batches they see (Hansen & Salamon 1990).
 
     What one net has learned by heart of a small text, another has not, so that the mean of their probabilities loses
     less than they do (Lakshminarayanan et al. 2017). In training mode a batch goes through one net alone, ``turn``: K
@@ -47,14 +47,19 @@ class Ensemble(nn.Module):
         return list(self.members)
 
     def forward(self, input_ids: Tensor) -> Tensor:
-        """(B, T, V) from ids (B, T): logits of the net in training, or else the logarithm of the mean probabilities."""
+        """Logits (B, T, V) from ids (B, T): of the net in training, or else those of the mean probabilities."""
         if self.training:
             return self._nets[self.turn](input_ids)
-        return log_mean([net(input_ids) for net in self._nets])
+        return averaged([net(input_ids) for net in self._nets])
+
+    @property
+    def position_table(self) -> Tensor | None:
+        """Learned positions of the first net, to look at."""
+        return self._nets[0].position_table
 
     def attention_maps(self, input_ids: Tensor) -> Tensor:
-        """The nets' maps one after another, (B, K·L, H, T, T), from ids (B, T)."""
-        return torch.cat([net.attention_maps(input_ids) for net in self._nets], dim=1)
+        """Where the first net looks, as an example: (B, L, H, T, T) from ids (B, T)."""
+        return self._nets[0].attention_maps(input_ids)
 
     def window(self, ids: list[int]) -> list[int]:
         """The part of a row's ids that the nets look at."""
@@ -63,17 +68,22 @@ class Ensemble(nn.Module):
     def start(self, input_ids: Tensor, lengths: Tensor) -> tuple[Tensor, list[Any]]:
         """As the nets' own, with the states of all."""
         logits, states = zip(*(net.start(input_ids, lengths) for net in self._nets), strict=True)
-        return log_mean(logits), list(states)
+        return averaged(logits), list(states)
 
     def advance(self, ids: Tensor, state: list[Any]) -> tuple[Tensor, list[Any]]:
         """As the nets' own, with the states of all."""
         logits, states = zip(*(net.advance(ids, own) for net, own in zip(self._nets, state, strict=True)), strict=True)
-        return log_mean(logits), list(states)
+        return averaged(logits), list(states)
 
 
-def log_mean(logits: Sequence[Tensor]) -> Tensor:
-    """Logarithm of the mean of K nets' probabilities, (..., V), from their logits (..., V)."""
-    total = logits[0].log_softmax(-1)
+def averaged(logits: Sequence[Tensor]) -> Tensor:
+    """Logits (..., V) whose probabilities are the mean of K nets'; of nets that agree they are the nets' own.
+
+    A repetition penalty looks at the logits' signs, so they are not left as logarithms of probabilities.
+    """
+    scale = logits[0].logsumexp(-1, keepdim=True)
+    total = logits[0] - scale
     for other in logits[1:]:
-        total = torch.logaddexp(total, other.log_softmax(-1))
-    return total - math.log(len(logits))
+        own = other.logsumexp(-1, keepdim=True)
+        total, scale = torch.logaddexp(total, other - own), scale + own
+    return total - math.log(len(logits)) + scale / len(logits)

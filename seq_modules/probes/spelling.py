@@ -84,7 +84,8 @@ def make_spelling(
     generator = random.Random(f"spelling {seed}")
     counts = Counter(word.lower() for word in WORD.findall(train))
     known = Lexicon([train, held_out])
-    letters = "".join(word for word in known.words if word.isalpha())  # as frequent as in the lexicon
+    # As frequent as in the lexicon; sorted, as a set's order is another one in each process.
+    letters = "".join(sorted(word for word in known.words if word.isalpha()))
     spans = list(WORD.finditer(held_out))
     places: dict[str, list[int]] = {}
     for at, span in enumerate(spans):

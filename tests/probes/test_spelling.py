@@ -1,9 +1,13 @@
 """Non-words: one edit or a shuffle away, and no words."""
 
+import os
 import random
+import subprocess
+import sys
 from collections import Counter
 
 import pytest
+from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -78,6 +82,22 @@ def test_the_seed_decides() -> None:
     assert first == make_spelling(TRAIN, HELD_OUT, seed=1)
     assert first != make_spelling(TRAIN, HELD_OUT, seed=2)
     assert len(make_spelling(TRAIN, HELD_OUT, per_kind=2)) == 2 * 5 * 2
+
+
+def test_every_process_makes_the_same_pairs() -> None:
+    """Sets of strings have another order in each process, and ranks and models must be asked the same."""
+    code = (
+        "import sys; from seq_modules.probes.spelling import make_spelling; "
+        f"print([pair.bad for pair in make_spelling({TRAIN!r}, {HELD_OUT!r}, seed=1)])"
+    )
+    said = [
+        subprocess.run(
+            [sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": seed}, cwd=ROOT,
+            capture_output=True, text=True, check=True,
+        ).stdout
+        for seed in ("1", "2")
+    ]  # fmt: skip
+    assert said[0] == said[1] == f"{[pair.bad for pair in make_spelling(TRAIN, HELD_OUT, seed=1)]}\n"
 
 
 def test_a_word_stands_against_as_many_non_words_as_asked() -> None:

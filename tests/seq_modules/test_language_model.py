@@ -144,6 +144,14 @@ def test_one_batch_is_learnt_by_heart(kind: str, tmp_path: Path) -> None:
     assert again.score(["the"]) == module.score(["the"])
 
 
+def test_members_differ_in_weights_and_in_what_shares_a_row() -> None:
+    first, second = make("ensemble").net.members
+    assert first.ngrams.salt != second.ngrams.salt
+    assert not torch.equal(first.token_embedding.weight, second.token_embedding.weight)
+    with pytest.raises(ValueError, match=r"^members must be at least 1"):
+        make("gpt", members=0)
+
+
 def test_recurrent_nets_are_trained_with_the_same_settings_and_without_muon() -> None:
     torch.manual_seed(0)
     given = {"beta1": 0.8, "beta2": 0.9, "schedule": "linear", "cooldown": 0.5, "final_lr_share": 0.25}
