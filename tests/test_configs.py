@@ -55,6 +55,10 @@ TINY_BERT = (
 OWN = {
     "questions/bert": TINY_BERT,
     "reviews/bert": TINY_BERT,
+    "text/gpt_plain": (
+        '--trainer.callbacks=[{"class_path":"Compile","init_args":{"backend":"eager"}}]',
+        "--trainer.check_val_every_n_epoch=1",
+    ),
     "text/speedrun": (
         '--trainer.callbacks=[{"class_path":"Compile","init_args":{"backend":"eager"}},{"class_path":"ShortWindows"},'
         '{"class_path":"AverageWeights"},{"class_path":"Samples","init_args":{"max_new_tokens":5}}]',

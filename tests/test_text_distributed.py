@@ -114,11 +114,3 @@ def test_two_processes_do_what_one_does(
     rows = [json.loads(line) for line in predicted.read_text().split("\n") if line]
     texts = seqlight.load(rest).generate(PROMPTS, Decoding(max_new_tokens=12))
     assert [(row["prompt"], row["continuation"]) for row in rows] == list(zip(PROMPTS, texts, strict=True))
-
-
-def test_an_ensemble_under_plain_ddp_is_refused(run: Run) -> None:
-    Path("text.txt").write_text(TEXT)
-    done = run(*COMMON, "--model.members=2", "--config=trainer/ddp", "--trainer.devices=1", "--trainer.accelerator=cpu")
-    assert done.code == 2
-    assert "members 2" in done.err
-    assert UNUSED.removeprefix("--").replace("=", " ") in done.err

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from lightning.pytorch import LightningDataModule, Trainer
+from lightning.pytorch.strategies import DDPStrategy
 from torch.utils.data import DataLoader
 
 import seqlight
@@ -150,6 +151,15 @@ def test_members_differ_in_weights_and_in_what_shares_a_row() -> None:
     assert not torch.equal(first.token_embedding.weight, second.token_embedding.weight)
     with pytest.raises(ValueError, match=r"^members must be at least 1"):
         make("gpt", members=0)
+
+
+def test_an_ensemble_under_ddp_that_waits_for_every_gradient_is_refused() -> None:
+    module = make("ensemble")
+    module._trainer = SimpleNamespace(strategy=DDPStrategy(find_unused_parameters=True))  # type: ignore[assignment]
+    module.on_fit_start()
+    module._trainer = SimpleNamespace(strategy=DDPStrategy())  # type: ignore[assignment]
+    with pytest.raises(ValueError, match=r"^members 2 .*ddp_find_unused_parameters_true"):
+        module.on_fit_start()
 
 
 def test_recurrent_nets_are_trained_with_the_same_settings_and_without_muon() -> None:
