@@ -1,14 +1,12 @@
 """Two processes train classifiers as one does with the joined batch, resume them, and predict each text once."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
-from conftest import ROOT, Run
+from command_runs import by_two_processes
+from conftest import Run
 from toy_questions import AVERAGE, FEW, TINY_BERT
 
 import seqlight
@@ -27,19 +25,6 @@ TEXTS = [
     "Where ?",
     "What is it ?",
 ]
-# Several commands in a process each, which saves the time of starting Python for each of them.
-SCRIPT = """
-import json, sys
-sys.path.insert(0, sys.argv[1])
-import cli
-for words in json.loads(sys.argv[2]):
-    sys.argv = ["seqlight", *words]
-    try:
-        cli.main()
-    except SystemExit as end:
-        if end.code:
-            raise
-"""
 
 
 @pytest.mark.parametrize("kind", list(MODELS))
@@ -47,7 +32,6 @@ def test_two_processes_do_what_one_does(run: Run, tmp_path: Path, kind: str) -> 
     common = ("fit", *MODELS[kind], *FEW, "--model.schedule=constant", "--data.cache_dir=cache", AVERAGE)
     two = tmp_path / "two"
     two.mkdir()
-    (two / "commands.py").write_text(SCRIPT)
     done = run(*common, "--data.batch_size=32")
     assert done.code == 0, done.err
     ddp = "--config=trainer/ddp"
@@ -56,17 +40,7 @@ def test_two_processes_do_what_one_does(run: Run, tmp_path: Path, kind: str) -> 
         ["fit", "--ckpt_path=last", "--data.cache_dir=cache", "--trainer.max_steps=-1"],
         ["predict", "--ckpt_path=last", ddp, f"--data.texts={json.dumps(TEXTS)}", "--data.batch_size=2"],
     ]
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone"]
-    ended = subprocess.run(
-        [*launcher, "commands.py", str(ROOT), json.dumps(commands)],
-        cwd=two,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert ended.stdout.count("results: ") == 3  # rank 0 alone speaks
+    by_two_processes(two, commands)
 
     (whole,) = (Path("runs") / f"questions/{'bert' if kind == 'bert' else 'lstm'}").iterdir()
     begun, rest = sorted(two.rglob("last.ckpt"), key=lambda path: path.stat().st_mtime_ns)

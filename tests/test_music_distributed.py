@@ -2,16 +2,13 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import pytest
 import torch
-from conftest import ROOT, Run
-from test_text_distributed import SCRIPT
+from command_runs import by_two_processes
+from conftest import Run
 
 from seq_modules.callbacks.plots import read_metrics
 
@@ -47,7 +44,6 @@ def test_two_processes_do_what_one_does(run: Run, tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
     for folder in (one, two):
         folder.mkdir()
-    (two / "commands.py").write_text(SCRIPT)
     few, commands = "--decoding.max_new_tokens=8", []
     os.chdir(one)  # the fixture goes back
     for model, (settings, size, asked) in MODELS.items():
@@ -56,17 +52,7 @@ def test_two_processes_do_what_one_does(run: Run, tmp_path: Path) -> None:
         assert done.code == 0, done.err
         commands.append([*fit, "--config=trainer/ddp", f"--data.batch_size={size // 2}"])
         commands.append(["predict", "--ckpt_path=last", "--config=trainer/ddp", few, *asked])
-    ended = subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone", "commands.py", str(ROOT),
-         json.dumps(commands)],
-        cwd=two,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "MPLCONFIGDIR": matplotlib.get_cachedir()},  # fonts take seconds
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )  # fmt: skip
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert ended.stdout.count("results: ") == 4  # rank 0 alone speaks
+    by_two_processes(two, commands)
 
     for model, (_, _, asked) in MODELS.items():
         checkpoints = [newest(folder, "last.ckpt", model) for folder in (one, two)]

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from command_runs import signal_at
 from conftest import Run
 from lightning.pytorch import Callback, Trainer, seed_everything
 from toy import ToyData, ToyModule
@@ -136,14 +137,7 @@ CURRICULUM = (
 @pytest.mark.parametrize("stop_at", [3, 9, 15, 20])
 def test_command_with_noise_and_curriculum(run: Run, monkeypatch: pytest.MonkeyPatch, stop_at: int) -> None:
     whole = weights(command(run, *CURRICULUM))
-    with monkeypatch.context() as patch:  # a signal in the middle of training, as Ctrl-C sends one
-        start = RNGState.on_train_start
-
-        def with_signal(self: RNGState, trainer: Trainer, pl_module: Any) -> None:
-            start(self, trainer, pl_module)
-            trainer.callbacks.append(SignalAt(stop_at))
-
-        patch.setattr(RNGState, "on_train_start", with_signal)
+    with signal_at(monkeypatch, stop_at):
         stopped = command(run, *CURRICULUM)
     resumed = weights(command(run, "--ckpt_path", str(stopped)))
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)

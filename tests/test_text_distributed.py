@@ -1,14 +1,12 @@
 """Two processes train a language model as one does with the joined batch, resume it, and predict each row once."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
-from conftest import ROOT, Run
+from command_runs import by_two_processes
+from conftest import Run
 
 import seqlight
 from seq_modules.callbacks.plots import read_metrics
@@ -24,19 +22,6 @@ COMMON = (
     '--trainer.callbacks=[{"class_path":"AverageWeights","init_args":{"decay":0.9}}]',
 )  # fmt: skip
 PROMPTS = ["the dogs", "1", "old", "sea.\n", "went to"]
-# Several commands in a process each, which saves the time of starting Python for each of them.
-SCRIPT = """
-import json, sys
-sys.path.insert(0, sys.argv[1])
-import cli
-for words in json.loads(sys.argv[2]):
-    sys.argv = ["seqlight", *words]
-    try:
-        cli.main()
-    except SystemExit as end:
-        if end.code:
-            raise
-"""
 ENSEMBLE = ("--model.members=2", "--model.optimizer=muon", "--model.tied_head=false")
 UNUSED = "--trainer.strategy=ddp_find_unused_parameters_true"
 
@@ -56,7 +41,6 @@ def test_two_processes_do_what_one_does(
     two = tmp_path / "two"
     two.mkdir()
     (two / "text.txt").write_text(TEXT)
-    (two / "commands.py").write_text(SCRIPT)
     done = run(*COMMON, *model, "--data.batch_size=8", "--trainer.accelerator=cpu")
     assert done.code == 0, done.err
     ddp = "--config=trainer/ddp"
@@ -79,17 +63,7 @@ def test_two_processes_do_what_one_does(
             "--decoding.max_new_tokens=12",
         ],
     ]
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone"]
-    ended = subprocess.run(
-        [*launcher, "commands.py", str(ROOT), json.dumps(commands)],
-        cwd=two,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert ended.stdout.count("results: ") == 3  # rank 0 alone speaks
+    by_two_processes(two, commands)
 
     (whole,) = Path("runs/text/gpt_char").iterdir()
     begun, rest = sorted(two.glob("runs/text/gpt_char/*/checkpoints/last.ckpt"), key=lambda path: path.stat().st_mtime)
