@@ -46,8 +46,10 @@ class MidiDataModule(SequenceDataModule):
         seq_len: Notes in a window.
         batch_size: Windows in a batch of one process.
         epoch_size: Windows in an epoch of training; by default as many as cover the pieces.
+        eval_seq_len: Notes in a window of validation and test, where a model that recalls profits from whole pieces; by
+            default seq_len.
         stride: Evaluate with windows that start every so many notes and count their last ones alone, which gives each
-            note a context; by default half of seq_len.
+            note a context; by default half of eval_seq_len.
         transpose_down: Move training windows by up to so many semitones down,
         transpose_up: and up. With -5 to +6 every key is learned from; an instrument's range is not heeded. 0 and 0 for
             none.
@@ -78,6 +80,7 @@ class MidiDataModule(SequenceDataModule):
         seq_len: int = 96,
         batch_size: int = 16,
         epoch_size: int | None = None,
+        eval_seq_len: int | None = None,
         stride: int | None = None,
         transpose_down: int = 5,
         transpose_up: int = 6,
@@ -101,6 +104,7 @@ class MidiDataModule(SequenceDataModule):
             ("num_etudes", num_etudes, 2),
             ("seq_len", seq_len, 1),
             ("epoch_size", epoch_size, 1),
+            ("eval_seq_len", eval_seq_len, 1),
             ("stride", stride, 1),
             ("prompt_bars", prompt_bars, 1),
             ("samples", samples, 1),
@@ -110,8 +114,11 @@ class MidiDataModule(SequenceDataModule):
         ):
             if number is not None and number < least:
                 raise ValueError(f"{name} must be at least {least}, not {number}")
-        if stride is not None and stride > seq_len:
-            raise ValueError(f"stride {stride} is greater than seq_len {seq_len}, so that notes would be left out")
+        longest = eval_seq_len or seq_len
+        if stride is not None and stride > longest:
+            raise ValueError(
+                f"stride {stride} is greater than the windows of {longest}, so that notes would be left out"
+            )
         if not 0 < val_share < 1:
             raise ValueError(f"val_share must be above 0 and below 1, not {val_share}")
         if not 0 <= test_share < 1 - val_share:
@@ -122,7 +129,8 @@ class MidiDataModule(SequenceDataModule):
             raise ValueError("prompt is empty; give prelude, none or a MIDI file")
         self.source, self.path, self.num_etudes, self.voices, self.held_out = source, path, num_etudes, voices, held_out
         self.val_share, self.test_share, self.split_seed = val_share, test_share, split_seed
-        self.seq_len, self.epoch_size, self.stride = seq_len, epoch_size, stride
+        self.seq_len, self.epoch_size = seq_len, epoch_size
+        self.eval_seq_len, self.stride = longest, stride
         self.transpose, self.note_values = (-transpose_down, transpose_up), note_values
         self.prompt, self.prompt_bars, self.samples, self.program = prompt, prompt_bars, samples, program
         self.tokenizer_path, self.cache = tokenizer_path, cache_folder(cache_dir)
@@ -240,7 +248,7 @@ class MidiDataModule(SequenceDataModule):
 
     def _evaluation(self, split: str) -> EvalEvents:
         self._report_unseen(split, self.splits[split])
-        return EvalEvents(self.splits[split], self.tokenizer, self.seq_len, self.stride)
+        return EvalEvents(self.splits[split], self.tokenizer, self.eval_seq_len, self.stride)
 
     def _report_unseen(self, what: str, pieces: Sequence[Piece]) -> None:
         unseen = sum(map(self.tokenizer.unseen, pieces))

@@ -1,15 +1,14 @@
 """GPT from scratch: the Transformer decoder as a language model, from GPT-2's form to what trains quickest here."""
 
 from functools import partial
-from typing import Any, Literal
-
-from lightning.pytorch.strategies import DDPStrategy
+from typing import Literal
 
 from seq_modules.language_model import LanguageModel
 from seq_modules.nets.ensemble import Ensemble
 from seq_modules.nets.gpt import GPT
 from seq_modules.optim import Schedule
 from seq_modules.tokenized import from_data
+from seq_modules.turns import check_members
 
 
 class GPTLanguageModel(LanguageModel):
@@ -104,8 +103,6 @@ class GPTLanguageModel(LanguageModel):
             muon_iterations=muon_iterations,
         )
         self.save_hyperparameters(logger=False)
-        if members < 1:
-            raise ValueError(f"members must be at least 1, not {members}")
         net = partial(
             GPT,
             from_data("vocab_size", vocab_size),
@@ -131,23 +128,6 @@ class GPTLanguageModel(LanguageModel):
             logit_softcap=logit_softcap,
             zero_init=zero_init,
         )
-        self.net = net() if members == 1 else Ensemble([net(ngram_salt=member) for member in range(members)])
-
-    def on_fit_start(self) -> None:
-        """Refuses DDP, be it of one process, that would wait for gradients of nets whose turn it is not.
-
-        Raises:
-            ValueError: An ensemble is trained by DDP that expects a gradient for every weight.
-        """
-        strategy = self.trainer.strategy
-        expects_all = isinstance(strategy, DDPStrategy) and not strategy._ddp_kwargs.get("find_unused_parameters")
-        if expects_all and isinstance(self.net, Ensemble):
-            raise ValueError(
-                f"members {len(self.net.members)} on several processes leave weights without gradients; "
-                "add --trainer.strategy ddp_find_unused_parameters_true"
-            )
-
-    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Chooses the net of an ensemble that this step trains, by its number, so that a resumed training agrees."""
-        if isinstance(self.net, Ensemble):
-            self.net.turn = self.trainer.global_step % len(self.net.members)
+        self.net = (
+            net() if check_members(members) == 1 else Ensemble([net(ngram_salt=member) for member in range(members)])
+        )

@@ -11,12 +11,12 @@ from seq_modules.base import IGNORED, Step
 from seq_modules.generation.decode import evaluating, generate
 from seq_modules.generation.sampling import Decoding
 from seq_modules.metrics import BitsPerCharacter, Perplexity
-from seq_modules.tokenized import TokenizedModule
+from seq_modules.turns import TurnTaking
 
 START = "\n"  # what a text that is scored stands after: the beginning of a line
 
 
-class LanguageModel(TokenizedModule):
+class LanguageModel(TurnTaking):
     """Base of the language models: loss, generation and scoring with any net that predicts the next token.
 
     A subclass assigns ``net`` (ids (B, T) -> logits (B, T, V), with the ``start``, ``advance`` and ``window`` of

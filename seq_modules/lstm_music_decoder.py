@@ -5,7 +5,7 @@ from typing import Literal
 from torch import nn
 
 from seq_modules.music_decoder import GENERATION, MusicDecoder
-from seq_modules.nets.music import EventEmbedding, EventHeads
+from seq_modules.nets.events import EventEmbedding
 from seq_modules.nets.rnn_lm import RNNNet
 from seq_modules.optim import Schedule
 
@@ -20,6 +20,12 @@ class LSTMMusicDecoder(MusicDecoder):
         hidden_size: Width of the hidden state.
         num_layers: Layers on top of each other.
         heads: "chained" predicts pitch, then duration given the pitch; "independent" both as if unrelated.
+        relative: Also read the intervals from the last pitches, and predict a pitch by its distance to the last one as
+            well, so that what is learned in one key is known in all; learns so much quicker that it needs more dropout.
+        recalled: Look up what followed at so many places where the piece went before as it goes now, and let the heads
+            point at it; 0 for not at all.
+        members: Nets of this kind that take turns in training, a batch each, and whose probabilities are averaged
+            afterwards.
         dropout: Share dropped of the embedding, between layers and before the heads, while training.
         forget_bias: Start of the LSTM's forget-gate bias (Jozefowicz et al. 2015); by default left as it is drawn.
         backend: torch.nn's fused kernels, the written-out loop ("scratch"), or NumPy with hand-written gradients. All
@@ -44,6 +50,9 @@ class LSTMMusicDecoder(MusicDecoder):
         hidden_size: int = 192,
         num_layers: int = 2,
         heads: Literal["chained", "independent"] = "chained",
+        relative: bool = False,
+        recalled: int = 0,
+        members: int = 1,
         dropout: float = 0.2,
         forget_bias: float | None = None,
         backend: Literal["scratch", "fused", "numpy"] = "fused",
@@ -70,16 +79,19 @@ class LSTMMusicDecoder(MusicDecoder):
             final_lr_share=final_lr_share,
         )
         self.save_hyperparameters(logger=False, ignore=GENERATION)
-        self.net = RNNNet(
-            sum(self.vocab_sizes),
-            d_model,
-            hidden_size,
-            num_layers=num_layers,
-            cell=cell,
-            dropout=dropout,
-            forget_bias=forget_bias,
-            backend=backend,
-            embedding=EventEmbedding(self.vocab_sizes, d_model),
-            head=nn.Identity(),
-        )
-        self.heads = EventHeads(self.vocab_sizes, hidden_size, heads)
+
+        def body(embedding: EventEmbedding) -> RNNNet:
+            return RNNNet(
+                embedding.num_embeddings,
+                d_model,
+                hidden_size,
+                num_layers=num_layers,
+                cell=cell,
+                dropout=dropout,
+                forget_bias=forget_bias,
+                backend=backend,
+                embedding=embedding,
+                head=nn.Identity(),
+            )
+
+        self.assemble(body, d_model, hidden_size, heads, relative, recalled, members)

@@ -5,7 +5,7 @@ B batch, T time, N events, F fields, V_f vocabulary of field f.
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -21,22 +21,24 @@ from seq_modules.generation.fields import Event, Rules, generate_events
 from seq_modules.generation.sampling import Decoding
 from seq_modules.metrics import FieldAccuracy, FieldLoss, MeanLoss, Perplexity
 from seq_modules.music.bars import cut, end_of_bars, ticks
-from seq_modules.nets.music import EventHeads
-from seq_modules.tokenized import TokenizedModule
+from seq_modules.nets.event_heads import EventHeads, Heads
+from seq_modules.nets.event_net import EventNet, reading_sizes
+from seq_modules.nets.events import EventEmbedding
+from seq_modules.turns import TurnTaking, check_members
 
 FIELDS = {2: ("pitch", "duration"), 3: ("shift", "pitch", "duration")}
+FIRST_PITCH = {2: 3, 3: 1}  # the smallest id that is a pitch, as datamodules/tokenizers/midi.py counts
 GENERATION = ("max_bars", "lowest_pitch", "highest_pitch", "stop_at_end")  # settings of a prediction, not of the model
 
 
-class MusicDecoder(TokenizedModule):
+class MusicDecoder(TurnTaking):
     """Base of the music decoders: loss over a note's fields, and generation with any net that reads events.
 
     A note is an event of two or three ids, (pitch, duration) or (shift, pitch, duration), END being one as well. The
     loss is that of a whole event, the sum over its fields in nats, so that it compares with any other model of notes
     (``nats_per_note`` in validation and test). Everything is measured on real music: each note after the true ones
     before it, and with chained heads a field after the true fields before it, so that ``duration_accuracy`` is that of
-    the duration where the pitch is known. A subclass assigns ``net`` (nets/gpt.py or nets/rnn_lm.py with an
-    EventEmbedding, and no head) and ``heads``.
+    the duration where the pitch is known. A subclass calls :meth:`assemble`, which makes ``net`` and ``heads``.
 
     Args:
         vocab_sizes: Ids of each field.
@@ -50,7 +52,7 @@ class MusicDecoder(TokenizedModule):
         ValueError: An argument is out of its range.
     """
 
-    net: nn.Module
+    net: EventNet
     heads: EventHeads
     fused_adamw = True
     tokenizer_flags = "--data.tokenizer_path"
@@ -83,6 +85,32 @@ class MusicDecoder(TokenizedModule):
         self.max_bars, self.stop_at_end = max_bars, stop_at_end
         self.lowest_pitch, self.highest_pitch = lowest_pitch, highest_pitch
         self.decoding = Decoding()  # the command line's --decoding
+
+    def assemble(
+        self,
+        body: Callable[[EventEmbedding], nn.Module],
+        d_model: int,
+        width: int,
+        heads: Heads,
+        relative: bool,
+        recalled: int,
+        members: int,
+    ) -> None:
+        """Makes ``net`` and ``heads``; for the arguments see the subclasses.
+
+        Args:
+            body: Makes a net of the embedding of what it reads; it has no head.
+            d_model: Width of the embedding.
+            width: Width of the net's output.
+            heads: Kind of heads.
+            relative: Whether intervals are read and predicted.
+            recalled: How many events are looked up.
+            members: How many nets.
+        """
+        first_pitch, sizes = FIRST_PITCH[len(self.vocab_sizes)], reading_sizes(self.vocab_sizes, relative)
+        nets = [body(EventEmbedding(sizes, d_model)) for _ in range(check_members(members))]
+        self.net = EventNet(nets, self.vocab_sizes, first_pitch, relative, recalled)
+        self.heads = EventHeads(self.vocab_sizes, width, heads, first_pitch, relative, recalled > 0, members)
 
     def forward(self, input_ids: Tensor, events: Tensor | None = None) -> list[Tensor]:
         """Logits of each field of the next event at every step, (B, T, V_f) each.

@@ -5,8 +5,8 @@ from typing import Literal
 from torch import nn
 
 from seq_modules.music_decoder import GENERATION, MusicDecoder
+from seq_modules.nets.events import EventEmbedding
 from seq_modules.nets.gpt import GPT
-from seq_modules.nets.music import EventEmbedding, EventHeads
 from seq_modules.optim import Schedule
 
 
@@ -25,6 +25,12 @@ class TransformerMusicDecoder(MusicDecoder):
         activation: Of the feed-forward nets.
         bias: Whether linear layers and layer norms have a bias.
         heads: "chained" predicts pitch, then duration given the pitch; "independent" both as if unrelated.
+        relative: Also read the intervals from the last pitches, and predict a pitch by its distance to the last one as
+            well, so that what is learned in one key is known in all; learns so much quicker that it needs more dropout.
+        recalled: Look up what followed at so many places where the piece went before as it goes now, and let the heads
+            point at it; 0 for not at all.
+        members: Nets of this kind that take turns in training, a batch each, and whose probabilities are averaged
+            afterwards.
         dropout: Share dropped of embeddings and of each residual branch, while training.
         qk_norm: Normalise queries and keys (Henry et al. 2020).
         max_bars: End a prediction after so many bars; by default --decoding.max_new_tokens, counting notes, ends it,
@@ -55,6 +61,9 @@ class TransformerMusicDecoder(MusicDecoder):
         activation: Literal["gelu", "gelu_tanh", "swiglu", "relu2"] = "gelu_tanh",
         bias: bool = True,
         heads: Literal["chained", "independent"] = "chained",
+        relative: bool = False,
+        recalled: int = 0,
+        members: int = 1,
         dropout: float = 0.2,
         qk_norm: bool = False,
         max_bars: int | None = None,
@@ -86,21 +95,24 @@ class TransformerMusicDecoder(MusicDecoder):
             muon_learning_rate=muon_learning_rate,
         )
         self.save_hyperparameters(logger=False, ignore=GENERATION)
-        self.net = GPT(
-            sum(self.vocab_sizes),
-            d_model=d_model,
-            num_layers=num_layers,
-            num_heads=num_heads,
-            max_seq_len=max_seq_len,
-            d_ff=d_ff,
-            positions=positions,
-            norm=norm,
-            activation=activation,
-            bias=bias,
-            dropout=dropout,
-            tied_head=False,
-            qk_norm=qk_norm,
-            embedding=EventEmbedding(self.vocab_sizes, d_model),
-            head=nn.Identity(),
-        )
-        self.heads = EventHeads(self.vocab_sizes, d_model, heads)
+
+        def body(embedding: EventEmbedding) -> GPT:
+            return GPT(
+                embedding.num_embeddings,
+                d_model=d_model,
+                num_layers=num_layers,
+                num_heads=num_heads,
+                max_seq_len=max_seq_len,
+                d_ff=d_ff,
+                positions=positions,
+                norm=norm,
+                activation=activation,
+                bias=bias,
+                dropout=dropout,
+                tied_head=False,
+                qk_norm=qk_norm,
+                embedding=embedding,
+                head=nn.Identity(),
+            )
+
+        self.assemble(body, d_model, d_model, heads, relative, recalled, members)

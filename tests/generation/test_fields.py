@@ -7,8 +7,10 @@ from torch import Tensor, nn
 from seq_modules.generation import Decoding
 from seq_modules.generation.fields import Rules, generate_events
 from seq_modules.generation.sampling import choose, uniforms
+from seq_modules.nets.event_heads import EventHeads
+from seq_modules.nets.event_net import EventNet
+from seq_modules.nets.events import EventEmbedding, pack
 from seq_modules.nets.gpt import GPT
-from seq_modules.nets.music import EventEmbedding, EventHeads, pack
 from seq_modules.nets.rnn_lm import RNNNet
 
 START, END = 0, 1
@@ -65,9 +67,9 @@ def nets(request: pytest.FixtureRequest) -> tuple[nn.Module, nn.Module]:
         for weight in net.layers.parameters():
             nn.init.normal_(weight)
     heads = EventHeads(SIZES, 8)
-    for out in heads.outputs:
+    for out in heads.members[0].outputs:
         nn.init.normal_(out.weight, std=2.0)  # or greedy repeats one event for ever, whatever it reads
-    return net.double(), heads.double()
+    return EventNet([net], SIZES, 1, False, 0).double(), heads.double()
 
 
 def rules(**changes: object) -> Rules:
@@ -216,6 +218,6 @@ def test_bad_input_is_refused(nets) -> None:
         generate_events(net, heads, [PROMPTS[0], []], Decoding(), rules())
     with pytest.raises(ValueError, match=r"^rows must number every prompt: 1 numbers for 3"):
         generate_events(net, heads, PROMPTS, Decoding(), rules(), rows=[0])
-    heads.outputs[1].bias.data.fill_(torch.nan)
+    heads.members[0].outputs[1].bias.data.fill_(torch.nan)
     with pytest.raises(ValueError, match=r"^net: its logits are not numbers"):
         generate_events(net, heads, PROMPTS, Decoding(), rules())

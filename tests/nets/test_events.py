@@ -1,15 +1,14 @@
-"""Events: embedding and heads against plain sums, what each field may depend on, and their way through the nets."""
+"""Events: their embedding against plain sums, and their way through the nets."""
 
 import itertools
 
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.testing import assert_close
 
+from seq_modules.nets.events import EventEmbedding, pack, unpack
 from seq_modules.nets.gpt import GPT
-from seq_modules.nets.music import EventEmbedding, EventHeads, pack
 from seq_modules.nets.rnn_lm import RNNNet
 
 SIZES = [5, 7, 3]
@@ -40,6 +39,7 @@ def changed(these: Tensor, step: int, field: int) -> Tensor:
 def test_every_event_has_a_number_of_its_own() -> None:
     every = torch.tensor(list(itertools.product(*map(range, SIZES))))
     assert pack(every, SIZES).tolist() == list(range(5 * 7 * 3))
+    assert torch.equal(unpack(pack(every, SIZES), SIZES), every)
 
 
 @pytest.mark.parametrize("sizes", [[5, 7, 3], [900, 128, 514], [4]])
@@ -50,69 +50,6 @@ def test_embedding_is_the_sum_of_the_fields_rows(sizes: list[int]) -> None:
     expected = sum(table[these[..., field]] for field, table in enumerate(tables))
     assert_close(embedding(pack(these, sizes)), expected)
     assert_close(embedding.of(these[..., :1]), tables[0][these[..., 0]])
-
-
-def loss_by_hand(heads: EventHeads, x: Tensor, these: Tensor, chained: bool) -> Tensor:
-    """-Σ log p of the events (B, T, F) one by one, each field's logits written out."""
-    total = torch.zeros((), dtype=x.dtype)
-    for b, t in itertools.product(range(x.shape[0]), range(x.shape[1])):
-        for field in range(len(SIZES)):
-            h = x[b, t]
-            if chained and field > 0:
-                tables = heads.earlier.weight.split(SIZES[:-1])
-                told = sum(tables[g][these[b, t, g]] for g in range(field))
-                mix = heads.mixes[field - 1]
-                z = mix.weight @ torch.cat([h, told]) + mix.bias
-                h = h + z * (1 + torch.erf(z / 2**0.5)) / 2
-            out = heads.outputs[field]
-            z = out.weight @ h + out.bias
-            total = total + z.exp().sum().log() - z[these[b, t, field]]
-    return total
-
-
-@pytest.mark.parametrize("kind", ["chained", "independent"])
-def test_loss_and_gradients_equal_those_written_out(kind: str) -> None:
-    torch.manual_seed(0)
-    heads = EventHeads(SIZES, 6, kind).double()
-    x, these = torch.randn(2, 4, 6, dtype=torch.float64, requires_grad=True), events(2, 4)
-    logits = heads(x, these)
-    loss = sum(F.cross_entropy(z.flatten(0, 1), these[..., f].flatten(), reduction="sum") for f, z in enumerate(logits))
-    expected = loss_by_hand(heads, x, these, kind == "chained")
-    assert_close(loss, expected)
-    weights = [x, *heads.parameters()]
-    for ours, theirs in zip(torch.autograd.grad(loss, weights), torch.autograd.grad(expected, weights), strict=True):
-        assert_close(ours, theirs)
-        assert ours.abs().sum() > 0
-
-
-@pytest.mark.parametrize("kind", ["chained", "independent"])
-def test_probabilities_of_all_events_sum_to_one(kind: str) -> None:
-    torch.manual_seed(0)
-    heads = EventHeads(SIZES, 6, kind).double()
-    every = torch.tensor(list(itertools.product(*map(range, SIZES))))
-    logits = heads(torch.randn(6, dtype=torch.float64).expand(len(every), 6), every)
-    log_p = sum(F.log_softmax(z, -1).gather(1, every[:, f : f + 1]) for f, z in enumerate(logits))
-    assert log_p.exp().sum().item() == pytest.approx(1.0)
-
-
-@pytest.mark.parametrize(("kind", "told"), [("chained", True), ("independent", False)])
-def test_a_field_knows_those_before_it_and_no_other(kind: str, told: bool) -> None:
-    torch.manual_seed(0)
-    heads, x, these = EventHeads(SIZES, 6, kind), torch.randn(1, 4, 6), events(1, 4)
-    for field in range(3):
-        other = heads(x, changed(these, 2, field))
-        for at, (before, after) in enumerate(zip(heads(x, these), other, strict=True)):
-            differs = (before != after).any(-1)[0]
-            assert differs.tolist() == [False, False, told and at > field, False]
-
-
-def test_left_alone_each_field_is_told_the_likeliest_before_it() -> None:
-    torch.manual_seed(0)
-    heads, x = EventHeads(SIZES, 6), torch.randn(2, 3, 6)
-    logits = heads(x)
-    likeliest = torch.stack([z.argmax(-1) for z in logits], dim=-1)
-    for ours, theirs in zip(logits, heads(x, likeliest), strict=True):
-        assert_close(ours, theirs)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -152,7 +89,6 @@ def test_nets_keep_their_own_embedding_and_head_where_none_is_given(kind: str) -
         (lambda: EventEmbedding([], 4), "vocab_sizes"),
         (lambda: EventEmbedding([3, 0], 4), "vocab_sizes"),
         (lambda: EventEmbedding([2**31, 2**31], 4), "vocab_sizes"),
-        (lambda: EventHeads([3, 4], 4, "both"), "heads"),
     ],
 )
 def test_bad_values_are_refused(make, said: str) -> None:

@@ -1,0 +1,192 @@
+"""What the past of a piece says about its next note before any weight is asked.
+
+Music repeats itself, at other pitches as often as at the same. So the past is read as intervals, and wherever it went
+before as it goes now, what followed then, moved to where the tune now stands, is a guess at what follows. Such a
+memory has no parameters: what a Transformer's induction heads learn from much text (Olsson et al. 2022), and copying
+from the context learns from some (Vinyals et al., "Pointer Networks", 2015), a few thousand notes do not teach.
+
+B batch, T time, F fields of an event, M events recalled, K lags: how far back an event stands, from 1 on, N = K + 1.
+"""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+LONGEST = 31  # runs are counted up to here
+LAGS = 16  # classes of lags, half an octave each: 1, 2, 3 to 4, ... up to 181 and beyond
+INTERVALS = 2  # pitches back to which intervals are taken
+CELLS = 1 << 22  # cells of T × T that are worked on at once
+NOTHING = -1  # the anchor where nothing has sounded yet
+NONE = 1 << 12  # an interval that is none
+SIDE = 1 << 16  # more than the ids of a field
+
+
+class Recalled(NamedTuple):
+    """What followed where the piece went before as it goes now, the best M places of it first; (...) as asked for.
+
+    Attributes:
+        events: Ids (..., M, F), the pitch moved; 0 where nothing is recalled.
+        runs: How many events agree without a gap, (..., M, 2): in all fields, and by their intervals alone. Both 0
+            where nothing is recalled.
+        lags: Class of how long ago, (..., M).
+    """
+
+    events: Tensor
+    runs: Tensor
+    lags: Tensor
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known before the next event, at every step or one; an index picks rows and steps of all of it at once.
+
+    Attributes:
+        outputs: Of each net that read, (..., D).
+        first: Number of the first of those nets.
+        anchor: Id of the last pitch, (...); -1 where there is none. None: not asked for.
+        recalled: What followed upon the like. None: not asked for.
+    """
+
+    outputs: tuple[Tensor, ...]
+    first: int = 0
+    anchor: Tensor | None = None
+    recalled: Recalled | None = None
+
+    def __getitem__(self, key: Any) -> "Known":
+        return Known(
+            tuple(x[key] for x in self.outputs),
+            self.first,
+            None if self.anchor is None else self.anchor[key],
+            None if self.recalled is None else Recalled(*(part[key] for part in self.recalled)),
+        )
+
+    @property
+    def device(self) -> torch.device:
+        """Where it is."""
+        return self.outputs[0].device
+
+
+class Past:
+    """Events (B, N, F) and what of them is looked at again.
+
+    The last two fields are pitch and duration. Rows may be padded with ids 0 on the right, where nothing is asked for,
+    or on the left.
+
+    Attributes:
+        events: Ids (B, N, F).
+        anchors: Id of the last pitch up to and with each event, (B, N); -1 where there is none.
+        signs: Two numbers for each event that know no key, (B, N, 2): of all its fields with the interval in place of
+            the pitch, and of the interval alone. Marks (ids 0 and 1 of the first field) resemble nothing.
+
+    Args:
+        events: As the attribute.
+        first_pitch: The smallest id of the field pitch that is one; those below are rests and marks.
+    """
+
+    def __init__(self, events: Tensor, first_pitch: int) -> None:
+        self.events, self.first_pitch = events, first_pitch
+        places, pitches = torch.arange(events.shape[1], device=events.device), events[..., -2]
+        last = torch.where(pitches >= first_pitch, places, NOTHING).cummax(1).values
+        self.anchors = torch.where(last >= 0, pitches.gather(1, last.clamp(min=0)), NOTHING)
+        before = F.pad(self.anchors, (1, 0), value=NOTHING)[:, :-1]
+        self.signs = self._signs(events, before)
+
+    def hear(self, event: Tensor) -> None:
+        """Takes one more event of each row, (B, F)."""
+        pitch, before = event[:, None, -2], self.anchors[:, -1:]
+        anchor = torch.where(pitch >= self.first_pitch, pitch, before)
+        self.events = torch.cat((self.events, event[:, None]), dim=1)
+        self.anchors = torch.cat((self.anchors, anchor), dim=1)
+        self.signs = torch.cat((self.signs, self._signs(event[:, None], before)), dim=1)
+
+    def _signs(self, events: Tensor, before: Tensor) -> Tensor:
+        """Signs (B, N, 2) of events (B, N, F) that follow upon the anchors ``before`` (B, N)."""
+        pitches = events[..., -2]
+        moved = torch.where(before >= 0, pitches - before, NONE) + 2 * NONE  # positive, and no rest
+        whole = interval = torch.where(pitches >= self.first_pitch, moved, pitches)
+        for field in (*range(events.shape[-1] - 2), -1):
+            whole = whole * SIDE + events[..., field]
+        marks = events[..., :1] < 2
+        return torch.stack((whole, interval), dim=-1).masked_fill(marks, NOTHING)
+
+    def intervals(self) -> Tensor:
+        """From the pitch before the last one, and from the one before that, to the last: semitones, (B, N, INTERVALS).
+
+        A rest repeats the pitch before it. ``NONE`` where there is no such pitch.
+        """
+        found = []
+        for back in range(1, INTERVALS + 1):
+            earlier = F.pad(self.anchors, (back, 0), value=NOTHING)[:, : self.anchors.shape[1]]
+            known = (self.anchors >= 0) & (earlier >= 0)
+            found.append(torch.where(known, self.anchors - earlier, NONE))
+        return torch.stack(found, dim=-1)
+
+    def runs(self) -> Tensor:
+        """How many events up to each agree with those up to the event a lag before, (B, N, K, 2), lags from 1 on."""
+        batch, count = self.anchors.shape
+        runs = torch.zeros(batch, count, count - 1, 2, dtype=torch.int32, device=self.signs.device)
+        back = self.signs.flip(1)
+        for place in range(1, count):
+            now, then = self.signs[:, place, None], back[:, count - place :]  # (B, 1, 2), (B, place, 2)
+            runs[:, place, :place] = (runs[:, place - 1, :place] + 1) * ((now == then) & (now >= 0))
+        return runs.clamp_(max=LONGEST)
+
+    def ended_runs(self) -> Tensor:
+        """:meth:`runs` of the last event alone, (B, K, 2)."""
+        return torch.cat([Past(row, self.first_pitch).runs()[:, -1] for row in self.events.split(1)])
+
+    def last_runs(self, before: Tensor) -> Tensor:
+        """:meth:`ended_runs` from those of the event before, (B, K - 1, 2)."""
+        now, then = self.signs[:, -1:], self.signs[:, :-1].flip(1)
+        equal = (now == then) & (now >= 0)
+        return ((F.pad(before, (0, 0, 0, 1)) + 1) * equal).clamp(max=LONGEST)
+
+    def recall(self, size: int, last_pitch: int) -> Recalled:
+        """M = ``size`` events after each event, (B, N, ...); none has a pitch above ``last_pitch``."""
+        count = self.events.shape[1]
+        places = torch.arange(count, device=self.events.device)[:, None]
+        parts = []
+        for events in self.events.split(max(1, CELLS // count**2)):
+            part = Past(events, self.first_pitch)
+            parts.append(part.choose(part.runs(), places, size, last_pitch))
+        return Recalled(*(torch.cat(part) for part in zip(*parts, strict=True)))
+
+    def last_recall(self, runs: Tensor, size: int, last_pitch: int) -> Recalled:
+        """:meth:`recall` after the last event alone, (B, ...), from its runs (B, K, 2)."""
+        place = torch.tensor([[self.events.shape[1] - 1]], device=runs.device)
+        return Recalled(*(part[:, 0] for part in self.choose(runs[:, None], place, size, last_pitch)))
+
+    def choose(self, runs: Tensor, places: Tensor, size: int, last_pitch: int) -> Recalled:
+        """What followed at the best lags, (B, T, M, ...): of the longest runs of whole events, then of intervals, then
+        the latest.
+
+        Args:
+            runs: (B, T, K, 2).
+            places: Which event each of the T is, (T, 1).
+            size: M.
+            last_pitch: Greatest id of a pitch.
+        """
+        lags = runs.shape[2]
+        worth = (runs[..., 0] * (LONGEST + 1) + runs[..., 1]) * lags - torch.arange(lags, device=runs.device)
+        worth = torch.where(runs.amax(-1) > 0, worth, -lags)
+        best = worth.topk(min(size, lags)).indices  # (B, T, M); lag 1 is 0
+        runs = runs.gather(2, best[..., None].expand(*best.shape, 2))
+        row = torch.arange(len(runs), device=runs.device)[:, None, None]
+        then = (places - best).clamp(min=1)  # what followed; what agreed stands one before
+        found = self.events[row, then]  # (B, T, M, F)
+        up = self.anchors[row, places[None]] - self.anchors[row, then - 1]
+        sounding = found[..., -2] >= self.first_pitch
+        moved = torch.where(sounding, found[..., -2] + up, found[..., -2])
+        inside = ~sounding | ((moved >= self.first_pitch) & (moved <= last_pitch))
+        found = torch.cat((found[..., :-2], moved[..., None], found[..., -1:]), dim=-1)
+        classes = (2 * (best + 1).float().log2()).long().clamp(max=LAGS - 1)
+        real = inside & (runs.amax(-1) > 0)  # (B, T, M)
+        missing = size - best.shape[-1]
+        return Recalled(
+            F.pad(found * real[..., None], (0, 0, 0, missing)),
+            F.pad(runs * real[..., None], (0, 0, 0, missing)),
+            F.pad(classes * real, (0, missing)),
+        )

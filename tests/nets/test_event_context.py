@@ -1,0 +1,127 @@
+"""The past: intervals, runs and what is recalled, against counting by hand, and heard step by step."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from seq_modules.nets import event_context
+from seq_modules.nets.event_context import INTERVALS, LONGEST, NONE, Past
+
+PITCHES, DURATIONS, SHIFTS = 12, 4, 5
+
+
+def drawn(fields: int, batch: int, steps: int, seed: int) -> tuple[Tensor, int]:
+    """Events that repeat themselves a lot, START first, with rests in one voice; and the first pitch's id."""
+    generator = torch.Generator().manual_seed(seed)
+    first = 3 if fields == 2 else 1
+    pitches = torch.randint(2 if fields == 2 else 1, 7, (batch, steps), generator=generator)
+    parts = [pitches, torch.randint(1, 3, (batch, steps), generator=generator)]
+    if fields == 3:
+        parts.insert(0, torch.randint(2, 4, (batch, steps), generator=generator))
+    events = torch.stack(parts, dim=-1)
+    events[:, 0] = 0
+    return events, first
+
+
+def by_hand(row: list[list[int]], first: int) -> tuple[list[int], list[tuple[object, object]]]:
+    """Last pitches, and what each event is compared by: whole, and its interval."""
+    anchors, signs, last = [], [], -1
+    for place, event in enumerate(row):
+        pitch = event[-2]
+        interval: object = ("rest", pitch)
+        if pitch >= first:
+            interval = "first" if last < 0 else pitch - last
+            last = pitch
+        mark = event[0] < 2
+        signs.append(((place, "mark"),) * 2 if mark else ((interval, *event[:-2], event[-1]), interval))
+        anchors.append(last)
+    return anchors, signs
+
+
+def run(signs: list[tuple[object, object]], at: int, then: int, which: int) -> int:
+    count = 0
+    while then - count >= 0 and signs[at - count][which] == signs[then - count][which]:
+        count += 1
+    return min(count, LONGEST)
+
+
+@given(st.sampled_from([2, 3]), st.integers(1, 60), st.integers(1, 5), st.integers(0, 10**6))
+@settings(max_examples=25, deadline=None)
+def test_recalled_is_what_counting_finds(fields: int, steps: int, size: int, seed: int) -> None:
+    events, first = drawn(fields, 2, steps, seed)
+    past = Past(events, first)
+    recalled = past.recall(size, PITCHES - 1)
+    for b, row in enumerate(events.tolist()):
+        anchors, signs = by_hand(row, first)
+        assert past.anchors[b].tolist() == anchors
+        for t in range(steps):
+            found = []
+            for then in range(t):
+                runs = [run(signs, t, then, which) for which in range(2)]
+                if max(runs):
+                    found.append((*runs, then))
+            for m, (whole, interval, then) in enumerate(sorted(found, reverse=True)[:size]):
+                event = list(row[then + 1])
+                if event[-2] >= first:
+                    event[-2] += anchors[t] - anchors[then]
+                inside = event[-2] < first or first <= event[-2] < PITCHES
+                if event[-2] < first and row[then + 1][-2] >= first:
+                    inside = False  # moved below the lowest pitch
+                assert recalled.events[b, t, m].tolist() == (event if inside else [0] * fields)
+                assert recalled.runs[b, t, m].tolist() == ([whole, interval] if inside else [0, 0])
+            assert not recalled.runs[b, t, len(found) :].any()
+            assert not recalled.events[b, t, len(found) :].any()
+
+
+@pytest.mark.parametrize("fields", [2, 3])
+def test_heard_step_by_step_is_the_same(fields: int) -> None:
+    events, first = drawn(fields, 3, 90, 7)
+    whole = Past(events, first)
+    recalled = whole.recall(4, PITCHES - 1)
+    past = Past(events[:, :30], first)
+    runs = past.ended_runs()
+    for t in range(30, 90):
+        past.hear(events[:, t])
+        runs = past.last_runs(runs)
+        for ours, theirs in zip(past.last_recall(runs, 4, PITCHES - 1), recalled, strict=True):
+            assert torch.equal(ours, theirs[:, t])
+    assert torch.equal(past.intervals(), whole.intervals())
+    assert int(recalled.runs.max()) > 3
+
+
+def test_a_phrase_moved_up_is_recalled_where_the_tune_now_stands() -> None:
+    tune = [(5, 1), (7, 2), (4, 1), (8, 3), (6, 1)]
+    events = torch.tensor([[(0, 0), *tune, (2, 3), *[(p + 3, d) for p, d in tune[:-1]]]])
+    recalled = Past(events, 3).recall(1, PITCHES - 1)
+    assert recalled.events[0, -1, 0].tolist() == [9, 1]  # 6 moved by 3
+    assert recalled.runs[0, -1, 0].tolist() == [3, 3]  # three intervals; what led to the first note differs
+    assert not Past(events, 3).recall(1, 8).runs[0, -1].any()  # 9 is no pitch there
+
+
+def test_intervals_skip_rests_and_begin_with_none() -> None:
+    events = torch.tensor([[(0, 0), (5, 1), (7, 1), (2, 1), (4, 1)]])
+    assert Past(events, 3).intervals()[0].tolist() == [
+        [NONE] * INTERVALS,
+        [NONE, NONE],
+        [2, NONE],
+        [0, 2],
+        [-3, -3],
+    ]
+
+
+def test_what_follows_has_no_influence() -> None:
+    events, first = drawn(2, 1, 50, 3)
+    other = events.clone()
+    other[:, 30:] = 4
+    for ours, theirs in zip(Past(events, first).recall(3, 11), Past(other, first).recall(3, 11), strict=True):
+        assert torch.equal(ours[:, :30], theirs[:, :30])
+
+
+def test_rows_worked_on_apart_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    events, first = drawn(3, 5, 40, 1)
+    together = Past(events, first).recall(3, 11)
+    monkeypatch.setattr(event_context, "CELLS", 40 * 40 * 2)
+    for ours, theirs in zip(Past(events, first).recall(3, 11), together, strict=True):
+        assert torch.equal(ours, theirs)
