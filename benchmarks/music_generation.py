@@ -1,13 +1,13 @@
 """Speed of composing with a cache, beside reading all notes again for each.
 
-    flock /tmp/cpu.lock python benchmarks/music_generation.py
+    python benchmarks/music_generation.py
 
 The Transformer of configs/music/transformer.yaml, with the tokens of the built-in etudes and the weights it begins
 with, composes 512 notes from nothing, one piece at a time, at temperature 1. Both ways run in one process, one after
 the other in every round, so that a slow moment of the machine meets both; each has a short run before the first round
-that does not count, and both must give the same notes. Two contexts are measured: the config's own, in which either way
-looks at a window of the last notes, and one that holds the whole piece, where reading again means the whole prefix. The
-table has the median of the rounds, and the smallest and largest.
+that does not count, and both must give the same notes. Two contexts are measured: the config's own, in which the
+blocks look at a window of the last notes (a model that recalls reads the whole piece again all the same, window by
+window), and one that holds the whole piece. The table has the median of the rounds, and the smallest and largest.
 """
 
 import argparse

@@ -25,8 +25,9 @@ class TransformerMusicDecoder(MusicDecoder):
         activation: Of the feed-forward nets.
         bias: Whether linear layers and layer norms have a bias.
         heads: "chained" predicts pitch, then duration given the pitch; "independent" both as if unrelated.
-        relative: Also read the intervals from the last pitches, and predict a pitch by its distance to the last one as
-            well, so that what is learned in one key is known in all; learns so much quicker that it needs more dropout.
+        relative: Also read the intervals from the last pitches and which pitches the piece has, and predict a pitch by
+            its distance to the last one as well, so that what is learned in one key is known in all; learns so much
+            quicker that it needs more dropout.
         recalled: Look up what followed at so many places where the piece went before as it goes now, and let the heads
             point at it; 0 for not at all.
         members: Nets of this kind that take turns in training, a batch each, and whose probabilities are averaged

@@ -18,6 +18,8 @@ from torch import Tensor
 LONGEST = 31  # runs are counted up to here
 LAGS = 16  # classes of lags, half an octave each: 1, 2, 3 to 4, ... up to 181 and beyond
 INTERVALS = 2  # pitches back to which intervals are taken
+LATELY = 24  # events back from which a scale is told, beside that of all events
+PROFILE = 2 * 12  # numbers that tell the scale
 CELLS = 1 << 22  # cells of T × T that are worked on at once
 NOTHING = -1  # the anchor where nothing has sounded yet
 NONE = 1 << 12  # an interval that is none
@@ -47,12 +49,14 @@ class Known:
         outputs: Of each net that read, (..., D).
         first: Number of the first of those nets.
         anchor: Id of the last pitch, (...); -1 where there is none. None: not asked for.
+        profile: Which pitches the piece has, (..., PROFILE); see :meth:`Past.profiles`. None: not asked for.
         recalled: What followed upon the like. None: not asked for.
     """
 
     outputs: tuple[Tensor, ...]
     first: int = 0
     anchor: Tensor | None = None
+    profile: Tensor | None = None
     recalled: Recalled | None = None
 
     def __getitem__(self, key: Any) -> "Known":
@@ -60,6 +64,7 @@ class Known:
             tuple(x[key] for x in self.outputs),
             self.first,
             None if self.anchor is None else self.anchor[key],
+            None if self.profile is None else self.profile[key],
             None if self.recalled is None else Recalled(*(part[key] for part in self.recalled)),
         )
 
@@ -80,6 +85,7 @@ class Past:
         anchors: Id of the last pitch up to and with each event, (B, N); -1 where there is none.
         signs: Two numbers for each event that know no key, (B, N, 2): of all its fields with the interval in place of
             the pitch, and of the interval alone. Marks (ids 0 and 1 of the first field) resemble nothing.
+        counts: How often each pitch class has sounded, (B, N, 12), the first being that of id 0.
 
     Args:
         events: As the attribute.
@@ -93,6 +99,7 @@ class Past:
         self.anchors = torch.where(last >= 0, pitches.gather(1, last.clamp(min=0)), NOTHING)
         before = F.pad(self.anchors, (1, 0), value=NOTHING)[:, :-1]
         self.signs = self._signs(events, before)
+        self.counts = self._classes(events).cumsum(1)
 
     def hear(self, event: Tensor) -> None:
         """Takes one more event of each row, (B, F)."""
@@ -101,6 +108,7 @@ class Past:
         self.events = torch.cat((self.events, event[:, None]), dim=1)
         self.anchors = torch.cat((self.anchors, anchor), dim=1)
         self.signs = torch.cat((self.signs, self._signs(event[:, None], before)), dim=1)
+        self.counts = torch.cat((self.counts, self.counts[:, -1:] + self._classes(event[:, None])), dim=1)
 
     def _signs(self, events: Tensor, before: Tensor) -> Tensor:
         """Signs (B, N, 2) of events (B, N, F) that follow upon the anchors ``before`` (B, N)."""
@@ -123,6 +131,24 @@ class Past:
             known = (self.anchors >= 0) & (earlier >= 0)
             found.append(torch.where(known, self.anchors - earlier, NONE))
         return torch.stack(found, dim=-1)
+
+    def _classes(self, events: Tensor) -> Tensor:
+        """One at the pitch class of each event, (B, N, 12); nothing at those without a pitch."""
+        pitches = events[..., -2]
+        return F.one_hot(pitches % 12, 12) * (pitches >= self.first_pitch)[..., None]
+
+    def profiles(self, last: int) -> Tensor:
+        """The scale after each of the ``last`` events, (B, T, PROFILE), by which a key is known (Krumhansl 1990).
+
+        √12 times the share of each pitch class among all pitches so far, then among those of the last ``LATELY``
+        events; classes are counted in semitones up from the last pitch.
+        """
+        begin = self.counts.shape[1] - last
+        lately = self.counts - F.pad(self.counts, (0, 0, LATELY, 0))[:, : self.counts.shape[1]]
+        counts = torch.stack((self.counts, lately), dim=2)[:, begin:].float()  # (B, T, 2, 12)
+        classes = torch.arange(12, device=counts.device) + self.anchors[:, begin:, None].clamp(min=0)
+        turned = counts.gather(-1, (classes % 12)[:, :, None].expand_as(counts))
+        return (12**0.5 * turned / counts.sum(-1, keepdim=True).clamp(min=1)).flatten(2)
 
     def runs(self) -> Tensor:
         """How many events up to each agree with those up to the event a lag before, (B, N, K, 2), lags from 1 on."""

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seq_modules.nets.ensemble import averaged
-from seq_modules.nets.event_context import LAGS, LONGEST, Known, Recalled
+from seq_modules.nets.event_context import LAGS, LONGEST, PROFILE, Known, Recalled
 from seq_modules.nets.events import EventEmbedding, pack
 from seq_modules.nets.rnn import check_choice
 
@@ -26,7 +26,7 @@ class EventHeads(nn.Module):
         width: Width of the nets' output, D.
         heads: "chained" or "independent"; see :class:`EventHead`.
         first_pitch: Smallest id of the field pitch that is one.
-        relative: Whether the heads know the last pitch.
+        relative: Whether the heads know the last pitch, and the scale.
         recall: Whether they are told events that followed upon the like.
         members: How many nets.
 
@@ -85,7 +85,8 @@ class EventHead(nn.Module):
     being those fields' embedding.
 
     Two more sums make a logit where they are asked for: one for the distance of a pitch to the last one, with weights
-    that are the same wherever on the scale, and a score for each recalled event that has the id in this field.
+    that are the same wherever on the keyboard, and a score for each recalled event that has the id in this field. With
+    distances comes the scale, which is added to the net's output first.
     Arguments as for :class:`EventHeads`.
     """
 
@@ -100,6 +101,7 @@ class EventHead(nn.Module):
         self.earlier = EventEmbedding(vocab_sizes[:-1], width) if chained else None
         self.mixes = nn.ModuleList(nn.Linear(2 * width, width) for _ in vocab_sizes[1:]) if chained else None
         self.distances = nn.Linear(width, 2 * vocab_sizes[-2]) if relative else None
+        self.scale = nn.Linear(PROFILE, width, bias=False) if relative else None
         self.pointers: nn.ModuleList | None = None
         if recall:
             self.pointers = nn.ModuleList(
@@ -115,6 +117,8 @@ class EventHead(nn.Module):
             chosen: The event's f fields before this one, (...) each; independent heads do not look at them.
         """
         at = len(chosen)
+        if self.scale is not None and known.profile is not None:
+            x = x + self.scale(known.profile.to(x.dtype))
         if chosen and self.earlier is not None and self.mixes is not None:
             told = self.earlier.of(torch.stack(chosen, dim=-1)).to(x.dtype)
             x = x + F.gelu(self.mixes[at - 1](torch.cat([x, told], dim=-1)))  # (..., 2·D) -> (..., D)

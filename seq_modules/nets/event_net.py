@@ -30,7 +30,8 @@ class EventNet(nn.Module):
         nets: Each a GPT or RNNNet with an EventEmbedding of ``reading_sizes`` and no head.
         vocab_sizes: Ids of each field of an event.
         first_pitch: Smallest id of the field pitch that is one.
-        relative: The nets also read the intervals from the last pitches, and the heads are told the last pitch.
+        relative: The nets also read the intervals from the last pitches, and the heads are told the last pitch and
+            which pitches the piece has.
         recalled: How many events that followed upon the like are looked up, M; 0 for none.
 
     Attributes:
@@ -72,8 +73,7 @@ class EventNet(nn.Module):
         read = self._reading(input_ids, past)
         outputs = tuple(_windowed(net, read) for net in self._nets[self._turns])
         recalled = None if past is None or not self.recalled else past.recall(self.recalled, self._last_pitch)
-        anchors = past.anchors if past is not None and self.relative else None
-        return Known(outputs, self._turns.start or 0, anchors, recalled)
+        return Known(outputs, self._turns.start or 0, *self._scale(past, input_ids.shape[1]), recalled)
 
     def window(self, ids: list[int]) -> list[int]:
         """The part of a row's ids that is looked at: where the past is asked for, all of it."""
@@ -109,7 +109,16 @@ class EventNet(nn.Module):
         past, recalled = state.past, None
         if past is not None and state.runs is not None and self.recalled:
             recalled = past.last_recall(state.runs, self.recalled, self._last_pitch)
-        return Known(tuple(outputs), 0, past.anchors[:, -1] if past is not None and self.relative else None, recalled)
+        anchor, profile = self._scale(past, 1)
+        told = (None, None) if anchor is None or profile is None else (anchor[:, 0], profile[:, 0])
+        return Known(tuple(outputs), 0, *told, recalled)
+
+    def _scale(self, past: Past | None, last: int) -> tuple[Tensor | None, Tensor | None]:
+        """Last pitches (B, T) and profiles (B, T, PROFILE) after the last T events, where they are asked for."""
+        if past is None or not self.relative:
+            return None, None
+        weights = next(self.members.parameters())
+        return past.anchors[:, -last:], past.profiles(last).to(weights.dtype)
 
     def _past(self, input_ids: Tensor) -> Past | None:
         if not self.relative and not self.recalled:

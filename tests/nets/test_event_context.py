@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from seq_modules.nets import event_context
-from seq_modules.nets.event_context import INTERVALS, LONGEST, NONE, Past
+from seq_modules.nets.event_context import INTERVALS, LATELY, LONGEST, NONE, Past
 
 PITCHES, DURATIONS, SHIFTS = 12, 4, 5
 
@@ -88,6 +88,8 @@ def test_heard_step_by_step_is_the_same(fields: int) -> None:
         for ours, theirs in zip(past.last_recall(runs, 4, PITCHES - 1), recalled, strict=True):
             assert torch.equal(ours, theirs[:, t])
     assert torch.equal(past.intervals(), whole.intervals())
+    assert torch.equal(past.profiles(90), whole.profiles(90))
+    assert torch.equal(past.profiles(1), whole.profiles(90)[:, -1:])
     assert int(recalled.runs.max()) > 3
 
 
@@ -109,6 +111,21 @@ def test_intervals_skip_rests_and_begin_with_none() -> None:
         [0, 2],
         [-3, -3],
     ]
+
+
+def test_profiles_count_the_scale_from_the_last_pitch() -> None:
+    events, first = drawn(2, 2, 60, 5)
+    profiles = Past(events, first).profiles(60)
+    for b, row in enumerate(events.tolist()):
+        for t in range(60):
+            for part, begin in enumerate((0, max(0, t - LATELY + 1))):
+                pitches = [pitch for pitch, _ in row[begin : t + 1] if pitch >= first]
+                before = [pitch for pitch, _ in row[: t + 1] if pitch >= first]
+                shares = [
+                    sum((p - before[-1]) % 12 == k for p in pitches) / len(pitches) if pitches else 0 for k in range(12)
+                ]
+                found = profiles[b, t, 12 * part : 12 * part + 12] / 12**0.5
+                torch.testing.assert_close(found, torch.tensor(shares, dtype=torch.float32))
 
 
 def test_what_follows_has_no_influence() -> None:

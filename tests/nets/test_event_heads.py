@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.testing import assert_close
 
-from seq_modules.nets.event_context import Known, Recalled
+from seq_modules.nets.event_context import PROFILE, Known, Recalled
 from seq_modules.nets.event_heads import EventHead, EventHeads
 
 SIZES, FIRST = [5, 7, 3], 2
@@ -36,7 +36,8 @@ def known(members: int = 1, first: int = 0) -> Known:
     anchor = torch.randint(FIRST, 7, SHAPE, generator=generator)
     anchor[1, 2] = -1
     lags = torch.randint(16, (*SHAPE, 2), generator=generator)
-    return Known(outputs, first, anchor, Recalled(recalled, runs, lags))
+    profile = torch.rand(*SHAPE, PROFILE, generator=generator, dtype=torch.float64)
+    return Known(outputs, first, anchor, profile, Recalled(recalled, runs, lags))
 
 
 def full(kind: str = "chained", members: int = 1) -> EventHeads:
@@ -108,12 +109,13 @@ def test_left_alone_each_field_is_told_the_likeliest_before_it() -> None:
 
 
 @pytest.mark.parametrize("kind", ["chained", "independent"])
-def test_distances_and_what_is_recalled_add_what_they_should(kind: str) -> None:
+def test_scale_distances_and_what_is_recalled_add_what_they_should(kind: str) -> None:
     heads, these, told = full(kind), events(*SHAPE), known()
     plain = EventHeads(SIZES, 6, kind).double()
     plain.load_state_dict(heads.state_dict(), strict=False)
-    head, x = heads.members[0], told.outputs[0]
-    for field, (ours, base) in enumerate(zip(heads(told, these), plain(told, these), strict=True)):
+    head = heads.members[0]
+    x = told.outputs[0] + told.profile @ head.scale.weight.T
+    for field, (ours, base) in enumerate(zip(heads(told, these), plain(Known((x,)), these), strict=True)):
         expected = base.clone()
         for b, t in itertools.product(*map(range, SHAPE)):
             h = x[b, t]
@@ -151,7 +153,7 @@ def test_an_index_picks_all_that_is_known() -> None:
 
 def test_several_nets_average_their_probabilities() -> None:
     heads, these, told = full(members=3), events(*SHAPE), known(3)
-    alone = [heads(Known((x,), k, told.anchor, told.recalled), these) for k, x in enumerate(told.outputs)]
+    alone = [heads(Known((x,), k, told.anchor, told.profile, told.recalled), these) for k, x in enumerate(told.outputs)]
     assert not torch.allclose(alone[0][0], alone[1][0])
     for field, ours in enumerate(heads(told, these)):
         mean = torch.stack([logits[field].softmax(-1) for logits in alone]).mean(0)
