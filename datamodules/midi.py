@@ -202,6 +202,11 @@ class MidiDataModule(SequenceDataModule):
         """Number of ids of each field."""
         return self.tokenizer.vocab_sizes
 
+    @property
+    def ticks(self) -> list[int]:
+        """Ticks by which each id moves the clock on: of the durations, or of the shifts where there are some."""
+        return self.tokenizer.durations if self.voices == "top" else self.tokenizer.shifts
+
     def train_pieces(self) -> list[Piece]:
         """The pieces that are trained on, as the model sees them: with voices top, their top voice."""
         return self.splits["train"]

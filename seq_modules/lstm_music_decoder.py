@@ -15,14 +15,15 @@ class LSTMMusicDecoder(MusicDecoder):
 
     Args:
         vocab_sizes: Ids of each field of a note; comes from the data.
+        ticks: Ticks by which each duration (of several voices: shift) moves the clock on; comes from the data.
         cell: Recurrent cell.
         d_model: Width of a note's embedding.
         hidden_size: Width of the hidden state.
         num_layers: Layers on top of each other.
         heads: "chained" predicts pitch, then duration given the pitch; "independent" both as if unrelated.
-        relative: Also read the intervals from the last pitches and which pitches the piece has, and predict a pitch by
-            its distance to the last one as well, so that what is learned in one key is known in all; learns so much
-            quicker that it needs more dropout.
+        relative: Also read the intervals from the last pitches, hear the scale and the metre of the piece so far, and
+            predict a pitch by its distance to the last one as well, so that what is learned in one key is known in all;
+            learns so much quicker that it needs more dropout.
         recalled: Look up what followed at so many places where the piece went before as it goes now, and let the heads
             point at it; 0 for not at all.
         members: Nets of this kind that take turns in training, a batch each, and whose probabilities are averaged
@@ -46,6 +47,7 @@ class LSTMMusicDecoder(MusicDecoder):
     def __init__(
         self,
         vocab_sizes: list[int] | None = None,
+        ticks: list[int] | None = None,
         cell: Literal["lstm", "gru", "rnn"] = "lstm",
         d_model: int = 192,
         hidden_size: int = 192,
@@ -95,4 +97,4 @@ class LSTMMusicDecoder(MusicDecoder):
                 head=nn.Identity(),
             )
 
-        self.assemble(body, d_model, hidden_size, heads, relative, recalled, members)
+        self.assemble(body, d_model, hidden_size, heads, relative, recalled, members, ticks)

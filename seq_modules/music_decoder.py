@@ -95,6 +95,7 @@ class MusicDecoder(TurnTaking):
         relative: bool,
         recalled: int,
         members: int,
+        ticks: list[int] | None,
     ) -> None:
         """Makes ``net`` and ``heads``; for the arguments see the subclasses.
 
@@ -106,10 +107,11 @@ class MusicDecoder(TurnTaking):
             relative: Whether intervals are read and predicted.
             recalled: How many events are looked up.
             members: How many nets.
+            ticks: How far the ids move the clock.
         """
         first_pitch, sizes = FIRST_PITCH[len(self.vocab_sizes)], reading_sizes(self.vocab_sizes, relative)
         nets = [body(EventEmbedding(sizes, d_model)) for _ in range(check_members(members))]
-        self.net = EventNet(nets, self.vocab_sizes, first_pitch, relative, recalled)
+        self.net = EventNet(nets, self.vocab_sizes, first_pitch, relative, recalled, ticks)
         self.heads = EventHeads(self.vocab_sizes, width, heads, first_pitch, relative, recalled > 0, members)
 
     def forward(self, input_ids: Tensor, events: Tensor | None = None) -> list[Tensor]:

@@ -15,6 +15,7 @@ class TransformerMusicDecoder(MusicDecoder):
 
     Args:
         vocab_sizes: Ids of each field of a note; comes from the data.
+        ticks: Ticks by which each duration (of several voices: shift) moves the clock on; comes from the data.
         d_model: Width of the residual stream.
         num_layers: Decoder blocks.
         num_heads: Attention heads; divides d_model.
@@ -25,9 +26,9 @@ class TransformerMusicDecoder(MusicDecoder):
         activation: Of the feed-forward nets.
         bias: Whether linear layers and layer norms have a bias.
         heads: "chained" predicts pitch, then duration given the pitch; "independent" both as if unrelated.
-        relative: Also read the intervals from the last pitches and which pitches the piece has, and predict a pitch by
-            its distance to the last one as well, so that what is learned in one key is known in all; learns so much
-            quicker that it needs more dropout.
+        relative: Also read the intervals from the last pitches, hear the scale and the metre of the piece so far, and
+            predict a pitch by its distance to the last one as well, so that what is learned in one key is known in all;
+            learns so much quicker that it needs more dropout.
         recalled: Look up what followed at so many places where the piece went before as it goes now, and let the heads
             point at it; 0 for not at all.
         members: Nets of this kind that take turns in training, a batch each, and whose probabilities are averaged
@@ -52,6 +53,7 @@ class TransformerMusicDecoder(MusicDecoder):
     def __init__(
         self,
         vocab_sizes: list[int] | None = None,
+        ticks: list[int] | None = None,
         d_model: int = 128,
         num_layers: int = 4,
         num_heads: int = 4,
@@ -116,4 +118,4 @@ class TransformerMusicDecoder(MusicDecoder):
                 head=nn.Identity(),
             )
 
-        self.assemble(body, d_model, d_model, heads, relative, recalled, members)
+        self.assemble(body, d_model, d_model, heads, relative, recalled, members, ticks)

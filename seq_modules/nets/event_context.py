@@ -18,8 +18,11 @@ from torch import Tensor
 LONGEST = 31  # runs are counted up to here
 LAGS = 16  # classes of lags, half an octave each: 1, 2, 3 to 4, ... up to 181 and beyond
 INTERVALS = 2  # pitches back to which intervals are taken
-LATELY = 24  # events back from which a scale is told, beside that of all events
-PROFILE = 2 * 12  # numbers that tell the scale
+LATELY = 32  # events back from which scale and metre are told, beside those of all events
+PERIODS = (24, 48, 72, 96, 144)  # ticks after which a rhythm may begin anew: from a quarter to six of them
+GRID = 6  # ticks of a place within them, a sixteenth
+PLACES = sum(PERIODS) // GRID
+PROFILE = 2 * (12 + PLACES)  # numbers that tell scale and metre
 CELLS = 1 << 22  # cells of T × T that are worked on at once
 NOTHING = -1  # the anchor where nothing has sounded yet
 NONE = 1 << 12  # an interval that is none
@@ -49,7 +52,7 @@ class Known:
         outputs: Of each net that read, (..., D).
         first: Number of the first of those nets.
         anchor: Id of the last pitch, (...); -1 where there is none. None: not asked for.
-        profile: Which pitches the piece has, (..., PROFILE); see :meth:`Past.profiles`. None: not asked for.
+        profile: Scale and metre of the piece, (..., PROFILE); see :meth:`Past.profiles`. None: not asked for.
         recalled: What followed upon the like. None: not asked for.
     """
 
@@ -86,20 +89,26 @@ class Past:
         signs: Two numbers for each event that know no key, (B, N, 2): of all its fields with the interval in place of
             the pitch, and of the interval alone. Marks (ids 0 and 1 of the first field) resemble nothing.
         counts: How often each pitch class has sounded, (B, N, 12), the first being that of id 0.
+        clock: Ticks after each event, (B, N): when the next one begins or, with three fields, when this one began.
+        places: How many notes have begun at each place of each of the PERIODS, (B, N, PLACES).
 
     Args:
         events: As the attribute.
         first_pitch: The smallest id of the field pitch that is one; those below are rests and marks.
+        ticks: How far each id of the field duration (with three fields: shift) moves the clock on, (V,); 24 to the
+            quarter. None: no metre is asked for.
     """
 
-    def __init__(self, events: Tensor, first_pitch: int) -> None:
-        self.events, self.first_pitch = events, first_pitch
+    def __init__(self, events: Tensor, first_pitch: int, ticks: Tensor | None = None) -> None:
+        self.events, self.first_pitch, self.ticks = events, first_pitch, ticks
         places, pitches = torch.arange(events.shape[1], device=events.device), events[..., -2]
         last = torch.where(pitches >= first_pitch, places, NOTHING).cummax(1).values
         self.anchors = torch.where(last >= 0, pitches.gather(1, last.clamp(min=0)), NOTHING)
         before = F.pad(self.anchors, (1, 0), value=NOTHING)[:, :-1]
         self.signs = self._signs(events, before)
         self.counts = self._classes(events).cumsum(1)
+        self.clock = self._moved(events).cumsum(1)
+        self.places = self._placed(events, self.clock).cumsum(1)
 
     def hear(self, event: Tensor) -> None:
         """Takes one more event of each row, (B, F)."""
@@ -109,6 +118,9 @@ class Past:
         self.anchors = torch.cat((self.anchors, anchor), dim=1)
         self.signs = torch.cat((self.signs, self._signs(event[:, None], before)), dim=1)
         self.counts = torch.cat((self.counts, self.counts[:, -1:] + self._classes(event[:, None])), dim=1)
+        self.clock = torch.cat((self.clock, self.clock[:, -1:] + self._moved(event[:, None])), dim=1)
+        placed = self._placed(event[:, None], self.clock[:, -1:])
+        self.places = torch.cat((self.places, self.places[:, -1:] + placed), dim=1)
 
     def _signs(self, events: Tensor, before: Tensor) -> Tensor:
         """Signs (B, N, 2) of events (B, N, F) that follow upon the anchors ``before`` (B, N)."""
@@ -137,18 +149,42 @@ class Past:
         pitches = events[..., -2]
         return F.one_hot(pitches % 12, 12) * (pitches >= self.first_pitch)[..., None]
 
-    def profiles(self, last: int) -> Tensor:
-        """The scale after each of the ``last`` events, (B, T, PROFILE), by which a key is known (Krumhansl 1990).
+    def _moved(self, events: Tensor) -> Tensor:
+        """Ticks by which each event moves the clock on, (B, N)."""
+        if self.ticks is None:
+            return torch.zeros_like(events[..., 0])
+        return self.ticks[events[..., -1 if events.shape[-1] == 2 else 0]]
 
-        √12 times the share of each pitch class among all pitches so far, then among those of the last ``LATELY``
-        events; classes are counted in semitones up from the last pitch.
+    def _placed(self, events: Tensor, clock: Tensor) -> Tensor:
+        """One at each event's place in each period, (B, N, PLACES), of the clock (B, N) after it; none for a rest."""
+        began = clock - self._moved(events) if events.shape[-1] == 2 else clock
+        sounding = (events[..., -2] >= self.first_pitch)[..., None]
+        return torch.cat([F.one_hot(began % ticks // GRID, ticks // GRID) * sounding for ticks in PERIODS], dim=-1)
+
+    def profiles(self, last: int) -> Tensor:
+        """Scale and metre after each of the ``last`` events, (B, T, PROFILE).
+
+        First √12 times the share of each pitch class among all pitches so far, by which a key is known (Krumhansl
+        1990), then among those of the last ``LATELY`` events; classes are counted in semitones up from the last pitch.
+        Then, for each period, in what share of the periods so far a note began so many sixteenths from now, by which a
+        metre is known (Palmer & Krumhansl 1990); and the same of the last ``LATELY`` events.
         """
         begin = self.counts.shape[1] - last
-        lately = self.counts - F.pad(self.counts, (0, 0, LATELY, 0))[:, : self.counts.shape[1]]
-        counts = torch.stack((self.counts, lately), dim=2)[:, begin:].float()  # (B, T, 2, 12)
-        classes = torch.arange(12, device=counts.device) + self.anchors[:, begin:, None].clamp(min=0)
-        turned = counts.gather(-1, (classes % 12)[:, :, None].expand_as(counts))
-        return (12**0.5 * turned / counts.sum(-1, keepdim=True).clamp(min=1)).flatten(2)
+        up = torch.arange(12, device=self.counts.device) + self.anchors[:, begin:, None].clamp(min=0)
+        parts = []
+        for counts in (self.counts[:, begin:], _lately(self.counts)[:, begin:]):
+            shares = counts.gather(-1, up % 12).float() / counts.sum(-1, keepdim=True).clamp(min=1)
+            parts.append(12**0.5 * shares)
+        now = self.clock[:, begin:, None]
+        places = (self.places[:, begin:], _lately(self.places)[:, begin:])
+        spans = (now, _lately(self.clock)[:, begin:, None])
+        if self.ticks is None:
+            return F.pad(torch.cat(parts, dim=-1), (0, PROFILE - 24))
+        for counts, span in zip(places, spans, strict=True):
+            for ticks, found in zip(PERIODS, counts.split([ticks // GRID for ticks in PERIODS], dim=-1), strict=True):
+                on = torch.arange(ticks // GRID, device=now.device) + now % ticks // GRID
+                parts.append(found.gather(-1, on % (ticks // GRID)) / (span / ticks + 1))
+        return torch.cat(parts, dim=-1)
 
     def runs(self) -> Tensor:
         """How many events up to each agree with those up to the event a lag before, (B, N, K, 2), lags from 1 on."""
@@ -216,3 +252,9 @@ class Past:
             F.pad(runs * real[..., None], (0, 0, 0, missing)),
             F.pad(classes * real, (0, missing)),
         )
+
+
+def _lately(sums: Tensor) -> Tensor:
+    """Of sums (B, N, ...) over all events up to each, those over the last ``LATELY`` of them."""
+    before = F.pad(sums, (*[0, 0] * (sums.dim() - 2), LATELY, 0))[:, : sums.shape[1]]
+    return sums - before

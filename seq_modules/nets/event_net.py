@@ -31,24 +31,38 @@ class EventNet(nn.Module):
         vocab_sizes: Ids of each field of an event.
         first_pitch: Smallest id of the field pitch that is one.
         relative: The nets also read the intervals from the last pitches, and the heads are told the last pitch and
-            which pitches the piece has.
+            the piece's scale and metre.
         recalled: How many events that followed upon the like are looked up, M; 0 for none.
+        ticks: How far each id of the field that moves the clock moves it; see :class:`Past`. Needed with ``relative``.
 
     Attributes:
         turn: Number of the net that training goes through; who trains them moves it on.
 
     Raises:
-        ValueError: There is no net, or ``recalled`` is below 0.
+        ValueError: There is no net, ``recalled`` is below 0, or ``ticks`` are missing or of another field.
     """
 
     def __init__(
-        self, nets: Sequence[nn.Module], vocab_sizes: Sequence[int], first_pitch: int, relative: bool, recalled: int
+        self,
+        nets: Sequence[nn.Module],
+        vocab_sizes: Sequence[int],
+        first_pitch: int,
+        relative: bool,
+        recalled: int,
+        ticks: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
         if not nets:
             raise ValueError("members must be at least one net")
         if recalled < 0:
             raise ValueError(f"recalled must be at least 0, not {recalled}")
+        timed = vocab_sizes[-1 if len(vocab_sizes) == 2 else 0]
+        if relative and (ticks is None or len(ticks) != timed):
+            raise ValueError(f"ticks must be {timed} numbers, one for each id that moves the clock on, not {ticks}")
+        self.register_buffer(
+            "ticks", torch.tensor(list(ticks)) if relative and ticks is not None else None, persistent=False
+        )
+        self.ticks: Tensor | None
         self.members = nn.ModuleList(nets)
         self.vocab_sizes, self.first_pitch = list(vocab_sizes), first_pitch
         self.relative, self.recalled, self.turn = relative, recalled, 0
@@ -123,7 +137,7 @@ class EventNet(nn.Module):
     def _past(self, input_ids: Tensor) -> Past | None:
         if not self.relative and not self.recalled:
             return None
-        return Past(unpack(input_ids, self.vocab_sizes), self.first_pitch)
+        return Past(unpack(input_ids, self.vocab_sizes), self.first_pitch, self.ticks)
 
     def _reading(self, input_ids: Tensor, past: Past | None) -> Tensor:
         """The last T ids (B, T) as the nets read them: with the intervals as further fields, if asked for."""

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from seq_modules.nets import event_context
-from seq_modules.nets.event_context import INTERVALS, LATELY, LONGEST, NONE, Past
+from seq_modules.nets.event_context import INTERVALS, LATELY, LONGEST, NONE, PERIODS, PLACES, Past
 
 PITCHES, DURATIONS, SHIFTS = 12, 4, 5
 
@@ -78,9 +78,10 @@ def test_recalled_is_what_counting_finds(fields: int, steps: int, size: int, see
 @pytest.mark.parametrize("fields", [2, 3])
 def test_heard_step_by_step_is_the_same(fields: int) -> None:
     events, first = drawn(fields, 3, 90, 7)
-    whole = Past(events, first)
+    ticks = torch.tensor([0, 6, 12, 24, 18])
+    whole = Past(events, first, ticks)
     recalled = whole.recall(4, PITCHES - 1)
-    past = Past(events[:, :30], first)
+    past = Past(events[:, :30], first, ticks)
     runs = past.ended_runs()
     for t in range(30, 90):
         past.hear(events[:, t])
@@ -126,6 +127,33 @@ def test_profiles_count_the_scale_from_the_last_pitch() -> None:
                 ]
                 found = profiles[b, t, 12 * part : 12 * part + 12] / 12**0.5
                 torch.testing.assert_close(found, torch.tensor(shares, dtype=torch.float32))
+    assert not profiles[..., 24:].any()  # no metre without ticks
+
+
+@pytest.mark.parametrize("fields", [2, 3])
+def test_profiles_count_how_often_notes_begin_so_many_sixteenths_from_now(fields: int) -> None:
+    events, first = drawn(fields, 2, 60, 5)
+    ticks = torch.tensor([0, 6, 18, 30] if fields == 2 else [0, 0, 0, 12, 18])
+    profiles = Past(events, first, ticks).profiles(60)[..., 24:].split(PLACES, dim=-1)
+    for b, row in enumerate(events.tolist()):
+        clock, begun, ends = 0, [], []
+        for event in row:
+            if fields == 3:
+                clock += int(ticks[event[0]])
+            begun.append((clock, event[-2] >= first))
+            if fields == 2:
+                clock += int(ticks[event[1]])
+            ends.append(clock)
+        for t in range(60):
+            for part, begin in enumerate((0, max(0, t - LATELY + 1))):
+                since = ends[begin - 1] if part and begin else 0
+                expected = []
+                for period in PERIODS:
+                    bars = (ends[t] - since) / period + 1
+                    for place in range(period // 6):
+                        on = (ends[t] + 6 * place) % period
+                        expected.append(sum(at % period == on and sounds for at, sounds in begun[begin : t + 1]) / bars)
+                torch.testing.assert_close(profiles[part][b, t], torch.tensor(expected))
 
 
 def test_what_follows_has_no_influence() -> None:

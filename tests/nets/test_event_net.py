@@ -14,6 +14,7 @@ from seq_modules.nets.gpt import GPT
 from seq_modules.nets.rnn_lm import RNNNet
 
 SIZES, FIRST, WIDTH, CONTEXT = [14, 4], 3, 8, 12
+TICKS = [0, 6, 12, 24]
 KINDS = ("gpt", "lstm")
 PARTS = [(False, 0), (True, 0), (False, 3), (True, 3)]
 
@@ -37,7 +38,7 @@ def make(kind: str, relative: bool, recalled: int, members: int = 1) -> tuple[Ev
             return GPT(rows, WIDTH, 2, 2, max_seq_len=CONTEXT, positions="rotary", tied_head=False, **parts)
         return RNNNet(rows, WIDTH, WIDTH, cell=kind, **parts)
 
-    net = EventNet([body() for _ in range(members)], SIZES, FIRST, relative, recalled)
+    net = EventNet([body() for _ in range(members)], SIZES, FIRST, relative, recalled, TICKS)
     heads = EventHeads(SIZES, WIDTH, "chained", FIRST, relative, recalled > 0, members)
     for part in (net, heads):
         for weight in part.parameters():
@@ -115,6 +116,9 @@ def test_one_net_is_trained_at_a_time_and_all_are_asked_afterwards() -> None:
 def test_bad_values_are_refused() -> None:
     net, _ = make("lstm", False, 0)
     with pytest.raises(ValueError, match=r"^members"):
-        EventNet([], SIZES, FIRST, True, 0)
+        EventNet([], SIZES, FIRST, True, 0, TICKS)
     with pytest.raises(ValueError, match=r"^recalled must be at least 0, not -1"):
-        EventNet(list(net.members), SIZES, FIRST, True, -1)
+        EventNet(list(net.members), SIZES, FIRST, True, -1, TICKS)
+    for ticks in (None, [0, 6]):
+        with pytest.raises(ValueError, match=r"^ticks must be 4 numbers"):
+            EventNet(list(net.members), SIZES, FIRST, True, 0, ticks)
