@@ -121,6 +121,7 @@ class MusicDecoder(TokenizedModule):
                     "notes": [list(note) for note in sorted(made.elements())],
                     "time_signature": list(given.time_signature),
                     "quarters_per_minute": given.quarters_per_minute,
+                    "key": None if given.key is None else list(given.key),
                 }
             )
         return rows
@@ -167,7 +168,7 @@ class MusicDecoder(TokenizedModule):
         """
         tokenizer, pieces = self.required_tokenizer(), []
         ids = [tokenizer.encode(prompt) for prompt in prompts]
-        like = [(prompt.name, prompt.time_signature, prompt.quarters_per_minute) for prompt in prompts]
+        like = [(prompt.name, prompt.time_signature, prompt.quarters_per_minute, prompt.key) for prompt in prompts]
         begun = [tokenizer.decode(events, *of) for events, of in zip(ids, like, strict=True)]
         for place, new in enumerate(self._continue(begun, ids, rows, decoding)):
             piece = tokenizer.decode(np.concatenate([ids[place], new]), *like[place])
@@ -192,7 +193,10 @@ class MusicDecoder(TokenizedModule):
             return clocks[place] >= limits[place]
 
         start = (tokenizer.start_id, *[0] * (len(self.vocab_sizes) - 1))
-        texts = [[start, *map(tuple, events.tolist())] for events in ids]
+        heads = [list(map(tuple, tokenizer.head(prompt).tolist())) for prompt in prompts]
+        if hasattr(self.net, "kept"):
+            self.net.kept = len(heads[0]) if heads else 0  # a signature stays in the window
+        texts = [[*head, start, *map(tuple, events.tolist())] for head, events in zip(heads, ids, strict=True)]
         new = generate_events(self.net, self.heads, texts, decoding, self.rules(), rows, cached, is_over)
         ended = [events[-1][0] == tokenizer.end_id for events in new]
         full = [clock >= limit for clock, limit in zip(clocks, limits, strict=True)]
@@ -208,8 +212,8 @@ class MusicDecoder(TokenizedModule):
         return [np.array(events, dtype=np.int64).reshape(-1, len(self.vocab_sizes)) for events in kept]
 
     def rules(self) -> Rules:
-        """Which ids may be chosen: never START, no pitch out of range, and the notes of a chord in their order."""
-        tokenizer = self.required_tokenizer()
+        """Which ids may be chosen: no START, no signature, no pitch out of range; a chord's notes in order."""
+        tokenizer, sizes = self.required_tokenizer(), self.vocab_sizes
         low = 0 if self.lowest_pitch is None else self.lowest_pitch
         high = 127 if self.highest_pitch is None else self.highest_pitch
         in_range = [pitch is None or low <= pitch <= high for pitch in tokenizer.pitches]
@@ -220,10 +224,10 @@ class MusicDecoder(TokenizedModule):
                 f"{name}: none of the pitches that the model knows, {min(sounding)} to {max(sounding)}, is from {low} "
                 f"to {high}"
             )
-        allowed = [
-            in_range if name == "pitch" else [True] * size
-            for name, size in zip(FIELDS[len(self.vocab_sizes)], self.vocab_sizes, strict=True)
-        ]
+        allowed = []
+        for name, size, of_notes in zip(FIELDS[len(sizes)], sizes, tokenizer.note_sizes, strict=True):
+            ids = in_range if name == "pitch" else [True] * size
+            allowed.append([may and i < of_notes for i, may in enumerate(ids)])
         special = (tokenizer.start_id, tokenizer.end_id)
-        chord = [i for i, shift in enumerate(tokenizer.shifts) if shift == 0 and i not in special]
-        return Rules(self.vocab_sizes, *special, allowed, self.stop_at_end, chord[0] if chord else None)
+        chord = [i for i, shift in enumerate(tokenizer.shifts) if shift == 0 and i not in special and allowed[0][i]]
+        return Rules(sizes, *special, allowed, self.stop_at_end, chord[0] if chord else None)

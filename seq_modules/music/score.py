@@ -12,7 +12,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 import numpy as np
 
-from seq_modules.music.keys import find_key, relative_major
+from music_theory.keys import find_key, sharps
 from seq_modules.music.measures import Sign, bar_unit, beat_ticks, measures, voices_of
 from seq_modules.music.notes import Piece
 
@@ -62,7 +62,7 @@ def mei(piece: Piece, given: int = 0) -> str:
     for _, pitch, duration in piece.notes:
         sounding[pitch % 12] += duration
     tonic, mode = find_key(sounding)
-    fifths = (7 * relative_major(tonic, mode) + 5) % 12 - 5  # sharps, or flats below 0: from -5 to 6
+    fifths = sharps(tonic, mode)
     voices = voices_of(piece.notes, given)
     middles = [sum(chord.pitches[-1] for chord in voice) / len(voice) for voice in voices] or [float(MIDDLE)]
     both = min(middles) < MIDDLE <= max(middles) and len(voices) > 2

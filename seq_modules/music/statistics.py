@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric, MetricCollection
 
+from music_theory.keys import MAJOR_SCALE, find_key, relative_major
 from seq_modules.music.copying import CopyIndex
-from seq_modules.music.keys import MAJOR_SCALE, find_key, relative_major
 from seq_modules.music.notes import PITCHES, TICKS_PER_QUARTER, Piece, bar_ticks, top_voice
 
 LONGEST_TIME = 8 * TICKS_PER_QUARTER  # durations and times between onsets above it count as one

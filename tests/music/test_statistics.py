@@ -7,13 +7,11 @@ import random
 from collections import Counter
 from collections.abc import Callable
 
-import numpy as np
 import pytest
 import torch
 from music_pieces import melody, piece_of, tune
 
 from seq_modules.music.copying import CopyIndex
-from seq_modules.music.keys import PROFILES, find_key
 from seq_modules.music.notes import Excerpt, excerpts
 from seq_modules.music.statistics import (
     Copying,
@@ -76,17 +74,6 @@ def test_very_long_times_and_wide_intervals_count_as_one() -> None:
     long, longer = piece_of([(0, 400), (127, 500)]), piece_of([(10, 10_000), (100, 193)])
     for metric in (IntervalOverlap, DurationOverlap, OnsetTimeOverlap):
         assert measured(metric([long]), [longer]) == 1
-
-
-@pytest.mark.parametrize("mode", ["major", "minor"])
-@pytest.mark.parametrize("tonic", range(12))
-def test_the_key_of_a_profile_and_of_a_scale_is_found(tonic: int, mode: str) -> None:
-    assert find_key(np.roll(PROFILES[mode], tonic)) == (tonic, mode)
-    scale = [0, 2, 4, 5, 7, 9, 11] if mode == "major" else [0, 2, 3, 5, 7, 8, 11]
-    weights = np.zeros(12)
-    for step in [*scale, 0, 7, 0]:
-        weights[(tonic + step) % 12] += 1
-    assert find_key(weights) == (tonic, mode)
 
 
 def test_pitch_class_divergence() -> None:

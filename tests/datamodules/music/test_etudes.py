@@ -5,8 +5,9 @@ from collections import Counter
 
 import pytest
 
-from datamodules.music.etudes import HIGHEST, LOWEST, NAMES, SCALES, etudes
+from datamodules.music.etudes import HIGHEST, LOWEST, SCALES, etudes
 from datamodules.music.notes import TICKS_PER_QUARTER, Piece, bar, top_voice
+from music_theory.keys import NAMES
 
 
 @pytest.fixture(scope="module")
