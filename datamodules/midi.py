@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +15,7 @@ from datamodules.cache import cache_folder
 from datamodules.music.chorales import chorales
 from datamodules.music.etudes import etudes
 from datamodules.music.files import CELLO, read_folder, write_midi
+from datamodules.music.keys import parse_key
 from datamodules.music.kinship import families, score, tunes
 from datamodules.music.notes import Piece, top_voice
 from datamodules.music.prompts import PiecePrompts, read_prompts
@@ -21,6 +23,7 @@ from datamodules.music.splits import Splits, hold_out, split_pieces
 from datamodules.music.windows import EvalEvents, TrainEvents, versions_of
 from datamodules.tokenizers import NoteTokenizer, load_notes
 from datamodules.tokenizers.midi import ALL_NOTES, ONE_VOICE
+from datamodules.tokenizers.signatures import parse_metre
 
 SHOWN = 20  # files left out that are named
 
@@ -38,12 +41,14 @@ class MidiDataModule(SequenceDataModule):
         path: For source path: a folder of MIDI files, searched with all folders in it, or one file.
         num_etudes: For source etudes: how many.
         voices: The top voice, a note being (pitch, duration), or all notes, each (shift, pitch, duration).
+        signatures: Tell the model each piece's metre and key, in an event before the notes of every window. The key is
+            what the file's key signature says; without one it is not told.
         held_out: Test on the pieces whose name fits this pattern, such as bwv1010*; validate and train on the others,
             but for copies of those pieces and settings of their tunes.
         val_share: Share of the pieces (with held_out: of the others) for validation, above 0.
         test_share: Without held_out: share for the test; with 0 the test uses the validation pieces.
         split_seed: Which pieces those are; also the seed of the etudes.
-        seq_len: Notes in a window.
+        seq_len: Notes in a window; a signature counts as one.
         batch_size: Windows in a batch of one process.
         epoch_size: Windows in an epoch of training; by default as many as cover the pieces.
         eval_seq_len: Notes in a window of validation and test, where a model that recalls profits from whole pieces; by
@@ -57,6 +62,9 @@ class MidiDataModule(SequenceDataModule):
         prompt: What predict goes on from: prelude (the opening of Bach's first cello suite), none, or a MIDI file or a
             folder of them.
         prompt_bars: Only so many bars of it; by default all.
+        metre: With signatures: the metre that predict asks for, such as 3/4, whatever that of the prompt; it must be
+            one that training had.
+        key: Likewise the key, such as "G major" or "c# minor"; with prompt none by default the model's choice.
         samples: Pieces to make of each prompt.
         program: Instrument of the files that are written, as General MIDI counts from 0: 42 cello, 19 church organ.
         tokenizer_path: Take the tokenizer of this checkpoint instead.
@@ -73,6 +81,7 @@ class MidiDataModule(SequenceDataModule):
         path: str | None = None,
         num_etudes: int = 300,
         voices: Literal["top", "all"] = "top",
+        signatures: bool = False,
         held_out: str | None = None,
         val_share: float = 0.1,
         test_share: float = 0.1,
@@ -87,6 +96,8 @@ class MidiDataModule(SequenceDataModule):
         note_values: bool = False,
         prompt: str = "prelude",
         prompt_bars: int | None = None,
+        metre: str | None = None,
+        key: str | None = None,
         samples: int = 1,
         program: int = CELLO,
         tokenizer_path: str | None = None,
@@ -102,9 +113,9 @@ class MidiDataModule(SequenceDataModule):
             raise ValueError(f"path {path} is given, but source is {source}; give --data.source path")
         for name, number, least in (
             ("num_etudes", num_etudes, 2),
-            ("seq_len", seq_len, 1),
+            ("seq_len", seq_len, 2 if signatures else 1),
             ("epoch_size", epoch_size, 1),
-            ("eval_seq_len", eval_seq_len, 1),
+            ("eval_seq_len", eval_seq_len, 2 if signatures else 1),
             ("stride", stride, 1),
             ("prompt_bars", prompt_bars, 1),
             ("samples", samples, 1),
@@ -115,19 +126,24 @@ class MidiDataModule(SequenceDataModule):
             if number is not None and number < least:
                 raise ValueError(f"{name} must be at least {least}, not {number}")
         longest = eval_seq_len or seq_len
-        if stride is not None and stride > longest:
-            raise ValueError(
-                f"stride {stride} is greater than the windows of {longest}, so that notes would be left out"
-            )
+        if stride is not None and stride > longest - signatures:
+            room = f"the windows of {longest}" + (", less the signature" if signatures else "")
+            raise ValueError(f"stride {stride} is greater than {room}, so that notes would be left out")
         if not 0 < val_share < 1:
             raise ValueError(f"val_share must be above 0 and below 1, not {val_share}")
         if not 0 <= test_share < 1 - val_share:
             raise ValueError(f"test_share must be at least 0 and, with val_share, below 1, not {test_share}")
         if not 0 <= program <= 127:
             raise ValueError(f"program {program} is no instrument of General MIDI, 0 to 127")
+        for name, asked in (("metre", metre), ("key", key)):
+            if asked is not None and not signatures:
+                raise ValueError(f"{name} {asked} needs a model of signatures; train one with --data.signatures true")
+        self.metre = None if metre is None else parse_metre(metre)
+        self.key = None if key is None else parse_key(key)
         if not prompt:
             raise ValueError("prompt is empty; give prelude, none or a MIDI file")
         self.source, self.path, self.num_etudes, self.voices, self.held_out = source, path, num_etudes, voices, held_out
+        self.signatures = signatures
         self.val_share, self.test_share, self.split_seed = val_share, test_share, split_seed
         self.seq_len, self.epoch_size = seq_len, epoch_size
         self.eval_seq_len, self.stride = longest, stride
@@ -191,16 +207,25 @@ class MidiDataModule(SequenceDataModule):
         fields = ONE_VOICE if self.voices == "top" else ALL_NOTES
         if self.tokenizer_path is None:
             versions = [version for piece in self.splits["train"] for version in versions_of(piece, self.note_values)]
-            return NoteTokenizer.train(versions, fields, self.transpose)
+            return NoteTokenizer.train(versions, fields, self.transpose, self.signatures)
         tokenizer = load_notes(self.tokenizer_path)
         if tokenizer.fields != fields:
             raise ValueError(f"voices {self.voices} does not fit the tokenizer of {self.tokenizer_path}; leave it out")
+        if (tokenizer.signatures is not None) != self.signatures:
+            asked = str(self.signatures).lower()
+            raise ValueError(f"signatures {asked} does not fit the tokenizer of {self.tokenizer_path}; leave it out")
         return tokenizer
 
     @property
     def vocab_sizes(self) -> list[int]:
         """Number of ids of each field."""
         return self.tokenizer.vocab_sizes
+
+    @property
+    def pitch_ids(self) -> list[int]:
+        """Smallest and greatest id that is a pitch."""
+        pitches = self.tokenizer.pitches
+        return [pitches.index(self.tokenizer.lowest), pitches.index(self.tokenizer.highest)]
 
     @property
     def ticks(self) -> list[int]:
@@ -248,8 +273,22 @@ class MidiDataModule(SequenceDataModule):
             _report(f"prompt {self.prompt}", len(prompts), problems)
             if self.voices == "top":
                 prompts = [top_voice(piece) for piece in prompts]
+            prompts = [self._as_asked(piece) for piece in prompts]
             self._report_unseen("prompt", prompts)
             self.predict_set = PiecePrompts([piece for piece in prompts for _ in range(self.samples)], tokenizer)
+
+    def _as_asked(self, prompt: Piece) -> Piece:
+        """The prompt with the metre and the key that are asked for.
+
+        Raises:
+            ValueError: Training had no such metre.
+        """
+        known = self.tokenizer.signatures
+        if self.metre is not None and known is not None and self.metre not in known.metres:
+            choices = ", ".join(f"{beats}/{fraction}" for beats, fraction in known.metres)
+            beats, fraction = self.metre
+            raise ValueError(f"metre {beats}/{fraction} is none that training had; choose among {choices}")
+        return replace(prompt, time_signature=self.metre or prompt.time_signature, key=self.key or prompt.key)
 
     def _evaluation(self, split: str) -> EvalEvents:
         self._report_unseen(split, self.splits[split])
@@ -261,6 +300,13 @@ class MidiDataModule(SequenceDataModule):
             rank_zero_info(
                 f"{what}: {unseen:,} of {_notes(pieces):,} notes have a pitch, a duration or a shift that training has "
                 "not, and are read as the nearest"
+            )
+        known = self.tokenizer.signatures
+        strange = [piece.name for piece in pieces if known is not None and piece.time_signature not in known.metres]
+        if strange:
+            rank_zero_info(
+                f"{what}: {len(strange):,} of {len(pieces):,} pieces ({strange[0]}{', ...' if strange[1:] else ''}) "
+                "have a metre that training has not, and it is not told"
             )
 
     def _save_split(self) -> None:

@@ -15,6 +15,7 @@ class LSTMMusicDecoder(MusicDecoder):
 
     Args:
         vocab_sizes: Ids of each field of a note; comes from the data.
+        pitch_ids: Smallest and greatest id that is a pitch; comes from the data.
         ticks: Ticks by which each duration (of several voices: shift) moves the clock on; comes from the data.
         cell: Recurrent cell.
         d_model: Width of a note's embedding.
@@ -47,6 +48,7 @@ class LSTMMusicDecoder(MusicDecoder):
     def __init__(
         self,
         vocab_sizes: list[int] | None = None,
+        pitch_ids: list[int] | None = None,
         ticks: list[int] | None = None,
         cell: Literal["lstm", "gru", "rnn"] = "lstm",
         d_model: int = 192,
@@ -97,4 +99,4 @@ class LSTMMusicDecoder(MusicDecoder):
                 head=nn.Identity(),
             )
 
-        self.assemble(body, d_model, hidden_size, heads, relative, recalled, members, ticks)
+        self.assemble(body, d_model, hidden_size, heads, relative, recalled, members, pitch_ids, ticks)

@@ -27,7 +27,6 @@ from seq_modules.nets.events import EventEmbedding
 from seq_modules.turns import TurnTaking, check_members
 
 FIELDS = {2: ("pitch", "duration"), 3: ("shift", "pitch", "duration")}
-FIRST_PITCH = {2: 3, 3: 1}  # the smallest id that is a pitch, as datamodules/tokenizers/midi.py counts
 GENERATION = ("max_bars", "lowest_pitch", "highest_pitch", "stop_at_end")  # settings of a prediction, not of the model
 
 
@@ -95,6 +94,7 @@ class MusicDecoder(TurnTaking):
         relative: bool,
         recalled: int,
         members: int,
+        pitch_ids: list[int] | None,
         ticks: list[int] | None,
     ) -> None:
         """Makes ``net`` and ``heads``; for the arguments see the subclasses.
@@ -107,12 +107,18 @@ class MusicDecoder(TurnTaking):
             relative: Whether intervals are read and predicted.
             recalled: How many events are looked up.
             members: How many nets.
+            pitch_ids: Which ids are pitches.
             ticks: How far the ids move the clock.
         """
-        first_pitch, sizes = FIRST_PITCH[len(self.vocab_sizes)], reading_sizes(self.vocab_sizes, relative)
+        sizes = reading_sizes(self.vocab_sizes, relative)
         nets = [body(EventEmbedding(sizes, d_model)) for _ in range(check_members(members))]
-        self.net = EventNet(nets, self.vocab_sizes, first_pitch, relative, recalled, ticks)
-        self.heads = EventHeads(self.vocab_sizes, width, heads, first_pitch, relative, recalled > 0, members)
+        self.net = EventNet(nets, self.vocab_sizes, relative, recalled, pitch_ids, ticks)
+        self.heads = EventHeads(self.vocab_sizes, width, heads, relative, recalled > 0, members)
+
+    def setup(self, stage: str) -> None:
+        """See the base class; and keeps signatures in view."""
+        super().setup(stage)
+        self.net.keep(0 if getattr(self.tokenizer, "signatures", None) is None else 1)
 
     def forward(self, input_ids: Tensor, events: Tensor | None = None) -> list[Tensor]:
         """Logits of each field of the next event at every step, (B, T, V_f) each.
@@ -151,6 +157,7 @@ class MusicDecoder(TurnTaking):
                     "notes": [list(note) for note in sorted(made.elements())],
                     "time_signature": list(given.time_signature),
                     "quarters_per_minute": given.quarters_per_minute,
+                    "key": None if given.key is None else list(given.key),
                 }
             )
         return rows
@@ -197,7 +204,7 @@ class MusicDecoder(TurnTaking):
         """
         tokenizer, pieces = self.required_tokenizer(), []
         ids = [tokenizer.encode(prompt) for prompt in prompts]
-        like = [(prompt.name, prompt.time_signature, prompt.quarters_per_minute) for prompt in prompts]
+        like = [(prompt.name, prompt.time_signature, prompt.quarters_per_minute, prompt.key) for prompt in prompts]
         begun = [tokenizer.decode(events, *of) for events, of in zip(ids, like, strict=True)]
         for place, new in enumerate(self._continue(begun, ids, rows, decoding)):
             piece = tokenizer.decode(np.concatenate([ids[place], new]), *like[place])
@@ -222,7 +229,9 @@ class MusicDecoder(TurnTaking):
             return clocks[place] >= limits[place]
 
         start = (tokenizer.start_id, *[0] * (len(self.vocab_sizes) - 1))
-        texts = [[start, *map(tuple, events.tolist())] for events in ids]
+        heads = [list(map(tuple, tokenizer.head(prompt).tolist())) for prompt in prompts]
+        self.net.keep(len(heads[0]) if heads else 0)
+        texts = [[*head, start, *map(tuple, events.tolist())] for head, events in zip(heads, ids, strict=True)]
         new = generate_events(self.net, self.heads, texts, decoding, self.rules(), rows, cached, is_over)
         ended = [events[-1][0] == tokenizer.end_id for events in new]
         full = [clock >= limit for clock, limit in zip(clocks, limits, strict=True)]
@@ -238,8 +247,8 @@ class MusicDecoder(TurnTaking):
         return [np.array(events, dtype=np.int64).reshape(-1, len(self.vocab_sizes)) for events in kept]
 
     def rules(self) -> Rules:
-        """Which ids may be chosen: never START, no pitch out of range, and the notes of a chord in their order."""
-        tokenizer = self.required_tokenizer()
+        """Which ids may be chosen: no START, no signature, no pitch out of range; a chord's notes in order."""
+        tokenizer, sizes = self.required_tokenizer(), self.vocab_sizes
         low = 0 if self.lowest_pitch is None else self.lowest_pitch
         high = 127 if self.highest_pitch is None else self.highest_pitch
         in_range = [pitch is None or low <= pitch <= high for pitch in tokenizer.pitches]
@@ -250,10 +259,10 @@ class MusicDecoder(TurnTaking):
                 f"{name}: none of the pitches that the model knows, {min(sounding)} to {max(sounding)}, is from {low} "
                 f"to {high}"
             )
-        allowed = [
-            in_range if name == "pitch" else [True] * size
-            for name, size in zip(FIELDS[len(self.vocab_sizes)], self.vocab_sizes, strict=True)
-        ]
+        allowed = []
+        for name, size, of_notes in zip(FIELDS[len(sizes)], sizes, tokenizer.note_sizes, strict=True):
+            ids = in_range if name == "pitch" else [True] * size
+            allowed.append([may and i < of_notes for i, may in enumerate(ids)])
         special = (tokenizer.start_id, tokenizer.end_id)
-        chord = [i for i, shift in enumerate(tokenizer.shifts) if shift == 0 and i not in special]
-        return Rules(self.vocab_sizes, *special, allowed, self.stop_at_end, chord[0] if chord else None)
+        chord = [i for i, shift in enumerate(tokenizer.shifts) if shift == 0 and i not in special and allowed[0][i]]
+        return Rules(sizes, *special, allowed, self.stop_at_end, chord[0] if chord else None)

@@ -15,6 +15,7 @@ class TransformerMusicDecoder(MusicDecoder):
 
     Args:
         vocab_sizes: Ids of each field of a note; comes from the data.
+        pitch_ids: Smallest and greatest id that is a pitch; comes from the data.
         ticks: Ticks by which each duration (of several voices: shift) moves the clock on; comes from the data.
         d_model: Width of the residual stream.
         num_layers: Decoder blocks.
@@ -53,6 +54,7 @@ class TransformerMusicDecoder(MusicDecoder):
     def __init__(
         self,
         vocab_sizes: list[int] | None = None,
+        pitch_ids: list[int] | None = None,
         ticks: list[int] | None = None,
         d_model: int = 128,
         num_layers: int = 4,
@@ -118,4 +120,4 @@ class TransformerMusicDecoder(MusicDecoder):
                 head=nn.Identity(),
             )
 
-        self.assemble(body, d_model, d_model, heads, relative, recalled, members, ticks)
+        self.assemble(body, d_model, d_model, heads, relative, recalled, members, pitch_ids, ticks)

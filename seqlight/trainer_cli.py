@@ -40,7 +40,7 @@ from seqlight.recipes import DEFAULTS, experiment_name
 from seqlight.runs import new_run_folder, point_loggers
 
 # What a model takes from its data (a model without the argument, and data without the attribute, are left alone).
-LINKED = ("vocab_size", "num_classes", "num_aux_classes", "pad_id", "vocab_sizes", "ticks", "frame_size")
+LINKED = ["vocab_size", "num_classes", "num_aux_classes", "pad_id", "vocab_sizes", "pitch_ids", "ticks", "frame_size"]
 LINKS = {name: name for name in LINKED}
 TOKENIZER_FLAGS = tuple(
     f"--data.{prefix}{name}" for prefix in ("", "init_args.") for name in ("tokenizer", "vocab_size")

@@ -24,7 +24,11 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "datamodules/": ({"datamodules"}, {"torch", "lightning", "numpy"}),
     "datamodules/tokenizers/": ({"datamodules.tokenizers"}, {"torch", "numpy", "sentencepiece"}),
     "datamodules/tokenizers/wordpiece.py": ({"datamodules.tokenizers"}, {"numpy", "transformers"}),
-    "datamodules/tokenizers/midi.py": ({"datamodules.tokenizers", "datamodules.music.notes"}, {"numpy"}),
+    "datamodules/tokenizers/midi.py": (
+        {"datamodules.tokenizers", "datamodules.music.notes", "datamodules.music.keys"},
+        {"numpy"},
+    ),
+    "datamodules/tokenizers/signatures.py": ({"datamodules.music.keys"}, {"numpy"}),
     "datamodules/music/": ({"datamodules"}, {"torch", "numpy"}),
     "datamodules/music/files.py": ({"datamodules"}, {"symusic"}),
     "datamodules/music/chorales.py": ({"datamodules"}, {"music21"}),

@@ -32,7 +32,7 @@ FRAMES = (
 SIZES |= {f"music/jsb_{net}": (FRAMES, "--trainer.callbacks=[]", "metrics.csv") for net in ("lstm", "transformer")}
 NOTES = (
     "--data.num_etudes=12", "--data.epoch_size=16", "--data.batch_size=4", "--trainer.max_epochs=1",
-    "--trainer.check_val_every_n_epoch=1", "--trainer.log_every_n_steps=1", "--trainer.accelerator=cpu",
+    "--trainer.log_every_n_steps=1", "--trainer.accelerator=cpu",
 )  # fmt: skip
 HEARD = (
     '--trainer.callbacks=[{"class_path":"MusicStatistics","init_args":{"num_samples":2,"num_notes":16}},'

@@ -13,7 +13,7 @@ from conftest import Run
 from seq_modules.callbacks.plots import read_metrics
 
 COMMON = (
-    "--model.schedule=constant", "--model.warmup_steps=2", "--model.dropout=0", "--trainer.max_epochs=1",
+    "--model.schedule=constant", "--model.warmup_steps=2", "--model.dropout=0", "--trainer.max_epochs=1", "--model.members=1",
     "--trainer.log_every_n_steps=1", "--trainer.callbacks=[]", "--trainer.accelerator=cpu",
 )  # fmt: skip
 # Settings, a joined batch's rows, and what predict is asked for.

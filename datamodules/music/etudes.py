@@ -8,11 +8,11 @@ certain (the figure, the metre), partly a matter of harmony (the chord), partly 
 
 import numpy as np
 
+from datamodules.music.keys import MODES, key_name
 from datamodules.music.notes import TICKS_PER_QUARTER, Note, Piece
 
 LOWEST, HIGHEST = 36, 76  # C2, the cello's lowest string, and E5, the fourth finger's on its highest
 SCALES = {"major": (0, 2, 4, 5, 7, 9, 11), "minor": (0, 2, 3, 5, 7, 8, 10)}
-NAMES = ("C", "C sharp", "D", "E flat", "E", "F", "F sharp", "G", "A flat", "A", "B flat", "B")
 # Degrees of the scale (0 the tonic), a bar each.
 OPENINGS = ((0, 3, 4, 0), (0, 5, 1, 4), (0, 3, 6, 2), (0, 4, 5, 2), (0, 1, 4, 0))
 SEQUENCE = (0, 3, 6, 2, 5, 1, 4, 0)  # all seven, each a fifth below the one before
@@ -41,7 +41,7 @@ def etudes(count: int, seed: int) -> list[Piece]:
 
 def _etude(seed: int, number: int) -> Piece:
     rng = np.random.default_rng([seed, number])
-    tonic, mode = int(rng.integers(12)), ("major", "minor")[int(rng.integers(2))]
+    tonic, mode = int(rng.integers(12)), MODES[int(rng.integers(2))]
     metre, size, ticks = METRES[int(rng.integers(len(METRES)))]
     bar_ticks = 4 * TICKS_PER_QUARTER * metre[0] // metre[1]
     first, second = _figure(rng, size), _figure(rng, size)
@@ -56,8 +56,8 @@ def _etude(seed: int, number: int) -> Piece:
                 pitch = _below(tonic, mode, tones[tone]) if neighbour else tones[tone]
                 notes.append(Note(start + step * ticks, pitch, steps * ticks))
     notes += _close(tonic, mode, len(degrees) * bar_ticks, bar_ticks, ticks)
-    name = f"etude {number} in {NAMES[tonic]} {mode}"
-    return Piece(name, tuple(sorted(notes)), metre, float(rng.integers(60, 100)))
+    name = f"etude {number} in {key_name((tonic, mode))}"
+    return Piece(name, tuple(sorted(notes)), metre, float(rng.integers(60, 100)), (tonic, mode))
 
 
 def _figure(rng: np.random.Generator, size: int) -> list[tuple[int, int, int, bool]]:

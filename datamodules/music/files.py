@@ -1,13 +1,14 @@
 """MIDI files, read into pieces and written from them, through symusic; folders of them, in which some may be bad.
 
-Of a file are kept the notes of all its instruments but drums, the first time signature and the first tempo. Times are
-rounded to the grid of 24 ticks a quarter, and how many notes that moved is noted.
+Of a file are kept the notes of all its instruments but drums, the first time signature, the first key signature and the
+first tempo. Times are rounded to the grid of 24 ticks a quarter, and how many notes that moved is noted.
 """
 
 from collections import Counter
 from pathlib import Path
 from types import ModuleType
 
+from datamodules.music.keys import MODES, Key, key_of_signature, sharps
 from datamodules.music.notes import TICKS_PER_QUARTER, Note, Piece
 
 ENDINGS = (".mid", ".midi")
@@ -72,7 +73,7 @@ def _parse(content: bytes, name: str) -> Piece:
             start, end = (_on_grid(time, division) for time in (note.start, note.end))
             moved += any(time * TICKS_PER_QUARTER % division != 0 for time in (note.start, note.end))
             notes.append(Note(start, note.pitch, max(end - start, 1)))
-    return Piece(name, tuple(sorted(notes)), _time_signature(score), _tempo(score), moved)
+    return Piece(name, tuple(sorted(notes)), _time_signature(score), _tempo(score), _key(score), moved)
 
 
 def _check_chunks(content: bytes) -> None:
@@ -108,6 +109,14 @@ def _tempo(score: object) -> float:
     return 120.0  # what the standard says where a file says nothing
 
 
+def _key(score: object) -> Key | None:
+    """None where the file has no key signature; a C major that a program wrote without being asked is believed."""
+    for signature in score.key_signatures:  # type: ignore[attr-defined]
+        if -7 <= signature.key <= 7 and signature.tonality in (0, 1):
+            return key_of_signature(signature.key, MODES[signature.tonality])
+    return None
+
+
 def write_midi(path: str | Path, piece: Piece, program: int = CELLO) -> None:
     """Writes a piece as a MIDI file that :func:`read_midi` reads back equal; folders are made.
 
@@ -125,6 +134,8 @@ def write_midi(path: str | Path, piece: Piece, program: int = CELLO) -> None:
     score = library.Score(WRITTEN_TICKS)
     score.tempos.append(library.Tempo(0, qpm=piece.quarters_per_minute))
     score.time_signatures.append(library.TimeSignature(0, *piece.time_signature))
+    if piece.key is not None:
+        score.key_signatures.append(library.KeySignature(0, sharps(*piece.key), MODES.index(piece.key[1])))
     free: list[dict[int, int]] = []  # of each track, when each pitch has ended
     for start, pitch, duration in piece.notes:
         part = next((n for n, ends in enumerate(free) if ends.get(pitch, 0) <= start), len(free))

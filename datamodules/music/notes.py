@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import NamedTuple
 
+from datamodules.music.keys import Key
+
 TICKS_PER_QUARTER = 24
 HIGHEST_PITCH = 127  # of MIDI; the lowest is 0, and 60 is the C in the middle of the piano (C4)
 
@@ -35,6 +37,7 @@ class Piece:
         notes: Sorted by start, then by pitch, then by duration.
         time_signature: Beats of a bar and what fraction of a whole note each is, at the beginning.
         quarters_per_minute: Tempo at the beginning.
+        key: Tonic as a pitch class and "major" or "minor", where something says so; a label, and not compared.
         moved: Notes that reading moved to the grid; no part of the music, and not compared.
     """
 
@@ -42,6 +45,7 @@ class Piece:
     notes: tuple[Note, ...]
     time_signature: tuple[int, int] = (4, 4)
     quarters_per_minute: float = 72.0
+    key: Key | None = field(default=None, compare=False)
     moved: int = field(default=0, compare=False)
 
     @property
@@ -84,15 +88,19 @@ def transposed(piece: Piece, semitones: int) -> Piece:
     for note in piece.notes:
         if not 0 <= note.pitch + semitones <= HIGHEST_PITCH:
             raise ValueError(f"semitones {semitones} moves pitch {note.pitch} out of MIDI's range, 0 to 127")
-    return replace(piece, notes=tuple(note._replace(pitch=note.pitch + semitones) for note in piece.notes))
+    key = None if piece.key is None else ((piece.key[0] + semitones) % 12, piece.key[1])
+    return replace(piece, notes=tuple(note._replace(pitch=note.pitch + semitones) for note in piece.notes), key=key)
 
 
 def stretched(piece: Piece, times: int, over: int = 1) -> Piece | None:
-    """The piece in note values ``times / over`` as long, or None where one of them would not be a whole number."""
+    """The piece in note values ``times / over`` as long, its bars too (3/4 doubled is 3/2), or None where one of them
+    would not be a whole number."""
     if any(note.start * times % over or note.duration * times % over for note in piece.notes):
         return None
     notes = [Note(start * times // over, pitch, duration * times // over) for start, pitch, duration in piece.notes]
-    return replace(piece, notes=tuple(notes))
+    beats, fraction = piece.time_signature
+    metre = (beats, fraction * over // times) if fraction * over % times == 0 else (beats * times, fraction * over)
+    return replace(piece, notes=tuple(notes), time_signature=metre)
 
 
 def beginning(piece: Piece, bars: int) -> Piece:

@@ -30,4 +30,5 @@ PRELUDE = Piece(
     tuple(Note(place * SIXTEENTH, _pitch(name), SIXTEENTH) for place, name in enumerate(BARS.split())),
     (4, 4),
     72.0,
+    (STEPS["G"], "major"),
 )

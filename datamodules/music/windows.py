@@ -3,6 +3,10 @@
 A piece of N events is the sequence START, those events, END, and has N + 1 labels: label j is event j, the last END. A
 window at s reads events s-1 ... (START at 0) and is asked for labels s ... s+T-1. T is the window's length, F the
 number of fields, B the batch size.
+
+With signatures every window begins with its piece's, wherever in the piece it lies, and has one event less: a model
+that were told the metre and the key at the piece's beginning alone would have to do without for most of it. A signature
+has no label, so that the same labels count as without.
 """
 
 from collections.abc import Sequence
@@ -19,37 +23,49 @@ from datamodules.tokenizers import NoteTokenizer
 
 Batch = dict[str, Tensor]
 VALUES = ((1, 1), (2, 1), (1, 2))  # note values as written, doubled, halved
+HIDDEN = 8  # in one of so many windows the key is not told, and in as many the metre
 
 
 class EventWindows(Dataset):
     """Base: the events of all pieces in one table, and batches of windows of it.
 
     Args:
-        pieces: The pieces' events without START and END, (N, F) each.
-        tokenizer: Whose ids they are.
+        pieces: The pieces.
+        tokenizer: Makes the events.
         seq_len: Length T of a window.
     """
 
-    def __init__(self, pieces: Sequence[np.ndarray], tokenizer: NoteTokenizer, seq_len: int) -> None:
+    def __init__(self, pieces: Sequence[Piece], tokenizer: NoteTokenizer, seq_len: int) -> None:
         fields = len(tokenizer.fields)
+        events = [tokenizer.encode(piece) for piece in pieces]
         start, end = np.zeros((2, 1, fields), dtype=np.int64)  # "nothing" beside both
         start[0, 0], end[0, 0] = tokenizer.start_id, tokenizer.end_id
-        self.table = np.concatenate([part for piece in pieces for part in (start, piece, end)])  # (sum of N + 2, F)
-        self.counts = np.array([len(piece) + 1 for piece in pieces])  # labels of each piece
+        self.table = np.concatenate([part for piece in events for part in (start, piece, end)])  # (sum of N + 2, F)
+        self.heads = np.array([tokenizer.head(piece) for piece in pieces])  # signatures, (pieces, 0 or 1, F)
+        self.signatures = tokenizer.signatures
+        self.counts = np.array([len(piece) + 1 for piece in events])  # labels of each piece
         self.bases = np.cumsum(self.counts + 1) - (self.counts + 1)  # where each begins in the table
-        self.seq_len, self.pitch_column = seq_len, tokenizer.fields.index("pitch")
+        self.span = seq_len - self.heads.shape[1]  # events of a window, without a signature
+        self.pitch_column = tokenizer.fields.index("pitch")
         self.first_pitch = tokenizer.pitches.index(tokenizer.lowest)  # ids below it are no pitches
-        self.last_pitch = len(tokenizer.pitches) - 1
+        self.last_pitch = tokenizer.pitches.index(tokenizer.highest)
 
     def _batch(
-        self, pieces: np.ndarray, starts: np.ndarray, index: np.ndarray, first: np.ndarray, semitones: np.ndarray
+        self,
+        pieces: np.ndarray,
+        starts: np.ndarray,
+        index: np.ndarray,
+        first: np.ndarray,
+        semitones: np.ndarray,
+        heads: np.ndarray,
     ) -> Batch:
-        """Windows of ``pieces`` (B,) from ``starts`` (B,), transposed by ``semitones`` (B,).
+        """Windows of ``pieces`` (B,) from ``starts`` (B,), transposed by ``semitones`` (B,), with ``heads`` (B, 0 or 1,
+        F) as they are before them.
 
         Labels from place ``first`` (B,) on count. After a piece's end inputs are 0 and labels -100; so is the label of
         the fields that say nothing beside END.
         """
-        places = np.arange(self.seq_len)
+        places = np.arange(self.span)
         here = starts[:, None] + places < self.counts[pieces, None]  # (B, T)
         rows = self.bases[pieces, None] + np.minimum(starts[:, None] + places, self.counts[pieces, None] - 1)
         inputs = np.where(here[..., None], self.table[rows], 0)  # (B, T, F)
@@ -61,8 +77,8 @@ class EventWindows(Dataset):
         beside = labels[..., 1:]
         beside[beside == 0] = IGNORED
         return {
-            "input_ids": torch.from_numpy(inputs),
-            "labels": torch.from_numpy(labels),
+            "input_ids": torch.from_numpy(np.concatenate([heads, inputs], axis=1)),
+            "labels": torch.from_numpy(np.concatenate([np.full_like(heads, IGNORED), labels], axis=1)),
             "index": torch.from_numpy(index),
         }
 
@@ -82,7 +98,8 @@ class TrainEvents(EventWindows):
     average, as those in the middle. The transposition is drawn from those of the range that leave all of the piece in
     the vocabulary, which was made wide enough for all of them unless MIDI's own range ends; an instrument's range is
     not asked for. Doubled or halved note values are drawn as often as written ones, of the pieces where every time
-    stays a whole number of ticks.
+    stays a whole number of ticks. Of signatures the key is moved with the notes; key and metre are each left untold now
+    and then, so that the model also knows what to do where they are not known.
 
     Args:
         pieces: The pieces.
@@ -105,14 +122,14 @@ class TrainEvents(EventWindows):
         note_values: bool = False,
     ) -> None:
         versions = [versions_of(piece, note_values) for piece in pieces]
-        events = [tokenizer.encode(version) for several in versions for version in several]
-        super().__init__(events, tokenizer, seq_len)
+        super().__init__([version for several in versions for version in several], tokenizer, seq_len)
         self.versions = np.array([len(several) for several in versions])
         self.first_version = np.cumsum(self.versions) - self.versions  # of each piece, among all
         self.ends = np.cumsum(self.counts[self.first_version])  # where each piece's labels end among all pieces'
-        self.size = size or int((-(-self.counts[self.first_version] // seq_len)).sum())
+        self.size = size or int((-(-self.counts[self.first_version] // self.span)).sum())
         self.seed = seed
-        sounding = [column[column >= self.first_pitch] for column in (piece[:, self.pitch_column] for piece in events)]
+        columns = np.split(self.table[:, self.pitch_column], self.bases[1:])
+        sounding = [column[column >= self.first_pitch] for column in columns]
         self.down = np.array(
             [max(transpose[0], self.first_pitch - ids.min(initial=self.last_pitch)) for ids in sounding]
         )
@@ -124,14 +141,18 @@ class TrainEvents(EventWindows):
     def __getitems__(self, rows: Sequence[int]) -> Batch:
         """See the base class."""
         index = np.asarray(rows, dtype=np.int64)
-        words = random_words(self.seed, index, 4).T  # (4, B)
+        words = random_words(self.seed, index, 6).T  # (6, B)
         pieces = np.searchsorted(self.ends, _below(words[0], self.ends[-1]), side="right")
         versions = self.first_version[pieces] + _below(words[1], self.versions[pieces])
-        counts, half = self.counts[versions], self.seq_len // 2
-        starts = _below(words[2], counts - self.seq_len + 2 * half + 1) - half
-        starts = np.clip(starts, 0, np.maximum(counts - self.seq_len, 0))
+        counts, half = self.counts[versions], self.span // 2
+        starts = _below(words[2], counts - self.span + 2 * half + 1) - half
+        starts = np.clip(starts, 0, np.maximum(counts - self.span, 0))
         semitones = self.down[versions] + _below(words[3], self.up[versions] - self.down[versions] + 1)
-        return self._batch(versions, starts, index, np.zeros_like(starts), semitones)
+        heads = self.heads[versions]
+        if self.signatures is not None:
+            heads = self.signatures.transposed(heads, semitones[:, None])
+            heads = self.signatures.hidden(heads, *(words[4:, :, None] % HIDDEN == 0))
+        return self._batch(versions, starts, index, np.zeros_like(starts), semitones, heads)
 
 
 class EvalEvents(EventWindows):
@@ -141,16 +162,17 @@ class EvalEvents(EventWindows):
         pieces: The pieces.
         tokenizer: Makes the events.
         seq_len: Length T of a window.
-        stride: Distance between windows of a piece, 1 to T, by default half of T. Of each but a piece's first only the
-            last ``stride`` labels count, so that they have a context of at least T - stride events.
+        stride: Distance between windows of a piece, 1 to S = T, or T - 1 with signatures; by default half of S. Of each
+            but a piece's first only the last ``stride`` labels count, so that they have a context of at least
+            S - stride events.
     """
 
     def __init__(
         self, pieces: Sequence[Piece], tokenizer: NoteTokenizer, seq_len: int, stride: int | None = None
     ) -> None:
-        super().__init__([tokenizer.encode(piece) for piece in pieces], tokenizer, seq_len)
-        self.stride = stride or max(1, seq_len // 2)
-        windows = 1 + -(-np.maximum(0, self.counts - seq_len) // self.stride)
+        super().__init__(pieces, tokenizer, seq_len)
+        self.stride = stride or max(1, self.span // 2)
+        windows = 1 + -(-np.maximum(0, self.counts - self.span) // self.stride)
         self.pieces = np.repeat(np.arange(len(windows)), windows)
         self.numbers = np.concatenate([np.arange(count) for count in windows])  # of each window within its piece
 
@@ -161,8 +183,8 @@ class EvalEvents(EventWindows):
         """See the base class."""
         index = np.asarray(rows, dtype=np.int64)
         pieces, numbers = self.pieces[index], self.numbers[index]
-        first = np.where(numbers == 0, 0, self.seq_len - self.stride)
-        return self._batch(pieces, numbers * self.stride, index, first, np.zeros_like(index))
+        first = np.where(numbers == 0, 0, self.span - self.stride)
+        return self._batch(pieces, numbers * self.stride, index, first, np.zeros_like(index), self.heads[pieces])
 
 
 def versions_of(piece: Piece, note_values: bool) -> list[Piece]:

@@ -47,8 +47,8 @@ def from_state(state: dict[str, Any]) -> Stateful:
             "highest": int(highest),
             "durations": list(durations),
             "shifts": list(shifts),
-        }:
-            return NoteTokenizer(fields, lowest, highest, durations, shifts)
+        } if isinstance(metres := state.get("metres"), list | None):
+            return NoteTokenizer(fields, lowest, highest, durations, shifts, metres)
         case {"kind": "frames", "lowest": low, "highest": high, "frame_size": size, "order": order}:
             return FrameTokenizer(low, high, size, order)
     kind = state.get("kind") if isinstance(state, dict) else state

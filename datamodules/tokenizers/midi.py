@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from datamodules.music.keys import Key
 from datamodules.music.notes import HIGHEST_PITCH, Note, Piece, top_voice
+from datamodules.tokenizers.signatures import MOST_METRES, Signatures
 from datamodules.tokenizers.stateful import Stateful
 
 ONE_VOICE, ALL_NOTES = ("pitch", "duration"), ("shift", "pitch", "duration")
@@ -37,14 +39,18 @@ class NoteTokenizer(Stateful):
         highest: Highest.
         durations: Ticks, at least 1 each; sorted and made unique here.
         shifts: Ticks, at least 0 each; likewise. Only for three fields.
+        metres: With these, metre and key are an event of their own, :meth:`head`; by default there is none.
 
     Attributes:
         fields: Their names, in the order of the events' columns.
         vocab_sizes: Ids of each field; ``vocab_size`` is their sum.
+        note_sizes: As many of them, the first, are those of notes, START, END and "nothing"; any others are metre's and
+            key's.
+        signatures: Metres and keys; None without.
         start_id, end_id: START and END, ids of the first field.
-        pitches: MIDI pitch of each id of the field pitch; None for START, END, REST and "nothing".
-        durations: Ticks of each id of the field duration; 0 for "nothing".
-        shifts: Ticks of each id of the field shift; 0 for START and END. Empty with two fields.
+        pitches: MIDI pitch of each id of the field pitch; None for START, END, REST, "nothing" and keys.
+        durations: Ticks of each id of the field duration; 0 for "nothing" and metres.
+        shifts: Ticks of each id of the field shift; 0 for START, END and a signature. Empty with two fields.
 
     Raises:
         ValueError: An argument is none that notes could have.
@@ -60,6 +66,7 @@ class NoteTokenizer(Stateful):
         highest: int,
         durations: Iterable[int],
         shifts: Iterable[int] = (),
+        metres: Iterable[Sequence[int]] | None = None,
     ) -> None:
         self.fields = tuple(fields)
         if self.fields not in (ONE_VOICE, ALL_NOTES):
@@ -75,12 +82,22 @@ class NoteTokenizer(Stateful):
         self.durations: list[int] = [0, *self._durations.tolist()]
         self.shifts: list[int] = [0, 0, *self._shifts.tolist()] if self.fields == ALL_NOTES else []
         sizes = {"shift": len(self.shifts), "pitch": len(self.pitches), "duration": len(self.durations)}
-        self.vocab_sizes: list[int] = [sizes[name] for name in self.fields]
+        self.note_sizes: list[int] = [sizes[name] for name in self.fields]
+        self.signatures = None if metres is None else Signatures(self.note_sizes, metres)
+        more = [0] * len(self.fields) if self.signatures is None else self.signatures.sizes
+        self.pitches += [None] * more[-2]
+        self.durations += [0] * more[-1]
+        self.shifts += [0] * (more[0] if self.fields == ALL_NOTES else 0)
+        self.vocab_sizes: list[int] = [size + behind for size, behind in zip(self.note_sizes, more, strict=True)]
         self.vocab_size = sum(self.vocab_sizes)
 
     @classmethod
     def train(
-        cls, pieces: Iterable[Piece], fields: Sequence[str], transpose: tuple[int, int] = (0, 0)
+        cls,
+        pieces: Iterable[Piece],
+        fields: Sequence[str],
+        transpose: tuple[int, int] = (0, 0),
+        signatures: bool = False,
     ) -> "NoteTokenizer":
         """The tokenizer of some pieces: their durations and shifts, and their range of pitches.
 
@@ -88,16 +105,18 @@ class NoteTokenizer(Stateful):
             pieces: What is trained on, note values as they will be seen.
             fields: See the class.
             transpose: Semitones that pieces are moved by at most, down (0 or less) and up; the range is so much wider.
+            signatures: Whether metre and key are an event.
 
-        Of more than 512 durations or shifts the most frequent are kept.
+        Of more than 512 durations or shifts, or 64 metres, the most frequent are kept.
 
         Raises:
             ValueError: The pieces have no notes.
         """
         one_voice = tuple(fields) == ONE_VOICE
         pitches: set[int] = set()
-        durations, shifts = Counter[int](), Counter[int]()
+        durations, shifts, metres = Counter[int](), Counter[int](), Counter[tuple[int, int]]()
         for piece in map(top_voice, pieces) if one_voice else pieces:
+            metres[piece.time_signature] += 1
             pitches.update(note.pitch for note in piece.notes)
             durations.update(note.duration for note in piece.notes)
             if one_voice:
@@ -108,7 +127,14 @@ class NoteTokenizer(Stateful):
             raise ValueError("pieces have no notes, so that there is nothing to learn")
         lowest, highest = max(min(pitches) + transpose[0], 0), min(max(pitches) + transpose[1], HIGHEST_PITCH)
         kept = [[value for value, _ in counts.most_common(MOST_VALUES)] for counts in (durations, shifts)]
-        return cls(fields, lowest, highest, *kept)
+        told = [metre for metre, _ in metres.most_common(MOST_METRES)] if signatures else None
+        return cls(fields, lowest, highest, *kept, told)
+
+    def head(self, piece: Piece) -> np.ndarray:
+        """The event that says a piece's metre and key, (1, F), or without signatures none, (0, F)."""
+        if self.signatures is None:
+            return np.zeros((0, len(self.fields)), dtype=np.int64)
+        return self.signatures.event(piece.time_signature, piece.key)[None]
 
     def encode(self, piece: Piece) -> np.ndarray:
         """The events of a piece, without START and END: (N, F) integers. With two fields, of its top voice."""
@@ -161,8 +187,9 @@ class NoteTokenizer(Stateful):
         name: str = "",
         time_signature: tuple[int, int] = (4, 4),
         quarters_per_minute: float = 72.0,
+        key: Key | None = None,
     ) -> Piece:
-        """The piece that events (N, F) stand for, up to the first END; START is passed over.
+        """The piece that events (N, F) stand for, up to the first END; START and a signature are passed over.
 
         An event without a pitch or a duration sounds nothing, whatever stands beside it; its shift counts.
 
@@ -187,11 +214,12 @@ class NoteTokenizer(Stateful):
                 notes.append(Note(now, pitch, duration))
             if self.fields == ONE_VOICE:
                 now += duration
-        return Piece(name, tuple(sorted(notes)), time_signature, quarters_per_minute)
+        return Piece(name, tuple(sorted(notes)), time_signature, quarters_per_minute, key)
 
     def state(self) -> dict[str, Any]:
         """Plain data that :func:`datamodules.tokenizers.from_state` makes the same tokenizer of."""
-        return {
+        told = {} if self.signatures is None else {"metres": [list(metre) for metre in self.signatures.metres]}
+        return told | {
             "kind": self.kind,
             "fields": list(self.fields),
             "lowest": self.lowest,

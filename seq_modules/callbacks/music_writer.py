@@ -52,6 +52,7 @@ class MusicWriter(Callback):
                     (*given, *map(plain, row["notes"])),
                     tuple(row.get("time_signature", Excerpt.time_signature)),
                     row.get("quarters_per_minute", Excerpt.quarters_per_minute),
+                    None if row.get("key") is None else tuple(row["key"]),
                 )
                 name = "-".join([f"{row['index']:05d}", *re.findall(r"[\w.]+", Path(piece.name).name)[:8]])
                 stem = run_folder(trainer) / "music" / name

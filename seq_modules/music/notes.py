@@ -40,12 +40,14 @@ class Excerpt:
         notes: (start, pitch, duration) each, sorted by start, then pitch.
         time_signature: Beats in a bar, and the note value of one.
         quarters_per_minute: Speed.
+        key: Tonic as a pitch class and "major" or "minor", where something says so.
     """
 
     name: str
     notes: tuple[Note, ...]
     time_signature: tuple[int, int] = (4, 4)
     quarters_per_minute: float = 72.0
+    key: tuple[int, str] | None = None
 
 
 def quarters_per_minute(piece: Piece) -> float:

@@ -87,7 +87,7 @@ class Past:
         events: Ids (B, N, F).
         anchors: Id of the last pitch up to and with each event, (B, N); -1 where there is none.
         signs: Two numbers for each event that know no key, (B, N, 2): of all its fields with the interval in place of
-            the pitch, and of the interval alone. Marks (ids 0 and 1 of the first field) resemble nothing.
+            the pitch, and of the interval alone. Marks (ids 0 and 1 of the first field; signatures) resemble nothing.
         counts: How often each pitch class has sounded, (B, N, 12), the first being that of id 0.
         clock: Ticks after each event, (B, N): when the next one begins or, with three fields, when this one began.
         places: How many notes have begun at each place of each of the PERIODS, (B, N, PLACES).
@@ -95,14 +95,15 @@ class Past:
     Args:
         events: As the attribute.
         first_pitch: The smallest id of the field pitch that is one; those below are rests and marks.
+        last_pitch: The greatest; those above are marks too.
         ticks: How far each id of the field duration (with three fields: shift) moves the clock on, (V,); 24 to the
             quarter. None: no metre is asked for.
     """
 
-    def __init__(self, events: Tensor, first_pitch: int, ticks: Tensor | None = None) -> None:
-        self.events, self.first_pitch, self.ticks = events, first_pitch, ticks
+    def __init__(self, events: Tensor, first_pitch: int, last_pitch: int, ticks: Tensor | None = None) -> None:
+        self.events, self.first_pitch, self.last_pitch, self.ticks = events, first_pitch, last_pitch, ticks
         places, pitches = torch.arange(events.shape[1], device=events.device), events[..., -2]
-        last = torch.where(pitches >= first_pitch, places, NOTHING).cummax(1).values
+        last = torch.where(self._sounding(events), places, NOTHING).cummax(1).values
         self.anchors = torch.where(last >= 0, pitches.gather(1, last.clamp(min=0)), NOTHING)
         before = F.pad(self.anchors, (1, 0), value=NOTHING)[:, :-1]
         self.signs = self._signs(events, before)
@@ -113,7 +114,7 @@ class Past:
     def hear(self, event: Tensor) -> None:
         """Takes one more event of each row, (B, F)."""
         pitch, before = event[:, None, -2], self.anchors[:, -1:]
-        anchor = torch.where(pitch >= self.first_pitch, pitch, before)
+        anchor = torch.where(self._sounding(event[:, None]), pitch, before)
         self.events = torch.cat((self.events, event[:, None]), dim=1)
         self.anchors = torch.cat((self.anchors, anchor), dim=1)
         self.signs = torch.cat((self.signs, self._signs(event[:, None], before)), dim=1)
@@ -126,10 +127,10 @@ class Past:
         """Signs (B, N, 2) of events (B, N, F) that follow upon the anchors ``before`` (B, N)."""
         pitches = events[..., -2]
         moved = torch.where(before >= 0, pitches - before, NONE) + 2 * NONE  # positive, and no rest
-        whole = interval = torch.where(pitches >= self.first_pitch, moved, pitches)
+        whole = interval = torch.where(self._sounding(events), moved, pitches)
         for field in (*range(events.shape[-1] - 2), -1):
             whole = whole * SIDE + events[..., field]
-        marks = events[..., :1] < 2
+        marks = (events[..., :1] < 2) | (pitches > self.last_pitch)[..., None]
         return torch.stack((whole, interval), dim=-1).masked_fill(marks, NOTHING)
 
     def intervals(self) -> Tensor:
@@ -144,10 +145,14 @@ class Past:
             found.append(torch.where(known, self.anchors - earlier, NONE))
         return torch.stack(found, dim=-1)
 
+    def _sounding(self, events: Tensor) -> Tensor:
+        """Whether events (..., F) are notes, (...)."""
+        return (events[..., -2] >= self.first_pitch) & (events[..., -2] <= self.last_pitch)
+
     def _classes(self, events: Tensor) -> Tensor:
         """One at the pitch class of each event, (B, N, 12); nothing at those without a pitch."""
         pitches = events[..., -2]
-        return F.one_hot(pitches % 12, 12) * (pitches >= self.first_pitch)[..., None]
+        return F.one_hot(pitches % 12, 12) * self._sounding(events)[..., None]
 
     def _moved(self, events: Tensor) -> Tensor:
         """Ticks by which each event moves the clock on, (B, N)."""
@@ -158,7 +163,7 @@ class Past:
     def _placed(self, events: Tensor, clock: Tensor) -> Tensor:
         """One at each event's place in each period, (B, N, PLACES), of the clock (B, N) after it; none for a rest."""
         began = clock - self._moved(events) if events.shape[-1] == 2 else clock
-        sounding = (events[..., -2] >= self.first_pitch)[..., None]
+        sounding = self._sounding(events)[..., None]
         return torch.cat([F.one_hot(began % ticks // GRID, ticks // GRID) * sounding for ticks in PERIODS], dim=-1)
 
     def profiles(self, last: int) -> Tensor:
@@ -198,7 +203,7 @@ class Past:
 
     def ended_runs(self) -> Tensor:
         """:meth:`runs` of the last event alone, (B, K, 2)."""
-        return torch.cat([Past(row, self.first_pitch).runs()[:, -1] for row in self.events.split(1)])
+        return torch.cat([Past(row, self.first_pitch, self.last_pitch).runs()[:, -1] for row in self.events.split(1)])
 
     def last_runs(self, before: Tensor) -> Tensor:
         """:meth:`ended_runs` from those of the event before, (B, K - 1, 2)."""
@@ -206,22 +211,22 @@ class Past:
         equal = (now == then) & (now >= 0)
         return ((F.pad(before, (0, 0, 0, 1)) + 1) * equal).clamp(max=LONGEST)
 
-    def recall(self, size: int, last_pitch: int) -> Recalled:
-        """M = ``size`` events after each event, (B, N, ...); none has a pitch above ``last_pitch``."""
+    def recall(self, size: int) -> Recalled:
+        """M = ``size`` events after each event, (B, N, ...)."""
         count = self.events.shape[1]
         places = torch.arange(count, device=self.events.device)[:, None]
         parts = []
         for events in self.events.split(max(1, CELLS // count**2)):
-            part = Past(events, self.first_pitch)
-            parts.append(part.choose(part.runs(), places, size, last_pitch))
+            part = Past(events, self.first_pitch, self.last_pitch)
+            parts.append(part.choose(part.runs(), places, size))
         return Recalled(*(torch.cat(part) for part in zip(*parts, strict=True)))
 
-    def last_recall(self, runs: Tensor, size: int, last_pitch: int) -> Recalled:
+    def last_recall(self, runs: Tensor, size: int) -> Recalled:
         """:meth:`recall` after the last event alone, (B, ...), from its runs (B, K, 2)."""
         place = torch.tensor([[self.events.shape[1] - 1]], device=runs.device)
-        return Recalled(*(part[:, 0] for part in self.choose(runs[:, None], place, size, last_pitch)))
+        return Recalled(*(part[:, 0] for part in self.choose(runs[:, None], place, size)))
 
-    def choose(self, runs: Tensor, places: Tensor, size: int, last_pitch: int) -> Recalled:
+    def choose(self, runs: Tensor, places: Tensor, size: int) -> Recalled:
         """What followed at the best lags, (B, T, M, ...): of the longest runs of whole events, then of intervals, then
         the latest.
 
@@ -229,7 +234,6 @@ class Past:
             runs: (B, T, K, 2).
             places: Which event each of the T is, (T, 1).
             size: M.
-            last_pitch: Greatest id of a pitch.
         """
         lags = runs.shape[2]
         worth = (runs[..., 0] * (LONGEST + 1) + runs[..., 1]) * lags - torch.arange(lags, device=runs.device)
@@ -240,9 +244,9 @@ class Past:
         then = (places - best).clamp(min=1)  # what followed; what agreed stands one before
         found = self.events[row, then]  # (B, T, M, F)
         up = self.anchors[row, places[None]] - self.anchors[row, then - 1]
-        sounding = found[..., -2] >= self.first_pitch
+        sounding = self._sounding(found)
         moved = torch.where(sounding, found[..., -2] + up, found[..., -2])
-        inside = ~sounding | ((moved >= self.first_pitch) & (moved <= last_pitch))
+        inside = ~sounding | ((moved >= self.first_pitch) & (moved <= self.last_pitch))
         found = torch.cat((found[..., :-2], moved[..., None], found[..., -1:]), dim=-1)
         classes = (2 * (best + 1).float().log2()).long().clamp(max=LAGS - 1)
         real = inside & (runs.amax(-1) > 0)  # (B, T, M)

@@ -25,7 +25,6 @@ class EventHeads(nn.Module):
         vocab_sizes: V_f of each field.
         width: Width of the nets' output, D.
         heads: "chained" or "independent"; see :class:`EventHead`.
-        first_pitch: Smallest id of the field pitch that is one.
         relative: Whether the heads know the last pitch, and the scale.
         recall: Whether they are told events that followed upon the like.
         members: How many nets.
@@ -39,16 +38,13 @@ class EventHeads(nn.Module):
         vocab_sizes: Sequence[int],
         width: int,
         heads: Heads = "chained",
-        first_pitch: int = 0,
         relative: bool = False,
         recall: bool = False,
         members: int = 1,
     ) -> None:
         super().__init__()
         self.vocab_sizes = list(vocab_sizes)
-        self.members = nn.ModuleList(
-            EventHead(vocab_sizes, width, heads, first_pitch, relative, recall) for _ in range(members)
-        )
+        self.members = nn.ModuleList(EventHead(vocab_sizes, width, heads, relative, recall) for _ in range(members))
 
     def forward(self, known: Known, events: Tensor | None = None) -> list[Tensor]:
         """Logits of every field, (..., V_f) each, at least float32.
@@ -90,12 +86,10 @@ class EventHead(nn.Module):
     Arguments as for :class:`EventHeads`.
     """
 
-    def __init__(
-        self, vocab_sizes: Sequence[int], width: int, heads: Heads, first_pitch: int, relative: bool, recall: bool
-    ) -> None:
+    def __init__(self, vocab_sizes: Sequence[int], width: int, heads: Heads, relative: bool, recall: bool) -> None:
         super().__init__()
         check_choice("heads", heads, Heads)
-        self.vocab_sizes, self.first_pitch = list(vocab_sizes), first_pitch
+        self.vocab_sizes = list(vocab_sizes)
         self.outputs = nn.ModuleList(nn.Linear(width, size) for size in vocab_sizes)
         chained = heads == "chained" and len(vocab_sizes) > 1
         self.earlier = EventEmbedding(vocab_sizes[:-1], width) if chained else None
@@ -134,7 +128,7 @@ class EventHead(nn.Module):
         size = weights.shape[-1] // 2
         ids = torch.arange(size, device=weights.device)
         found = weights.gather(-1, (ids - anchor[..., None] + size).clamp(0, 2 * size - 1))
-        return found * ((anchor >= 0)[..., None] & (ids >= self.first_pitch))
+        return found * (anchor >= 0)[..., None]
 
 
 class EventPointer(nn.Module):

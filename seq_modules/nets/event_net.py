@@ -29,7 +29,7 @@ class EventNet(nn.Module):
     Args:
         nets: Each a GPT or RNNNet with an EventEmbedding of ``reading_sizes`` and no head.
         vocab_sizes: Ids of each field of an event.
-        first_pitch: Smallest id of the field pitch that is one.
+        pitch_ids: Smallest and greatest id of the field pitch that is one. Needed with ``relative`` or ``recalled``.
         relative: The nets also read the intervals from the last pitches, and the heads are told the last pitch and
             the piece's scale and metre.
         recalled: How many events that followed upon the like are looked up, M; 0 for none.
@@ -39,16 +39,16 @@ class EventNet(nn.Module):
         turn: Number of the net that training goes through; who trains them moves it on.
 
     Raises:
-        ValueError: There is no net, ``recalled`` is below 0, or ``ticks`` are missing or of another field.
+        ValueError: There is no net, ``recalled`` is below 0, or ``pitch_ids`` or ``ticks`` are missing or none.
     """
 
     def __init__(
         self,
         nets: Sequence[nn.Module],
         vocab_sizes: Sequence[int],
-        first_pitch: int,
-        relative: bool,
-        recalled: int,
+        relative: bool = False,
+        recalled: int = 0,
+        pitch_ids: Sequence[int] | None = None,
         ticks: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
@@ -56,6 +56,8 @@ class EventNet(nn.Module):
             raise ValueError("members must be at least one net")
         if recalled < 0:
             raise ValueError(f"recalled must be at least 0, not {recalled}")
+        if (relative or recalled) and (pitch_ids is None or len(pitch_ids) != 2):
+            raise ValueError(f"pitch_ids must be the smallest and the greatest id of a pitch, not {pitch_ids}")
         timed = vocab_sizes[-1 if len(vocab_sizes) == 2 else 0]
         if relative and (ticks is None or len(ticks) != timed):
             raise ValueError(f"ticks must be {timed} numbers, one for each id that moves the clock on, not {ticks}")
@@ -64,9 +66,15 @@ class EventNet(nn.Module):
         )
         self.ticks: Tensor | None
         self.members = nn.ModuleList(nets)
-        self.vocab_sizes, self.first_pitch = list(vocab_sizes), first_pitch
+        self.vocab_sizes, self.pitch_ids = list(vocab_sizes), None if pitch_ids is None else list(pitch_ids)
         self.relative, self.recalled, self.turn = relative, recalled, 0
         self.sizes = reading_sizes(vocab_sizes, relative)
+
+    def keep(self, count: int) -> None:
+        """Has nets with a limited context keep the first ids of a sequence in view, a signature, wherever they are."""
+        for net in self._nets:
+            if hasattr(net, "kept"):
+                net.kept = count
 
     @property
     def max_seq_len(self) -> int | None:
@@ -86,7 +94,7 @@ class EventNet(nn.Module):
         past = self._past(input_ids)
         read = self._reading(input_ids, past)
         outputs = tuple(_windowed(net, read) for net in self._nets[self._turns])
-        recalled = None if past is None or not self.recalled else past.recall(self.recalled, self._last_pitch)
+        recalled = None if past is None or not self.recalled else past.recall(self.recalled)
         return Known(outputs, self._turns.start or 0, *self._scale(past, input_ids.shape[1]), recalled)
 
     def window(self, ids: list[int]) -> list[int]:
@@ -122,7 +130,7 @@ class EventNet(nn.Module):
     def _known(self, outputs: Sequence[Tensor], state: Reading) -> Known:
         past, recalled = state.past, None
         if past is not None and state.runs is not None and self.recalled:
-            recalled = past.last_recall(state.runs, self.recalled, self._last_pitch)
+            recalled = past.last_recall(state.runs, self.recalled)
         anchor, profile = self._scale(past, 1)
         told = (None, None) if anchor is None or profile is None else (anchor[:, 0], profile[:, 0])
         return Known(tuple(outputs), 0, *told, recalled)
@@ -137,7 +145,8 @@ class EventNet(nn.Module):
     def _past(self, input_ids: Tensor) -> Past | None:
         if not self.relative and not self.recalled:
             return None
-        return Past(unpack(input_ids, self.vocab_sizes), self.first_pitch, self.ticks)
+        assert self.pitch_ids is not None
+        return Past(unpack(input_ids, self.vocab_sizes), *self.pitch_ids, self.ticks)
 
     def _reading(self, input_ids: Tensor, past: Past | None) -> Tensor:
         """The last T ids (B, T) as the nets read them: with the intervals as further fields, if asked for."""
@@ -148,10 +157,6 @@ class EventNet(nn.Module):
         fields = unpack(input_ids, self.vocab_sizes)
         told = torch.where(intervals == NONE, 2 * side, intervals + side)
         return pack(torch.cat((fields, told), dim=-1), self.sizes)
-
-    @property
-    def _last_pitch(self) -> int:
-        return self.vocab_sizes[-2] - 1
 
     @property
     def _nets(self) -> list[Any]:
@@ -170,13 +175,9 @@ def _windowed(net: Any, input_ids: Tensor) -> Tensor:
         return net(input_ids)
     outputs, done = [], 0
     while done < steps:
-        begin = steps_before(net, done + 1)
+        begin = done + 1 - len(net.window([0] * (done + 1)))  # so many ids are left out
         end = min(begin + longest, steps)
-        outputs.append(net(input_ids[:, begin:end])[:, done - begin :])
+        seen = torch.cat((input_ids[:, : net.kept], input_ids[:, net.kept + begin : end]), dim=1)
+        outputs.append(net(seen)[:, done - begin :])
         done = end
     return torch.cat(outputs, dim=1)
-
-
-def steps_before(net: Any, length: int) -> int:
-    """How many of a sequence's first ids the net's window leaves out."""
-    return length - len(net.window([0] * length))

@@ -116,6 +116,7 @@ class GPT(nn.Module):
         self.attention: Kind = attention
         self.residual_mix, self.logit_softcap = residual_mix, logit_softcap
         self.slide = max(1, max_seq_len // 2)
+        self.kept = 0  # ids at a row's beginning that stay in its window when that moves on
         self.token_scale = math.sqrt(d_model) if positions == "sinusoidal" else 1.0
 
         self.token_embedding = nn.Embedding(vocab_size, d_model) if embedding is None else embedding
@@ -282,9 +283,9 @@ class GPT(nn.Module):
 
         All of them up to ``max_seq_len``, S. Then it begins at the smallest multiple of S // 2 from which they fit: the
         beginning moves once in S // 2 tokens, so that a cache is seldom refilled, and never mid-way, so that a token's
-        position and n-grams do not depend on how the window came about.
+        position and n-grams do not depend on how the window came about. The first ``kept`` ids stay before it.
         """
-        return ids[self._begin(len(ids)) :]
+        return ids[: self.kept] + ids[self.kept + self._begin(len(ids)) :]
 
     @torch.no_grad()
     def start(self, input_ids: Tensor, lengths: Tensor) -> tuple[Tensor, Reading]:
@@ -305,7 +306,11 @@ class GPT(nn.Module):
         batch, steps = input_ids.shape
         if len(ends) != batch or not ends or min(ends) < 1 or max(ends) > steps:
             raise ValueError(f"lengths must be {batch} numbers from 1 to {steps}, not {ends}")
-        rows = [input_ids[row, self._begin(end) : end] for row, end in enumerate(ends)]
+        begins = [self.kept + self._begin(end) for end in ends]
+        rows = [
+            torch.cat([row[: min(self.kept, end)], row[begin:end]])
+            for row, begin, end in zip(input_ids, begins, ends, strict=True)
+        ]
         ids = nn.utils.rnn.pad_sequence(rows, batch_first=True)  # (B, longest window)
         cache = KVCache(len(self.blocks), batch, self.max_seq_len, ids.device)
         cache.fill(ids, [len(row) for row in rows])
@@ -320,7 +325,7 @@ class GPT(nn.Module):
         full = [row for row, length in enumerate(cache.lengths) if length == self.max_seq_len]
         if full:  # their windows move on by `slide`: what is left of them is read anew, at its new positions
             rows = torch.tensor(full, device=ids.device)
-            left = cache.ids[rows, self.slide :]
+            left = torch.cat([cache.ids[rows, : self.kept], cache.ids[rows, self.kept + self.slide :]], dim=1)
             cache.fill(left, [left.shape[1]] * len(full), rows)
             if left.shape[1]:
                 self.hidden(left, cache.attend_filled)

@@ -258,7 +258,7 @@ def test_a_run_keeps_the_list_of_its_pieces(tmp_path: Path, folder: str) -> None
         ({"path": "x"}, "^path x is given, but source is etudes"),
         ({"num_etudes": 1}, "^num_etudes must be at least 2"),
         ({"seq_len": 0}, "^seq_len must"),
-        ({"stride": 25}, "^stride 25 is greater than seq_len 24"),
+        ({"stride": 25}, "^stride 25 is greater than the windows of 24"),
         ({"transpose_down": -1}, "^transpose_down must be at least 0"),
         ({"val_share": 0}, "^val_share must be above 0"),
         ({"val_share": 0.5, "test_share": 0.5}, "^test_share must"),
@@ -268,6 +268,10 @@ def test_a_run_keeps_the_list_of_its_pieces(tmp_path: Path, folder: str) -> None
         ({"prompt": ""}, "^prompt is empty"),
         ({"prompt_bars": 0}, "^prompt_bars must"),
         ({"samples": 0}, "^samples must"),
+        ({"signatures": True, "seq_len": 1}, "^seq_len must be at least 2"),
+        ({"signatures": True, "stride": 24}, "^stride 24 is greater than the windows of 24, less the signature"),
+        ({"metre": "3/4"}, "^metre 3/4 needs a model of signatures"),
+        ({"signatures": True, "key": "H"}, "^key 'H' is none"),
     ],
 )
 def test_what_makes_no_sense_is_refused(arguments: dict[str, Any], message: str) -> None:

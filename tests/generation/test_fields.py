@@ -69,7 +69,7 @@ def nets(request: pytest.FixtureRequest) -> tuple[nn.Module, nn.Module]:
     heads = EventHeads(SIZES, 8)
     for out in heads.members[0].outputs:
         nn.init.normal_(out.weight, std=2.0)  # or greedy repeats one event for ever, whatever it reads
-    return EventNet([net], SIZES, 1, False, 0).double(), heads.double()
+    return EventNet([net], SIZES).double(), heads.double()
 
 
 def rules(**changes: object) -> Rules:

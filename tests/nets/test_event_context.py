@@ -51,8 +51,8 @@ def run(signs: list[tuple[object, object]], at: int, then: int, which: int) -> i
 @settings(max_examples=25, deadline=None)
 def test_recalled_is_what_counting_finds(fields: int, steps: int, size: int, seed: int) -> None:
     events, first = drawn(fields, 2, steps, seed)
-    past = Past(events, first)
-    recalled = past.recall(size, PITCHES - 1)
+    past = Past(events, first, PITCHES - 1)
+    recalled = past.recall(size)
     for b, row in enumerate(events.tolist()):
         anchors, signs = by_hand(row, first)
         assert past.anchors[b].tolist() == anchors
@@ -79,14 +79,14 @@ def test_recalled_is_what_counting_finds(fields: int, steps: int, size: int, see
 def test_heard_step_by_step_is_the_same(fields: int) -> None:
     events, first = drawn(fields, 3, 90, 7)
     ticks = torch.tensor([0, 6, 12, 24, 18])
-    whole = Past(events, first, ticks)
-    recalled = whole.recall(4, PITCHES - 1)
-    past = Past(events[:, :30], first, ticks)
+    whole = Past(events, first, PITCHES - 1, ticks)
+    recalled = whole.recall(4)
+    past = Past(events[:, :30], first, PITCHES - 1, ticks)
     runs = past.ended_runs()
     for t in range(30, 90):
         past.hear(events[:, t])
         runs = past.last_runs(runs)
-        for ours, theirs in zip(past.last_recall(runs, 4, PITCHES - 1), recalled, strict=True):
+        for ours, theirs in zip(past.last_recall(runs, 4), recalled, strict=True):
             assert torch.equal(ours, theirs[:, t])
     assert torch.equal(past.intervals(), whole.intervals())
     assert torch.equal(past.profiles(90), whole.profiles(90))
@@ -97,15 +97,15 @@ def test_heard_step_by_step_is_the_same(fields: int) -> None:
 def test_a_phrase_moved_up_is_recalled_where_the_tune_now_stands() -> None:
     tune = [(5, 1), (7, 2), (4, 1), (8, 3), (6, 1)]
     events = torch.tensor([[(0, 0), *tune, (2, 3), *[(p + 3, d) for p, d in tune[:-1]]]])
-    recalled = Past(events, 3).recall(1, PITCHES - 1)
+    recalled = Past(events, 3, PITCHES - 1).recall(1)
     assert recalled.events[0, -1, 0].tolist() == [9, 1]  # 6 moved by 3
     assert recalled.runs[0, -1, 0].tolist() == [3, 3]  # three intervals; what led to the first note differs
-    assert not Past(events, 3).recall(1, 8).runs[0, -1].any()  # 9 is no pitch there
+    assert not Past(events, 3, 8).recall(1).runs[0, -1].any()  # 9 is no pitch there
 
 
 def test_intervals_skip_rests_and_begin_with_none() -> None:
     events = torch.tensor([[(0, 0), (5, 1), (7, 1), (2, 1), (4, 1)]])
-    assert Past(events, 3).intervals()[0].tolist() == [
+    assert Past(events, 3, PITCHES - 1).intervals()[0].tolist() == [
         [NONE] * INTERVALS,
         [NONE, NONE],
         [2, NONE],
@@ -116,7 +116,7 @@ def test_intervals_skip_rests_and_begin_with_none() -> None:
 
 def test_profiles_count_the_scale_from_the_last_pitch() -> None:
     events, first = drawn(2, 2, 60, 5)
-    profiles = Past(events, first).profiles(60)
+    profiles = Past(events, first, PITCHES - 1).profiles(60)
     for b, row in enumerate(events.tolist()):
         for t in range(60):
             for part, begin in enumerate((0, max(0, t - LATELY + 1))):
@@ -134,7 +134,7 @@ def test_profiles_count_the_scale_from_the_last_pitch() -> None:
 def test_profiles_count_how_often_notes_begin_so_many_sixteenths_from_now(fields: int) -> None:
     events, first = drawn(fields, 2, 60, 5)
     ticks = torch.tensor([0, 6, 18, 30] if fields == 2 else [0, 0, 0, 12, 18])
-    profiles = Past(events, first, ticks).profiles(60)[..., 24:].split(PLACES, dim=-1)
+    profiles = Past(events, first, PITCHES - 1, ticks).profiles(60)[..., 24:].split(PLACES, dim=-1)
     for b, row in enumerate(events.tolist()):
         clock, begun, ends = 0, [], []
         for event in row:
@@ -160,13 +160,25 @@ def test_what_follows_has_no_influence() -> None:
     events, first = drawn(2, 1, 50, 3)
     other = events.clone()
     other[:, 30:] = 4
-    for ours, theirs in zip(Past(events, first).recall(3, 11), Past(other, first).recall(3, 11), strict=True):
+    for ours, theirs in zip(
+        Past(events, first, PITCHES - 1).recall(3), Past(other, first, PITCHES - 1).recall(3), strict=True
+    ):
         assert torch.equal(ours[:, :30], theirs[:, :30])
 
 
 def test_rows_worked_on_apart_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     events, first = drawn(3, 5, 40, 1)
-    together = Past(events, first).recall(3, 11)
+    together = Past(events, first, PITCHES - 1).recall(3)
     monkeypatch.setattr(event_context, "CELLS", 40 * 40 * 2)
-    for ours, theirs in zip(Past(events, first).recall(3, 11), together, strict=True):
+    for ours, theirs in zip(Past(events, first, PITCHES - 1).recall(3), together, strict=True):
         assert torch.equal(ours, theirs)
+
+
+def test_a_signature_is_no_note() -> None:
+    notes = [(0, 0), (5, 1), (7, 1), (5, 1), (7, 1)]
+    plain, signed = (Past(torch.tensor([row]), 3, PITCHES - 1) for row in (notes, [(PITCHES + 4, 9), *notes]))
+    assert torch.equal(signed.anchors[:, 1:], plain.anchors)
+    assert torch.equal(signed.intervals()[:, 1:], plain.intervals())
+    assert torch.equal(signed.profiles(5), plain.profiles(5))
+    for ours, theirs in zip(signed.recall(2), plain.recall(2), strict=True):
+        assert torch.equal(ours[:, 1:], theirs)

@@ -38,8 +38,8 @@ def make(kind: str, relative: bool, recalled: int, members: int = 1) -> tuple[Ev
             return GPT(rows, WIDTH, 2, 2, max_seq_len=CONTEXT, positions="rotary", tied_head=False, **parts)
         return RNNNet(rows, WIDTH, WIDTH, cell=kind, **parts)
 
-    net = EventNet([body() for _ in range(members)], SIZES, FIRST, relative, recalled, TICKS)
-    heads = EventHeads(SIZES, WIDTH, "chained", FIRST, relative, recalled > 0, members)
+    net = EventNet([body() for _ in range(members)], SIZES, relative, recalled, (FIRST, SIZES[0] - 1), TICKS)
+    heads = EventHeads(SIZES, WIDTH, "chained", relative, recalled > 0, members)
     for part in (net, heads):
         for weight in part.parameters():
             nn.init.normal_(weight, std=0.5)
@@ -116,9 +116,11 @@ def test_one_net_is_trained_at_a_time_and_all_are_asked_afterwards() -> None:
 def test_bad_values_are_refused() -> None:
     net, _ = make("lstm", False, 0)
     with pytest.raises(ValueError, match=r"^members"):
-        EventNet([], SIZES, FIRST, True, 0, TICKS)
+        EventNet([], SIZES)
     with pytest.raises(ValueError, match=r"^recalled must be at least 0, not -1"):
-        EventNet(list(net.members), SIZES, FIRST, True, -1, TICKS)
+        EventNet(list(net.members), SIZES, recalled=-1)
     for ticks in (None, [0, 6]):
         with pytest.raises(ValueError, match=r"^ticks must be 4 numbers"):
-            EventNet(list(net.members), SIZES, FIRST, True, 0, ticks)
+            EventNet(list(net.members), SIZES, True, 0, (3, 13), ticks)
+    with pytest.raises(ValueError, match=r"^pitch_ids must be the smallest and the greatest id"):
+        EventNet(list(net.members), SIZES, recalled=3)

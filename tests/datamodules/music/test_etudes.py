@@ -5,7 +5,8 @@ from collections import Counter
 
 import pytest
 
-from datamodules.music.etudes import HIGHEST, LOWEST, NAMES, SCALES, etudes
+from datamodules.music.etudes import HIGHEST, LOWEST, SCALES, etudes
+from datamodules.music.keys import NAMES
 from datamodules.music.notes import TICKS_PER_QUARTER, Piece, bar, top_voice
 
 

@@ -39,6 +39,12 @@ def test_what_is_written_reads_back_equal(
     assert read_midi(path).moved == 0
 
 
+@pytest.mark.parametrize("key", [None, *((tonic, mode) for tonic in range(12) for mode in ("major", "minor"))])
+def test_the_key_signature_is_kept(tmp_path: Path, key: tuple[int, str] | None) -> None:
+    write_midi(tmp_path / "a.mid", Piece("a", (Note(0, 60, 24),), key=key))
+    assert read_midi(tmp_path / "a.mid").key == key
+
+
 def test_times_are_rounded_to_the_grid_and_counted(tmp_path: Path) -> None:
     score = symusic.Score(480)
     track = symusic.Track(program=42)

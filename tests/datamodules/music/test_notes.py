@@ -61,5 +61,8 @@ def test_note_values_change_by_whole_ticks_or_not_at_all() -> None:
     assert half is not None
     assert half.notes[3] == Note(12, 50, 6)
     assert stretched(half, 2) == CHORDS
+    for metre, doubled, halved in (((3, 4), (3, 2), (3, 8)), ((2, 1), (4, 1), (2, 2)), ((12, 8), (12, 4), (12, 16))):
+        piece = Piece("", (Note(0, 60, 12),), metre)
+        assert [stretched(piece, *by).time_signature for by in ((2, 1), (1, 2))] == [doubled, halved]
     assert stretched(Piece("", (Note(0, 60, 3),)), 1, 2) is None
     assert stretched(Piece("", (Note(3, 60, 4),)), 1, 2) is None

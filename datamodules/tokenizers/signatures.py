@@ -1,0 +1,80 @@
+"""A piece's metre and key as one event, which stands before the notes and is told to the model, never asked of it.
+
+Its ids lie behind those of the notes in every field, so that notes have the same ids with it and without it. N pieces,
+F fields.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from datamodules.music.keys import MODES, Key
+
+KEYS = 24  # twelve major ones from C upwards, then the minor ones
+MOST_METRES = 64
+Metre = tuple[int, int]
+
+
+class Signatures:
+    """Metres and keys to events.
+
+    The event's last field but one says the key and the last the metre; a field before these says that it is a
+    signature. Two more ids stand for a key that is not told and for a metre that training has not.
+
+    Args:
+        note_sizes: Ids of each field that the notes have.
+        metres: Beats of a bar and what fraction of a whole note each is; sorted and made unique here.
+
+    Attributes:
+        metres: As the ids count them.
+        sizes: How many ids of each field come behind the notes'.
+
+    Raises:
+        ValueError: A metre is none.
+    """
+
+    def __init__(self, note_sizes: Sequence[int], metres: Iterable[Sequence[int]]) -> None:
+        self.metres: list[Metre] = sorted({_checked(metre) for metre in metres})
+        self.sizes = [*[1] * (len(note_sizes) - 2), KEYS + 1, len(self.metres) + 1]
+        self._first = np.array(note_sizes, dtype=np.int64)
+
+    def event(self, metre: Metre, key: Key | None) -> np.ndarray:
+        """The event of a metre and a key (None: not told), (F,)."""
+        ids = self._first.copy()
+        ids[-2] += KEYS if key is None else key[0] + 12 * MODES.index(key[1])
+        ids[-1] += self.metres.index(metre) if metre in self.metres else len(self.metres)
+        return ids
+
+    def transposed(self, events: np.ndarray, semitones: np.ndarray) -> np.ndarray:
+        """Events (..., F) with their keys moved by as many semitones (...)."""
+        moved, keys = events.copy(), events[..., -2] - self._first[-2]
+        moved[..., -2] += np.where(keys < KEYS, keys // 12 * 12 + (keys + semitones) % 12 - keys, 0)
+        return moved
+
+    def hidden(self, events: np.ndarray, key: np.ndarray, metre: np.ndarray) -> np.ndarray:
+        """Events (..., F) that do not tell the key, and as their metre an unknown one, where those are true, (...)."""
+        untold = events.copy()
+        untold[..., -2] = np.where(key, self._first[-2] + KEYS, events[..., -2])
+        untold[..., -1] = np.where(metre, self._first[-1] + len(self.metres), events[..., -1])
+        return untold
+
+
+def parse_metre(text: str) -> Metre:
+    """The metre of a text such as 3/4.
+
+    Raises:
+        ValueError: It is none.
+    """
+    found = re.fullmatch(r"(\d{1,2})/(\d{1,2})", text.strip())
+    beats, fraction = (int(number) for number in found.groups()) if found else (0, 0)
+    if not 1 <= beats <= 64 or fraction not in (1, 2, 4, 8, 16, 32):
+        raise ValueError(f"metre {text!r} is none; give 1 to 64 beats of 1, 2, 4, 8, 16 or 32, such as 3/4")
+    return beats, fraction
+
+
+def _checked(metre: Sequence[int]) -> Metre:
+    match metre:
+        case (int(beats), int(fraction)) if 1 <= beats <= 128 and 1 <= fraction <= 64 and fraction.bit_count() == 1:
+            return beats, fraction
+    raise ValueError(f"metres: {metre!r} is no metre such as (3, 4)")

@@ -1,0 +1,43 @@
+"""Keys: called and signed as musicians do."""
+
+import numpy as np
+import pytest
+
+from datamodules.music.etudes import etudes
+from datamodules.music.keys import MODES, key_name, key_of_signature, parse_key, sharps
+from seq_modules.music.keys import find_key
+
+KEYS = [(tonic, mode) for mode in MODES for tonic in range(12)]
+
+
+def test_etudes_are_heard_in_their_key() -> None:
+    heard = 0
+    for piece in etudes(60, 0):
+        sounding = np.zeros(12)
+        for _, pitch, duration in piece.notes:
+            sounding[pitch % 12] += duration
+        heard += find_key(sounding) == piece.key
+    assert heard >= 55
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_names_and_signatures_come_back(key: tuple[int, str]) -> None:
+    assert parse_key(key_name(key)) == key
+    assert parse_key(key_name(key).upper().replace(" SHARP", "#").replace(" FLAT", "B")) == key
+    assert -5 <= sharps(*key) <= 6
+    assert key_of_signature(sharps(*key), key[1]) == key
+
+
+def test_by_hand() -> None:
+    assert parse_key("G major") == (7, "major")
+    assert parse_key("c# minor") == parse_key("Db minor") == parse_key("D flat minor") == (1, "minor")
+    assert parse_key("Cb major") == (11, "major")
+    assert [sharps(*parse_key(name)) for name in ("G major", "e minor", "E flat major", "c minor")] == [1, 1, -3, -3]
+    assert key_of_signature(7, "major") == (1, "major")
+    assert key_of_signature(-7, "minor") == (8, "minor")
+
+
+@pytest.mark.parametrize("text", ["", "G", "H major", "G dur", "G  sharp flat major", "major", "G major."])
+def test_what_is_no_key_is_named(text: str) -> None:
+    with pytest.raises(ValueError, match=r"^key .* is none; give C, C sharp, .* with major or minor"):
+        parse_key(text)
