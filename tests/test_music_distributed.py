@@ -13,14 +13,14 @@ from conftest import Run
 from seq_modules.callbacks.plots import read_metrics
 
 COMMON = (
-    "--model.schedule=constant", "--model.warmup_steps=2", "--model.dropout=0", "--trainer.max_epochs=1", "--model.members=1",
+    "--model.schedule=constant", "--model.warmup_steps=2", "--model.dropout=0", "--trainer.max_epochs=1",
     "--trainer.log_every_n_steps=1", "--trainer.callbacks=[]", "--trainer.accelerator=cpu",
 )  # fmt: skip
 # Settings, a joined batch's rows, and what predict is asked for.
 MODELS = {
     "music/lstm": (
-        ("--model.d_model=16", "--model.hidden_size=16", "--data.num_etudes=12", "--data.seq_len=24",
-         "--data.epoch_size=20", "--data.voices=all"),
+        ("--model.d_model=16", "--model.hidden_size=16", "--model.members=1", "--data.num_etudes=12",
+         "--data.seq_len=24", "--data.eval_seq_len=24", "--data.epoch_size=20", "--data.voices=all"),
         8, ("--data.samples=3", "--data.batch_size=1", "--model.stop_at_end=false"),
     ),
     "music/jsb_lstm": (
