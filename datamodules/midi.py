@@ -1,7 +1,7 @@
 """Music for next-event models: a folder of MIDI files, Bach's chorales, or etudes composed by rule."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -18,14 +18,13 @@ from datamodules.music.files import CELLO, read_folder, write_midi
 from datamodules.music.kinship import families, score, tunes
 from datamodules.music.notes import Piece, top_voice
 from datamodules.music.prompts import PiecePrompts, read_prompts
+from datamodules.music.reports import count_notes, report_left_out, report_unseen
 from datamodules.music.splits import Splits, hold_out, split_pieces
 from datamodules.music.windows import EvalEvents, TrainEvents, versions_of
-from datamodules.tokenizers import NoteTokenizer, load_notes
+from datamodules.tokenizers import MusicTokenizer, NoteTokenizer, RemiTokenizer, load_notes
 from datamodules.tokenizers.midi import ALL_NOTES, ONE_VOICE
 from datamodules.tokenizers.signatures import parse_metre
 from music_theory.keys import parse_key
-
-SHOWN = 20  # files left out that are named
 
 
 class MidiDataModule(SequenceDataModule):
@@ -41,6 +40,8 @@ class MidiDataModule(SequenceDataModule):
         path: For source path: a folder of MIDI files, searched with all folders in it, or one file.
         num_etudes: For source etudes: how many.
         voices: The top voice, a note being (pitch, duration), or all notes, each (shift, pitch, duration).
+        tokens: A note as one event of several ids, or, for comparison, spelled in REMI's tokens by miditok, about three
+            a note; seq_len, stride and --decoding.max_new_tokens then count tokens.
         signatures: Tell the model each piece's metre and key, in an event before the notes of every window. The key is
             the file's, or else found by ear (Krumhansl's algorithm).
         held_out: Test on the pieces whose name fits this pattern, such as bwv1010*; validate and train on the others,
@@ -79,6 +80,7 @@ class MidiDataModule(SequenceDataModule):
         path: str | None = None,
         num_etudes: int = 300,
         voices: Literal["top", "all"] = "top",
+        tokens: Literal["events", "remi"] = "events",
         signatures: bool = False,
         held_out: str | None = None,
         val_share: float = 0.1,
@@ -130,6 +132,8 @@ class MidiDataModule(SequenceDataModule):
             raise ValueError(f"test_share must be at least 0 and, with val_share, below 1, not {test_share}")
         if not 0 <= program <= 127:
             raise ValueError(f"program {program} is no instrument of General MIDI, 0 to 127")
+        if signatures and tokens == "remi":
+            raise ValueError("signatures true goes with tokens events alone")
         for name, asked in (("metre", metre), ("key", key)):
             if asked is not None and not signatures:
                 raise ValueError(f"{name} {asked} needs a model of signatures; train one with --data.signatures true")
@@ -138,7 +142,7 @@ class MidiDataModule(SequenceDataModule):
         if not prompt:
             raise ValueError("prompt is empty; give prelude, none or a MIDI file")
         self.source, self.path, self.num_etudes, self.voices, self.held_out = source, path, num_etudes, voices, held_out
-        self.signatures = signatures
+        self.tokens, self.signatures = tokens, signatures
         self.val_share, self.test_share, self.split_seed = val_share, test_share, split_seed
         self.seq_len, self.epoch_size, self.stride = seq_len, epoch_size, stride
         self.transpose, self.note_values = (-transpose_down, transpose_up), note_values
@@ -186,28 +190,33 @@ class MidiDataModule(SequenceDataModule):
             return chorales(self.cache, self.voices)
         assert self.path is not None
         pieces, self.problems = read_folder(self.path)
-        _report(f"path {self.path}", len(pieces), self.problems)
-        count, moved = _notes(pieces), sum(piece.moved for piece in pieces)
+        report_left_out(f"path {self.path}", len(pieces), self.problems)
+        count, moved = count_notes(pieces), sum(piece.moved for piece in pieces)
         if moved:
             rank_zero_info(f"path {self.path}: of {count:,} notes {moved:,} were moved to the nearest tick")
-        dropped = count - _notes(map(top_voice, pieces)) if self.voices == "top" else 0
+        dropped = count - count_notes(map(top_voice, pieces)) if self.voices == "top" else 0
         if dropped:
             rank_zero_info(f"path {self.path}: of {count:,} notes {dropped:,} are not the highest of their chord")
         return pieces
 
     @cached_property
-    def tokenizer(self) -> NoteTokenizer:
+    def tokenizer(self) -> MusicTokenizer:
         """The tokenizer: read from ``tokenizer_path``, or learned from the training pieces."""
         fields = ONE_VOICE if self.voices == "top" else ALL_NOTES
         if self.tokenizer_path is None:
             versions = [version for piece in self.splits["train"] for version in versions_of(piece, self.note_values)]
+            if self.tokens == "remi":
+                return RemiTokenizer.train(versions, self.voices == "top", self.transpose)
             return NoteTokenizer.train(versions, fields, self.transpose, self.signatures)
         tokenizer = load_notes(self.tokenizer_path)
-        if tokenizer.fields != fields:
-            raise ValueError(f"voices {self.voices} does not fit the tokenizer of {self.tokenizer_path}; leave it out")
-        if (tokenizer.signatures is not None) != self.signatures:
-            asked = str(self.signatures).lower()
-            raise ValueError(f"signatures {asked} does not fit the tokenizer of {self.tokenizer_path}; leave it out")
+        told = tokenizer.signatures is not None
+        for name, asked, held in (
+            ("tokens", self.tokens, "remi" if isinstance(tokenizer, RemiTokenizer) else "events"),
+            ("voices", self.voices, "top" if tokenizer.one_voice else "all"),
+            ("signatures", str(self.signatures).lower(), str(told).lower()),
+        ):
+            if asked != held:
+                raise ValueError(f"{name} {asked} does not fit the tokenizer of {self.tokenizer_path}; leave it out")
         return tokenizer
 
     @property
@@ -253,11 +262,11 @@ class MidiDataModule(SequenceDataModule):
             self.test_set = self._evaluation("test")
         if stage == "predict":
             prompts, problems = read_prompts(self.prompt, self.prompt_bars)
-            _report(f"prompt {self.prompt}", len(prompts), problems)
+            report_left_out(f"prompt {self.prompt}", len(prompts), problems)
             if self.voices == "top":
                 prompts = [top_voice(piece) for piece in prompts]
             prompts = [self._as_asked(piece) for piece in prompts]
-            self._report_unseen("prompt", prompts)
+            report_unseen("prompt", prompts, tokenizer)
             self.predict_set = PiecePrompts([piece for piece in prompts for _ in range(self.samples)], tokenizer)
 
     def _as_asked(self, prompt: Piece) -> Piece:
@@ -274,23 +283,8 @@ class MidiDataModule(SequenceDataModule):
         return replace(prompt, time_signature=self.metre or prompt.time_signature, key=self.key or prompt.key)
 
     def _evaluation(self, split: str) -> EvalEvents:
-        self._report_unseen(split, self.splits[split])
+        report_unseen(split, self.splits[split], self.tokenizer)
         return EvalEvents(self.splits[split], self.tokenizer, self.seq_len, self.stride)
-
-    def _report_unseen(self, what: str, pieces: Sequence[Piece]) -> None:
-        unseen = sum(map(self.tokenizer.unseen, pieces))
-        if unseen:
-            rank_zero_info(
-                f"{what}: {unseen:,} of {_notes(pieces):,} notes have a pitch, a duration or a shift that training has "
-                "not, and are read as the nearest"
-            )
-        known = self.tokenizer.signatures
-        strange = [piece.name for piece in pieces if known is not None and piece.time_signature not in known.metres]
-        if strange:
-            rank_zero_info(
-                f"{what}: {len(strange):,} of {len(pieces):,} pieces ({strange[0]}{', ...' if strange[1:] else ''}) "
-                "have a metre that training has not, and it is not told"
-            )
 
     def _save_split(self) -> None:
         """Writes which pieces are trained on into the run's folder, where there is one."""
@@ -316,15 +310,3 @@ class MidiDataModule(SequenceDataModule):
         super().load_state_dict(state)
         if isinstance(self.train_set, TrainEvents):
             self.train_set.seed = self.seed
-
-
-def _notes(pieces: Iterable[Piece]) -> int:
-    return sum(len(piece.notes) for piece in pieces)
-
-
-def _report(what: str, good: int, problems: Sequence[str]) -> None:
-    """Says which files are left out."""
-    if problems:
-        more = [f"and {len(problems) - SHOWN} more"] if len(problems) > SHOWN else []
-        lines = "".join(f"\n  {line}" for line in [*problems[:SHOWN], *more])
-        rank_zero_info(f"{what}: {len(problems)} of {good + len(problems)} MIDI files are left out:{lines}")

@@ -18,25 +18,28 @@ from torchmetrics import Metric
 
 from seq_modules.base import IGNORED, Step
 from seq_modules.generation.fields import Event, Rules, generate_events
+from seq_modules.generation.grammar import TokenRules
 from seq_modules.generation.sampling import Decoding
-from seq_modules.metrics import FieldAccuracy, FieldLoss, MeanLoss, Perplexity
+from seq_modules.metrics import FieldAccuracy, FieldLoss, NatsPerNote, Perplexity
 from seq_modules.music.bars import cut, end_of_bars, ticks
+from seq_modules.nets.gpt import GPT
 from seq_modules.nets.music import EventHeads
 from seq_modules.tokenized import TokenizedModule
 
-FIELDS = {2: ("pitch", "duration"), 3: ("shift", "pitch", "duration")}
+FIELDS = {1: ("token",), 2: ("pitch", "duration"), 3: ("shift", "pitch", "duration")}
 GENERATION = ("max_bars", "lowest_pitch", "highest_pitch", "stop_at_end")  # settings of a prediction, not of the model
 
 
 class MusicDecoder(TokenizedModule):
     """Base of the music decoders: loss over a note's fields, and generation with any net that reads events.
 
-    A note is an event of two or three ids, (pitch, duration) or (shift, pitch, duration), END being one as well. The
-    loss is that of a whole event, the sum over its fields in nats, so that it compares with any other model of notes
-    (``nats_per_note`` in validation and test). Everything is measured on real music: each note after the true ones
-    before it, and with chained heads a field after the true fields before it, so that ``duration_accuracy`` is that of
-    the duration where the pitch is known. A subclass assigns ``net`` (nets/gpt.py or nets/rnn_lm.py with an
-    EventEmbedding, and no head) and ``heads``.
+    A note is an event of two or three ids, (pitch, duration) or (shift, pitch, duration), END being one as well; or it
+    is spelled by several events of one id (REMI's tokens). The loss is that of a whole event, the sum over its fields
+    in nats. Divided by the notes, of which a batch says how many there are (``notes``) if not every event is one, it
+    compares with any other model of notes (``nats_per_note`` in validation and test). Everything is measured on real
+    music: each note after the true ones before it, and with chained heads a field after the true fields before it, so
+    that ``duration_accuracy`` is that of the duration where the pitch is known. A subclass assigns ``net`` (nets/gpt.py
+    or nets/rnn_lm.py with an EventEmbedding, and no head) and ``heads``.
 
     Args:
         vocab_sizes: Ids of each field.
@@ -67,13 +70,13 @@ class MusicDecoder(TokenizedModule):
         if vocab_sizes is None:
             raise ValueError("vocab_sizes are not given, and no data is there to take them from")
         if len(vocab_sizes) not in FIELDS:
-            raise ValueError(f"vocab_sizes {vocab_sizes} must be two (pitch, duration) or three (shift before them)")
+            raise ValueError(f"vocab_sizes {vocab_sizes} must be one (token), two (pitch, duration) or three (shift)")
         metrics: dict[str, Metric] = {"perplexity": Perplexity()}
         for field, name in enumerate(FIELDS[len(vocab_sizes)]):
             metrics |= {f"{name}_accuracy": FieldAccuracy(field), f"{name}_loss": FieldLoss(field)}
         super().__init__(metrics, **training)
         for evaluated in (self.val_metrics, self.test_metrics):
-            evaluated.add_metrics({"nats_per_note": MeanLoss()})  # the loss, by the name that tables know it by
+            evaluated.add_metrics({"nats_per_note": NatsPerNote()})
         if max_bars is not None and max_bars < 1:
             raise ValueError(f"max_bars must be at least 1, or left out, not {max_bars}")
         for name, pitch in (("lowest_pitch", lowest_pitch), ("highest_pitch", highest_pitch)):
@@ -83,6 +86,11 @@ class MusicDecoder(TokenizedModule):
         self.max_bars, self.stop_at_end = max_bars, stop_at_end
         self.lowest_pitch, self.highest_pitch = lowest_pitch, highest_pitch
         self.decoding = Decoding()  # the command line's --decoding
+
+    @property
+    def tokens_per_note(self) -> int:
+        """As many steps are enough for a note, as a rule."""
+        return 4 if len(self.vocab_sizes) == 1 else 1
 
     def forward(self, input_ids: Tensor, events: Tensor | None = None) -> list[Tensor]:
         """Logits of each field of the next event at every step, (B, T, V_f) each.
@@ -104,7 +112,13 @@ class MusicDecoder(TokenizedModule):
             losses.append(F.cross_entropy(z.flatten(0, 1), right.flatten(), ignore_index=IGNORED, reduction="sum"))
             hits.append((z.argmax(-1) == right).sum())
         counted = (labels != IGNORED).sum((0, 1))  # (F,)
-        measured = {"field_losses": torch.stack(losses), "field_hits": torch.stack(hits), "field_items": counted}
+        notes = batch["notes"].sum() if "notes" in batch else counted[0]
+        measured = {
+            "notes": notes,
+            "field_losses": torch.stack(losses),
+            "field_hits": torch.stack(hits),
+            "field_items": counted,
+        }
         return Step(measured["field_losses"].sum(), counted[0], measured)
 
     def predict_step(self, batch: dict[str, Any], batch_idx: int) -> list[dict[str, Any]]:
@@ -186,7 +200,7 @@ class MusicDecoder(TokenizedModule):
         """New events (N, F) of prompts, given as pieces that the tokenizer decodes and as the events of those."""
         tokenizer, decoding = self.required_tokenizer(), decoding or self.decoding
         limits = [math.inf if self.max_bars is None else end_of_bars(prompt, self.max_bars) for prompt in prompts]
-        clocks = [ticks(events, tokenizer) for events in ids]
+        clocks = [tokenizer.origin + ticks(events, tokenizer) for events in ids]
 
         def is_over(place: int, new: list[Event]) -> bool:
             clocks[place] += ticks(np.array(new[-1:]), tokenizer)
@@ -194,18 +208,19 @@ class MusicDecoder(TokenizedModule):
 
         start = (tokenizer.start_id, *[0] * (len(self.vocab_sizes) - 1))
         heads = [list(map(tuple, tokenizer.head(prompt).tolist())) for prompt in prompts]
-        if hasattr(self.net, "kept"):
+        if isinstance(self.net, GPT):
             self.net.kept = len(heads[0]) if heads else 0  # a signature stays in the window
         texts = [[*head, start, *map(tuple, events.tolist())] for head, events in zip(heads, ids, strict=True)]
         new = generate_events(self.net, self.heads, texts, decoding, self.rules(), rows, cached, is_over)
         ended = [events[-1][0] == tokenizer.end_id for events in new]
         full = [clock >= limit for clock, limit in zip(clocks, limits, strict=True)]
         if self.max_bars is not None and not all(end or bars for end, bars in zip(ended, full, strict=True)):
+            unit = "tokens" if len(self.vocab_sizes) == 1 else "notes"
             rank_zero_warn(
-                f"max_bars {self.max_bars} are not reached in {decoding.max_new_tokens} notes; "
+                f"max_bars {self.max_bars} are not reached in {decoding.max_new_tokens} {unit}; "
                 "--decoding.max_new_tokens allows for more"
             )
-        late = len(self.vocab_sizes) == 3  # with shifts, the event that fills the bars stands behind them
+        late = len(self.vocab_sizes) != 2  # with shifts or bars, the event that fills the bars stands behind them
         kept = [
             events[: len(events) - (end or (bars and late))] for events, end, bars in zip(new, ended, full, strict=True)
         ]
@@ -228,6 +243,9 @@ class MusicDecoder(TokenizedModule):
         for name, size, of_notes in zip(FIELDS[len(sizes)], sizes, tokenizer.note_sizes, strict=True):
             ids = in_range if name == "pitch" else [True] * size
             allowed.append([may and i < of_notes for i, may in enumerate(ids)])
+        if len(sizes) == 1:
+            grammar = tokenizer.kinds, tokenizer.values, tokenizer.end_id, in_range
+            return TokenRules(*grammar, self.stop_at_end, tokenizer.one_voice)
         special = (tokenizer.start_id, tokenizer.end_id)
         chord = [i for i, shift in enumerate(tokenizer.shifts) if shift == 0 and i not in special and allowed[0][i]]
         return Rules(sizes, *special, allowed, self.stop_at_end, chord[0] if chord else None)

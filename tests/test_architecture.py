@@ -29,9 +29,14 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
         {"datamodules.tokenizers", "datamodules.music.notes", "music_theory"},
         {"numpy"},
     ),
+    "datamodules/tokenizers/remi.py": (
+        {"datamodules.tokenizers", "datamodules.music.notes", "music_theory"},
+        {"numpy", "symusic", "miditok"},
+    ),
     "datamodules/tokenizers/signatures.py": ({"music_theory"}, {"numpy"}),
     "datamodules/music/": ({"datamodules", "music_theory"}, {"torch", "numpy"}),
     "datamodules/music/files.py": ({"datamodules", "music_theory"}, {"symusic"}),
+    "datamodules/music/reports.py": ({"datamodules"}, {"lightning"}),
     "datamodules/music/chorales.py": ({"datamodules"}, {"music21"}),
     "music_theory/": (set(), {"numpy"}),
     "datamodules/text_sources.py": ({"datamodules"}, {"datasets"}),
@@ -50,6 +55,7 @@ BIG = {
     "sentencepiece",
     "jsonargparse",
     "symusic",
+    "miditok",
     "music21",
     "verovio",
 }

@@ -300,7 +300,7 @@ def test_a_model_without_tokenizer_says_what_to_do() -> None:
     ("changes", "said"),
     [
         ({"vocab_sizes": None}, "vocab_sizes"),
-        ({"vocab_sizes": [5]}, "vocab_sizes"),
+        ({"vocab_sizes": [5, 5, 5, 5]}, "vocab_sizes"),
         ({"vocab_sizes": [5, 0]}, "vocab_sizes"),
         ({"max_bars": 0}, "max_bars"),
         ({"lowest_pitch": -1}, "lowest_pitch"),
