@@ -35,7 +35,8 @@ def composer(voices: str, context: int | None) -> TransformerMusicDecoder:
     data = MidiDataModule(voices=voices, seed=0)  # type: ignore[arg-type]
     torch.manual_seed(0)
     longer = {} if context is None else {"max_seq_len": context}
-    module = TransformerMusicDecoder(data.vocab_sizes, stop_at_end=False, **{**settings, **longer}).eval()
+    settings |= longer | {"pitch_ids": data.pitch_ids, "ticks": data.ticks}
+    module = TransformerMusicDecoder(data.vocab_sizes, stop_at_end=False, **settings).eval()
     module.tokenizer = data.tokenizer
     return module
 

@@ -1,7 +1,7 @@
 """Music for next-event models: a folder of MIDI files, Bach's chorales, or etudes composed by rule."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -19,13 +19,14 @@ from datamodules.music.keys import parse_key
 from datamodules.music.kinship import families, score, tunes
 from datamodules.music.notes import Piece, top_voice
 from datamodules.music.prompts import PiecePrompts, read_prompts
+from datamodules.music.reports import count_notes, report_left_out, report_unseen
 from datamodules.music.splits import Splits, hold_out, split_pieces
 from datamodules.music.windows import EvalEvents, TrainEvents, versions_of
-from datamodules.tokenizers import NoteTokenizer, load_notes
+from datamodules.tokenizers import MusicTokenizer, NoteTokenizer, RemiTokenizer, load_notes
 from datamodules.tokenizers.midi import ALL_NOTES, ONE_VOICE
 from datamodules.tokenizers.signatures import parse_metre
 
-SHOWN = 20  # files left out that are named
+MOST_NOTES = 4096  # of a window; what is recalled takes memory by its square
 
 
 class MidiDataModule(SequenceDataModule):
@@ -41,6 +42,8 @@ class MidiDataModule(SequenceDataModule):
         path: For source path: a folder of MIDI files, searched with all folders in it, or one file.
         num_etudes: For source etudes: how many.
         voices: The top voice, a note being (pitch, duration), or all notes, each (shift, pitch, duration).
+        tokens: A note as one event of several ids, or, for comparison, spelled in REMI's tokens by miditok, about three
+            a note; seq_len, stride and --decoding.max_new_tokens then count tokens.
         signatures: Tell the model each piece's metre and key, in an event before the notes of every window. The key is
             what the file's key signature says; without one it is not told.
         held_out: Test on the pieces whose name fits this pattern, such as bwv1010*; validate and train on the others,
@@ -64,7 +67,7 @@ class MidiDataModule(SequenceDataModule):
         prompt_bars: Only so many bars of it; by default all.
         metre: With signatures: the metre that predict asks for, such as 3/4, whatever that of the prompt; it must be
             one that training had.
-        key: Likewise the key, such as "G major" or "c# minor"; with prompt none by default the model's choice.
+        key: Likewise the key, such as "G major" or "c# minor"; with prompt none none is told by default.
         samples: Pieces to make of each prompt.
         program: Instrument of the files that are written, as General MIDI counts from 0: 42 cello, 19 church organ.
         tokenizer_path: Take the tokenizer of this checkpoint instead.
@@ -81,6 +84,7 @@ class MidiDataModule(SequenceDataModule):
         path: str | None = None,
         num_etudes: int = 300,
         voices: Literal["top", "all"] = "top",
+        tokens: Literal["events", "remi"] = "events",
         signatures: bool = False,
         held_out: str | None = None,
         val_share: float = 0.1,
@@ -126,6 +130,10 @@ class MidiDataModule(SequenceDataModule):
             if number is not None and number < least:
                 raise ValueError(f"{name} must be at least {least}, not {number}")
         longest = eval_seq_len or seq_len
+        if longest > MOST_NOTES:
+            raise ValueError(
+                f"{'eval_seq_len' if eval_seq_len else 'seq_len'} must be at most {MOST_NOTES}, not {longest}"
+            )
         if stride is not None and stride > longest - signatures:
             room = f"the windows of {longest}" + (", less the signature" if signatures else "")
             raise ValueError(f"stride {stride} is greater than {room}, so that notes would be left out")
@@ -135,6 +143,8 @@ class MidiDataModule(SequenceDataModule):
             raise ValueError(f"test_share must be at least 0 and, with val_share, below 1, not {test_share}")
         if not 0 <= program <= 127:
             raise ValueError(f"program {program} is no instrument of General MIDI, 0 to 127")
+        if signatures and tokens == "remi":
+            raise ValueError("signatures true goes with tokens events alone")
         for name, asked in (("metre", metre), ("key", key)):
             if asked is not None and not signatures:
                 raise ValueError(f"{name} {asked} needs a model of signatures; train one with --data.signatures true")
@@ -143,7 +153,7 @@ class MidiDataModule(SequenceDataModule):
         if not prompt:
             raise ValueError("prompt is empty; give prelude, none or a MIDI file")
         self.source, self.path, self.num_etudes, self.voices, self.held_out = source, path, num_etudes, voices, held_out
-        self.signatures = signatures
+        self.tokens, self.signatures = tokens, signatures
         self.val_share, self.test_share, self.split_seed = val_share, test_share, split_seed
         self.seq_len, self.epoch_size = seq_len, epoch_size
         self.eval_seq_len, self.stride = longest, stride
@@ -192,28 +202,33 @@ class MidiDataModule(SequenceDataModule):
             return chorales(self.cache, self.voices)
         assert self.path is not None
         pieces, self.problems = read_folder(self.path)
-        _report(f"path {self.path}", len(pieces), self.problems)
-        count, moved = _notes(pieces), sum(piece.moved for piece in pieces)
+        report_left_out(f"path {self.path}", len(pieces), self.problems)
+        count, moved = count_notes(pieces), sum(piece.moved for piece in pieces)
         if moved:
             rank_zero_info(f"path {self.path}: of {count:,} notes {moved:,} were moved to the nearest tick")
-        dropped = count - _notes(map(top_voice, pieces)) if self.voices == "top" else 0
+        dropped = count - count_notes(map(top_voice, pieces)) if self.voices == "top" else 0
         if dropped:
             rank_zero_info(f"path {self.path}: of {count:,} notes {dropped:,} are not the highest of their chord")
         return pieces
 
     @cached_property
-    def tokenizer(self) -> NoteTokenizer:
+    def tokenizer(self) -> MusicTokenizer:
         """The tokenizer: read from ``tokenizer_path``, or learned from the training pieces."""
         fields = ONE_VOICE if self.voices == "top" else ALL_NOTES
         if self.tokenizer_path is None:
             versions = [version for piece in self.splits["train"] for version in versions_of(piece, self.note_values)]
+            if self.tokens == "remi":
+                return RemiTokenizer.train(versions, self.voices == "top", self.transpose)
             return NoteTokenizer.train(versions, fields, self.transpose, self.signatures)
         tokenizer = load_notes(self.tokenizer_path)
-        if tokenizer.fields != fields:
-            raise ValueError(f"voices {self.voices} does not fit the tokenizer of {self.tokenizer_path}; leave it out")
-        if (tokenizer.signatures is not None) != self.signatures:
-            asked = str(self.signatures).lower()
-            raise ValueError(f"signatures {asked} does not fit the tokenizer of {self.tokenizer_path}; leave it out")
+        told = tokenizer.signatures is not None
+        for name, asked, held in (
+            ("tokens", self.tokens, "remi" if isinstance(tokenizer, RemiTokenizer) else "events"),
+            ("voices", self.voices, "top" if tokenizer.one_voice else "all"),
+            ("signatures", str(self.signatures).lower(), str(told).lower()),
+        ):
+            if asked != held:
+                raise ValueError(f"{name} {asked} does not fit the tokenizer of {self.tokenizer_path}; leave it out")
         return tokenizer
 
     @property
@@ -230,7 +245,8 @@ class MidiDataModule(SequenceDataModule):
     @property
     def ticks(self) -> list[int]:
         """Ticks by which each id moves the clock on: of the durations, or of the shifts where there are some."""
-        return self.tokenizer.durations if self.voices == "top" else self.tokenizer.shifts
+        tokenizer = self.tokenizer
+        return tokenizer.durations if isinstance(tokenizer, NoteTokenizer) and tokenizer.one_voice else tokenizer.shifts
 
     def train_pieces(self) -> list[Piece]:
         """The pieces that are trained on, as the model sees them: with voices top, their top voice."""
@@ -270,11 +286,11 @@ class MidiDataModule(SequenceDataModule):
             self.test_set = self._evaluation("test")
         if stage == "predict":
             prompts, problems = read_prompts(self.prompt, self.prompt_bars)
-            _report(f"prompt {self.prompt}", len(prompts), problems)
+            report_left_out(f"prompt {self.prompt}", len(prompts), problems)
             if self.voices == "top":
                 prompts = [top_voice(piece) for piece in prompts]
             prompts = [self._as_asked(piece) for piece in prompts]
-            self._report_unseen("prompt", prompts)
+            report_unseen("prompt", prompts, tokenizer)
             self.predict_set = PiecePrompts([piece for piece in prompts for _ in range(self.samples)], tokenizer)
 
     def _as_asked(self, prompt: Piece) -> Piece:
@@ -291,23 +307,8 @@ class MidiDataModule(SequenceDataModule):
         return replace(prompt, time_signature=self.metre or prompt.time_signature, key=self.key or prompt.key)
 
     def _evaluation(self, split: str) -> EvalEvents:
-        self._report_unseen(split, self.splits[split])
+        report_unseen(split, self.splits[split], self.tokenizer)
         return EvalEvents(self.splits[split], self.tokenizer, self.eval_seq_len, self.stride)
-
-    def _report_unseen(self, what: str, pieces: Sequence[Piece]) -> None:
-        unseen = sum(map(self.tokenizer.unseen, pieces))
-        if unseen:
-            rank_zero_info(
-                f"{what}: {unseen:,} of {_notes(pieces):,} notes have a pitch, a duration or a shift that training has "
-                "not, and are read as the nearest"
-            )
-        known = self.tokenizer.signatures
-        strange = [piece.name for piece in pieces if known is not None and piece.time_signature not in known.metres]
-        if strange:
-            rank_zero_info(
-                f"{what}: {len(strange):,} of {len(pieces):,} pieces ({strange[0]}{', ...' if strange[1:] else ''}) "
-                "have a metre that training has not, and it is not told"
-            )
 
     def _save_split(self) -> None:
         """Writes which pieces are trained on into the run's folder, where there is one."""
@@ -333,15 +334,3 @@ class MidiDataModule(SequenceDataModule):
         super().load_state_dict(state)
         if isinstance(self.train_set, TrainEvents):
             self.train_set.seed = self.seed
-
-
-def _notes(pieces: Iterable[Piece]) -> int:
-    return sum(len(piece.notes) for piece in pieces)
-
-
-def _report(what: str, good: int, problems: Sequence[str]) -> None:
-    """Says which files are left out."""
-    if problems:
-        more = [f"and {len(problems) - SHOWN} more"] if len(problems) > SHOWN else []
-        lines = "".join(f"\n  {line}" for line in [*problems[:SHOWN], *more])
-        rank_zero_info(f"{what}: {len(problems)} of {good + len(problems)} MIDI files are left out:{lines}")

@@ -10,12 +10,13 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionM
 
 from seq_modules.base import IGNORED, Step
 from seq_modules.metrics import CalibrationError
-from seq_modules.tokenized import TokenizedModule
+from seq_modules.nets.text_ensemble import EnsembleHead
+from seq_modules.turns import TurnTaking
 
 ClassWeights = list[float] | Literal["balanced"] | None
 
 
-class Classifier(TokenizedModule):
+class Classifier(TurnTaking):
     """Base of the classifiers.
 
     A subclass assigns ``net`` (ids (B, T) and a mask (B, T) -> (B, W), with its ``width`` W) and then calls
@@ -77,10 +78,14 @@ class Classifier(TokenizedModule):
             weights = torch.tensor(class_weights, dtype=torch.float32)
         self.register_buffer("class_weights", weights)
 
-    def make_heads(self, width: int) -> None:
-        """Makes the linear heads, which read ``net``'s vectors of that width."""
-        self.head = nn.Linear(width, self.num_classes)
-        self.aux_head = nn.Linear(width, self.num_aux_classes) if self.num_aux_classes else None
+    def make_heads(self, width: int, members: int = 1) -> None:
+        """Makes the linear heads of ``net``, or of each of its members, whose vectors have that width."""
+
+        def head(classes: int) -> nn.Module:
+            return nn.Linear(width, classes) if members == 1 else EnsembleHead(width, classes, members)
+
+        self.head = head(self.num_classes)
+        self.aux_head = head(self.num_aux_classes) if self.num_aux_classes else None
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
         """Logits of the classes, (B, C).

@@ -31,6 +31,14 @@ class MeanLoss(Metric):
         return self.loss_sum / self.items
 
 
+class NatsPerNote(MeanLoss):
+    """Loss over all notes, of however many tokens each is made: comparable between ways to spell them."""
+
+    def update(self, loss_sum: Tensor, notes: Tensor) -> None:
+        """Takes a batch's sum of losses in nats and the number of notes it is about, both scalars."""
+        super().update(loss_sum, notes)
+
+
 class BitAccuracy(Metric):
     """Share of steps at which the logit has the sign of the label.
 

@@ -18,26 +18,29 @@ from torchmetrics import Metric
 
 from seq_modules.base import IGNORED, Step
 from seq_modules.generation.fields import Event, Rules, generate_events
+from seq_modules.generation.grammar import TokenRules
 from seq_modules.generation.sampling import Decoding
-from seq_modules.metrics import FieldAccuracy, FieldLoss, MeanLoss, Perplexity
+from seq_modules.metrics import FieldAccuracy, FieldLoss, NatsPerNote, Perplexity
 from seq_modules.music.bars import cut, end_of_bars, ticks
 from seq_modules.nets.event_heads import EventHeads, Heads
 from seq_modules.nets.event_net import EventNet, reading_sizes
 from seq_modules.nets.events import EventEmbedding
 from seq_modules.turns import TurnTaking, check_members
 
-FIELDS = {2: ("pitch", "duration"), 3: ("shift", "pitch", "duration")}
+FIELDS = {1: ("token",), 2: ("pitch", "duration"), 3: ("shift", "pitch", "duration")}
 GENERATION = ("max_bars", "lowest_pitch", "highest_pitch", "stop_at_end")  # settings of a prediction, not of the model
 
 
 class MusicDecoder(TurnTaking):
     """Base of the music decoders: loss over a note's fields, and generation with any net that reads events.
 
-    A note is an event of two or three ids, (pitch, duration) or (shift, pitch, duration), END being one as well. The
-    loss is that of a whole event, the sum over its fields in nats, so that it compares with any other model of notes
-    (``nats_per_note`` in validation and test). Everything is measured on real music: each note after the true ones
-    before it, and with chained heads a field after the true fields before it, so that ``duration_accuracy`` is that of
-    the duration where the pitch is known. A subclass calls :meth:`assemble`, which makes ``net`` and ``heads``.
+    A note is an event of two or three ids, (pitch, duration) or (shift, pitch, duration), END being one as well; or it
+    is spelled by several events of one id (REMI's tokens). The loss is that of a whole event, the sum over its fields
+    in nats. Divided by the notes, of which a batch says how many there are (``notes``) if not every event is one, it
+    compares with any other model of notes (``nats_per_note`` in validation and test). Everything is measured on real
+    music: each note after the true ones before it, and with chained heads a field after the true fields before it, so
+    that ``duration_accuracy`` is that of the duration where the pitch is known. A subclass calls :meth:`assemble`,
+    which makes ``net`` and ``heads``.
 
     Args:
         vocab_sizes: Ids of each field.
@@ -68,13 +71,13 @@ class MusicDecoder(TurnTaking):
         if vocab_sizes is None:
             raise ValueError("vocab_sizes are not given, and no data is there to take them from")
         if len(vocab_sizes) not in FIELDS:
-            raise ValueError(f"vocab_sizes {vocab_sizes} must be two (pitch, duration) or three (shift before them)")
+            raise ValueError(f"vocab_sizes {vocab_sizes} must be one (token), two (pitch, duration) or three (shift)")
         metrics: dict[str, Metric] = {"perplexity": Perplexity()}
         for field, name in enumerate(FIELDS[len(vocab_sizes)]):
             metrics |= {f"{name}_accuracy": FieldAccuracy(field), f"{name}_loss": FieldLoss(field)}
         super().__init__(metrics, **training)
         for evaluated in (self.val_metrics, self.test_metrics):
-            evaluated.add_metrics({"nats_per_note": MeanLoss()})  # the loss, by the name that tables know it by
+            evaluated.add_metrics({"nats_per_note": NatsPerNote()})
         if max_bars is not None and max_bars < 1:
             raise ValueError(f"max_bars must be at least 1, or left out, not {max_bars}")
         for name, pitch in (("lowest_pitch", lowest_pitch), ("highest_pitch", highest_pitch)):
@@ -109,16 +112,27 @@ class MusicDecoder(TurnTaking):
             members: How many nets.
             pitch_ids: Which ids are pitches.
             ticks: How far the ids move the clock.
+
+        Raises:
+            ValueError: An argument is out of its range, or ``relative`` or ``recalled`` are asked for of single tokens.
         """
+        if (relative or recalled) and len(self.vocab_sizes) < 2:
+            name = "relative" if relative else "recalled"
+            raise ValueError(f"{name} is of notes, not of tokens; give --model.relative false --model.recalled 0")
         sizes = reading_sizes(self.vocab_sizes, relative)
         nets = [body(EventEmbedding(sizes, d_model)) for _ in range(check_members(members))]
         self.net = EventNet(nets, self.vocab_sizes, relative, recalled, pitch_ids, ticks)
-        self.heads = EventHeads(self.vocab_sizes, width, heads, relative, recalled > 0, members)
+        self.heads = EventHeads(self.vocab_sizes, width, heads, relative, recalled > 0, members, pitch_ids)
 
     def setup(self, stage: str) -> None:
         """See the base class; and keeps signatures in view."""
         super().setup(stage)
         self.net.keep(0 if getattr(self.tokenizer, "signatures", None) is None else 1)
+
+    @property
+    def tokens_per_note(self) -> int:
+        """As many steps are enough for a note, as a rule."""
+        return 4 if len(self.vocab_sizes) == 1 else 1
 
     def forward(self, input_ids: Tensor, events: Tensor | None = None) -> list[Tensor]:
         """Logits of each field of the next event at every step, (B, T, V_f) each.
@@ -140,7 +154,13 @@ class MusicDecoder(TurnTaking):
             losses.append(F.cross_entropy(z.flatten(0, 1), right.flatten(), ignore_index=IGNORED, reduction="sum"))
             hits.append((z.argmax(-1) == right).sum())
         counted = (labels != IGNORED).sum((0, 1))  # (F,)
-        measured = {"field_losses": torch.stack(losses), "field_hits": torch.stack(hits), "field_items": counted}
+        notes = batch["notes"].sum() if "notes" in batch else counted[0]
+        measured = {
+            "notes": notes,
+            "field_losses": torch.stack(losses),
+            "field_hits": torch.stack(hits),
+            "field_items": counted,
+        }
         return Step(measured["field_losses"].sum(), counted[0], measured)
 
     def predict_step(self, batch: dict[str, Any], batch_idx: int) -> list[dict[str, Any]]:
@@ -222,7 +242,7 @@ class MusicDecoder(TurnTaking):
         """New events (N, F) of prompts, given as pieces that the tokenizer decodes and as the events of those."""
         tokenizer, decoding = self.required_tokenizer(), decoding or self.decoding
         limits = [math.inf if self.max_bars is None else end_of_bars(prompt, self.max_bars) for prompt in prompts]
-        clocks = [ticks(events, tokenizer) for events in ids]
+        clocks = [tokenizer.origin + ticks(events, tokenizer) for events in ids]
 
         def is_over(place: int, new: list[Event]) -> bool:
             clocks[place] += ticks(np.array(new[-1:]), tokenizer)
@@ -236,11 +256,12 @@ class MusicDecoder(TurnTaking):
         ended = [events[-1][0] == tokenizer.end_id for events in new]
         full = [clock >= limit for clock, limit in zip(clocks, limits, strict=True)]
         if self.max_bars is not None and not all(end or bars for end, bars in zip(ended, full, strict=True)):
+            unit = "tokens" if len(self.vocab_sizes) == 1 else "notes"
             rank_zero_warn(
-                f"max_bars {self.max_bars} are not reached in {decoding.max_new_tokens} notes; "
+                f"max_bars {self.max_bars} are not reached in {decoding.max_new_tokens} {unit}; "
                 "--decoding.max_new_tokens allows for more"
             )
-        late = len(self.vocab_sizes) == 3  # with shifts, the event that fills the bars stands behind them
+        late = len(self.vocab_sizes) != 2  # with shifts or bars, the event that fills the bars stands behind them
         kept = [
             events[: len(events) - (end or (bars and late))] for events, end, bars in zip(new, ended, full, strict=True)
         ]
@@ -263,6 +284,9 @@ class MusicDecoder(TurnTaking):
         for name, size, of_notes in zip(FIELDS[len(sizes)], sizes, tokenizer.note_sizes, strict=True):
             ids = in_range if name == "pitch" else [True] * size
             allowed.append([may and i < of_notes for i, may in enumerate(ids)])
+        if len(sizes) == 1:
+            grammar = tokenizer.kinds, tokenizer.values, tokenizer.end_id, in_range
+            return TokenRules(*grammar, self.stop_at_end, -tokenizer.origin if tokenizer.one_voice else None)
         special = (tokenizer.start_id, tokenizer.end_id)
         chord = [i for i, shift in enumerate(tokenizer.shifts) if shift == 0 and i not in special and allowed[0][i]]
         return Rules(sizes, *special, allowed, self.stop_at_end, chord[0] if chord else None)

@@ -1,12 +1,15 @@
 """Classifiers of texts without a pretrained net: recurrent, convolutional, Transformer, bag of words."""
 
+from functools import partial
 from typing import Any, Literal
 
 from seq_modules.classifier import Classifier, ClassWeights
 from seq_modules.nets.text_encoder import TextEncoder
+from seq_modules.nets.text_ensemble import TextEnsemble
 from seq_modules.nets.word_vectors import read_vectors, start_from
 from seq_modules.optim import Schedule
 from seq_modules.tokenized import from_data
+from seq_modules.turns import check_members
 
 
 class TextClassifier(Classifier):
@@ -45,6 +48,8 @@ class TextClassifier(Classifier):
         embedding_dropout: Share of the embeddings' numbers dropped while training.
         state_dropout: Share of the states' numbers dropped while training, before convolutions or pooling read them.
         dropout: Share dropped between layers and of the sentence's vector while training.
+        members: Nets of this kind that take turns in training, a batch each, and whose probabilities are averaged
+            afterwards; attention and nearest words are shown of the first.
         aux_weight: Weight of the loss of the other label level; 0 leaves it out.
         label_smoothing: Share of the target spread over all classes while training.
         class_weights: Weight of each class's loss while training, or "balanced".
@@ -88,6 +93,7 @@ class TextClassifier(Classifier):
         embedding_dropout: float = 0.0,
         state_dropout: float = 0.0,
         dropout: float = 0.0,
+        members: int = 1,
         aux_weight: float = 0.0,
         label_smoothing: float = 0.0,
         class_weights: list[float] | Literal["balanced"] | None = None,
@@ -118,7 +124,8 @@ class TextClassifier(Classifier):
         )
         self.save_hyperparameters(logger=False)
         self.vectors_file = vectors
-        self.net: TextEncoder = TextEncoder(
+        encoder_of = partial(
+            TextEncoder,
             from_data("vocab_size", vocab_size),
             encoder,
             pooling,
@@ -144,8 +151,11 @@ class TextClassifier(Classifier):
             state_dropout=state_dropout,
             dropout=dropout,
         )
-        self.net.embedding.weight.requires_grad_(not freeze_embeddings)
-        self.make_heads(self.net.width)
+        self.encoders = [encoder_of() for _ in range(check_members(members))]  # also those of an ensemble
+        self.net = self.encoders[0] if members == 1 else TextEnsemble(self.encoders)
+        for net in self.encoders:
+            net.embedding.weight.requires_grad_(not freeze_embeddings)
+        self.make_heads(self.encoders[0].width, members)
 
     def setup(self, stage: str) -> None:
         """See the base class.
@@ -154,30 +164,33 @@ class TextClassifier(Classifier):
             ValueError: Tokens are to be dropped, and the tokenizer has no unknown one.
         """
         super().setup(stage)
-        if stage == "fit" and self.net.word_dropout:
+        if stage == "fit" and self.encoders[0].word_dropout:
             special = self.required_tokenizer().special
             if "unk" not in special:
                 raise ValueError(
                     "word_dropout needs a tokenizer with an unknown token, which this one has not; make it 0"
                 )
-            self.net.unknown_id = special["unk"]
+            for net in self.encoders:
+                net.unknown_id = special["unk"]
 
     def on_fit_start(self) -> None:
         """Takes from the tokenizer what embeddings can know of the tokens before any training.
 
         A training that goes on from a checkpoint has it all from there, and needs no file of vectors.
         """
-        if self.trainer.ckpt_path is None and (self.net.ngrams is not None or self.vectors_file is not None):
+        super().on_fit_start()
+        if self.trainer.ckpt_path is None and (self.encoders[0].ngrams is not None or self.vectors_file is not None):
             self._take_pieces(self.required_tokenizer())
 
     def _take_pieces(self, tokenizer: Any) -> None:
-        pieces = tokenizer.pieces(range(self.net.embedding.num_embeddings))
-        if self.net.ngrams is not None:
-            self.net.ngrams.set_pieces(pieces, list(tokenizer.special.values()))
+        pieces = tokenizer.pieces(range(self.encoders[0].embedding.num_embeddings))
+        for net in self.encoders:
+            if net.ngrams is not None:
+                net.ngrams.set_pieces(pieces, list(tokenizer.special.values()))
         if self.vectors_file is not None:
-            found = read_vectors(self.vectors_file, pieces, self.net.embedding.embedding_dim)
+            found = read_vectors(self.vectors_file, pieces, self.encoders[0].embedding.embedding_dim)
             if self.trainer.is_global_zero:
                 print(f"vectors: {len(found)} of {len(pieces)} tokens are in {self.vectors_file}")
-            table = self.net.embedding
-            start_from(table.weight.data, found)
-            table.weight.data[table.padding_idx] = 0
+            for net in self.encoders:
+                start_from(net.embedding.weight.data, found)
+                net.embedding.weight.data[net.embedding.padding_idx] = 0

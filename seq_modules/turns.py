@@ -10,8 +10,8 @@ from seq_modules.tokenized import TokenizedModule
 class TurnTaking(TokenizedModule):
     """Base of the systems whose ``net`` may be several, each step training one of them.
 
-    Such a net has ``members`` and ``turn``, the number of the one that training goes through (nets/ensemble.py,
-    nets/event_net.py).
+    Such a net has ``members``; it, and heads that go with it, have ``turn``, the number of the one that training goes
+    through (nets/ensemble.py, nets/event_net.py, nets/text_ensemble.py).
     """
 
     def on_fit_start(self) -> None:
@@ -31,8 +31,9 @@ class TurnTaking(TokenizedModule):
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Chooses the net that this step trains, by the step's number, so that a resumed training agrees."""
         if self._members > 1:
-            net: Any = self.net
-            net.turn = self.trainer.global_step % self._members
+            for part in self.modules():
+                if hasattr(part, "turn"):
+                    part.turn = self.trainer.global_step % self._members
 
     @property
     def _members(self) -> int:

@@ -28,9 +28,14 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
         {"datamodules.tokenizers", "datamodules.music.notes", "datamodules.music.keys"},
         {"numpy"},
     ),
+    "datamodules/tokenizers/remi.py": (
+        {"datamodules.tokenizers", "datamodules.music.notes", "datamodules.music.keys"},
+        {"numpy", "symusic", "miditok"},
+    ),
     "datamodules/tokenizers/signatures.py": ({"datamodules.music.keys"}, {"numpy"}),
     "datamodules/music/": ({"datamodules"}, {"torch", "numpy"}),
     "datamodules/music/files.py": ({"datamodules"}, {"symusic"}),
+    "datamodules/music/reports.py": ({"datamodules"}, {"lightning"}),
     "datamodules/music/chorales.py": ({"datamodules"}, {"music21"}),
     "datamodules/text_sources.py": ({"datamodules"}, {"datasets"}),
     "datamodules/hub_tables.py": ({"datamodules"}, {"datasets"}),
@@ -48,6 +53,7 @@ BIG = {
     "sentencepiece",
     "jsonargparse",
     "symusic",
+    "miditok",
     "music21",
     "verovio",
 }

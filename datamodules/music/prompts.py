@@ -9,7 +9,7 @@ from torch.utils.data import Dataset
 from datamodules.music.files import read_folder
 from datamodules.music.notes import Piece, beginning
 from datamodules.music.prelude import PRELUDE
-from datamodules.tokenizers import NoteTokenizer
+from datamodules.tokenizers import MusicTokenizer
 
 
 class PiecePrompts(Dataset):
@@ -20,7 +20,7 @@ class PiecePrompts(Dataset):
         tokenizer: Makes the events.
     """
 
-    def __init__(self, pieces: Sequence[Piece], tokenizer: NoteTokenizer) -> None:
+    def __init__(self, pieces: Sequence[Piece], tokenizer: MusicTokenizer) -> None:
         self.pieces, self.ids = list(pieces), [tokenizer.encode(piece) for piece in pieces]
 
     def __len__(self) -> int:

@@ -19,7 +19,7 @@ from torch.utils.data import Dataset
 from datamodules.batches import IGNORED
 from datamodules.counters import random_words
 from datamodules.music.notes import Piece, stretched
-from datamodules.tokenizers import NoteTokenizer
+from datamodules.tokenizers import MusicTokenizer, RemiTokenizer
 
 Batch = dict[str, Tensor]
 VALUES = ((1, 1), (2, 1), (1, 2))  # note values as written, doubled, halved
@@ -35,19 +35,23 @@ class EventWindows(Dataset):
         seq_len: Length T of a window.
     """
 
-    def __init__(self, pieces: Sequence[Piece], tokenizer: NoteTokenizer, seq_len: int) -> None:
+    def __init__(self, pieces: Sequence[Piece], tokenizer: MusicTokenizer, seq_len: int) -> None:
         fields = len(tokenizer.fields)
         events = [tokenizer.encode(piece) for piece in pieces]
         start, end = np.zeros((2, 1, fields), dtype=np.int64)  # "nothing" beside both
         start[0, 0], end[0, 0] = tokenizer.start_id, tokenizer.end_id
         self.table = np.concatenate([part for piece in events for part in (start, piece, end)])  # (sum of N + 2, F)
+        self.notes: np.ndarray | None = None  # how many each row of the table counts as; None: an event is a note
+        if isinstance(tokenizer, RemiTokenizer):
+            counts = [tokenizer.notes_at(piece, ids) for piece, ids in zip(pieces, events, strict=True)]
+            self.notes = np.concatenate([part for count in counts for part in ([0], count, [1])])
         self.heads = np.array([tokenizer.head(piece) for piece in pieces])  # signatures, (pieces, 0 or 1, F)
         self.signatures = tokenizer.signatures
         self.counts = np.array([len(piece) + 1 for piece in events])  # labels of each piece
         self.bases = np.cumsum(self.counts + 1) - (self.counts + 1)  # where each begins in the table
         self.span = seq_len - self.heads.shape[1]  # events of a window, without a signature
-        self.pitch_column = tokenizer.fields.index("pitch")
-        self.first_pitch = tokenizer.pitches.index(tokenizer.lowest)  # ids below it are no pitches
+        self.pitch_column = tokenizer.pitch_column
+        self.first_pitch = tokenizer.pitches.index(tokenizer.lowest)  # other ids are no pitches
         self.last_pitch = tokenizer.pitches.index(tokenizer.highest)
 
     def _batch(
@@ -72,18 +76,24 @@ class EventWindows(Dataset):
         labels = self.table[rows + 1]  # (B, T, F)
         for ids in (inputs, labels):
             pitches = ids[..., self.pitch_column]  # a view: (B, T)
-            pitches += np.where(pitches >= self.first_pitch, semitones[:, None], 0)
-        labels[~(here & (places >= first[:, None]))] = IGNORED
+            pitches += np.where(self._are_pitches(pitches), semitones[:, None], 0)
+        counted = here & (places >= first[:, None])  # (B, T)
+        labels[~counted] = IGNORED
         beside = labels[..., 1:]
         beside[beside == 0] = IGNORED
-        return {
+        notes = {} if self.notes is None else {"notes": torch.from_numpy((self.notes[rows + 1] * counted).sum(1))}
+        return notes | {
             "input_ids": torch.from_numpy(np.concatenate([heads, inputs], axis=1)),
             "labels": torch.from_numpy(np.concatenate([np.full_like(heads, IGNORED), labels], axis=1)),
             "index": torch.from_numpy(index),
         }
 
+    def _are_pitches(self, ids: np.ndarray) -> np.ndarray:
+        return (self.first_pitch <= ids) & (ids <= self.last_pitch)
+
     def __getitems__(self, rows: Sequence[int]) -> Batch:
-        """A whole batch at once: ``input_ids`` and ``labels`` (B, T, F), ``index`` (B,)."""
+        """A whole batch at once: ``input_ids`` and ``labels`` (B, T, F), ``index`` (B,); of REMI's tokens also
+        ``notes`` (B,), how many the labels are about, the end of a piece being one."""
         raise NotImplementedError
 
     def __getitem__(self, row: int) -> Batch:
@@ -114,7 +124,7 @@ class TrainEvents(EventWindows):
     def __init__(
         self,
         pieces: Sequence[Piece],
-        tokenizer: NoteTokenizer,
+        tokenizer: MusicTokenizer,
         seq_len: int,
         size: int | None,
         seed: int,
@@ -129,7 +139,7 @@ class TrainEvents(EventWindows):
         self.size = size or int((-(-self.counts[self.first_version] // self.span)).sum())
         self.seed = seed
         columns = np.split(self.table[:, self.pitch_column], self.bases[1:])
-        sounding = [column[column >= self.first_pitch] for column in columns]
+        sounding = [column[self._are_pitches(column)] for column in columns]
         self.down = np.array(
             [max(transpose[0], self.first_pitch - ids.min(initial=self.last_pitch)) for ids in sounding]
         )
@@ -168,7 +178,7 @@ class EvalEvents(EventWindows):
     """
 
     def __init__(
-        self, pieces: Sequence[Piece], tokenizer: NoteTokenizer, seq_len: int, stride: int | None = None
+        self, pieces: Sequence[Piece], tokenizer: MusicTokenizer, seq_len: int, stride: int | None = None
     ) -> None:
         super().__init__(pieces, tokenizer, seq_len)
         self.stride = stride or max(1, self.span // 2)
@@ -184,7 +194,10 @@ class EvalEvents(EventWindows):
         index = np.asarray(rows, dtype=np.int64)
         pieces, numbers = self.pieces[index], self.numbers[index]
         first = np.where(numbers == 0, 0, self.span - self.stride)
-        return self._batch(pieces, numbers * self.stride, index, first, np.zeros_like(index), self.heads[pieces])
+        starts, heads = numbers * self.stride, self.heads[pieces]
+        batch = self._batch(pieces, starts, index, first, np.zeros_like(index), heads)
+        longest = heads.shape[1] + int((self.counts[pieces] - starts).max())  # the rest is padding
+        return batch | {name: batch[name][:, :longest] for name in ("input_ids", "labels")}
 
 
 def versions_of(piece: Piece, note_values: bool) -> list[Piece]:

@@ -4,8 +4,9 @@ from datamodules.tokenizers.base import Tokenizer
 from datamodules.tokenizers.byte import ByteTokenizer
 from datamodules.tokenizers.char import CharTokenizer
 from datamodules.tokenizers.frames import FrameTokenizer
-from datamodules.tokenizers.loading import from_state, load, load_notes, save
+from datamodules.tokenizers.loading import MusicTokenizer, from_state, load, load_notes, save
 from datamodules.tokenizers.midi import NoteTokenizer
+from datamodules.tokenizers.remi import RemiTokenizer
 from datamodules.tokenizers.sentencepiece import SentencePieceTokenizer
 from datamodules.tokenizers.stateful import Stateful
 from datamodules.tokenizers.wordpiece import WordPieceTokenizer
@@ -15,7 +16,9 @@ __all__ = [
     "ByteTokenizer",
     "CharTokenizer",
     "FrameTokenizer",
+    "MusicTokenizer",
     "NoteTokenizer",
+    "RemiTokenizer",
     "SentencePieceTokenizer",
     "Stateful",
     "Tokenizer",

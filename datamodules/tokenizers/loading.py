@@ -12,10 +12,13 @@ from datamodules.tokenizers.byte import ByteTokenizer
 from datamodules.tokenizers.char import CharTokenizer
 from datamodules.tokenizers.frames import FrameTokenizer
 from datamodules.tokenizers.midi import NoteTokenizer
+from datamodules.tokenizers.remi import RemiTokenizer
 from datamodules.tokenizers.sentencepiece import SentencePieceTokenizer
 from datamodules.tokenizers.stateful import Stateful
 from datamodules.tokenizers.wordpiece import WordPieceTokenizer
 from datamodules.tokenizers.words import WordTokenizer
+
+MusicTokenizer = NoteTokenizer | RemiTokenizer
 
 
 def from_state(state: dict[str, Any]) -> Stateful:
@@ -49,12 +52,20 @@ def from_state(state: dict[str, Any]) -> Stateful:
             "shifts": list(shifts),
         } if isinstance(metres := state.get("metres"), list | None):
             return NoteTokenizer(fields, lowest, highest, durations, shifts, metres)
+        case {
+            "kind": "remi",
+            "lowest": int(lowest),
+            "highest": int(highest),
+            "one_voice": bool(one_voice),
+            "vocabulary": list(vocabulary),
+        }:
+            return RemiTokenizer(lowest, highest, one_voice, vocabulary)
         case {"kind": "frames", "lowest": low, "highest": high, "frame_size": size, "order": order}:
             return FrameTokenizer(low, high, size, order)
     kind = state.get("kind") if isinstance(state, dict) else state
     raise ValueError(
         f"tokenizer of the kind {kind!r} is not known; known are char, byte, sentencepiece, wordpiece, words, "
-        "notes and frames"
+        "notes, remi and frames"
     )
 
 
@@ -76,7 +87,7 @@ def load(path: str | Path) -> Tokenizer:
     return found
 
 
-def load_notes(path: str | Path) -> NoteTokenizer:
+def load_notes(path: str | Path) -> MusicTokenizer:
     """The tokenizer of notes in a checkpoint.
 
     Raises:
@@ -84,7 +95,7 @@ def load_notes(path: str | Path) -> NoteTokenizer:
         ValueError: The file holds no tokenizer, or one of text.
     """
     found = _load(path, "a music model's checkpoint")
-    if not isinstance(found, NoteTokenizer):
+    if not isinstance(found, NoteTokenizer | RemiTokenizer):
         raise ValueError(f"tokenizer_path {path}: it holds a tokenizer of text; give a music model's checkpoint")
     return found
 

@@ -42,6 +42,7 @@ class NoteTokenizer(Stateful):
         metres: With these, metre and key are an event of their own, :meth:`head`; by default there is none.
 
     Attributes:
+        one_voice: Whether the fields are those of one voice.
         fields: Their names, in the order of the events' columns.
         vocab_sizes: Ids of each field; ``vocab_size`` is their sum.
         note_sizes: As many of them, the first, are those of notes, START, END and "nothing"; any others are metre's and
@@ -58,6 +59,7 @@ class NoteTokenizer(Stateful):
 
     kind = "notes"
     start_id, end_id = START, END
+    origin = 0  # the clock that shifts (in one voice durations) move, before the first event
 
     def __init__(
         self,
@@ -71,6 +73,7 @@ class NoteTokenizer(Stateful):
         self.fields = tuple(fields)
         if self.fields not in (ONE_VOICE, ALL_NOTES):
             raise ValueError(f"fields {self.fields} are not known; give {ONE_VOICE} or {ALL_NOTES}")
+        self.one_voice, self.pitch_column = self.fields == ONE_VOICE, self.fields.index("pitch")
         if not 0 <= lowest <= highest <= HIGHEST_PITCH:
             raise ValueError(f"lowest {lowest} and highest {highest} are no range of MIDI pitches, 0 to 127")
         self.lowest, self.highest = lowest, highest
@@ -120,7 +123,7 @@ class NoteTokenizer(Stateful):
             pitches.update(note.pitch for note in piece.notes)
             durations.update(note.duration for note in piece.notes)
             if one_voice:
-                durations.update(gap for gap in _rests(piece) if gap)
+                durations.update(gap for gap in rests(piece) if gap)
             else:
                 shifts.update(_shifts(piece))
         if not pitches:
@@ -128,7 +131,7 @@ class NoteTokenizer(Stateful):
         lowest, highest = max(min(pitches) + transpose[0], 0), min(max(pitches) + transpose[1], HIGHEST_PITCH)
         kept = [[value for value, _ in counts.most_common(MOST_VALUES)] for counts in (durations, shifts)]
         told = [metre for metre, _ in metres.most_common(MOST_METRES)] if signatures else None
-        return cls(fields, lowest, highest, *kept, told)
+        return cls(fields, lowest, highest, kept[0], kept[1], told)
 
     def head(self, piece: Piece) -> np.ndarray:
         """The event that says a piece's metre and key, (1, F), or without signatures none, (0, F)."""
@@ -149,7 +152,7 @@ class NoteTokenizer(Stateful):
         if self.fields == ONE_VOICE:
             voice = top_voice(piece)
             events: list[tuple[int | None, int]] = []
-            for gap, note in zip(_rests(voice), voice.notes, strict=True):
+            for gap, note in zip(rests(voice), voice.notes, strict=True):
                 if gap:
                     events.append((None, gap))
                 events.append((note.pitch, note.duration))
@@ -159,7 +162,8 @@ class NoteTokenizer(Stateful):
             sounding = [*(note.pitch for note in piece.notes)]
             columns["duration"] = [note.duration for note in piece.notes]
             columns["shift"] = _shifts(piece)
-        pitch_ids = [REST if pitch is None else self._pitch_id(pitch) for pitch in sounding]
+        shift = self._first["pitch"] - self.lowest
+        pitch_ids = [REST if pitch is None else folded(pitch, self.lowest, self.highest) + shift for pitch in sounding]
         exact = np.array([pitch is None or self.lowest <= pitch <= self.highest for pitch in sounding], dtype=bool)
         ids = {"pitch": np.array(pitch_ids, dtype=np.int64)}
         for name, ticks in columns.items():
@@ -172,14 +176,6 @@ class NoteTokenizer(Stateful):
             order = np.lexsort((ids["duration"], ids["pitch"], onsets))
             ids |= {name: ids[name][order] for name in ("pitch", "duration")}
         return np.stack([ids[name] for name in self.fields], axis=1), int((~exact).sum())
-
-    def _pitch_id(self, pitch: int) -> int:
-        """The id of a pitch; of one out of range, of the nearest octave inside (or of the range's end)."""
-        if pitch < self.lowest:
-            pitch = min(pitch + -(-(self.lowest - pitch) // 12) * 12, self.highest)
-        elif pitch > self.highest:
-            pitch = max(pitch - -(-(pitch - self.highest) // 12) * 12, self.lowest)
-        return pitch - self.lowest + self._first["pitch"]
 
     def decode(
         self,
@@ -229,10 +225,19 @@ class NoteTokenizer(Stateful):
         }
 
 
-def _rests(voice: Piece) -> list[int]:
+def rests(voice: Piece) -> list[int]:
     """Ticks of silence before each note of one voice."""
     silent_from = [0, *(note.start + note.duration for note in voice.notes)]
     return [note.start - before for note, before in zip(voice.notes, silent_from, strict=False)]
+
+
+def folded(pitch: int, lowest: int, highest: int) -> int:
+    """A pitch; of one out of a range the nearest octave inside (or the range's end)."""
+    if pitch < lowest:
+        return min(pitch + -(-(lowest - pitch) // 12) * 12, highest)
+    if pitch > highest:
+        return max(pitch - -(-(pitch - highest) // 12) * 12, lowest)
+    return pitch
 
 
 def _shifts(piece: Piece) -> list[int]:

@@ -79,7 +79,9 @@ class MusicSamples(Callback):
             return
         self.last_step = step
         folder = run_folder(trainer) / "samples"
-        for number, piece in enumerate(module.sample_pieces(self.count, self.decoding)):
+        steps = self.decoding.max_new_tokens * getattr(module, "tokens_per_note", 1)
+        decoding = replace(self.decoding, max_new_tokens=steps)
+        for number, piece in enumerate(module.sample_pieces(self.count, decoding)):
             piece = replace(piece, name=f"step {step:,}, sample {number + 1}")
             stem = folder / f"step-{step:07d}-{number + 1}"
             files = write_music(stem, piece, trainer, audio=self.audio, engrave=False)

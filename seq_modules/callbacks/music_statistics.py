@@ -84,7 +84,8 @@ class MusicStatistics(Callback):
         if not hasattr(module, "sample_pieces") or not hasattr(data, "train_pieces"):
             raise ValueError(f"MusicStatistics needs a music model and its pieces, not a {type(module).__name__}")
         started = time.monotonic()
-        made = module.sample_pieces(self.num_samples, self.decoding)
+        steps = self.decoding.max_new_tokens * getattr(module, "tokens_per_note", 1)
+        made = module.sample_pieces(self.num_samples, replace(self.decoding, max_new_tokens=steps))
         samples = [replace(piece, notes=piece.notes[: self.num_notes]) for piece in made]
         training, held_out = data.train_pieces(), data.test_pieces()
         index = CopyIndex(training)

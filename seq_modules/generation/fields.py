@@ -75,6 +75,12 @@ class Rules:
         self.allowed = [ids.to(device) for ids in self.allowed]
         return self
 
+    def begin(self, prompts: Sequence[Sequence[Event]]) -> None:
+        """Is told the prompts once, before the first choice. What may follow here depends on the last event alone."""
+
+    def follow(self, events: Tensor) -> None:
+        """Is told the events that were chosen, (B, F), after each step."""
+
     def mask(self, field: int, chosen: list[Tensor], before: Tensor, first: bool) -> Tensor:
         """Whether each id of a field may be chosen now, (B, V_f); in every row one may.
 
@@ -173,6 +179,7 @@ def _grow(
     alive = list(range(len(prompts)))
     before: Tensor | None = None
     seen: list[Tensor] | None = None
+    rules.begin(prompts)
     for step, (x, feed) in enumerate(steps):
         if before is None:
             before = torch.tensor([tuple(prompt[-1]) for prompt in prompts], device=x.device)
@@ -187,6 +194,7 @@ def _grow(
             told = None if uniform is None else uniform[field]
             chosen.append(choose(logits, decoding, told, None if seen is None else seen[field]))
         before = torch.stack(chosen, dim=1)  # F × (B,) -> (B, F)
+        rules.follow(before)
         events = before.tolist()
         for place in alive:
             new[place].append(tuple(events[place]))

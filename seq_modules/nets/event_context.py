@@ -171,8 +171,8 @@ class Past:
 
         First √12 times the share of each pitch class among all pitches so far, by which a key is known (Krumhansl
         1990), then among those of the last ``LATELY`` events; classes are counted in semitones up from the last pitch.
-        Then, for each period, in what share of the periods so far a note began so many sixteenths from now, by which a
-        metre is known (Palmer & Krumhansl 1990); and the same of the last ``LATELY`` events.
+        Then, for each period, how many notes to a period so far began so many sixteenths from now, by which a metre is
+        known (Palmer & Krumhansl 1990); and the same of the last ``LATELY`` events.
         """
         begin = self.counts.shape[1] - last
         up = torch.arange(12, device=self.counts.device) + self.anchors[:, begin:, None].clamp(min=0)
@@ -203,7 +203,15 @@ class Past:
 
     def ended_runs(self) -> Tensor:
         """:meth:`runs` of the last event alone, (B, K, 2)."""
-        return torch.cat([Past(row, self.first_pitch, self.last_pitch).runs()[:, -1] for row in self.events.split(1)])
+        count = self.signs.shape[1]
+        padded = F.pad(self.signs, (0, 0, LONGEST, 0), value=NOTHING).flip(1)  # the last event first
+        agree = torch.ones(len(padded), count - 1, 2, dtype=torch.int32, device=padded.device)
+        runs = torch.zeros_like(agree)
+        for back in range(LONGEST):
+            now, then = padded[:, back, None], padded[:, back + 1 : back + count]
+            agree = agree * ((now == then) & (now >= 0))
+            runs = runs + agree
+        return runs
 
     def last_runs(self, before: Tensor) -> Tensor:
         """:meth:`ended_runs` from those of the event before, (B, K - 1, 2)."""
@@ -243,10 +251,10 @@ class Past:
         row = torch.arange(len(runs), device=runs.device)[:, None, None]
         then = (places - best).clamp(min=1)  # what followed; what agreed stands one before
         found = self.events[row, then]  # (B, T, M, F)
-        up = self.anchors[row, places[None]] - self.anchors[row, then - 1]
+        now, before = self.anchors[row, places[None]], self.anchors[row, then - 1]
         sounding = self._sounding(found)
-        moved = torch.where(sounding, found[..., -2] + up, found[..., -2])
-        inside = ~sounding | ((moved >= self.first_pitch) & (moved <= self.last_pitch))
+        moved = torch.where(sounding, found[..., -2] + now - before, found[..., -2])
+        inside = ~sounding | ((now >= 0) & (before >= 0) & (moved >= self.first_pitch) & (moved <= self.last_pitch))
         found = torch.cat((found[..., :-2], moved[..., None], found[..., -1:]), dim=-1)
         classes = (2 * (best + 1).float().log2()).long().clamp(max=LAGS - 1)
         real = inside & (runs.amax(-1) > 0)  # (B, T, M)

@@ -28,6 +28,7 @@ class EventHeads(nn.Module):
         relative: Whether the heads know the last pitch, and the scale.
         recall: Whether they are told events that followed upon the like.
         members: How many nets.
+        pitch_ids: Smallest and greatest id of the field pitch that is one; by default all are.
 
     Attributes:
         vocab_sizes: As given.
@@ -41,10 +42,13 @@ class EventHeads(nn.Module):
         relative: bool = False,
         recall: bool = False,
         members: int = 1,
+        pitch_ids: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
         self.vocab_sizes = list(vocab_sizes)
-        self.members = nn.ModuleList(EventHead(vocab_sizes, width, heads, relative, recall) for _ in range(members))
+        self.members = nn.ModuleList(
+            EventHead(vocab_sizes, width, heads, relative, recall, pitch_ids) for _ in range(members)
+        )
 
     def forward(self, known: Known, events: Tensor | None = None) -> list[Tensor]:
         """Logits of every field, (..., V_f) each, at least float32.
@@ -86,7 +90,15 @@ class EventHead(nn.Module):
     Arguments as for :class:`EventHeads`.
     """
 
-    def __init__(self, vocab_sizes: Sequence[int], width: int, heads: Heads, relative: bool, recall: bool) -> None:
+    def __init__(
+        self,
+        vocab_sizes: Sequence[int],
+        width: int,
+        heads: Heads,
+        relative: bool,
+        recall: bool,
+        pitch_ids: Sequence[int] | None = None,
+    ) -> None:
         super().__init__()
         check_choice("heads", heads, Heads)
         self.vocab_sizes = list(vocab_sizes)
@@ -96,6 +108,7 @@ class EventHead(nn.Module):
         self.mixes = nn.ModuleList(nn.Linear(2 * width, width) for _ in vocab_sizes[1:]) if chained else None
         self.distances = nn.Linear(width, 2 * vocab_sizes[-2]) if relative else None
         self.scale = nn.Linear(PROFILE, width, bias=False) if relative else None
+        self.pitch_ids = None if pitch_ids is None else (pitch_ids[0], pitch_ids[1])
         self.pointers: nn.ModuleList | None = None
         if recall:
             self.pointers = nn.ModuleList(
@@ -124,11 +137,15 @@ class EventHead(nn.Module):
         return z.float() if z.dtype in (torch.bfloat16, torch.float16) else z
 
     def by_distance(self, weights: Tensor, anchor: Tensor) -> Tensor:
-        """Logits (..., V) of pitches, from weights (..., 2·V) of their distances to a pitch (...), or to none: 0."""
+        """Logits (..., V) of pitches, from weights (..., 2·V) of their distances to a pitch (...), or to none: 0.
+
+        They are 0 for ids that are no pitches, which are at no distance.
+        """
         size = weights.shape[-1] // 2
         ids = torch.arange(size, device=weights.device)
         found = weights.gather(-1, (ids - anchor[..., None] + size).clamp(0, 2 * size - 1))
-        return found * (anchor >= 0)[..., None]
+        first, last = self.pitch_ids or (0, size - 1)
+        return found * ((anchor >= 0)[..., None] & (ids >= first) & (ids <= last))
 
 
 class EventPointer(nn.Module):

@@ -77,6 +77,12 @@ class EventNet(nn.Module):
                 net.kept = count
 
     @property
+    def blocks(self) -> nn.ModuleList | None:
+        """The blocks of all Transformers, for Muon and to compile; None where there is no Transformer."""
+        blocks = [block for net in self._nets for block in getattr(net, "blocks", [])]
+        return nn.ModuleList(blocks) if blocks else None
+
+    @property
     def max_seq_len(self) -> int | None:
         """Longest sequence to train on; None for any."""
         return getattr(self.members[0], "max_seq_len", None)
@@ -113,15 +119,15 @@ class EventNet(nn.Module):
         at = steps - input_ids.shape[1] + lengths[:, None]
         aligned = torch.where(at >= 0, input_ids.gather(1, at.clamp(min=0)), 0)  # padded on the left: the ends meet
         past = self._past(aligned)
-        state = Reading(list(states), past, None if past is None else past.ended_runs())
+        state = Reading(list(states), past, past.ended_runs() if past is not None and self.recalled else None)
         return self._known(outputs, state), state
 
     def advance(self, ids: Tensor, state: Reading) -> tuple[Known, Reading]:
         """Reads one more event of each row, (B,). What is known after it, and the state, which is changed in place."""
         if state.past is not None:
-            assert state.runs is not None
             state.past.hear(unpack(ids, self.vocab_sizes))
-            state.runs = state.past.last_runs(state.runs)
+            if state.runs is not None:
+                state.runs = state.past.last_runs(state.runs)
         read = self._reading(ids[:, None], state.past)[:, 0]
         found = [net.advance(read, own) for net, own in zip(self._nets, state.states, strict=True)]
         state.states = [own for _, own in found]
@@ -165,7 +171,7 @@ class EventNet(nn.Module):
 
 def reading_sizes(vocab_sizes: Sequence[int], relative: bool) -> list[int]:
     """Ids of each field that a net reads: those of the event and, if asked for, its intervals, between -V and V."""
-    return [*vocab_sizes, *[2 * vocab_sizes[-2] + 1] * (INTERVALS if relative else 0)]
+    return [*vocab_sizes, *[2 * vocab_sizes[-2] + 1] * INTERVALS] if relative else list(vocab_sizes)
 
 
 def _windowed(net: Any, input_ids: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ import pytest
 from datamodules.music import notes as of_data
 from datamodules.music.etudes import etudes
 from datamodules.tokenizers.midi import ALL_NOTES, ONE_VOICE
+from datamodules.tokenizers.remi import RemiTokenizer
 from seq_modules.music import notes as of_model
 from seq_modules.music_decoder import FIELDS
 
@@ -25,7 +26,7 @@ PIECES = [*etudes(4, 0), *map(wild, range(20)), of_data.Piece("none", ())]
 def test_numbers_and_fields() -> None:
     assert of_data.TICKS_PER_QUARTER == of_model.TICKS_PER_QUARTER
     assert of_data.HIGHEST_PITCH == of_model.PITCHES - 1
-    assert {2: ONE_VOICE, 3: ALL_NOTES} == FIELDS
+    assert {1: RemiTokenizer.fields, 2: ONE_VOICE, 3: ALL_NOTES} == FIELDS
 
 
 @pytest.mark.parametrize("piece", PIECES, ids=lambda piece: piece.name)

@@ -69,6 +69,8 @@ def test_recalled_is_what_counting_finds(fields: int, steps: int, size: int, see
                 inside = event[-2] < first or first <= event[-2] < PITCHES
                 if event[-2] < first and row[then + 1][-2] >= first:
                     inside = False  # moved below the lowest pitch
+                if row[then + 1][-2] >= first and min(anchors[t], anchors[then]) < 0:
+                    inside = False  # from no pitch, it is moved nowhere
                 assert recalled.events[b, t, m].tolist() == (event if inside else [0] * fields)
                 assert recalled.runs[b, t, m].tolist() == ([whole, interval] if inside else [0, 0])
             assert not recalled.runs[b, t, len(found) :].any()
@@ -83,6 +85,7 @@ def test_heard_step_by_step_is_the_same(fields: int) -> None:
     recalled = whole.recall(4)
     past = Past(events[:, :30], first, PITCHES - 1, ticks)
     runs = past.ended_runs()
+    assert torch.equal(runs, past.runs()[:, -1])
     for t in range(30, 90):
         past.hear(events[:, t])
         runs = past.last_runs(runs)

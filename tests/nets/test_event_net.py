@@ -39,7 +39,7 @@ def make(kind: str, relative: bool, recalled: int, members: int = 1) -> tuple[Ev
         return RNNNet(rows, WIDTH, WIDTH, cell=kind, **parts)
 
     net = EventNet([body() for _ in range(members)], SIZES, relative, recalled, (FIRST, SIZES[0] - 1), TICKS)
-    heads = EventHeads(SIZES, WIDTH, "chained", relative, recalled > 0, members)
+    heads = EventHeads(SIZES, WIDTH, "chained", relative, recalled > 0, members, (FIRST, SIZES[0] - 1))
     for part in (net, heads):
         for weight in part.parameters():
             nn.init.normal_(weight, std=0.5)
@@ -98,6 +98,7 @@ def test_heads_and_intervals_know_no_key() -> None:
     high[..., 0] += 3 * (low[..., 0] >= FIRST)
     pitch, moved = (heads(net(pack(these, SIZES)))[0][0, 5:] for these in (low, high))
     assert_close(pitch[:, FIRST:10], moved[:, FIRST + 3 : 13])
+    assert_close(pitch[:, :FIRST], moved[:, :FIRST])  # rests and the end are as likely
 
 
 def test_one_net_is_trained_at_a_time_and_all_are_asked_afterwards() -> None:

@@ -21,7 +21,7 @@ ONE_VOICE, ALL_NOTES = ("pitch", "duration"), ("shift", "pitch", "duration")
 TUNE = Piece("tune", tuple(Note(12 * i, 48 + 2 * (i * i % 7), 12 if i % 3 else 6) for i in range(12)), (3, 4), 90.0)
 SCALE = Piece("scale", tuple(Note(12 * i, 50 + i, 12) for i in range(8)))
 CHORDS = Piece("chords", tuple(Note(24 * (i // 2), 48 + 7 * (i % 2) + i // 2, 24) for i in range(12)))
-KINDS = ("lstm", "transformer")
+KINDS = ("lstm", "transformer", "lstm with past", "transformer with past")
 CLOSE = st.lists(  # of few pitches and onsets, so that there are unisons
     st.builds(Note, st.integers(0, 12), st.integers(30, 44), st.integers(1, 6)), min_size=1, max_size=20
 )
@@ -34,7 +34,11 @@ def tokenizer_of(fields: tuple[str, ...]) -> NoteTokenizer:
 def make(kind: str, fields: tuple[str, ...] = ONE_VOICE, **changes: Any) -> MusicDecoder:
     torch.manual_seed(0)
     tokenizer = tokenizer_of(fields)
-    if kind == "transformer":
+    if kind.endswith("past"):
+        pitches = [i for i, pitch in enumerate(tokenizer.pitches) if pitch is not None]
+        ticks = tokenizer.durations if fields == ONE_VOICE else tokenizer.shifts
+        changes = {"relative": True, "recalled": 3, "pitch_ids": [pitches[0], pitches[-1]], "ticks": ticks} | changes
+    if kind.startswith("transformer"):
         sizes = {"d_model": 16, "num_layers": 2, "num_heads": 2, "max_seq_len": 8}
         module: MusicDecoder = TransformerMusicDecoder(tokenizer.vocab_sizes, **{**sizes, **changes})
     else:
@@ -219,6 +223,17 @@ def test_length_in_bars(fields: tuple[str, ...], prompt: Piece | None) -> None:
         module.sample_pieces(1, Decoding(max_new_tokens=2), prompt)
 
 
+def test_muon_takes_the_blocks_of_all_nets_and_compiling_finds_them() -> None:
+    module = make("transformer", members=2, optimizer="muon")
+    assert [len(net.blocks) for net in module.net.members] == [2, 2]
+    assert module.net.blocks is not None
+    assert len(module.net.blocks) == 4
+    matrices = {id(weight) for block in module.net.blocks for weight in block.parameters() if weight.dim() == 2}
+    by_muon = [group for group in module._optimizer().param_groups if group["rule"] == "muon"]
+    assert matrices == {id(weight) for group in by_muon for weight in group["params"]}
+    assert make("lstm").net.blocks is None
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_predictions_are_rows_of_notes(kind: str) -> None:
     module = make(kind)
@@ -300,7 +315,7 @@ def test_a_model_without_tokenizer_says_what_to_do() -> None:
     ("changes", "said"),
     [
         ({"vocab_sizes": None}, "vocab_sizes"),
-        ({"vocab_sizes": [5]}, "vocab_sizes"),
+        ({"vocab_sizes": [5, 5, 5, 5]}, "vocab_sizes"),
         ({"vocab_sizes": [5, 0]}, "vocab_sizes"),
         ({"max_bars": 0}, "max_bars"),
         ({"lowest_pitch": -1}, "lowest_pitch"),

@@ -42,8 +42,7 @@ def make(kind: str, pieces: list[Piece], fields: tuple[str, ...]) -> MusicDecode
     return module
 
 
-@pytest.mark.parametrize("kind", ["lstm", "transformer"])
-@pytest.mark.parametrize("fields", [ONE_VOICE, ALL_NOTES])
+@pytest.mark.parametrize(("kind", "fields"), [("lstm", ONE_VOICE), ("transformer", ALL_NOTES)])
 def test_what_is_asked_for_is_played(kind: str, fields: tuple[str, ...]) -> None:
     module = make(kind, TUNES, fields)
     batch = EvalEvents(TUNES, module.tokenizer, 16).__getitems__(range(3))

@@ -271,3 +271,31 @@ def test_rows_in_another_batch_get_the_same_prediction() -> None:
         "input_ids": F.pad(batch["input_ids"], (0, 30)), "attention_mask": F.pad(batch["attention_mask"], (0, 30))
     }  # fmt: skip
     torch.testing.assert_close(module(wider["input_ids"], wider["attention_mask"]), together, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("encoder", ["lstm", "cnn", "transformer"])
+def test_members_take_turns_and_are_averaged(tmp_path: Path, encoder: str) -> None:
+    module = make(encoder=encoder, members=3, aux_weight=0.5, char_ngrams=[3], word_dropout=0.1)
+    before = copy.deepcopy(module.state_dict())
+    fit(tmp_path, module, max_steps=2, max_epochs=-1)
+    moved = {name.split(".")[2] for name, value in module.state_dict().items() if not torch.equal(value, before[name])}
+    assert moved >= {"0", "1"}
+    for part in ("net.members.2", "head.members.2", "aux_head.members.2"):  # its turn has not come
+        for name, value in module.state_dict().items():
+            assert not name.startswith(part) or name.endswith("rows") or torch.equal(value, before[name])
+    module.eval()
+    batch = a_batch()
+    ids, mask = batch["input_ids"], batch["attention_mask"]
+    alone = [
+        head(net(ids, mask.bool())).softmax(-1)
+        for net, head in zip(module.net.members, module.head.members, strict=True)  # type: ignore[arg-type]
+    ]
+    torch.testing.assert_close(module(ids, mask).softmax(-1), torch.stack(alone).mean(0))
+    loaded = seqlight.load(tmp_path / "checkpoints/last.ckpt")
+    assert torch.equal(loaded(ids, mask), module(ids, mask))
+    assert all(net.unknown_id is not None and bool(net.ngrams.rows.any()) for net in module.encoders)
+
+
+def test_no_members_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"^members must be at least 1, not 0"):
+        make(members=0)

@@ -1,0 +1,107 @@
+"""Which token may follow in music that is spelled token by token: as :class:`seq_modules.generation.fields.Rules`.
+
+B batch, V vocabulary.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from seq_modules.generation.fields import Event, Rules
+
+KINDS = ("BOS", "EOS", "PAD", "Bar", "Position", "Pitch", "Duration")
+FOLLOWS = {
+    "BOS": {"Bar"},
+    "EOS": {"Bar"},  # of a row that is over: its tokens are not looked at, but one must be drawn as of the others
+    "Bar": {"Bar", "Position"},
+    "Position": {"Pitch"},
+    "Pitch": {"Duration"},
+    "Duration": {"Pitch", "Position", "Bar", "EOS"},
+}
+
+
+class TokenRules(Rules):
+    """The grammar of REMI, so that whatever is drawn is well formed, and spelled as the tokenizer would.
+
+    Bar, then Position, then Pitch and Duration of each note there; positions rise within a bar, pitches within a
+    position, and durations where a pitch comes again. So much of a row's past is carried from token to token.
+
+    Args:
+        kinds: Of each id one of KINDS.
+        values: Of each id its position, pitch or duration.
+        end_id: END.
+        allowed: Of each id whether it may ever be chosen; pitches are what it is meant for.
+        may_end: Whether END may be chosen.
+        bar: Of one voice: a bar's length in the unit of positions and durations. No note then begins before the one
+            before it has ended, be it a bar later. By default there are several voices.
+
+    Raises:
+        ValueError: No pitch may be chosen.
+    """
+
+    def __init__(
+        self,
+        kinds: Sequence[str],
+        values: Sequence[int],
+        end_id: int,
+        allowed: Sequence[bool],
+        may_end: bool = True,
+        bar: int | None = None,
+    ) -> None:
+        self.end_id = end_id
+        self.kinds, self.values = torch.tensor([KINDS.index(kind) for kind in kinds]), torch.tensor(list(values))
+        follows = [set(FOLLOWS.get(kind, ())) for kind in KINDS]
+        if not may_end:
+            follows = [after - {"EOS"} for after in follows]
+        self.bar = bar
+        if bar is not None:
+            follows[KINDS.index("Duration")] -= {"Pitch"}
+        may = [[KINDS[kind] in after for kind in self.kinds.tolist()] for after in follows]
+        self.following = torch.tensor(may) & torch.tensor(list(allowed))  # (kinds, V)
+        if not self.following[KINDS.index("Position")].any():
+            raise ValueError("allowed: no pitch is left to choose")
+        self.past = torch.empty(0)
+
+    def to(self, device: torch.device) -> "TokenRules":
+        """Itself, with its tensors on a device."""
+        self.kinds, self.values = self.kinds.to(device), self.values.to(device)
+        self.following = self.following.to(device)
+        return self
+
+    def begin(self, prompts: Sequence[Sequence[Event]]) -> None:
+        """Reads what stands before the first new token."""
+        pasts = []
+        for prompt in prompts:
+            self.past = torch.full((1, 4), -1, device=self.kinds.device)
+            for event in prompt:
+                self.follow(torch.tensor([event], device=self.kinds.device))
+            pasts.append(self.past)
+        # (B, 4): the last kind, and position, pitch and duration that must not be fallen below
+        self.past = torch.cat(pasts)
+
+    def follow(self, events: Tensor) -> None:
+        """Reads the next token of each row, (B, 1)."""
+        ids = events[:, 0]
+        kind, value = self.kinds[ids], self.values[ids]
+        _, position, pitch, duration = self.past.unbind(1)
+        bar, place, key, length = (kind == KINDS.index(name) for name in ("Bar", "Position", "Pitch", "Duration"))
+        none = torch.full_like(value, -1)
+        duration = torch.where(length, value, torch.where(place | bar | (key & (value != pitch)), none, duration))
+        pitch = torch.where(key, value, torch.where(place | bar, none, pitch))
+        if self.bar is not None:  # where the note ends
+            position = torch.where(length, position - 1 + value, torch.where(bar, position - self.bar, position))
+        else:
+            position = torch.where(bar, none, position)
+        position = torch.where(place, value + 1, position.clamp(min=-1))  # the next lies behind it
+        self.past = torch.stack([kind, position, pitch, duration], dim=1)
+
+    def mask(self, field: int, chosen: list[Tensor], before: Tensor, first: bool) -> Tensor:
+        """Whether each id may be chosen now, (B, V); in every row one may. See the base class."""
+        may = self.following[self.past[:, 0]].clone()
+        for place, name in enumerate(("Position", "Pitch", "Duration"), 1):
+            of_kind = self.kinds == KINDS.index(name)  # (V,)
+            may &= ~of_kind | (self.values >= self.past[:, place, None])
+        if first:
+            may[:, self.end_id] = False
+        return may
