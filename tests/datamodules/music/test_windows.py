@@ -55,7 +55,9 @@ def test_evaluation_asks_for_every_event_once_in_order(
 
 def test_past_the_end_nothing_is_read_or_asked_for() -> None:
     notes = tokenizer()
-    row = EvalEvents([SHORT], notes, 6)[0]
+    windows = EvalEvents([SHORT, *PIECES], notes, 6)
+    assert windows[0]["input_ids"].tolist() == with_ends(SHORT, notes)[:-1].tolist()  # by itself it has no padding
+    row = {name: value[0] for name, value in windows.__getitems__([0, 1]).items()}
     assert row["input_ids"].tolist() == [*with_ends(SHORT, notes)[:-1].tolist(), [0, 0], [0, 0]]
     assert row["labels"].tolist()[-3:] == [[notes.end_id, IGNORED], [IGNORED, IGNORED], [IGNORED, IGNORED]]
 
