@@ -31,9 +31,9 @@ class TurnTaking(TokenizedModule):
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Chooses the net that this step trains, by the step's number, so that a resumed training agrees."""
         if self._members > 1:
-            for part in self.modules():
-                if hasattr(part, "turn"):
-                    part.turn = self.trainer.global_step % self._members
+            parts: list[Any] = [part for part in self.modules() if hasattr(part, "turn")]
+            for part in parts:
+                part.turn = self.trainer.global_step % self._members
 
     @property
     def _members(self) -> int:

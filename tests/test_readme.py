@@ -14,6 +14,9 @@ OTHERS = {
         "text/gpt_char", "--model.d_model=16", "--data.epoch_size=8", "--data.batch_size=4", "--data.eval_windows=4"
     ),
     "--data.prompt": ("music/lstm", "--data.num_etudes=12", "--data.epoch_size=8", "--model.hidden_size=16"),
+    "--data.metre": (
+        "music/lstm", "--data.num_etudes=30", "--data.signatures=true", "--data.epoch_size=8", "--model.hidden_size=16"
+    ),
     "--data.texts": ("questions/lstm", "--data.cache_dir=cache", "--trainer.limit_train_batches=2"),
 }  # fmt: skip
 

@@ -138,8 +138,8 @@ class EventNet(nn.Module):
         if past is not None and state.runs is not None and self.recalled:
             recalled = past.last_recall(state.runs, self.recalled)
         anchor, profile = self._scale(past, 1)
-        told = (None, None) if anchor is None or profile is None else (anchor[:, 0], profile[:, 0])
-        return Known(tuple(outputs), 0, *told, recalled)
+        anchor, profile = (None if part is None else part[:, 0] for part in (anchor, profile))
+        return Known(tuple(outputs), 0, anchor, profile, recalled)
 
     def _scale(self, past: Past | None, last: int) -> tuple[Tensor | None, Tensor | None]:
         """Last pitches (B, T) and profiles (B, T, PROFILE) after the last T events, where they are asked for."""
@@ -152,7 +152,8 @@ class EventNet(nn.Module):
         if not self.relative and not self.recalled:
             return None
         assert self.pitch_ids is not None
-        return Past(unpack(input_ids, self.vocab_sizes), *self.pitch_ids, self.ticks)
+        first, last = self.pitch_ids
+        return Past(unpack(input_ids, self.vocab_sizes), first, last, self.ticks)
 
     def _reading(self, input_ids: Tensor, past: Past | None) -> Tensor:
         """The last T ids (B, T) as the nets read them: with the intervals as further fields, if asked for."""
