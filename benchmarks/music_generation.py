@@ -29,13 +29,14 @@ WAYS = {"cached": True, "read again": False}
 CHECKED = 32  # notes that both ways must give alike before anything is measured
 
 
-def composer(voices: str, context: int | None) -> TransformerMusicDecoder:
-    """The config's model, with its own context (None) or another one."""
+def composer(voices: str, context: int | None, plain: bool = False) -> TransformerMusicDecoder:
+    """The config's model, with its own context (None) or another one; plain: one net, that is told nothing besides."""
     settings = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))["model"]["init_args"]
     data = MidiDataModule(voices=voices, seed=0)  # type: ignore[arg-type]
     torch.manual_seed(0)
     longer = {} if context is None else {"max_seq_len": context}
-    settings |= longer | {"pitch_ids": data.pitch_ids, "ticks": data.ticks}
+    alone = {"relative": False, "recalled": 0, "members": 1} if plain else {}
+    settings |= longer | alone | {"pitch_ids": data.pitch_ids, "ticks": data.ticks}
     module = TransformerMusicDecoder(data.vocab_sizes, stop_at_end=False, **settings).eval()
     module.tokenizer = data.tokenizer
     return module
@@ -78,6 +79,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--notes", type=int, default=512)
     parser.add_argument("--voices", choices=["top", "all"], default="top")
+    parser.add_argument("--plain", action="store_true", help="one net, without intervals and recall")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
@@ -87,7 +89,7 @@ def main() -> None:
     print("| context | way | seconds: median (min to max) | notes/s | speed, read again = 1 |")
     print("|---:|---|---|---:|---|")
     for context in (None, args.notes + 1):
-        module = composer(args.voices, context)
+        module = composer(args.voices, context, args.plain)
         print("\n".join(rows(module, args.notes, args.rounds)), flush=True)
     size = sum(weight.numel() for weight in module.parameters())
     print(

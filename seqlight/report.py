@@ -43,8 +43,12 @@ def group(trials: list[Row], settings: list[str], sweep: "Sweep") -> dict[tuple[
     """Trials by their settings, in the order of the sweep file."""
     order = {key: sweep.grid.get(key, []) for key in settings}
 
-    def place(trial: Row) -> list[Any]:
-        return [order[key].index(trial[key]) if trial[key] in order[key] else trial[key] for key in settings]
+    def place(trial: Row) -> list[tuple[int, Any]]:  # what the file no longer asks for comes behind
+        known = [(key, trial[key]) for key in settings]
+        return [
+            (order[key].index(value), "") if value in order[key] else (len(order[key]), str(value))
+            for key, value in known
+        ]
 
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for trial in sorted(trials, key=place):

@@ -9,6 +9,7 @@ B batch, T time, F fields of an event, M events recalled, K lags: how far back a
 """
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, NamedTuple
 
 import torch
@@ -163,8 +164,10 @@ class Past:
     def _placed(self, events: Tensor, clock: Tensor) -> Tensor:
         """One at each event's place in each period, (B, N, PLACES), of the clock (B, N) after it; none for a rest."""
         began = clock - self._moved(events) if events.shape[-1] == 2 else clock
-        sounding = self._sounding(events)[..., None]
-        return torch.cat([F.one_hot(began % ticks // GRID, ticks // GRID) * sounding for ticks in PERIODS], dim=-1)
+        periods, begins = _periods(clock.device)
+        at = begins + began[..., None] % periods // GRID  # (B, N, periods)
+        placed = torch.zeros(*began.shape, PLACES, dtype=torch.long, device=clock.device)
+        return placed.scatter_(-1, at, self._sounding(events)[..., None].long().expand(at.shape))
 
     def profiles(self, last: int) -> Tensor:
         """Scale and metre after each of the ``last`` events, (B, T, PROFILE).
@@ -176,20 +179,18 @@ class Past:
         """
         begin = self.counts.shape[1] - last
         up = torch.arange(12, device=self.counts.device) + self.anchors[:, begin:, None].clamp(min=0)
-        parts = []
-        for counts in (self.counts[:, begin:], _lately(self.counts)[:, begin:]):
-            shares = counts.gather(-1, up % 12).float() / counts.sum(-1, keepdim=True).clamp(min=1)
-            parts.append(12**0.5 * shares)
-        now = self.clock[:, begin:, None]
-        places = (self.places[:, begin:], _lately(self.places)[:, begin:])
-        spans = (now, _lately(self.clock)[:, begin:, None])
+        counts = torch.stack((self.counts[:, begin:], _lately(self.counts, last)), dim=2)  # (B, T, 2, 12)
+        scale = counts.gather(-1, (up % 12)[:, :, None].expand_as(counts)).float()
+        scale = 12**0.5 * scale / counts.sum(-1, keepdim=True).clamp(min=1)
         if self.ticks is None:
-            return F.pad(torch.cat(parts, dim=-1), (0, PROFILE - 24))
-        for counts, span in zip(places, spans, strict=True):
-            for ticks, found in zip(PERIODS, counts.split([ticks // GRID for ticks in PERIODS], dim=-1), strict=True):
-                on = torch.arange(ticks // GRID, device=now.device) + now % ticks // GRID
-                parts.append(found.gather(-1, on % (ticks // GRID)) / (span / ticks + 1))
-        return torch.cat(parts, dim=-1)
+            return F.pad(scale.flatten(2), (0, PROFILE - 24))
+        now = self.clock[:, begin:]
+        spans = torch.stack((now, _lately(self.clock, last)), dim=2)[..., None]  # (B, T, 2, 1)
+        places = torch.stack((self.places[:, begin:], _lately(self.places, last)), dim=2)  # (B, T, 2, PLACES)
+        lengths, begins, within = _places(now.device)  # (PLACES,) each
+        on = begins + (within + now[..., None] % lengths // GRID) % (lengths // GRID)
+        metre = places.gather(-1, on[:, :, None].expand_as(places)) / (spans / lengths + 1)
+        return torch.cat((scale.flatten(2), metre.flatten(2)), dim=-1)
 
     def runs(self) -> Tensor:
         """How many events up to each agree with those up to the event a lag before, (B, N, K, 2), lags from 1 on."""
@@ -266,7 +267,23 @@ class Past:
         )
 
 
-def _lately(sums: Tensor) -> Tensor:
-    """Of sums (B, N, ...) over all events up to each, those over the last ``LATELY`` of them."""
-    before = F.pad(sums, (*[0, 0] * (sums.dim() - 2), LATELY, 0))[:, : sums.shape[1]]
-    return sums - before
+def _lately(sums: Tensor, last: int) -> Tensor:
+    """Of sums (B, N, ...) over all events up to each of the ``last``, those over LATELY of them, (B, T, ...)."""
+    begin = sums.shape[1] - last
+    before = sums[:, max(0, begin - LATELY) : max(0, sums.shape[1] - LATELY)]
+    return sums[:, begin:] - F.pad(before, (*[0, 0] * (sums.dim() - 2), last - before.shape[1], 0))
+
+
+@cache
+def _periods(device: torch.device) -> tuple[Tensor, Tensor]:
+    """The PERIODS, and where the places of each begin among all."""
+    sizes = torch.tensor(PERIODS) // GRID
+    return torch.tensor(PERIODS, device=device), (sizes.cumsum(0) - sizes).to(device)
+
+
+@cache
+def _places(device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """Of each place the length of its period, where that begins among all, and the place within it; (PLACES,)."""
+    periods, begins = _periods(device)
+    lengths, starts = (part.repeat_interleave(periods // GRID) for part in (periods, begins))
+    return lengths, starts, torch.arange(PLACES, device=device) - starts

@@ -16,7 +16,7 @@ from conftest import ROOT, Run
 
 from seqlight import sweep as sweeps
 from seqlight.errors import UserError
-from seqlight.report import spread, write_report
+from seqlight.report import group, spread, write_report
 from seqlight.sweep import Sweep, enqueue, open_study, read_sweep
 
 SETTINGS = {
@@ -261,3 +261,10 @@ def test_a_metric_that_no_run_logs(run: Run, tmp_path: Path) -> None:
     assert "test/nothing is not logged; there are" in refused.err
     assert run("sweep", "none.yaml").code == 2
     assert run("sweep").code == 2
+
+
+def test_trials_that_a_shrunken_grid_no_longer_asks_for_come_last() -> None:
+    sweep = Sweep("s", ["parity/lstm_last"], "m", grid={"config": ["b", "a"], "size": [8]})
+    trials = [{"config": config, "size": size, "metrics": {}} for config in ("c", "a", "b") for size in (16, 8)]
+    groups = group(trials, ["config", "size"], sweep)
+    assert list(groups) == [("b", 8), ("b", 16), ("a", 8), ("a", 16), ("c", 8), ("c", 16)]
