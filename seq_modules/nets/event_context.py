@@ -28,6 +28,7 @@ CELLS = 1 << 22  # cells of T × T that are worked on at once
 NOTHING = -1  # the anchor where nothing has sounded yet
 NONE = 1 << 12  # an interval that is none
 SIDE = 1 << 16  # more than the ids of a field
+ALL = slice(None)  # rows
 
 
 class Recalled(NamedTuple):
@@ -192,13 +193,14 @@ class Past:
         metre = places.gather(-1, on[:, :, None].expand_as(places)) / (spans / lengths + 1)
         return torch.cat((scale.flatten(2), metre.flatten(2)), dim=-1)
 
-    def runs(self) -> Tensor:
+    def runs(self, rows: slice = ALL) -> Tensor:
         """How many events up to each agree with those up to the event a lag before, (B, N, K, 2), lags from 1 on."""
-        batch, count = self.anchors.shape
-        runs = torch.zeros(batch, count, count - 1, 2, dtype=torch.int32, device=self.signs.device)
-        back = self.signs.flip(1)
+        signs = self.signs[rows]
+        batch, count, _ = signs.shape
+        runs = torch.zeros(batch, count, count - 1, 2, dtype=torch.int32, device=signs.device)
+        back = signs.flip(1)
         for place in range(1, count):
-            now, then = self.signs[:, place, None], back[:, count - place :]  # (B, 1, 2), (B, place, 2)
+            now, then = signs[:, place, None], back[:, count - place :]  # (B, 1, 2), (B, place, 2)
             runs[:, place, :place] = (runs[:, place - 1, :place] + 1) * ((now == then) & (now >= 0))
         return runs.clamp_(max=LONGEST)
 
@@ -222,12 +224,11 @@ class Past:
 
     def recall(self, size: int) -> Recalled:
         """M = ``size`` events after each event, (B, N, ...)."""
-        count = self.events.shape[1]
+        batch, count, _ = self.events.shape
         places = torch.arange(count, device=self.events.device)[:, None]
-        parts = []
-        for events in self.events.split(max(1, CELLS // count**2)):
-            part = Past(events, self.first_pitch, self.last_pitch)
-            parts.append(part.choose(part.runs(), places, size))
+        at_once = max(1, CELLS // count**2)
+        slices = [slice(row, row + at_once) for row in range(0, batch, at_once)]
+        parts = [self.choose(self.runs(rows), places, size, rows) for rows in slices]
         return Recalled(*(torch.cat(part) for part in zip(*parts, strict=True)))
 
     def last_recall(self, runs: Tensor, size: int) -> Recalled:
@@ -235,7 +236,7 @@ class Past:
         place = torch.tensor([[self.events.shape[1] - 1]], device=runs.device)
         return Recalled(*(part[:, 0] for part in self.choose(runs[:, None], place, size)))
 
-    def choose(self, runs: Tensor, places: Tensor, size: int) -> Recalled:
+    def choose(self, runs: Tensor, places: Tensor, size: int, rows: slice = ALL) -> Recalled:
         """What followed at the best lags, (B, T, M, ...): of the longest runs of whole events, then of intervals, then
         the latest.
 
@@ -243,7 +244,9 @@ class Past:
             runs: (B, T, K, 2).
             places: Which event each of the T is, (T, 1).
             size: M.
+            rows: Which rows the runs are of.
         """
+        events, anchors = self.events[rows], self.anchors[rows]
         lags = runs.shape[2]
         worth = (runs[..., 0] * (LONGEST + 1) + runs[..., 1]) * lags - torch.arange(lags, device=runs.device)
         worth = torch.where(runs.amax(-1) > 0, worth, -lags)
@@ -251,8 +254,8 @@ class Past:
         runs = runs.gather(2, best[..., None].expand(*best.shape, 2))
         row = torch.arange(len(runs), device=runs.device)[:, None, None]
         then = (places - best).clamp(min=1)  # what followed; what agreed stands one before
-        found = self.events[row, then]  # (B, T, M, F)
-        now, before = self.anchors[row, places[None]], self.anchors[row, then - 1]
+        found = events[row, then]  # (B, T, M, F)
+        now, before = anchors[row, places[None]], anchors[row, then - 1]
         sounding = self._sounding(found)
         moved = torch.where(sounding, found[..., -2] + now - before, found[..., -2])
         inside = ~sounding | ((now >= 0) & (before >= 0) & (moved >= self.first_pitch) & (moved <= self.last_pitch))
