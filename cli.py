@@ -18,7 +18,7 @@ COMMANDS = {
 HELP = f"""usage: seqlight COMMAND [options]
 
 {chr(10).join(f"  {name:<9} {text}" for name, text in COMMANDS.items())}
-  sweep     run a study of many trainings: seqlight sweep SWEEP
+  sweep     run a study of many trainings: seqlight sweep SWEEP; with --report its table so far
   configs   list the recipes; `seqlight configs copy NAME` starts one of your own
 
   seqlight COMMAND --help                all options of a command
@@ -49,7 +49,7 @@ def main() -> None:
 def dispatch(words: list[str]) -> int:
     """Runs the command that the words name; what needs no torch is answered without it."""
     match words:
-        case [] | ["--help" | "-h", *_]:
+        case [] | ["--help" | "-h", *_] | ["sweep" | "configs", "--help" | "-h", *_]:
             print(HELP, end="")
         case ["--version", *_]:
             from seqlight import __version__

@@ -85,11 +85,11 @@ def test_help_of_a_model_tells_what_its_docstring_says(run: Run) -> None:
 
 def test_quick_commands_import_no_torch() -> None:
     code = (
-        "import sys; sys.argv = ['seqlight', {word!r}]\nimport cli\n"
+        "import sys; sys.argv = ['seqlight', *{word!r}.split()]\nimport cli\n"
         "try: cli.main()\nexcept SystemExit as e: assert e.code == 0\n"
         "assert 'torch' not in sys.modules and 'lightning' not in sys.modules"
     )
-    for word in ("--version", "configs", "--help"):
+    for word in ("--version", "configs", "--help", "sweep --help", "configs -h"):
         started = time.monotonic()
         done = subprocess.run([sys.executable, "-c", code.format(word=word)], cwd=ROOT, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
