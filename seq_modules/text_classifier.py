@@ -42,6 +42,9 @@ class TextClassifier(Classifier):
         char_ngrams: Orders of character n-grams, such as [3, 4, 5], whose embeddings are added to the token's
             (Bojanowski et al. 2017), so that a word never trained on resembles those it is spelt like.
         char_buckets: Rows of the n-grams' table, which they share by a hash.
+        word_ngrams: Tokens of the longest word n-grams, 2 for pairs, whose embeddings are added to that of their last
+            token (Joulin et al. 2017); 1 for none.
+        word_buckets: Rows of their table, which they share by a hash.
         vectors: Text file of GloVe's or word2vec's vectors to start the embeddings from; their width is d_model.
         freeze_embeddings: Leave the token embeddings as they start.
         word_dropout: Share of the tokens replaced by the unknown one while training.
@@ -87,6 +90,8 @@ class TextClassifier(Classifier):
         attention_size: int = 64,
         char_ngrams: list[int] | None = None,
         char_buckets: int = 20_000,
+        word_ngrams: int = 1,
+        word_buckets: int = 50_000,
         vectors: str | None = None,
         freeze_embeddings: bool = False,
         word_dropout: float = 0.0,
@@ -145,6 +150,8 @@ class TextClassifier(Classifier):
             attention_size=attention_size,
             char_ngrams=char_ngrams or [],
             char_buckets=char_buckets,
+            word_ngrams=word_ngrams,
+            word_buckets=word_buckets,
             pad_id=pad_id,
             word_dropout=word_dropout,
             embedding_dropout=embedding_dropout,

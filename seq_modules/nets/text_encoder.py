@@ -16,6 +16,7 @@ from seq_modules.nets.positions import rotary_tables, sinusoidal_table
 from seq_modules.nets.rnn import Backend, Recurrent, check_choice
 from seq_modules.nets.text_cnn import TextCNN
 from seq_modules.nets.transformer import Block, drop, random_bytes
+from seq_modules.nets.word_ngrams import WordNgrams
 
 Encoder = Literal["rnn", "lstm", "gru", "cnn", "transformer", "embeddings"]
 Positions = Literal["sinusoidal", "rotary", "none"]
@@ -108,6 +109,9 @@ class TextEncoder(nn.Module):
         attention_size: Width of the additive attention's scores.
         char_ngrams: Orders of character n-grams whose embeddings are added to the token's; none by default.
         char_buckets: Rows of the n-grams' table.
+        word_ngrams: Tokens of the longest word n-grams whose embeddings are added to that of their last token; 1 for
+            none.
+        word_buckets: Rows of their table.
         pad_id: The token of padding.
         word_dropout: Share of the tokens replaced by ``unknown_id`` while training (Iyyer et al. 2015).
         embedding_dropout: Share of the embeddings' numbers dropped while training.
@@ -143,6 +147,8 @@ class TextEncoder(nn.Module):
         attention_size: int = 64,
         char_ngrams: Sequence[int] = (),
         char_buckets: int = 20_000,
+        word_ngrams: int = 1,
+        word_buckets: int = 50_000,
         pad_id: int = 0,
         word_dropout: float = 0.0,
         embedding_dropout: float = 0.0,
@@ -172,8 +178,9 @@ class TextEncoder(nn.Module):
         self.unknown_id: int | None = None
         self.embedding = nn.Embedding(vocab_size, d_model, padding_idx=pad_id)
         self.ngrams = PieceNgrams(vocab_size, d_model, char_ngrams, char_buckets) if char_ngrams else None
+        self.phrases = WordNgrams(d_model, word_ngrams, word_buckets, pad_id) if word_ngrams != 1 else None
         with torch.no_grad():  # small, as trained vectors are: what a sentence says must not drown in the random start
-            for table in (self.embedding, *([self.ngrams.table] if self.ngrams else [])):
+            for table in (self.embedding, *(added.table for added in (self.ngrams, self.phrases) if added is not None)):
                 table.weight.normal_(std=0.1)[table.padding_idx] = 0
         self.body: Recurrent | TextCNN | TransformerEncoder | None = None
         self.width = d_model
@@ -239,6 +246,8 @@ class TextEncoder(nn.Module):
         x = self.embedding(input_ids)
         if self.ngrams is not None:
             x = x + self.ngrams(input_ids)
+        if self.phrases is not None:
+            x = x + self.phrases(input_ids)
         if self.training and self.embedding_dropout:
             x = drop(x, random_bytes(*x.shape, device=x.device), self.embedding_dropout)
         return x

@@ -14,6 +14,7 @@ from seq_modules.nets.pooling import AdditiveAttention, Pool, Pooling, last_stat
 from seq_modules.nets.positions import sinusoidal_table
 from seq_modules.nets.text_cnn import TextCNN
 from seq_modules.nets.text_encoder import Encoder, TextEncoder, TransformerEncoder
+from seq_modules.nets.word_ngrams import WordNgrams
 from seq_modules.nets.word_vectors import read_vectors, start_from
 
 V, LENGTHS = 23, [7, 1, 4, 2]
@@ -48,7 +49,7 @@ def same(ours: list[Any], theirs: list[Any], atol: float = 1e-10) -> None:
 @pytest.mark.parametrize("pooling", POOLS)
 @pytest.mark.parametrize("encoder", ENCODERS)
 def test_more_padding_changes_neither_outputs_nor_gradients(encoder: str, pooling: str) -> None:
-    net = make(encoder, pooling, bidirectional=True, char_ngrams=[2, 3])
+    net = make(encoder, pooling, bidirectional=True, char_ngrams=[2, 3], word_ngrams=3)
     assert net.ngrams is not None
     net.ngrams.set_pieces([f"p{i}x" for i in range(V)], [0])
     results = []
@@ -382,3 +383,54 @@ def test_rows_without_a_vector_get_the_vectors_spread() -> None:
     assert torch.equal(table[7], found[7])
     assert table[400:].std().item() == pytest.approx(0.3, rel=0.05)
     assert math.isclose(table[:400].std().item(), 0.3, rel_tol=0.05)
+
+
+@pytest.mark.parametrize("longest", [2, 4])
+def test_word_ngrams_are_those_of_a_loop(longest: int) -> None:
+    torch.manual_seed(0)
+    net = WordNgrams(8, longest, buckets=5000).double()
+    # The same n-gram has the same row wherever it stands, and hardly any two have one.
+    of_row: dict[int, set[tuple[int, ...]]] = {}
+    rows = net.rows(IDS)
+    assert rows.shape == (*IDS.shape, longest - 1)
+    expected = torch.zeros(*IDS.shape, 8, dtype=torch.float64)
+    for row, length in enumerate(LENGTHS):
+        words = [0] * (longest - 1) + IDS[row, :length].tolist()
+        for at in range(length):
+            for column in range(longest - 1):
+                ngram = tuple(words[longest - 1 + at - (column + 1) : longest + at])
+                number = int(rows[row, at, column])
+                assert 0 < number < 5000
+                of_row.setdefault(number, set()).add(ngram)
+                expected[row, at] += net.table.weight[number]
+    assert all(len(ngrams) == 1 for ngrams in of_row.values())
+    assert len(of_row) == len(set().union(*of_row.values()))
+    assert not rows[~MASK].any()
+    out = net(IDS)
+    torch.testing.assert_close(out, expected)
+    weight = torch.randn(out.shape, dtype=out.dtype)
+    ours, theirs = (torch.autograd.grad((x * weight).sum(), net.table.weight)[0] for x in (out, expected))
+    torch.testing.assert_close(ours, theirs)
+    changed = IDS.clone()
+    changed[0, 4] = V - IDS[0, 4]
+    assert torch.equal(net(changed)[0, :4], out[0, :4])  # n-grams end at their token and know nothing of later ones
+    assert not torch.equal(net(changed)[0, 4], out[0, 4])
+
+
+def test_word_ngrams_do_not_collide_more_than_chance() -> None:
+    net = WordNgrams(1, 2, buckets=20_001)
+    pairs = torch.cartesian_prod(torch.arange(1, 101), torch.arange(1, 101))  # 10,000 pairs of words
+    rows = net.rows(pairs)[:, 1, 0].unique()
+    expected = 20_000 * (1 - (1 - 1 / 20_000) ** 10_000)  # rows taken when each is drawn alike: 7,869
+    assert abs(len(rows) - expected) < 200
+
+
+def test_pairs_of_words_tell_apart_what_a_bag_of_words_cannot() -> None:
+    torch.manual_seed(0)
+    ids, mask = torch.tensor([[1, 2, 3], [3, 2, 1]]), torch.ones(2, 3, dtype=torch.bool)
+    bag, pairs = (TextEncoder(5, "embeddings", "mean", 4, word_ngrams=n)(ids, mask) for n in (1, 2))
+    torch.testing.assert_close(bag[0], bag[1])
+    assert not torch.allclose(pairs[0], pairs[1])
+    for wrong, message in (({"word_ngrams": 0}, "word_ngrams must be"), ({"word_buckets": 1}, "word_buckets must be")):
+        with pytest.raises(ValueError, match=message):
+            TextEncoder(5, "embeddings", "mean", 4, **{"word_ngrams": 2, **wrong})  # type: ignore[arg-type]

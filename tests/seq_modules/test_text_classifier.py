@@ -86,7 +86,7 @@ def test_loss_of_evaluation_is_the_plain_cross_entropy() -> None:
         {"encoder": "gru", "pooling": "attention", "backend": "scratch", "aux_weight": 0.1},
         {"encoder": "cnn", "kernel_sizes": [2, 3]},
         {"encoder": "transformer", "pooling": "mean", "optimizer": "muon"},
-        {"encoder": "embeddings", "pooling": "mean"},
+        {"encoder": "embeddings", "pooling": "mean", "word_ngrams": 2},
     ],
 )
 def test_overfits_one_batch(changes: dict[str, Any]) -> None:
