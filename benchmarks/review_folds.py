@@ -40,17 +40,22 @@ def peer(splits: dict[str, Examples]) -> float:
     """Accuracy on the test rows of TF-IDF over words and pairs of words with logistic regression."""
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
 
-    def fitted(rows: Examples, strength: float) -> Any:
-        words = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True)
-        return make_pipeline(words, LogisticRegression(C=strength, max_iter=1000)).fit(rows.texts, rows.labels)
+    def features(*parts: Examples) -> tuple[Any, ...]:
+        """Of each part, by the words of the first."""
+        words = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True).fit(parts[0].texts)
+        return tuple(words.transform(part.texts) for part in parts)
 
-    held = splits["val"]
-    scores = {c: fitted(splits["train"], c).score(held.texts, held.labels) for c in STRENGTHS}
+    def fitted(x: Any, rows: Examples, strength: float) -> Any:
+        return LogisticRegression(C=strength, max_iter=1000).fit(x, rows.labels)
+
+    train, held, test = splits["train"], splits["val"], splits["test"]
+    x_train, x_held = features(train, held)
+    scores = {c: fitted(x_train, train, c).score(x_held, held.labels) for c in STRENGTHS}
     best = max(STRENGTHS, key=scores.__getitem__)
-    test = splits["test"]
-    return float(fitted(joined(splits["train"], held), best).score(test.texts, test.labels))
+    both = joined(train, held)
+    x_both, x_test = features(both, test)
+    return float(fitted(x_both, both, best).score(x_test, test.labels))
 
 
 def few(path: str, rows: int, folder: Path) -> str:

@@ -37,6 +37,8 @@ class BertClassifier(Classifier):
         unfreeze_layers: Of "gradual": layers that each epoch adds; the first trains the head alone.
         attention_size: Width of the additive attention's scores.
         dropout: Share of the sentence's vector dropped while training; the encoder has its own.
+        attention_dropout: Share of the attention's weights dropped while training; by default the encoder's own. With 0
+            PyTorch takes its fused kernel, which on a CPU makes training on long texts up to twice as quick.
         aux_weight: Weight of the loss of the other label level; 0 leaves it out.
         label_smoothing: Share of the target spread over all classes while training.
         class_weights: Weight of each class's loss while training, or "balanced".
@@ -67,6 +69,7 @@ class BertClassifier(Classifier):
         unfreeze_layers: int = 1,
         attention_size: int = 64,
         dropout: float = 0.1,
+        attention_dropout: float | None = None,
         aux_weight: float = 0.0,
         label_smoothing: float = 0.0,
         class_weights: list[float] | Literal["balanced"] | None = None,
@@ -97,6 +100,8 @@ class BertClassifier(Classifier):
             raise ValueError(f"layer_decay must be above 0 and at most 1, not {layer_decay}")
         if head_learning_rate is not None and not head_learning_rate > 0:
             raise ValueError(f"head_learning_rate must be above 0, not {head_learning_rate}")
+        if attention_dropout is not None and not 0 <= attention_dropout < 1:
+            raise ValueError(f"attention_dropout must be at least 0 and below 1, not {attention_dropout}")
         if unfreeze_layers < 1:
             raise ValueError(f"unfreeze_layers must be at least 1, not {unfreeze_layers}")
         self.first_token = pooling in ("pooler", "first")
@@ -105,11 +110,11 @@ class BertClassifier(Classifier):
         model: Any
         if encoder_config is not None:
             text = encoder_config if isinstance(encoder_config, str) else json.dumps(encoder_config)
-            model = from_config_text(text)
+            model = from_config_text(text, attention_dropout)
             if vocab_size is not None and vocab_size > model.config.vocab_size:
                 raise ValueError(f"vocab_size {vocab_size} is more than the encoder_config's {model.config.vocab_size}")
         elif pretrained is not None:
-            model = load_pretrained(pretrained)
+            model = load_pretrained(pretrained, attention_dropout)
             self._check_vocabulary(vocab_size, model.config.vocab_size, pretrained)
         else:
             raise ValueError("pretrained is not given; name the folder or the hub id of an encoder")

@@ -25,6 +25,8 @@ BertPool = Literal["pooler", "first", "mean", "max", "attention"]
 LoRATargets = Literal["queries_values", "all"]
 # Names of the projections to queries and values in BERT and ELECTRA, DistilBERT, MPNet, DeBERTa, ModernBERT.
 QUERIES_VALUES = {"query", "value", "q_lin", "v_lin", "q", "v", "query_proj", "value_proj", "Wqkv"}
+# Names of the attention's dropout in configurations: of BERT and most others; of DistilBERT and ModernBERT.
+ATTENTION_DROPOUT = ("attention_probs_dropout_prob", "attention_dropout")
 LONGEST_CONFIG = 100_000  # characters
 # What a configuration says of where a net comes from and of how it is run: nothing of the net itself, but some of it
 # makes transformers load code or weights (kernels and backbones from the hub, quantisers).
@@ -34,13 +36,28 @@ NOT_THE_NET = {
 }  # fmt: skip
 
 
-def load_pretrained(source: str) -> nn.Module:
-    """The encoder in a folder or on the hub, in float32.
+def set_attention_dropout(config: Any, share: float | None) -> None:
+    """Writes it into a configuration of transformers, before a net is made from that; None leaves it as it is.
+
+    Raises:
+        ValueError: The configuration has no such thing.
+    """
+    if share is None:
+        return
+    names = [name for name in ATTENTION_DROPOUT if hasattr(config, name)]
+    if not names:
+        raise ValueError(f"a {config.model_type} encoder has no attention_dropout; leave it out")
+    for name in names:
+        setattr(config, name, share)
+
+
+def load_pretrained(source: str, attention_dropout: float | None = None) -> nn.Module:
+    """The encoder in a folder or on the hub, in float32; see :func:`set_attention_dropout`.
 
     Raises:
         ValueError: There is none, it has no safetensors, or transformers does not know it.
     """
-    from transformers import AutoModel
+    from transformers import AutoConfig, AutoModel
     from transformers.utils import logging
 
     logging.set_verbosity_error()  # else a table of the weights that are left out, which heads of other tasks are
@@ -50,7 +67,11 @@ def load_pretrained(source: str) -> nn.Module:
         raise ValueError(f"pretrained {source}: no such folder; give one that has config.json and model.safetensors")
     name = str(folder) if folder.is_dir() else source
     try:
-        return AutoModel.from_pretrained(name, use_safetensors=True, trust_remote_code=False, dtype=torch.float32)
+        config = AutoConfig.from_pretrained(name, trust_remote_code=False)
+        set_attention_dropout(config, attention_dropout)
+        return AutoModel.from_pretrained(
+            name, config=config, use_safetensors=True, trust_remote_code=False, dtype=torch.float32
+        )
     except Exception as error:  # whatever the layers of transformers raise
         reason = " ".join(str(error).split())[:300]
         raise ValueError(
@@ -73,8 +94,8 @@ def of_the_net(config: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def from_config_text(text: str) -> nn.Module:
-    """An encoder with untrained weights from :func:`config_text`.
+def from_config_text(text: str, attention_dropout: float | None = None) -> nn.Module:
+    """An encoder with untrained weights from :func:`config_text`; see :func:`set_attention_dropout`.
 
     The text may come with somebody's checkpoint: it only chooses among the nets of texts that are part of transformers.
 
@@ -95,6 +116,7 @@ def from_config_text(text: str) -> nn.Module:
         made = CONFIG_MAPPING[kind](**of_the_net(config))
         if made.sub_configs or not isinstance(getattr(made, "vocab_size", None), int):
             raise ValueError(f"model_type {kind} is no encoder of texts alone")
+        set_attention_dropout(made, attention_dropout)
         return AutoModel.from_config(made, trust_remote_code=False).float()
     except Exception as error:  # whatever the layers of transformers raise, and where memory does not suffice
         reason = " ".join((f"unknown {error}" if isinstance(error, KeyError) else str(error)).split())[:300]

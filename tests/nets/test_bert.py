@@ -59,6 +59,23 @@ def test_a_folder_with_safetensors_and_the_configuration_alone_give_the_same_net
     assert str(tmp_path) not in config_text(loaded)
 
 
+def test_the_attention_drops_as_much_as_is_asked(tmp_path: Path) -> None:
+    tiny(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.5).save_pretrained(tmp_path)
+
+    def wavers(net: Any) -> bool:
+        first, again = (net.train()(input_ids=IDS, attention_mask=MASK.long()).last_hidden_state for _ in range(2))
+        return not torch.equal(first, again)
+
+    own = load_pretrained(str(tmp_path))
+    assert wavers(own)
+    none = load_pretrained(str(tmp_path), attention_dropout=0.0)
+    assert not wavers(none)
+    assert not wavers(from_config_text(config_text(none)))  # a checkpoint keeps it
+    assert wavers(from_config_text(config_text(none), attention_dropout=0.3))
+    with pytest.raises(ValueError, match="a xlnet encoder has no attention_dropout"):
+        from_config_text('{"model_type": "xlnet", "n_layer": 1, "d_model": 8, "n_head": 2}', attention_dropout=0.1)
+
+
 def test_pickled_weights_and_what_is_no_encoder_are_refused(tmp_path: Path) -> None:
     model = tiny()
     model.save_pretrained(tmp_path)
