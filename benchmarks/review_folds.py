@@ -116,7 +116,7 @@ def main() -> None:
     parser.add_argument("--folds", type=int, default=FOLDS, choices=range(1, FOLDS + 1), help="how many of the ten")
     parser.add_argument("--seed", type=int, default=0, help="of the recipe's training")
     parser.add_argument("--limit", type=int, help="of the texts, to try things")
-    args = parser.parse_args()
+    args = parser.parse_intermixed_args()  # settings may stand behind options
     try:
         import sklearn  # noqa: F401
     except ImportError:
