@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from seqlight.sweep import Sweep
 
 Row = dict[str, Any]
+MOST_NAMED = 12  # curves; more of them hide behind their own names
 
 
 def write_report(sweep: "Sweep", trials: list[Row]) -> str:
@@ -103,8 +104,9 @@ def draw(sweep: "Sweep", groups: dict[tuple[Any, ...], list[Row]], settings: lis
     if sweep.curve:
         for at, (label, members) in enumerate(zip(labels, groups.values(), strict=True)):
             draw_curve(axes[-1], sweep.curve, members, label, f"C{at % 10}")
-        axes[-1].set(xlabel="step", ylabel=sweep.curve, yscale="log")
-        if any(labels):
+        scale = "log" if sweep.curve.endswith("loss") else "linear"
+        axes[-1].set(xlabel="step", ylabel=sweep.curve, yscale=scale)
+        if any(labels) and len(labels) <= MOST_NAMED:
             axes[-1].legend(fontsize=6)
     figure.savefig(sweep.folder / "picture.png", dpi=120)
 
