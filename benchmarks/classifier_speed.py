@@ -5,9 +5,10 @@
 The model is a folder of BERT's kind with its tokenizer. Both sides have the same weights, questions, batch size and
 greatest length, AdamW in one fused kernel, a falling rate, gradients clipped at 1, and the loss noted every ten steps;
 nothing is saved. Training is an epoch, timed from its first step to its last, after the texts were made tokens.
-Prediction is timed from texts to labels, and both must give the same label to every text and the same probability to
-1e-4. The Trainer and the pipeline run as they come: batches of questions in random order, or in the order given, each
-padded to its longest. Ours puts questions of like length together; --group_by_length lets the Trainer do so too.
+Prediction is timed from texts to labels, and both must give every text the same probability to 1e-4, and the same label
+where that is above one half. The Trainer and the pipeline run as they come: batches of questions in random order, or in
+the order given, each padded to its longest. Ours puts questions of like length together; --group_by_length lets the
+Trainer do so too.
 
 Each round times both, one after the other in one process, so that a slow moment of the machine meets both, and gives
 ours as a multiple of theirs in the same round; the table has medians, and the smallest and largest. A round that does

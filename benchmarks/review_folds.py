@@ -29,6 +29,10 @@ from seqlight.sweep import Sweep, train
 
 STRENGTHS = (1.0, 3.0, 10.0, 30.0, 100.0)  # of the peer: inverse of its regularisation
 FOLDS = 10
+SPLITTING = {  # settings of the data that decide which texts are trained on and tested
+    "path", "test_path", "hub", "revision", "text_column", "label_column", "classes", "encoding", "val_share",
+    "test_share", "fold", "folds", "fold_by", "drop_duplicates", "split_seed",
+}  # fmt: skip
 
 
 def joined(first: Examples, second: Examples) -> Examples:
@@ -123,6 +127,8 @@ def main() -> None:
         sys.exit("review_folds: the peer is scikit-learn, which is not here; pip install scikit-learn")
     if any("=" not in word for word in args.settings):
         sys.exit(f"review_folds: settings are name=value, not {' '.join(args.settings)}")
+    if of_both := [word for word in args.settings if word.split("=")[0].removeprefix("data.") in SPLITTING]:
+        sys.exit(f"review_folds: {of_both[0]} would give the peer other texts than ours; leave it out")
     with tempfile.TemporaryDirectory() as folder:
         if args.limit is not None and args.fold_by == "number":
             sys.exit("review_folds: --limit makes a file without Pang & Lee's numbers; leave out --fold_by number")

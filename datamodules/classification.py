@@ -105,6 +105,7 @@ class ClassificationDataModule(SequenceDataModule):
         self.class_counts: list[int] | None = None
         self.duplicates: dict[str, int] = {}
         self.truncated: dict[str, int] = {}
+        self.longest = 0  # row of those encoded so far, in tokens
         self._trained = np.zeros(0, dtype=np.int64)  # prints of the texts that the weights were trained on
 
     @property
@@ -201,6 +202,7 @@ class ClassificationDataModule(SequenceDataModule):
                 ids = np.array([special["unk"]], dtype=np.int32)
             rows.append(np.concatenate([[special["cls"]], ids, [special["sep"]]]) if self.special_tokens else ids)
         self.truncated[name] = cut
+        self.longest = max(self.longest, *map(len, rows)) if rows else self.longest
         if cut:
             rank_zero_info(
                 f"{name}: {cut:,} of {len(rows):,} {self.what} are longer than max_seq_len {self.max_seq_len} and are "
@@ -225,6 +227,7 @@ class ClassificationDataModule(SequenceDataModule):
             labels = self.splits["train"].labels
             self.class_counts = np.bincount(labels[labels != IGNORED], minlength=self.num_classes).tolist()
             self._trained = prints_of(self.as_read["train"].texts)
+        if stage in ("fit", "test"):
             rank_zero_info(self.summary())
         if stage in ("fit", "validate"):
             self.val_set = self._rows("val", self._batch_rows)

@@ -11,8 +11,8 @@ from lightning.pytorch.utilities import rank_zero_warn
 
 MAX_BYTES = 1_000_000_000  # of one file; all of IMDb has 66 MB
 MAX_TEXT = 100_000  # characters of one text, six times IMDb's longest; also csv's limit of a field
-MAX_ROW_LINES = 2_000  # lines that one quoted row of CSV may span
-SHOWN = 10  # rows that a warning names
+MAX_ROW_LINES = {",": 2_000, "\t": 1}  # that a quoted row may span; many write tabs without quoting, "Hm" and all
+SHOWN = 10  # wrong rows of which a warning says what is wrong; of the others it names the line
 ENDINGS = {".csv": ",", ".tsv": "\t", ".jsonl": "", ".ndjson": "", ".txt": ""}
 
 
@@ -113,7 +113,9 @@ def read_table(
 def check_found(found: Found, where: str) -> None:
     """Warns of the rows that are wrong; raises ValueError if nothing else is there."""
     if found.problems:
-        shown = "; ".join(found.problems[:SHOWN]) + ("; ..." if len(found.problems) > SHOWN else "")
+        shown = "; ".join(found.problems[:SHOWN])
+        if others := found.problems[SHOWN:]:
+            shown += "; and " + ", ".join(problem.partition(":")[0] for problem in others)
         if not found.texts:
             raise ValueError(f"{where}: has not one proper row ({shown})")
         rank_zero_warn(f"{where}: {len(found.problems)} rows are left out: {shown}")
@@ -155,7 +157,7 @@ def _csv_rows(lines: list[str], delimiter: str) -> Iterator[tuple[int, list[str]
         if not lines[at].strip():
             at += 1
             continue
-        following = (lines[i] + "\n" for i in range(at, min(at + MAX_ROW_LINES, len(lines))))
+        following = (lines[i] + "\n" for i in range(at, min(at + MAX_ROW_LINES[delimiter], len(lines))))
         reader = csv.reader(following, delimiter=delimiter, strict=True)
         try:
             cells = next(reader)
@@ -177,7 +179,9 @@ def _read_json(row: int, line: str, text_column: str, label_column: str | None, 
         found.problems.append(f"line {row + 1}: no object but {type(content).__name__}")
         return
     label = None if label_column is None else content.get(label_column)
+    if isinstance(label, float) and label.is_integer():  # as programs write whole numbers where some are missing
+        label = int(label)
     if label_column is not None and not isinstance(label, str | int):
-        found.problems.append(f"line {row + 1}: {label_column} is no word and no number")
+        found.problems.append(f"line {row + 1}: {label_column} is no word and no whole number")
         return
     found.add(row, row + 1, content.get(text_column), None if label is None else str(label).strip())

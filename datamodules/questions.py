@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from lightning.pytorch.utilities import rank_zero_info
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 
 from datamodules.classification import ClassificationDataModule, Splits, check_shares
 from datamodules.examples import Examples, stratified_share
@@ -178,5 +178,10 @@ class QuestionsDataModule(ClassificationDataModule):
     def setup(self, stage: str) -> None:
         """See the base class; says so when the questions are synthetic."""
         super().setup(stage)
+        if stage == "predict" and self.fine_label_in_text:
+            rank_zero_warn(
+                "this model learned with fine_label_in_text, and questions to predict do not have the label: what it "
+                "says of them is worth little"
+            )
         if stage in ("fit", "test") and self.data_dir is None and self.hub is None:
             rank_zero_info("these questions are synthetic; for TREC's own give --data.data_dir or --data.hub")

@@ -8,6 +8,7 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 from torchmetrics import Metric, MetricCollection
 
@@ -200,6 +201,10 @@ class SequenceModule(LightningModule):
 
         Lightning has restored the optimiser, with the old values in it, by now.
         """
+        if isinstance(wrapped := self.trainer.strategy.model, DistributedDataParallel):
+            # Buffers never change here, and one rank may have a batch more to validate: sending them before each
+            # batch would set ranks waiting for one another.
+            wrapped.broadcast_buffers = False
         if self.trainer.is_global_zero:  # the checkpoint holds the sums over all ranks
             for name, state in self._train_metrics_before.items():
                 for key, value in state.items():

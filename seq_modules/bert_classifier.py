@@ -22,7 +22,9 @@ class BertClassifier(Classifier):
         vocab_size: Number of tokens; comes from the data, whose tokenizer must be the encoder's.
         num_classes: Number of classes; comes from the data.
         num_aux_classes: Classes of the other label level; comes from the data.
-        pretrained: Folder or hub id of an encoder with safetensors.
+        pretrained: Folder or hub id of an encoder with safetensors, whose tokenizer is BERT's WordPiece: BERT,
+            DistilBERT, ELECTRA, MiniLM and their kin. (In Python, with ids of one's own, others work too.)
+        revision: Branch, tag or commit of the hub's model.
         encoder_config: The encoder's configuration (a mapping with model_type, or its JSON) in place of ``pretrained``:
             weights are then those of a checkpoint, which brings this, or untrained.
         tuning: What is trained: all, the head alone ("frozen"), all but from the top down, more layers each epoch
@@ -58,6 +60,7 @@ class BertClassifier(Classifier):
         num_classes: int | None = None,
         num_aux_classes: int = 0,
         pretrained: str | None = None,
+        revision: str | None = None,
         encoder_config: str | dict[str, Any] | None = None,
         tuning: Literal["full", "frozen", "gradual", "prefix", "lora"] = "full",
         pooling: Literal["pooler", "first", "mean", "max", "attention"] = "mean",
@@ -114,7 +117,7 @@ class BertClassifier(Classifier):
             if vocab_size is not None and vocab_size > model.config.vocab_size:
                 raise ValueError(f"vocab_size {vocab_size} is more than the encoder_config's {model.config.vocab_size}")
         elif pretrained is not None:
-            model = load_pretrained(pretrained, attention_dropout)
+            model = load_pretrained(pretrained, attention_dropout, revision)
             self._check_vocabulary(vocab_size, model.config.vocab_size, pretrained)
         else:
             raise ValueError("pretrained is not given; name the folder or the hub id of an encoder")
@@ -138,17 +141,19 @@ class BertClassifier(Classifier):
         if tokens is not None and not embeddings - SPARE_TOKENS <= tokens <= embeddings:
             raise ValueError(
                 f"vocab_size {tokens} of the data's tokenizer is not the encoder's {embeddings}; take the encoder's "
-                f"tokenizer: --data.tokenizer_path {pretrained}"
+                f"tokenizer: --data.tokenizer_path {pretrained}, where it is BERT's WordPiece"
             )
 
     def setup(self, stage: str) -> None:
         """See the base class.
 
         Raises:
-            ValueError: What is pooled is the first token, and the data puts no [CLS] there.
+            ValueError: What is pooled is the first token, and the data puts no [CLS] there; or a text is longer than
+                the encoder's positions.
         """
         super().setup(stage)
         data = getattr(self.trainer, "datamodule", None)
+        self.net.check_length(getattr(data, "longest", 0))
         if self.first_token and not getattr(data, "special_tokens", True):
             raise ValueError(
                 "pooling reads the first token as [CLS], which the data does not put there; give --data.special_tokens "

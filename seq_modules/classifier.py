@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
 from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix, MulticlassF1Score
 
@@ -112,7 +113,7 @@ class Classifier(TurnTaking):
             loss_sum = F.cross_entropy(
                 logits,
                 labels,
-                weight=self.class_weights,
+                weight=self.class_weights.to(logits.dtype),  # Lightning's "true" precisions convert it
                 ignore_index=IGNORED,
                 reduction="sum",
                 label_smoothing=self.label_smoothing,
@@ -170,6 +171,8 @@ class Classifier(TurnTaking):
             if len(names) != self.num_classes:
                 raise ValueError(f"num_classes {self.num_classes} is not the data's {len(names)} ({shown(names)})")
             self.class_names = list(map(str, names))
+        if stage == "fit" and self.aux_weight and not self.num_aux_classes:
+            rank_zero_warn(f"aux_weight {self.aux_weight:g} does nothing: this data has one level of labels")
         if stage == "fit" and self.balanced:
             self.class_weights.copy_(balance(data, self.num_classes))
 

@@ -40,7 +40,7 @@ class TextClassifier(Classifier):
         positions: How the Transformer knows where a token stands.
         attention_size: Width of the additive attention's scores.
         char_ngrams: Orders of character n-grams, such as [3, 4, 5], whose embeddings are added to the token's
-            (Bojanowski et al. 2017), so that a word never trained on resembles those it is spelt like.
+            (Bojanowski et al. 2017), so that a rare one resembles those it is spelt like.
         char_buckets: Rows of the n-grams' table, which they share by a hash.
         word_ngrams: Tokens of the longest word n-grams, 2 for pairs, whose embeddings are added to that of their last
             token (Joulin et al. 2017); 1 for none.

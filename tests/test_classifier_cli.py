@@ -41,6 +41,11 @@ def test_a_checkpoint_alone_tests_and_predicts_in_the_order_of_the_texts(run: Ru
         chances = module(ids).softmax(-1)[0]
         assert row["label"] == module.class_names[int(chances.argmax())]  # type: ignore[index]
         assert row["probability"] == pytest.approx(chances.max().item(), abs=1e-5)
+    Path("asked.csv").write_text("text,n\nWho is it ?,1\n,2\nWhere ?,3\nWhy ?\n")
+    with pytest.warns(UserWarning, match=r"asked.csv: 2 rows are left out: line 3: the text is empty; line 5: 1 col"):
+        done = run("predict", "--ckpt_path=best", "--data.texts=null", "--data.texts_path=asked.csv")
+    assert done.code == 0, done.err
+    assert [(row["index"], row["text"]) for row in predictions()] == [(0, "Who is it ?"), (2, "Where ?")]
     done = run("test", "--ckpt_path=best", "--trainer.limit_test_batches=2")
     assert done.code == 0, done.err
     for name in ("accuracy", "macro_f1", "calibration_error", "loss"):

@@ -14,7 +14,7 @@ from seq_modules.callbacks.plots import read_metrics
 
 MODELS = {
     "text": ("--config=questions/lstm", "--model.d_model=8", "--model.hidden_size=8", "--model.word_dropout=0",
-             "--model.embedding_dropout=0", "--model.dropout=0", "--model.warmup_steps=2"),
+             "--model.embedding_dropout=0", "--model.dropout=0", "--model.state_dropout=0", "--model.warmup_steps=2"),
     "bert": ("--config=questions/bert", *TINY_BERT, "--model.tuning=gradual", "--model.dropout=0",
              "--model.warmup_steps=2"),
 }  # fmt: skip
@@ -67,3 +67,28 @@ def test_two_processes_do_what_one_does(run: Run, tmp_path: Path, kind: str) -> 
         chances = module(torch.tensor([ids])).softmax(-1)[0]
         assert row["label"] == module.class_names[int(chances.argmax())]  # type: ignore[index]
         assert row["probability"] == pytest.approx(chances.max().item(), abs=1e-5)
+
+
+def test_ranks_with_unequal_numbers_of_batches_measure_together(run: Run, tmp_path: Path) -> None:
+    words = {"good": ["fine", "great", "lovely"], "bad": ["dull", "poor", "awful"]}
+    rows = [f"{words[label][i % 3]} number {i},{label}" for i in range(35) for label in words]
+    (tmp_path / "some.csv").write_text("\n".join(["text,label", *rows]))
+    model = ("--config=reviews/mean", "--model.d_model=8", "--model.word_dropout=0", "--model.dropout=0")
+    # 17 rows to validate and 17 to test: the last batch of 16 has one row, which the second process goes without.
+    data = (f"--data.path={tmp_path / 'some.csv'}", "--data.val_share=0.25", "--data.test_share=0.25")
+    common = (*model, *data, "--data.cache_dir=cache", "--trainer.accelerator=cpu", "--trainer.max_epochs=3")
+    done = run("fit", *common, "--data.batch_size=16")
+    assert done.code == 0, done.err
+    assert run("test", "--ckpt_path=last").code == 0
+    (whole,) = Path("runs/reviews/mean").iterdir()
+    two = tmp_path / "two"
+    two.mkdir()
+    ddp = "--config=trainer/ddp"
+    fitted = ["fit", *common, ddp, "--data.batch_size=8"]
+    by_two_processes(two, [fitted, ["test", "--ckpt_path=last", ddp, "--data.batch_size=8"]])
+    (part,) = (two / "runs/reviews/mean").iterdir()
+    for name in ("val/loss", "val/accuracy", "val/macro_f1"):
+        one, other = (read_metrics(folder / "metrics.csv")[name] for folder in (whole, part))
+        assert [value for _, value in other] == pytest.approx([value for _, value in one], abs=1e-5), name
+    one, other = (next(folder.glob("test/*/classes.csv")) for folder in (whole, part))
+    assert other.read_text() == one.read_text()

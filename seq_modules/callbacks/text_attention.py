@@ -13,6 +13,8 @@ from seq_modules.callbacks.plots import new_figure, save_figure
 class TextAttention(Callback):
     """Draws, after ``test``, the attention's weights over the tokens of the first texts, with what was predicted.
 
+    The darkest token of a text is the one that weighs most in it: a long text spreads its weight thin.
+
     A classifier whose pooling is not "attention" has none to draw, which is said.
 
     Args:
@@ -71,7 +73,7 @@ class TextAttention(Callback):
         figure, (axis,) = new_figure(1, width=1 + 0.62 * self.max_tokens, height=0.6 + 0.34 * len(self._rows))
         table = torch.full((len(self._rows), self.max_tokens), torch.nan)
         for line, (ids, looks, _) in enumerate(self._rows):
-            shown = looks[: self.max_tokens]
+            shown = [weight / max(looks) for weight in looks[: self.max_tokens]]
             table[line, : len(shown)] = torch.tensor(shown)
             pieces = [visible(piece) for piece in tokenizer.pieces(ids)]
             pieces += ["·"] * (len(looks) - len(pieces))  # windows of a convolution that end behind the text

@@ -51,8 +51,13 @@ def set_attention_dropout(config: Any, share: float | None) -> None:
         setattr(config, name, share)
 
 
-def load_pretrained(source: str, attention_dropout: float | None = None) -> nn.Module:
-    """The encoder in a folder or on the hub, in float32; see :func:`set_attention_dropout`.
+def load_pretrained(source: str, attention_dropout: float | None = None, revision: str | None = None) -> nn.Module:
+    """The encoder in a folder or on the hub, in float32.
+
+    Args:
+        source: Folder or hub id.
+        attention_dropout: See :func:`set_attention_dropout`.
+        revision: Branch, tag or commit of the hub's model.
 
     Raises:
         ValueError: There is none, it has no safetensors, or transformers does not know it.
@@ -67,10 +72,15 @@ def load_pretrained(source: str, attention_dropout: float | None = None) -> nn.M
         raise ValueError(f"pretrained {source}: no such folder; give one that has config.json and model.safetensors")
     name = str(folder) if folder.is_dir() else source
     try:
-        config = AutoConfig.from_pretrained(name, trust_remote_code=False)
+        config = AutoConfig.from_pretrained(name, trust_remote_code=False, revision=revision or "main")
         set_attention_dropout(config, attention_dropout)
         return AutoModel.from_pretrained(
-            name, config=config, use_safetensors=True, trust_remote_code=False, dtype=torch.float32
+            name,
+            config=config,
+            use_safetensors=True,
+            trust_remote_code=False,
+            dtype=torch.float32,
+            revision=revision or "main",
         )
     except Exception as error:  # whatever the layers of transformers raise
         reason = " ".join(str(error).split())[:300]
@@ -233,19 +243,24 @@ class PretrainedEncoder(nn.Module):
         Raises:
             ValueError: The texts are longer than the encoder's positions.
         """
-        prompts = 0 if self.prefix is None else self.prefix.shape[1]
-        longest = getattr(self.model.config, "max_position_embeddings", None)
-        if longest is not None and input_ids.shape[1] + prompts > longest:
-            raise ValueError(
-                f"max_seq_len: {input_ids.shape[1]} tokens and {prompts} prompts are more than the encoder's {longest} "
-                "positions; give the data a lower max_seq_len"
-            )
+        self.check_length(input_ids.shape[1])
         if self.prefix is None:
             return self.model(input_ids=input_ids, attention_mask=mask.long()).last_hidden_state
         words = self.model.get_input_embeddings()(input_ids)
+        prompts = self.prefix.shape[1]
         words = torch.cat((self.prefix[0].to(words.dtype).expand(len(words), -1, -1), words), dim=1)  # (B, P + T, D)
         seen = F.pad(mask.long(), (prompts, 0), value=1)
         return self.model(inputs_embeds=words, attention_mask=seen).last_hidden_state[:, prompts:]
+
+    def check_length(self, tokens: int) -> None:
+        """Raises ValueError if a text of so many tokens, with the prompts, is longer than the encoder's positions."""
+        prompts = 0 if self.prefix is None else self.prefix.shape[1]
+        longest = getattr(self.model.config, "max_position_embeddings", None)
+        if longest is not None and tokens + prompts > longest:
+            raise ValueError(
+                f"max_seq_len: {tokens} tokens and {prompts} prompts are more than the encoder's {longest} positions; "
+                "give the data a lower max_seq_len"
+            )
 
     def looks(self, input_ids: Tensor, mask: Tensor) -> Tensor:
         """Weights of the additive attention, (B, T), each row with the sum 1.

@@ -1,4 +1,4 @@
-"""Embeddings of the character n-grams of each token, so that a word never trained on resembles those it is spelt like.
+"""Embeddings of the character n-grams of each token, so that a rare one resembles those it is spelt like.
 
 B batch, T time, V vocabulary, D width, G n-grams of the token that has the most.
 """

@@ -42,6 +42,11 @@ class TextEnsemble(nn.Module):
         blocks = [block for encoder in self._encoders for block in encoder.blocks or []]
         return nn.ModuleList(blocks) if blocks else None
 
+    @property
+    def pooling(self) -> Any:
+        """As TextEncoder's."""
+        return self._encoders[0].pooling
+
     def looks(self, input_ids: Tensor, mask: Tensor) -> Tensor:
         """As TextEncoder's."""
         return self._encoders[0].looks(input_ids, mask)

@@ -46,6 +46,8 @@ def read_vectors(path: str | Path, words: Sequence[str], width: int) -> dict[int
     with path.open("rb") as file:
         for number, line in enumerate(iter(lambda: file.readline(MAX_LINE), b""), start=1):
             where = f"vectors {path}, line {number}"
+            if not line.strip():
+                continue
             if not line.endswith(b"\n") and len(line) == MAX_LINE:
                 raise ValueError(f"{where}: longer than {MAX_LINE} bytes; is it a text file of vectors?")
             parts = line.rstrip(b"\r\n ").rsplit(b" ", width)

@@ -67,8 +67,9 @@ def test_the_pictures_numbers_are_the_counts_unless_there_are_too_many_classes()
     assert not ConfusionMatrix(numbers=1).draw(["x", "y"], counts).axes[0].texts
 
 
-def test_attention_is_drawn_for_the_first_texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    module = make(pooling="attention")
+@pytest.mark.parametrize("members", [1, 2])
+def test_attention_is_drawn_for_the_first_texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, members: int) -> None:
+    module = make(pooling="attention", members=members)
     saved: list[Any] = []
     monkeypatch.setattr("seq_modules.callbacks.text_attention.save_figure", lambda *args: saved.append(args[1:]))
     left_by_a_test(tmp_path, module, TextAttention(texts=9, max_tokens=5))  # more than a batch
@@ -84,7 +85,8 @@ def test_attention_is_drawn_for_the_first_texts(tmp_path: Path, monkeypatch: pyt
     for row in range(9):
         length = int(batch["attention_mask"][row].sum())
         for at in range(min(5, length)):
-            assert table[row, at] == pytest.approx(looks[row, at].item(), abs=1e-6)
+            share = looks[row, at] / looks[row].max()  # darkest: the token that weighs most in its text
+            assert table[row, at] == pytest.approx(share.item(), abs=1e-6)
             assert pieces[(at, row)] == data.tokenizer.pieces([int(batch["input_ids"][row, at])])[0][:9]
         assert table.mask[row, length:].all() if length < 5 else True
 

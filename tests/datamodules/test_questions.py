@@ -270,6 +270,9 @@ def test_wrong_rows_of_csv(tmp_path: Path) -> None:
         predicted(texts_path=str(file))
     (tmp_path / "some.tsv").write_text("text\tn\nWho, me ?\t1\n")
     assert predicted(texts_path=str(tmp_path / "some.tsv")) == [(0, "Who, me ?")]
+    # A mark of speech that opens a field is not closed lines further down: those rows would be gone unseen.
+    (tmp_path / "said.tsv").write_text('text\tn\n"Who ?" he said\t1\n"Why\t2\nWhere ?\t3\nhow"\t4\n')
+    warned(tmp_path / "said.tsv", [(2, "Where ?"), (3, 'how"')], "line 2: ", "line 3: a quote is not closed")
 
 
 def test_wrong_rows_of_json_lines(tmp_path: Path) -> None:

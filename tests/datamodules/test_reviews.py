@@ -190,7 +190,19 @@ def test_json_lines(tmp_path: Path) -> None:
     lines = [f'{{"review": "text {i}", "stars": {i % 2}}}' for i in range(40)]
     (tmp_path / "a.jsonl").write_text("\n".join([*lines, '{"review": "x", "stars": [1]}', '{"review": "x"}']))
     data = ReviewsDataModule(path=str(tmp_path / "a.jsonl"), **TABLE)  # type: ignore[arg-type]
-    with pytest.warns(UserWarning, match=r"2 rows are left out: line 41: stars is no word and no number; line 42"):
+    with pytest.warns(
+        UserWarning, match=r"2 rows are left out: line 41: stars is no word and no whole number; line 42"
+    ):
+        assert data.class_names == ["0", "1"]
+    assert all(int(text.split()[1]) % 2 == label for text, label in zip(*_rows(data), strict=True))
+
+
+def test_whole_numbers_written_as_floats_are_labels_and_every_wrong_row_is_named(tmp_path: Path) -> None:
+    lines = [f'{{"review": "text {i}", "stars": {i % 2}.0}}' for i in range(40)]
+    wrong = ['{"review": "x", "stars": 0.5}', *['{"review": "", "stars": 1}'] * 12]
+    (tmp_path / "a.jsonl").write_text("\n".join([*lines, *wrong]))
+    data = ReviewsDataModule(path=str(tmp_path / "a.jsonl"), **TABLE)  # type: ignore[arg-type]
+    with pytest.warns(UserWarning, match=r"13 rows .*; line 50: the text is empty; and line 51, line 52, line 53$"):
         assert data.class_names == ["0", "1"]
     assert all(int(text.split()[1]) % 2 == label for text, label in zip(*_rows(data), strict=True))
 

@@ -106,6 +106,29 @@ def test_recurrent_engines_are_equal_and_are_torch_nn_row_by_row(cell: str, bidi
         torch.testing.assert_close(named[f"body.{name}"], gradient, rtol=0, atol=1e-10)
 
 
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+def test_packed_is_equal_to_masked(cell: str) -> None:
+    net = make(cell, "last", num_layers=1, bidirectional=True)
+    packed = net.states(IDS, MASK)[0]  # the library's packing
+    one: Any = {"rnn": nn.RNNCell, "lstm": nn.LSTMCell, "gru": nn.GRUCell}[cell]
+    masked = torch.zeros_like(packed)
+    for direction, steps in enumerate((range(IDS.shape[1]), reversed(range(IDS.shape[1])))):
+        single = one(8, 5).double()
+        names = {name: f"{name}_l0{'_reverse' if direction else ''}" for name, _ in single.named_parameters()}
+        held = net.body.state_dict()  # type: ignore[union-attr]
+        single.load_state_dict({name: held[theirs] for name, theirs in names.items()})
+        h = c = torch.zeros(len(IDS), 5, dtype=torch.float64)
+        for step in steps:  # all rows take every step; at padding each keeps the state that it had
+            x, true = net.embedding(IDS[:, step]), MASK[:, step, None]
+            after = single(x, (h, c)) if cell == "lstm" else (single(x, h), c)
+            h, c = (torch.where(true, new, old) for new, old in zip(after, (h, c), strict=True))
+            masked[:, step, 5 * direction : 5 * direction + 5] = torch.where(true, h, 0.0)
+    torch.testing.assert_close(packed * MASK[..., None], masked, rtol=0, atol=1e-12)
+    ends = torch.tensor(LENGTHS) - 1
+    last = torch.cat((masked[torch.arange(len(IDS)), ends, :5], masked[:, 0, 5:]), dim=1)
+    torch.testing.assert_close(net(IDS, MASK), last, rtol=0, atol=1e-12)
+
+
 def additive(attention: AdditiveAttention, states: Tensor) -> tuple[Tensor, Tensor]:
     """Weights (T,) and the mean (D,) of states (T, D), by the formula of Bahdanau et al."""
     w, b, v = attention.projection.weight, attention.projection.bias, attention.context.weight[0]
@@ -338,7 +361,7 @@ GLOVE = "the 0.1 0.2 0.3\n. . . 1 2 3\nß -1 0 1e-2\n"
 @pytest.mark.parametrize("head", ["", "3 3\n"])
 def test_vectors_of_glove_and_word2vec(tmp_path: Path, head: str) -> None:
     file = tmp_path / "vectors.txt"
-    file.write_text(head + GLOVE, encoding="utf-8")
+    file.write_text(head + GLOVE + "\n", encoding="utf-8")  # a blank line at the end
     found = read_vectors(file, ["ß", "none", "the", ". . .", "the"], 3)
     assert {place: [round(x, 4) for x in vector.tolist()] for place, vector in found.items()} == {
         0: [-1, 0, 0.01],

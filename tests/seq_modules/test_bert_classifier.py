@@ -207,6 +207,16 @@ def test_without_special_tokens_there_is_no_first_token_to_pool(folder: Path, tm
     trainer(tmp_path).fit(make(folder, pooling="mean"), data)
 
 
+def test_texts_longer_than_the_encoder_are_refused_before_training(folder: Path, tmp_path: Path) -> None:
+    module, data = make(folder, tuning="prefix", prefix_length=3), QuestionData()
+    room = module.net.model.config.max_position_embeddings - 3
+    data.longest = room  # type: ignore[attr-defined]
+    trainer(tmp_path).fit(module, data)
+    data.longest = room + 1  # type: ignore[attr-defined]
+    with pytest.raises(ValueError, match=rf"^max_seq_len: {room + 1} tokens and 3 prompts are more than the encoder's"):
+        trainer(tmp_path).fit(module, data)
+
+
 @pytest.mark.parametrize("tuning", ["full", "prefix", "lora", "frozen"])
 def test_a_checkpoint_needs_the_pretrained_folder_no_more(folder: Path, tmp_path: Path, tuning: str) -> None:
     module = make(folder, tuning=tuning, pooling="attention", prefix_deep=True, aux_weight=0.5)
@@ -250,6 +260,7 @@ def test_another_vocabulary_is_refused(folder: Path) -> None:
         ({"head_learning_rate": 0.0}, "head_learning_rate"),
         ({"unfreeze_layers": 0}, "unfreeze_layers"),
         ({"dropout": 1.0}, "dropout"),
+        ({"attention_dropout": 1.0}, "attention_dropout"),
         ({"pooling": "last"}, "pooling"),
         ({"num_classes": None}, "num_classes"),
     ],

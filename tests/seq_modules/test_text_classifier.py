@@ -68,6 +68,15 @@ def test_training_loss_is_torchs_with_weights_smoothing_and_the_other_level(
         torch.testing.assert_close(ours, other)
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_weights_of_classes_go_with_any_precision(dtype: torch.dtype) -> None:
+    module = make(class_weights=[0.5, 2.0, 1.0]).train()
+    expected = module.step(a_batch())
+    step = module.to(dtype).step(a_batch())
+    torch.testing.assert_close(step.loss_sum, expected.loss_sum, rtol=3e-2, atol=0)
+    step.loss_sum.backward()
+
+
 def test_loss_of_evaluation_is_the_plain_cross_entropy() -> None:
     module = make(label_smoothing=0.2, class_weights=[1.0, 5.0, 9.0], aux_weight=1.0, dropout=0.5).eval()
     batch = a_batch()
@@ -261,6 +270,12 @@ def test_word_dropout_and_balance_say_what_they_miss(tmp_path: Path) -> None:
     del data.class_counts
     with pytest.raises(ValueError, match=r"^class_weights"):
         fit(tmp_path, make(class_weights="balanced"), data)
+
+
+def test_a_weight_of_labels_that_are_not_there_is_told(tmp_path: Path) -> None:
+    module = TextClassifier(DATA.vocab_size, 3, 0, **SMALL, aux_weight=0.5)
+    with pytest.warns(UserWarning, match=r"^aux_weight 0\.5 does nothing"):
+        fit(tmp_path, module)
 
 
 def test_rows_in_another_batch_get_the_same_prediction() -> None:
