@@ -9,11 +9,14 @@ from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 from seq_modules.callbacks.attention_maps import visible
 from seq_modules.callbacks.plots import new_figure, save_figure
 
+DARK = 4  # times its share that a token weighs where it is drawn darkest
+
 
 class TextAttention(Callback):
     """Draws, after ``test``, the attention's weights over the tokens of the first texts, with what was predicted.
 
-    The darkest token of a text is the one that weighs most in it: a long text spreads its weight thin.
+    A token is as dark as it weighs more than its share of 1 / length: long texts spread their weight thin. Tokens that
+    all weigh alike are pale; the darkest has four times its share, or is the heaviest of a text with heavier ones.
 
     A classifier whose pooling is not "attention" has none to draw, which is said.
 
@@ -73,7 +76,8 @@ class TextAttention(Callback):
         figure, (axis,) = new_figure(1, width=1 + 0.62 * self.max_tokens, height=0.6 + 0.34 * len(self._rows))
         table = torch.full((len(self._rows), self.max_tokens), torch.nan)
         for line, (ids, looks, _) in enumerate(self._rows):
-            shown = [weight / max(looks) for weight in looks[: self.max_tokens]]
+            darkest = max(DARK / len(looks), *looks)
+            shown = [weight / darkest for weight in looks[: self.max_tokens]]
             table[line, : len(shown)] = torch.tensor(shown)
             pieces = [visible(piece) for piece in tokenizer.pieces(ids)]
             pieces += ["·"] * (len(looks) - len(pieces))  # windows of a convolution that end behind the text
