@@ -73,7 +73,8 @@ def test_ranks_with_unequal_numbers_of_batches_measure_together(run: Run, tmp_pa
     words = {"good": ["fine", "great", "lovely"], "bad": ["dull", "poor", "awful"]}
     rows = [f"{words[label][i % 3]} number {i},{label}" for i in range(35) for label in words]
     (tmp_path / "some.csv").write_text("\n".join(["text,label", *rows]))
-    model = ("--config=reviews/mean", "--model.d_model=8", "--model.word_dropout=0", "--model.dropout=0")
+    model = ("--config=reviews/mean", "--model.d_model=8", "--model.word_dropout=0", "--model.embedding_dropout=0",
+             "--model.dropout=0")  # fmt: skip
     # 17 rows to validate and 17 to test: the last batch of 16 has one row, which the second process goes without.
     data = (f"--data.path={tmp_path / 'some.csv'}", "--data.val_share=0.25", "--data.test_share=0.25")
     common = (*model, *data, "--data.cache_dir=cache", "--trainer.accelerator=cpu", "--trainer.max_epochs=3")

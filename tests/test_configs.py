@@ -151,7 +151,7 @@ def test_sweep_is_read_and_its_first_and_last_trials_parse(run: Run, name: str) 
         assert shown.code == 0, shown.err
 
 
-@pytest.mark.parametrize("name", ["trec_seeds", "trec_bert", "trec_grid"])
+@pytest.mark.parametrize("name", ["trec_seeds", "trec_fine", "trec_bert", "trec_grid"])
 def test_a_trial_of_a_sweep_over_trec_runs(run: Run, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     from transformers import BertConfig, BertModel
 
@@ -175,6 +175,7 @@ def test_a_trial_of_a_sweep_over_trec_runs(run: Run, monkeypatch: pytest.MonkeyP
     sweep = read_sweep(name)
     sweep.folder.mkdir(parents=True)
     sweep.set |= dict(word.removeprefix("--").split("=", 1) for word in (*LABELLED, "--trainer.callbacks=[]"))
+    sweep.set["trainer.check_val_every_n_epoch"] = 1  # of the one epoch that is trained
     metrics, folder = train(sweep, {key: values[-1] for key, values in sweep.grid.items() if key != "data.protocol"})
     assert {*sweep.columns, sweep.metric} <= metrics.keys()
     assert (folder / "checkpoints/best.ckpt").is_file()
