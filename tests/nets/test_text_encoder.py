@@ -1,7 +1,5 @@
 """Encoders of texts: padding never counts, and each is equal, gradients too, to an independent form of it."""
 
-import math
-from pathlib import Path
 from typing import Any, get_args
 
 import pytest
@@ -9,13 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seq_modules.nets.piece_ngrams import PieceNgrams, piece_ngrams
 from seq_modules.nets.pooling import AdditiveAttention, Pool, Pooling, last_state
 from seq_modules.nets.positions import sinusoidal_table
 from seq_modules.nets.text_cnn import TextCNN
 from seq_modules.nets.text_encoder import Encoder, TextEncoder, TransformerEncoder
-from seq_modules.nets.word_ngrams import WordNgrams
-from seq_modules.nets.word_vectors import read_vectors, start_from
 
 V, LENGTHS = 23, [7, 1, 4, 2]
 IDS = torch.randint(1, V, (len(LENGTHS), max(LENGTHS)), generator=torch.Generator().manual_seed(0))
@@ -323,137 +318,3 @@ def test_dropout_of_states_leaves_what_is_kept_larger_and_only_while_training() 
 def test_refuses(arguments: dict[str, Any], named: str) -> None:
     with pytest.raises(ValueError, match=rf"^{named}"):
         TextEncoder(**{"vocab_size": 23, **arguments})
-
-
-def test_ngrams_of_pieces() -> None:
-    assert piece_ngrams("who", [3, 5]) == ["<wh", "who", "ho>", "<who>"]
-    assert piece_ngrams("##ing", [3]) == ["ing", "ng>"]
-    assert piece_ngrams("##", [4]) == ["<##>"]
-    assert piece_ngrams("a", [4]) == []
-
-
-def test_ngram_embeddings_are_the_mean_of_a_tokens_rows() -> None:
-    torch.manual_seed(0)
-    net = PieceNgrams(4, 6, [2, 3], buckets=50, limit=5)
-    pieces = ["[PAD]", "cats", "cat", "?"]
-    net.set_pieces(pieces, [0])
-    out = net(torch.tensor([[1, 2, 3, 0]]))[0]
-    import zlib
-
-    for at, piece in enumerate(["cats", "cat", "?"]):
-        rows = [zlib.crc32(gram.encode()) % 49 + 1 for gram in piece_ngrams(piece, [2, 3])[:5]]
-        torch.testing.assert_close(out[at], torch.stack([net.table.weight[row] for row in rows]).mean(0))
-    assert (out[3] == 0).all()
-    with pytest.raises(ValueError, match=r"^vocab_size"):
-        net.set_pieces(["a"])
-
-
-def test_a_tokens_ngrams_do_not_depend_on_its_batch() -> None:
-    net = PieceNgrams(3, 4, [2], limit=9)
-    net.set_pieces(["[PAD]", "a", "abcdefg"], [0])
-    together, alone = net(torch.tensor([[1, 2]])), net(torch.tensor([[1]]))
-    torch.testing.assert_close(together[:, :1], alone)
-
-
-GLOVE = "the 0.1 0.2 0.3\n. . . 1 2 3\nß -1 0 1e-2\n"
-
-
-@pytest.mark.parametrize("head", ["", "3 3\n"])
-def test_vectors_of_glove_and_word2vec(tmp_path: Path, head: str) -> None:
-    file = tmp_path / "vectors.txt"
-    file.write_text(head + GLOVE + "\n", encoding="utf-8")  # a blank line at the end
-    found = read_vectors(file, ["ß", "none", "the", ". . .", "the"], 3)
-    assert {place: [round(x, 4) for x in vector.tolist()] for place, vector in found.items()} == {
-        0: [-1, 0, 0.01],
-        2: [0.1, 0.2, 0.3],
-        3: [1, 2, 3],
-        4: [0.1, 0.2, 0.3],
-    }
-
-
-@pytest.mark.parametrize(
-    ("text", "width", "said"),
-    [
-        (GLOVE, 4, "line 1: a word and 3 numbers, but d_model is 4"),
-        (GLOVE, 2, "line 1: more than 2 numbers"),
-        ("2 3\n" + GLOVE, 4, "line 1: vectors of 3 numbers, but d_model is 4"),
-        (GLOVE + "bad 1 2\n", 3, "line 4: a word and 2 numbers"),
-        (GLOVE + "who 1 2 x\n", 3, "line 4: could not convert"),
-        (GLOVE + "who 1 2 nan\n", 3, "line 4: a number that is not finite"),
-        ("z 1 2 3\n", 3, "none of the 2 words"),
-        ("x" * 70000, 3, "line 1: longer than"),
-        ("", 3, "none of the 2 words"),
-    ],
-)
-def test_files_that_are_no_vectors_are_named_with_the_line(tmp_path: Path, text: str, width: int, said: str) -> None:
-    file = tmp_path / "vectors.txt"
-    file.write_text(text, encoding="utf-8")
-    with pytest.raises(ValueError, match=r"^vectors ") as caught:
-        read_vectors(file, ["the", "who"], width)
-    assert said in str(caught.value)
-
-
-def test_missing_vectors_are_named(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"^vectors .*no such file"):
-        read_vectors(tmp_path / "none", ["a"], 3)
-
-
-def test_rows_without_a_vector_get_the_vectors_spread() -> None:
-    torch.manual_seed(0)
-    table = torch.randn(1000, 50)
-    found = {row: torch.randn(50) * 0.3 for row in range(400)}
-    start_from(table, found)
-    assert torch.equal(table[7], found[7])
-    assert table[400:].std().item() == pytest.approx(0.3, rel=0.05)
-    assert math.isclose(table[:400].std().item(), 0.3, rel_tol=0.05)
-
-
-@pytest.mark.parametrize("longest", [2, 4])
-def test_word_ngrams_are_those_of_a_loop(longest: int) -> None:
-    torch.manual_seed(0)
-    net = WordNgrams(8, longest, buckets=5000).double()
-    # The same n-gram has the same row wherever it stands, and hardly any two have one.
-    of_row: dict[int, set[tuple[int, ...]]] = {}
-    rows = net.rows(IDS)
-    assert rows.shape == (*IDS.shape, longest - 1)
-    expected = torch.zeros(*IDS.shape, 8, dtype=torch.float64)
-    for row, length in enumerate(LENGTHS):
-        words = [0] * (longest - 1) + IDS[row, :length].tolist()
-        for at in range(length):
-            for column in range(longest - 1):
-                ngram = tuple(words[longest - 1 + at - (column + 1) : longest + at])
-                number = int(rows[row, at, column])
-                assert 0 < number < 5000
-                of_row.setdefault(number, set()).add(ngram)
-                expected[row, at] += net.table.weight[number]
-    assert all(len(ngrams) == 1 for ngrams in of_row.values())
-    assert len(of_row) == len(set().union(*of_row.values()))
-    assert not rows[~MASK].any()
-    out = net(IDS)
-    torch.testing.assert_close(out, expected)
-    weight = torch.randn(out.shape, dtype=out.dtype)
-    ours, theirs = (torch.autograd.grad((x * weight).sum(), net.table.weight)[0] for x in (out, expected))
-    torch.testing.assert_close(ours, theirs)
-    changed = IDS.clone()
-    changed[0, 4] = V - IDS[0, 4]
-    assert torch.equal(net(changed)[0, :4], out[0, :4])  # n-grams end at their token and know nothing of later ones
-    assert not torch.equal(net(changed)[0, 4], out[0, 4])
-
-
-def test_word_ngrams_do_not_collide_more_than_chance() -> None:
-    net = WordNgrams(1, 2, buckets=20_001)
-    pairs = torch.cartesian_prod(torch.arange(1, 101), torch.arange(1, 101))  # 10,000 pairs of words
-    rows = net.rows(pairs)[:, 1, 0].unique()
-    expected = 20_000 * (1 - (1 - 1 / 20_000) ** 10_000)  # rows taken when each is drawn alike: 7,869
-    assert abs(len(rows) - expected) < 200
-
-
-def test_pairs_of_words_tell_apart_what_a_bag_of_words_cannot() -> None:
-    torch.manual_seed(0)
-    ids, mask = torch.tensor([[1, 2, 3], [3, 2, 1]]), torch.ones(2, 3, dtype=torch.bool)
-    bag, pairs = (TextEncoder(5, "embeddings", "mean", 4, word_ngrams=n)(ids, mask) for n in (1, 2))
-    torch.testing.assert_close(bag[0], bag[1])
-    assert not torch.allclose(pairs[0], pairs[1])
-    for wrong, message in (({"word_ngrams": 0}, "word_ngrams must be"), ({"word_buckets": 1}, "word_buckets must be")):
-        with pytest.raises(ValueError, match=message):
-            TextEncoder(5, "embeddings", "mean", 4, **{"word_ngrams": 2, **wrong})  # type: ignore[arg-type]
