@@ -3,11 +3,9 @@
 import logging
 import os
 import sys
-import traceback
 import warnings
-from pathlib import Path
 
-from seqlight.errors import UserError
+from seqlight.core.errors import UserError
 
 COMMANDS = {
     "fit": "train a model: --config RECIPE, or --ckpt_path to go on with an interrupted run",
@@ -94,10 +92,6 @@ def is_mistake(error: Exception) -> bool:
     """Whether it is something in the user's hands: a value, a file, a setting of the Trainer, W&B without a key."""
     if isinstance(error, UserError | FileNotFoundError | PermissionError | IsADirectoryError | NotADirectoryError):
         return True
-    if isinstance(error, ValueError):  # one of ours refuses a value; torch's would be a fault of ours
-        return Path(traceback.extract_tb(error.__traceback__)[-1].filename).is_relative_to(
-            Path(__file__).parent.resolve()
-        )
     name, text = type(error).__name__, str(error)
     return name in ("MisconfigurationException", "UsageError") or "Error(s) in loading state_dict" in text
 

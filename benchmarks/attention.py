@@ -2,9 +2,9 @@
 
     flock /tmp/cpu.lock python benchmarks/attention.py
 
-What ``attention: auto`` of seq_modules/nets/attention.py chooses rests on this table. Before anything is timed, the
-engines' results and gradients are compared. Each round times all of a row one after another; the table has medians, and
-the ratio's smallest and largest.
+What ``attention: auto`` of seq_modules/nets/transformer/attention.py chooses rests on this table. Before anything is
+timed, the engines' results and gradients are compared. Each round times all of a row one after another; the table has
+medians, and the ratio's smallest and largest.
 """
 
 import argparse
@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from seq_modules.nets.attention import causal_mask, chosen, products
+from seq_modules.nets.transformer.attention import causal_mask, chosen, products
 
 SHAPES = [(12, 4, 64, 32), (16, 2, 128, 64), (8, 2, 256, 64), (16, 6, 256, 64), (8, 6, 512, 64), (4, 8, 1024, 64)]
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}

@@ -17,8 +17,8 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from seq_modules.nets import cells
-from seq_modules.nets.rnn import Recurrent
+from seq_modules.nets.rnn import cells
+from seq_modules.nets.rnn.recurrent import Recurrent
 
 MODULES: dict[str, Callable[..., nn.RNNBase]] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 

@@ -31,7 +31,7 @@ import torch
 from lightning.pytorch import Callback, Trainer
 
 from datamodules import QuestionsDataModule
-from datamodules.question_files import TEST_FILE, TRAIN_FILE
+from datamodules.classification.question_files import TEST_FILE, TRAIN_FILE
 from seq_modules import BertClassifier
 
 PEERS = {"training": "transformers' Trainer", "prediction": "transformers' pipeline"}

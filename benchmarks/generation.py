@@ -28,7 +28,7 @@ Contender = Callable[[int], list[list[int]]]  # takes how many tokens to add to 
 
 def ours() -> nn.Module:
     """Our net, in GPT-2's shape."""
-    from seq_modules.nets.gpt import GPT
+    from seq_modules.nets.transformer.gpt import GPT
 
     return GPT(VOCAB_SIZE, d_model=384, num_layers=6, num_heads=6, max_seq_len=WINDOW, activation="gelu_tanh").eval()
 

@@ -29,8 +29,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from seq_modules.nets.gpt import GPT
-from seq_modules.nets.gpt2 import from_gpt2
+from seq_modules.nets.transformer.gpt import GPT
+from seq_modules.nets.transformer.gpt2_weights import from_gpt2
 
 VOCAB_SIZE, SIDE = 65, 2048
 

@@ -19,7 +19,7 @@ import time
 from collections.abc import Sequence
 
 from datamodules import MidiDataModule
-from datamodules.music.notes import Piece, transposed
+from datamodules.music.piece_notes import Piece, transposed
 from datamodules.tokenizers.midi import NOTHING, NoteTokenizer
 from seq_modules.reference.ngram import FORMS, METHODS, Event, EventModel
 

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from datamodules import ReviewsDataModule
-from datamodules.examples import Examples
+from datamodules.classification.examples import Examples
 from seqlight.sweep import Sweep, train
 
 STRENGTHS = (1.0, 3.0, 10.0, 30.0, 100.0)  # of the peer: inverse of its regularisation

@@ -34,7 +34,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from datamodules import SequenceDataModule
 from seq_modules import SequenceModule
 from seq_modules.base import Step
-from seq_modules.optim import adamw
+from seq_modules.training.optim import adamw
 
 Clock = Callable[[], float]
 

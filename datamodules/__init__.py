@@ -1,12 +1,12 @@
 """LightningDataModules, one per data set. Their import paths stand in checkpoints: a renamed class breaks old ones."""
 
 from datamodules.base import SequenceDataModule
-from datamodules.chorale_frames import ChoraleFramesDataModule
-from datamodules.corpus import CorpusDataModule
-from datamodules.midi import MidiDataModule
+from datamodules.classification.questions import QuestionsDataModule
+from datamodules.classification.reviews import ReviewsDataModule
+from datamodules.music.chorale_frames import ChoraleFramesDataModule
+from datamodules.music.midi import MidiDataModule
 from datamodules.parity import ParityDataModule
-from datamodules.questions import QuestionsDataModule
-from datamodules.reviews import ReviewsDataModule
+from datamodules.text.corpus import CorpusDataModule
 
 __all__ = [
     "ChoraleFramesDataModule",

@@ -6,7 +6,8 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Dataset
 
-from datamodules.batches import EpochBatches, RankRows, ResumableLoader
+from datamodules.loading.batches import EpochBatches, RankRows, ResumableLoader
+from seqlight.core.errors import UserError
 
 
 class SequenceDataModule(LightningDataModule):
@@ -28,12 +29,12 @@ class SequenceDataModule(LightningDataModule):
     def __init__(self, batch_size: int, num_workers: int = 0, seed: int | None = None) -> None:
         super().__init__()
         if batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, not {batch_size}")
+            raise UserError(f"batch_size must be at least 1, not {batch_size}")
         if num_workers < 0:
-            raise ValueError(f"num_workers must be 0 or more, not {num_workers}")
+            raise UserError(f"num_workers must be 0 or more, not {num_workers}")
         self.batch_size, self.num_workers = batch_size, num_workers
         if seed is not None and seed < 0:
-            raise ValueError(f"seed must be 0 or more, not {seed}")
+            raise UserError(f"seed must be 0 or more, not {seed}")
         self._seed_is_given = seed is not None
         self.seed = torch.initial_seed() % 2**31 if seed is None else seed
         self.train_set: Dataset | None = None
@@ -90,10 +91,10 @@ class SequenceDataModule(LightningDataModule):
 
     def _eval_loader(self, dataset: Dataset | None, may_repeat: bool = False) -> DataLoader:
         if dataset is None:
-            raise ValueError(f"{type(self).__name__} has no data for this command")
+            raise UserError(f"{type(self).__name__} has no data for this command")
         size, ranks = len(dataset), self._ranks()  # type: ignore[arg-type]
         if size < ranks.get("num_replicas", 1) and not may_repeat:
-            raise ValueError(
+            raise UserError(
                 f"{size} rows are fewer than the {ranks['num_replicas']} processes; use fewer --trainer.devices"
             )
         rows = RankRows(size, **ranks)

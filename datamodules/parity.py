@@ -12,8 +12,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from datamodules.base import SequenceDataModule
-from datamodules.batches import IGNORED
-from datamodules.counters import random_words
+from datamodules.loading.counters import random_words
+from seqlight.core.errors import UserError
+from seqlight.core.labels import IGNORED
 
 Batch = dict[str, Tensor]
 
@@ -65,10 +66,10 @@ class GivenBits(Dataset):
 
     def __init__(self, strings: Sequence[str]) -> None:
         if not strings:
-            raise ValueError('data.bits: the list is empty; give strings of 0 and 1, such as ["0110"]')
+            raise UserError('data.bits: the list is empty; give strings of 0 and 1, such as ["0110"]')
         for row, string in enumerate(strings, start=1):
             if not string or set(string) - {"0", "1"}:
-                raise ValueError(
+                raise UserError(
                     f"data.bits: string {row} is {string!r}; a bit string holds 0 and 1 only, such as '0110'"
                 )
         self.strings = list(strings)
@@ -128,12 +129,12 @@ class ParityDataModule(SequenceDataModule):
             ("test_", test_min_length, test_max_length),
         ):
             if low < 1:
-                raise ValueError(f"{name}min_length must be at least 1, not {low}")
+                raise UserError(f"{name}min_length must be at least 1, not {low}")
             if high < low:
-                raise ValueError(f"{name}max_length must be at least {name}min_length ({low}), not {high}")
+                raise UserError(f"{name}max_length must be at least {name}min_length ({low}), not {high}")
         for name, size in (("train_size", train_size), ("val_size", val_size), ("test_size", test_size)):
             if size < 1:
-                raise ValueError(f"{name} must be at least 1, not {size}")
+                raise UserError(f"{name} must be at least 1, not {size}")
         self.train_set = RandomBits(train_size, min_length, max_length, self.seed)
         self.val_set = RandomBits(val_size, min_length, max_length, self.VAL_SEED)
         self.test_set = RandomBits(test_size, test_min_length, test_max_length, self.TEST_SEED)

@@ -2,18 +2,18 @@
 
 import seq_modules.callbacks  # noqa: F401  the command line names callbacks by their class alone
 from seq_modules.base import SequenceModule
-from seq_modules.bert_classifier import BertClassifier
-from seq_modules.frame_decoder import FrameDecoder
-from seq_modules.gpt_language_model import GPTLanguageModel
-from seq_modules.language_model import LanguageModel
-from seq_modules.lstm_frame_decoder import LSTMFrameDecoder
-from seq_modules.lstm_music_decoder import LSTMMusicDecoder
-from seq_modules.music_decoder import MusicDecoder
-from seq_modules.parity import ParityModule
-from seq_modules.rnn_language_model import RNNLanguageModel
-from seq_modules.text_classifier import TextClassifier
-from seq_modules.transformer_frame_decoder import TransformerFrameDecoder
-from seq_modules.transformer_music_decoder import TransformerMusicDecoder
+from seq_modules.systems.frame_decoder import FrameDecoder
+from seq_modules.systems.gpt_language_model import GPTLanguageModel
+from seq_modules.systems.language_model import LanguageModel
+from seq_modules.systems.lstm_frame_decoder import LSTMFrameDecoder
+from seq_modules.systems.lstm_music_decoder import LSTMMusicDecoder
+from seq_modules.systems.music_decoder import MusicDecoder
+from seq_modules.systems.parity import ParityModule
+from seq_modules.systems.pretrained_classifier import BertClassifier
+from seq_modules.systems.rnn_language_model import RNNLanguageModel
+from seq_modules.systems.text_classifier import TextClassifier
+from seq_modules.systems.transformer_frame_decoder import TransformerFrameDecoder
+from seq_modules.systems.transformer_music_decoder import TransformerMusicDecoder
 
 __all__ = [
     "BertClassifier",

@@ -12,11 +12,10 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 from torchmetrics import Metric, MetricCollection
 
-from seq_modules.metrics import MeanLoss
-from seq_modules.optim import Schedule, adamw, muon, scheduler
-from seq_modules.progress import budget_of
-
-IGNORED = -100  # a label that no loss and no metric counts
+from seq_modules.training.metrics import MeanLoss
+from seq_modules.training.optim import Schedule, adamw, muon, scheduler
+from seq_modules.training.progress import budget_of
+from seqlight.core.errors import UserError
 
 
 class Step(NamedTuple):
@@ -81,23 +80,23 @@ class SequenceModule(LightningModule):
         super().__init__()
         for name, rate in (("learning_rate", learning_rate), ("muon_learning_rate", muon_learning_rate)):
             if not rate > 0:
-                raise ValueError(f"{name} must be above 0, not {rate}")
+                raise UserError(f"{name} must be above 0, not {rate}")
         for name, beta in (("beta1", beta1), ("beta2", beta2)):
             if not 0 <= beta < 1:
-                raise ValueError(f"{name} must be at least 0 and below 1, not {beta}")
+                raise UserError(f"{name} must be at least 0 and below 1, not {beta}")
         if not 0 < cooldown <= 1:
-            raise ValueError(f"cooldown must be above 0 and at most 1, not {cooldown}")
+            raise UserError(f"cooldown must be above 0 and at most 1, not {cooldown}")
         if not 0 <= final_lr_share <= 1:
-            raise ValueError(f"final_lr_share must be from 0 to 1, not {final_lr_share}")
+            raise UserError(f"final_lr_share must be from 0 to 1, not {final_lr_share}")
         if weight_decay < 0:
-            raise ValueError(f"weight_decay must be 0 or more, not {weight_decay}")
+            raise UserError(f"weight_decay must be 0 or more, not {weight_decay}")
         if warmup_steps < 0:
-            raise ValueError(f"warmup_steps must be 0 or more, not {warmup_steps}")
+            raise UserError(f"warmup_steps must be 0 or more, not {warmup_steps}")
         self.learning_rate, self.weight_decay = learning_rate, weight_decay
         self.warmup_steps, self.schedule = warmup_steps, schedule
         self.cooldown, self.final_lr_share = cooldown, final_lr_share
         if muon_iterations < 1:
-            raise ValueError(f"muon_iterations must be at least 1, not {muon_iterations}")
+            raise UserError(f"muon_iterations must be at least 1, not {muon_iterations}")
         self.optimizer, self.muon_learning_rate, self.betas = optimizer, muon_learning_rate, (beta1, beta2)
         self.muon_iterations = muon_iterations
         self._peak_rates: list[float] = []  # of each of the optimiser's groups, as asked for now
@@ -193,7 +192,7 @@ class SequenceModule(LightningModule):
         if self._trainer is not None and self.trainer.state.fn == "fit":
             held = checkpoint.get("hyper_parameters", {}).get("optimizer", self.optimizer)
             if held != self.optimizer:
-                raise ValueError(f"optimizer {self.optimizer} cannot go on from a training with {held}; leave it out")
+                raise UserError(f"optimizer {self.optimizer} cannot go on from a training with {held}; leave it out")
         self._train_metrics_before = checkpoint.get("train_metrics", {})
 
     def on_train_start(self) -> None:

@@ -1,7 +1,7 @@
 """The words of a command line before any parser sees them."""
 
 from seqlight.checkpoints import find_checkpoint
-from seqlight.errors import UserError
+from seqlight.core.errors import UserError
 from seqlight.recipes import config_path, recipe_path
 
 

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seqlight.errors import UserError
+from seqlight.core.errors import UserError
 
 if TYPE_CHECKING:
     from seq_modules import SequenceModule

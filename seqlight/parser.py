@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 from lightning.pytorch.cli import LightningArgumentParser
 
-from seqlight.errors import one_line
+from seqlight.messages import one_line
 
 
 class Parser(LightningArgumentParser):

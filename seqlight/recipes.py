@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from seqlight.errors import UserError
+from seqlight.core.errors import UserError
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 DEFAULTS = CONFIGS / "defaults.yaml"

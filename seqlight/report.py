@@ -5,7 +5,7 @@ import statistics
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seq_modules.callbacks.plots import new_figure, read_metrics
+from seqlight.core.plots import new_figure, read_metrics
 
 if TYPE_CHECKING:
     from seqlight.sweep import Sweep

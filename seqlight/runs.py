@@ -8,7 +8,7 @@ from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.cli import Namespace
 
 from seqlight.checkpoints import CHECKPOINTS
-from seqlight.errors import UserError
+from seqlight.core.errors import UserError
 
 CSV_LOGGER = "lightning.pytorch.loggers.CSVLogger"
 

@@ -28,7 +28,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import Trial, TrialState
 
 from seqlight.arguments import prepare
-from seqlight.errors import UserError
+from seqlight.core.errors import UserError
 from seqlight.recipes import check_yaml, recipe_path
 from seqlight.report import write_report
 
@@ -279,7 +279,7 @@ def sample(sweep: Sweep, trial: Trial) -> dict[str, Any]:
 
 def train(sweep: Sweep, chosen: dict[str, Any]) -> tuple[dict[str, float], Path]:
     """Trains (and tests) through the command itself; gives the metrics' last values and the run's folder."""
-    from seq_modules.callbacks.plots import read_metrics
+    from seqlight.core.plots import read_metrics
 
     configs = [*sweep.config, *(value for key, value in chosen.items() if key == "config")]
     words = [f"--config={config}" for config in configs]

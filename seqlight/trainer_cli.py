@@ -31,8 +31,9 @@ from seq_modules.callbacks import (
 from seq_modules.generation.sampling import Decoding
 from seqlight.arguments import config_values, option
 from seqlight.checkpoints import CHECKPOINTS, known_class, read_checkpoint, settings
+from seqlight.core.errors import UserError
 from seqlight.empty_hooks import skip_empty_hooks
-from seqlight.errors import UserError, one_line
+from seqlight.messages import one_line
 from seqlight.no_profiler import NoProfiler
 from seqlight.parser import Parser
 from seqlight.quick_files import DirectCheckpoints

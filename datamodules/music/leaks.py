@@ -7,7 +7,8 @@ training piece too.
 
 from collections.abc import Iterable, Sequence
 
-from datamodules.music.frames import Chorale
+from datamodules.music.sources.jsb_files import Chorale
+from seqlight.core.errors import UserError
 
 INTERVALS = 16  # four bars of quarters
 Stretch = tuple[int, ...]
@@ -25,7 +26,7 @@ def stretches(chorale: Chorale, intervals: int = INTERVALS) -> set[Stretch]:
         ValueError: ``intervals`` is below 1.
     """
     if intervals < 1:
-        raise ValueError(f"intervals must be at least 1, not {intervals}")
+        raise UserError(f"intervals must be at least 1, not {intervals}")
     found: set[Stretch] = set()
     steps: list[int] = []
     before: int | None = None

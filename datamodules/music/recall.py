@@ -13,8 +13,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from datamodules.music.frames import Chorale
-from datamodules.tokenizers.frames import FrameTokenizer
+from datamodules.music.sources.jsb_files import Chorale
+from datamodules.tokenizers.frame import FrameTokenizer
+from seqlight.core.errors import UserError
 
 NEVER = -1000  # the interval of a first frame, or beside silence: equal to none
 LEAST = 2  # intervals that must agree
@@ -35,7 +36,7 @@ class Recall:
 
     def __init__(self, chorales: Sequence[Chorale], tokenizer: FrameTokenizer, size: int) -> None:
         if size < 2:
-            raise ValueError(f"recalled must be at least 2, or 0 for none, not {size}")
+            raise UserError(f"recalled must be at least 2, or 0 for none, not {size}")
         self.tokenizer, self.size = tokenizer, size
         self.textures: dict[tuple[int, ...], int] = {}
         self.spans: list[slice] = []

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from lightning.pytorch.utilities import rank_zero_info
 
-from datamodules.music.notes import Piece
+from datamodules.music.piece_notes import Piece
 from datamodules.tokenizers import MusicTokenizer
 
 SHOWN = 20  # files left out that are named

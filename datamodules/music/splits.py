@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
-from datamodules.music.notes import Piece
+from datamodules.music.piece_notes import Piece
+from seqlight.core.errors import UserError
 
 Splits = dict[str, list[Piece]]  # train, val and test
 
@@ -39,14 +40,14 @@ def split_pieces(
     vals = max(1, round(val_share * len(pieces)))
     tests = max(1, round(test_share * len(pieces))) if test_share else 0
     if vals + tests >= len(pieces):
-        raise ValueError(
+        raise UserError(
             f"val_share {val_share} and test_share {test_share} leave none of {len(pieces)} pieces to train on; give "
             "more pieces or smaller shares"
         )
     val, order = _taken(order, vals)
     test, order = _taken(order, tests)
     if not order:
-        raise ValueError(
+        raise UserError(
             f"val_share {val_share} and test_share {test_share} leave nothing to train on, as {len(pieces)} pieces are "
             f"{len(families)} different ones, the others copies or settings of them; give more pieces"
         )
@@ -93,13 +94,13 @@ def hold_out(
     kin = range(len(pieces)) if kin is None else kin
     held = [number for number, piece in enumerate(pieces) if _fits(piece.name, pattern)]
     if not held:
-        raise ValueError(f"held_out {pattern}: no piece has such a name; they are called like {pieces[0].name}")
+        raise UserError(f"held_out {pattern}: no piece has such a name; they are called like {pieces[0].name}")
     if len(held) == len(pieces):
-        raise ValueError(f"held_out {pattern}: every piece has such a name, and none is left to train on")
+        raise UserError(f"held_out {pattern}: every piece has such a name, and none is left to train on")
     known = {kin[number] for number in held}
     rest = [number for number in range(len(pieces)) if kin[number] not in known]
     if not rest:
-        raise ValueError(f"held_out {pattern}: all other pieces are copies or settings of those, and none is left")
+        raise UserError(f"held_out {pattern}: all other pieces are copies or settings of those, and none is left")
     others = split_pieces([pieces[n] for n in rest], val_share, 0, seed, [kin[n] for n in rest])
     return others | {"test": [pieces[number] for number in held]}
 

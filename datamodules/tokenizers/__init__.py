@@ -3,7 +3,7 @@
 from datamodules.tokenizers.base import Tokenizer
 from datamodules.tokenizers.byte import ByteTokenizer
 from datamodules.tokenizers.char import CharTokenizer
-from datamodules.tokenizers.frames import FrameTokenizer
+from datamodules.tokenizers.frame import FrameTokenizer
 from datamodules.tokenizers.loading import MusicTokenizer, from_state, load, load_notes, save
 from datamodules.tokenizers.midi import NoteTokenizer
 from datamodules.tokenizers.remi import RemiTokenizer

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from datamodules.tokenizers.stateful import Stateful
+from seqlight.core.errors import UserError
 
 UNKNOWN = "\N{REPLACEMENT CHARACTER}"  # what an unknown symbol decodes as
 
@@ -51,7 +52,7 @@ def to_bytes(text: str, encoding: str) -> bytes:
     try:
         return text.encode(encoding)
     except UnicodeEncodeError as error:
-        raise ValueError(
+        raise UserError(
             f"text holds a lone surrogate (U+{ord(text[error.start]):04X} at character {error.start}), which is no "
             "character; read it with the right encoding"
         ) from error

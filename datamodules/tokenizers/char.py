@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from datamodules.tokenizers.base import UNKNOWN, Tokenizer, to_bytes
+from seqlight.core.errors import UserError
 
 
 class CharTokenizer(Tokenizer):
@@ -22,7 +23,7 @@ class CharTokenizer(Tokenizer):
 
     def __init__(self, alphabet: str) -> None:
         if not alphabet:
-            raise ValueError("alphabet is empty; a character tokenizer needs a text to learn its characters from")
+            raise UserError("alphabet is empty; a character tokenizer needs a text to learn its characters from")
         self.alphabet = "".join(sorted(set(alphabet)))
         self.vocab_size = 1 + len(self.alphabet)
         self.special = {"unk": 0}

@@ -10,13 +10,14 @@ import torch
 from datamodules.tokenizers.base import Tokenizer
 from datamodules.tokenizers.byte import ByteTokenizer
 from datamodules.tokenizers.char import CharTokenizer
-from datamodules.tokenizers.frames import FrameTokenizer
+from datamodules.tokenizers.frame import FrameTokenizer
 from datamodules.tokenizers.midi import NoteTokenizer
 from datamodules.tokenizers.remi import RemiTokenizer
 from datamodules.tokenizers.sentencepiece import SentencePieceTokenizer
 from datamodules.tokenizers.stateful import Stateful
 from datamodules.tokenizers.wordpiece import WordPieceTokenizer
 from datamodules.tokenizers.words import WordTokenizer
+from seqlight.core.errors import UserError
 
 MusicTokenizer = NoteTokenizer | RemiTokenizer
 
@@ -63,7 +64,7 @@ def from_state(state: dict[str, Any]) -> Stateful:
         case {"kind": "frames", "lowest": low, "highest": high, "frame_size": size, "order": order}:
             return FrameTokenizer(low, high, size, order)
     kind = state.get("kind") if isinstance(state, dict) else state
-    raise ValueError(
+    raise UserError(
         f"tokenizer of the kind {kind!r} is not known; known are char, byte, sentencepiece, wordpiece, words, "
         "notes, remi and frames"
     )
@@ -83,7 +84,7 @@ def load(path: str | Path) -> Tokenizer:
     """
     found = _load(path, "a SentencePiece .model or a language model's checkpoint")
     if not isinstance(found, Tokenizer):
-        raise ValueError(f"tokenizer_path {path}: it holds a tokenizer of notes; give a language model's checkpoint")
+        raise UserError(f"tokenizer_path {path}: it holds a tokenizer of notes; give a language model's checkpoint")
     return found
 
 
@@ -96,7 +97,7 @@ def load_notes(path: str | Path) -> MusicTokenizer:
     """
     found = _load(path, "a music model's checkpoint")
     if not isinstance(found, NoteTokenizer | RemiTokenizer):
-        raise ValueError(f"tokenizer_path {path}: it holds a tokenizer of text; give a music model's checkpoint")
+        raise UserError(f"tokenizer_path {path}: it holds a tokenizer of text; give a music model's checkpoint")
     return found
 
 
@@ -110,8 +111,8 @@ def _load(path: str | Path, wanted: str) -> Stateful:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         state = content.get("tokenizer") if isinstance(content, dict) else None
         if state is None:
-            raise ValueError("it holds no tokenizer; give a checkpoint of a model of text")
+            raise UserError("it holds no tokenizer; give a checkpoint of a model of text")
         return from_state(state)
     except (ValueError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
         reason = " ".join(str(error).split())
-        raise ValueError(f"tokenizer_path {path}: {reason[:300]}") from error
+        raise UserError(f"tokenizer_path {path}: {reason[:300]}") from error

@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from datamodules.music.keys import Key
-from datamodules.music.notes import HIGHEST_PITCH, Note, Piece, top_voice
+from datamodules.music.key_signatures import Key
+from datamodules.music.piece_notes import HIGHEST_PITCH, Note, Piece, top_voice
 from datamodules.tokenizers.signatures import MOST_METRES, Signatures
 from datamodules.tokenizers.stateful import Stateful
+from seqlight.core.errors import UserError
 
 ONE_VOICE, ALL_NOTES = ("pitch", "duration"), ("shift", "pitch", "duration")
 NOTHING = 0  # in every field but the first: what stands beside START and END
@@ -72,10 +73,10 @@ class NoteTokenizer(Stateful):
     ) -> None:
         self.fields = tuple(fields)
         if self.fields not in (ONE_VOICE, ALL_NOTES):
-            raise ValueError(f"fields {self.fields} are not known; give {ONE_VOICE} or {ALL_NOTES}")
+            raise UserError(f"fields {self.fields} are not known; give {ONE_VOICE} or {ALL_NOTES}")
         self.one_voice, self.pitch_column = self.fields == ONE_VOICE, self.fields.index("pitch")
         if not 0 <= lowest <= highest <= HIGHEST_PITCH:
-            raise ValueError(f"lowest {lowest} and highest {highest} are no range of MIDI pitches, 0 to 127")
+            raise UserError(f"lowest {lowest} and highest {highest} are no range of MIDI pitches, 0 to 127")
         self.lowest, self.highest = lowest, highest
         self._durations = _sorted("durations", durations, 1)
         self._shifts = _sorted("shifts", shifts, 0) if self.fields == ALL_NOTES else np.zeros(0, np.int64)
@@ -127,7 +128,7 @@ class NoteTokenizer(Stateful):
             else:
                 shifts.update(_shifts(piece))
         if not pitches:
-            raise ValueError("pieces have no notes, so that there is nothing to learn")
+            raise UserError("pieces have no notes, so that there is nothing to learn")
         lowest, highest = max(min(pitches) + transpose[0], 0), min(max(pitches) + transpose[1], HIGHEST_PITCH)
         kept = [[value for value, _ in counts.most_common(MOST_VALUES)] for counts in (durations, shifts)]
         told = [metre for metre, _ in metres.most_common(MOST_METRES)] if signatures else None
@@ -194,9 +195,9 @@ class NoteTokenizer(Stateful):
         """
         table = np.asarray(ids, dtype=np.int64).reshape(-1, len(self.fields)) if len(ids) == 0 else np.asarray(ids)
         if table.ndim != 2 or table.shape[1] != len(self.fields):
-            raise ValueError(f"ids have the shape {table.shape}; {len(self.fields)} ids make an event")
+            raise UserError(f"ids have the shape {table.shape}; {len(self.fields)} ids make an event")
         if len(table) and ((table < 0).any() or (table >= np.array(self.vocab_sizes)).any()):
-            raise ValueError(f"ids are outside the vocabularies of {self.vocab_sizes}")
+            raise UserError(f"ids are outside the vocabularies of {self.vocab_sizes}")
         notes, now = [], 0
         for event in table.tolist():
             if event[0] == END:
@@ -258,5 +259,5 @@ def _sorted(name: str, values: Iterable[int], least: int) -> np.ndarray:
     """The values, each once, in order; refuses what are no ticks."""
     found = sorted(set(values))
     if not found or not all(isinstance(value, int) and least <= value <= LONGEST for value in found):
-        raise ValueError(f"{name} must be whole numbers of ticks, {least} to {LONGEST}, and at least one")
+        raise UserError(f"{name} must be whole numbers of ticks, {least} to {LONGEST}, and at least one")
     return np.array(found, dtype=np.int64)

@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from datamodules.music.keys import Key
-from datamodules.music.notes import TICKS_PER_QUARTER, Note, Piece, top_voice
+from datamodules.music.key_signatures import Key
+from datamodules.music.piece_notes import TICKS_PER_QUARTER, Note, Piece, top_voice
 from datamodules.tokenizers.midi import folded, rests
 from datamodules.tokenizers.stateful import Stateful
+from seqlight.core.errors import UserError
 
 BAR = 4 * TICKS_PER_QUARTER
 HIGHEST = 126  # miditok has no token for MIDI's last pitch
@@ -54,12 +55,12 @@ class RemiTokenizer(Stateful):
 
     def __init__(self, lowest: int, highest: int, one_voice: bool, vocabulary: Sequence[str] | None = None) -> None:
         if not 0 <= lowest <= highest <= HIGHEST:
-            raise ValueError(f"lowest {lowest} and highest {highest} are no range of pitches, 0 to {HIGHEST}")
+            raise UserError(f"lowest {lowest} and highest {highest} are no range of pitches, 0 to {HIGHEST}")
         self.lowest, self.highest, self.one_voice = lowest, highest, one_voice
         self._miditok = _remi(lowest, highest)
         self.vocabulary = sorted(self._miditok.vocab, key=self._miditok.vocab.get)
         if vocabulary is not None and self.vocabulary != list(vocabulary):
-            raise ValueError("tokens remi: the miditok installed makes other tokens than the one this was trained with")
+            raise UserError("tokens remi: the miditok installed makes other tokens than the one this was trained with")
         named = [name.split("_", 1) for name in self.vocabulary]
         self.kinds = [kind for kind, _ in named]
         self.values = [_value(*name) for name in named]
@@ -83,7 +84,7 @@ class RemiTokenizer(Stateful):
         """
         pitches = {note.pitch for piece in pieces for note in (top_voice(piece) if one_voice else piece).notes}
         if not pitches:
-            raise ValueError("pieces have no notes, so that there is nothing to learn")
+            raise UserError("pieces have no notes, so that there is nothing to learn")
         lowest, highest = (
             min(max(pitch, 0), HIGHEST) for pitch in (min(pitches) + transpose[0], max(pitches) + transpose[1])
         )
@@ -137,9 +138,9 @@ class RemiTokenizer(Stateful):
         """
         table = np.asarray(ids, dtype=np.int64).reshape(-1, 1) if len(ids) == 0 else np.asarray(ids)
         if table.ndim != 2 or table.shape[1] != 1:
-            raise ValueError(f"ids have the shape {table.shape}; one id makes an event")
+            raise UserError(f"ids have the shape {table.shape}; one id makes an event")
         if len(table) and ((table < 0).any() or (table >= self.vocab_size).any()):
-            raise ValueError(f"ids are outside the vocabulary of {self.vocab_size}")
+            raise UserError(f"ids are outside the vocabulary of {self.vocab_size}")
         tokens = table[:, 0].tolist()
         tokens = tokens[: tokens.index(self.end_id)] if self.end_id in tokens else tokens
         sounding = [token for token in tokens if self.kinds[token] not in ("PAD", "BOS")]
@@ -168,7 +169,7 @@ def _remi(lowest: int, highest: int) -> Any:
     try:
         from miditok import REMI, TokenizerConfig
     except ImportError as error:
-        raise ValueError("tokens remi needs miditok; install it with `pip install 'seqlight[remi]'`") from error
+        raise UserError("tokens remi needs miditok; install it with `pip install 'seqlight[remi]'`") from error
     return REMI(
         TokenizerConfig(
             pitch_range=(lowest, highest + 1),

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 from datamodules.tokenizers.base import UNKNOWN, Tokenizer, byte_characters, to_bytes
+from seqlight.core.errors import UserError
 
 SPACE = "\u2581"
 PARTS = re.compile(f"[^\n{SPACE}]+\n?|\n|{SPACE}")  # lines with their ends, and each U+2581 by itself
@@ -57,7 +58,7 @@ class SentencePieceTokenizer(Tokenizer):
                 raise TypeError("nothing to read")  # SentencePiece itself takes it for a model yet to be loaded
             self._processor: Any = SentencePieceProcessor(model_proto=model)
         except (RuntimeError, OSError, TypeError) as error:
-            raise ValueError("tokenizer is no SentencePiece model; give a .model file of spm_train") from error
+            raise UserError("tokenizer is no SentencePiece model; give a .model file of spm_train") from error
         sp = self._processor
         ids = range(sp.get_piece_size())
         self.vocab_size = len(ids)
@@ -70,7 +71,7 @@ class SentencePieceTokenizer(Tokenizer):
         self.characters = np.where(is_byte, byte_characters(first), lengths)
         self._space = [sp.piece_to_id(f"<0x{byte:02X}>") for byte in SPACE.encode()]
         if not is_byte.any() or self.decode(self.encode(PROBE)) != PROBE:
-            raise ValueError(
+            raise UserError(
                 "tokenizer is a SentencePiece model that does not keep every text as it is; train one with spm_train "
                 "--byte_fallback --normalization_rule_name=identity --add_dummy_prefix=false "
                 "--remove_extra_whitespaces=false"
@@ -119,7 +120,7 @@ class SentencePieceTokenizer(Tokenizer):
                 **SETTINGS,
             )
         except RuntimeError as error:
-            raise ValueError(_refusal(str(error), vocab_size)) from error
+            raise UserError(_refusal(str(error), vocab_size)) from error
         return cls(model.getvalue())
 
     def encode_array(self, text: str) -> np.ndarray:

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from datamodules.music.keys import MODES, Key
+from datamodules.music.key_signatures import MODES, Key
+from seqlight.core.errors import UserError
 
 KEYS = 24  # twelve major ones from C upwards, then the minor ones
 MOST_METRES = 64
@@ -69,7 +70,7 @@ def parse_metre(text: str) -> Metre:
     found = re.fullmatch(r"(\d{1,2})/(\d{1,2})", text.strip())
     beats, fraction = (int(number) for number in found.groups()) if found else (0, 0)
     if not 1 <= beats <= 64 or fraction not in (1, 2, 4, 8, 16, 32):
-        raise ValueError(f"metre {text!r} is none; give 1 to 64 beats of 1, 2, 4, 8, 16 or 32, such as 3/4")
+        raise UserError(f"metre {text!r} is none; give 1 to 64 beats of 1, 2, 4, 8, 16 or 32, such as 3/4")
     return beats, fraction
 
 
@@ -77,4 +78,4 @@ def _checked(metre: Sequence[int]) -> Metre:
     match metre:
         case (int(beats), int(fraction)) if 1 <= beats <= 128 and 1 <= fraction <= 64 and fraction.bit_count() == 1:
             return beats, fraction
-    raise ValueError(f"metres: {metre!r} is no metre such as (3, 4)")
+    raise UserError(f"metres: {metre!r} is no metre such as (3, 4)")

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from datamodules.tokenizers.base import UNKNOWN, Tokenizer, to_bytes
+from seqlight.core.errors import UserError
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")  # of a vocabulary learned here, ids 0 to 4
 INSIDE = "##"  # how a piece begins that goes on with a word
@@ -49,13 +50,13 @@ class WordPieceTokenizer(Tokenizer):
         self.strip_accents = lower_case if strip_accents is None else strip_accents
         self._pieces = vocabulary.removesuffix("\n").split("\n")
         if len(self._pieces) > MAX_PIECES:
-            raise ValueError(f"tokenizer has {len(self._pieces):,} pieces; at most {MAX_PIECES:,} are read")
+            raise UserError(f"tokenizer has {len(self._pieces):,} pieces; at most {MAX_PIECES:,} are read")
         ids = {piece: i for i, piece in enumerate(self._pieces)}
         if missing := [piece for piece in SPECIAL[:4] if piece not in ids]:
-            raise ValueError(f"tokenizer lacks {', '.join(missing)}, which BERT's vocabularies have")
+            raise UserError(f"tokenizer lacks {', '.join(missing)}, which BERT's vocabularies have")
         if len(ids) < len(self._pieces):
             twice = Counter(self._pieces).most_common(1)[0][0]
-            raise ValueError(f"tokenizer has the piece {twice!r} twice; each may have one id")
+            raise UserError(f"tokenizer has the piece {twice!r} twice; each may have one id")
         self.vocab_size = len(ids)
         self.special = {piece.strip("[]").lower(): ids[piece] for piece in SPECIAL if piece in ids}
         self.characters = np.array([self._length(i) for i in range(self.vocab_size)], dtype=np.int64)
@@ -119,9 +120,9 @@ class WordPieceTokenizer(Tokenizer):
         inside = {character for character in alphabet if character.isalnum() or character in seen_inside}
         known = [*SPECIAL, *sorted(alphabet), *(INSIDE + character for character in sorted(inside))]
         if not alphabet:
-            raise ValueError("tokenizer: the training texts hold no word to learn from")
+            raise UserError("tokenizer: the training texts hold no word to learn from")
         if vocab_size < len(known):
-            raise ValueError(f"vocab_size {vocab_size} is too small for the characters of the texts: give {len(known)}")
+            raise UserError(f"vocab_size {vocab_size} is too small for the characters of the texts: give {len(known)}")
         trainer = trainers.WordPieceTrainer(
             vocab_size=vocab_size,
             min_frequency=2,
@@ -155,7 +156,7 @@ class WordPieceTokenizer(Tokenizer):
 
         # transformers 5 makes a tokenizer of five tokens, in silence, of a folder without a vocabulary.
         if not any((folder / name).is_file() for name in HUB_FILES[:2]):
-            raise ValueError(f"tokenizer_path {source}: holds neither vocab.txt nor tokenizer.json")
+            raise UserError(f"tokenizer_path {source}: holds neither vocab.txt nor tokenizer.json")
         try:
             theirs = BertTokenizer.from_pretrained(folder)
             ids = theirs.get_vocab()
@@ -167,11 +168,11 @@ class WordPieceTokenizer(Tokenizer):
             )
         except Exception as error:  # whatever the layers of transformers raise: OSError, KeyError, the Rust core's own
             reason = " ".join(str(error).split())[:200]
-            raise ValueError(f"tokenizer_path {source}: no BERT tokenizer ({reason})") from error
+            raise UserError(f"tokenizer_path {source}: no BERT tokenizer ({reason})") from error
         if sorted(ids.values()) != list(range(len(ids))) or ours.encode(PROBE) != theirs.encode(
             PROBE, add_special_tokens=False
         ):
-            raise ValueError(f"tokenizer_path {source}: is no WordPiece of BERT's kind; other kinds are not read")
+            raise UserError(f"tokenizer_path {source}: is no WordPiece of BERT's kind; other kinds are not read")
         return ours
 
     def encode_texts(self, texts: Sequence[str]) -> list[np.ndarray]:
@@ -218,7 +219,7 @@ def _downloaded(hub: str, revision: str | None) -> Path:
         return Path(snapshot_download(hub, revision=revision, allow_patterns=HUB_FILES))
     except Exception as error:  # the hub's client raises whatever its layers do
         reason = " ".join(str(error).split())[:200]
-        raise ValueError(
+        raise UserError(
             f"tokenizer_path {hub}: no such folder or checkpoint, and not loaded from the hub "
             f"({type(error).__name__}: {reason}); without a network, give a folder with vocab.txt"
         ) from error

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from datamodules.tokenizers.base import UNKNOWN, Tokenizer, to_bytes
+from seqlight.core.errors import UserError
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")  # ids 0 to 3
 # The Penn Treebank's manner of cutting, in which GloVe's vocabulary is written: do n't, Hamlet 's, U.S., long-term.
@@ -45,11 +46,11 @@ class WordTokenizer(Tokenizer):
         self.lower_case = lower_case
         self._pieces = [*SPECIAL, *(words.split("\n") if words else ())]
         if len(self._pieces) > MAX_WORDS:
-            raise ValueError(f"tokenizer has {len(self._pieces):,} words; at most {MAX_WORDS:,} are read")
+            raise UserError(f"tokenizer has {len(self._pieces):,} words; at most {MAX_WORDS:,} are read")
         self._ids = {piece: i for i, piece in enumerate(self._pieces)}
         if len(self._ids) < len(self._pieces):
             twice = Counter(self._pieces).most_common(1)[0][0]
-            raise ValueError(f"tokenizer has the word {twice!r} twice; each may have one id")
+            raise UserError(f"tokenizer has the word {twice!r} twice; each may have one id")
         self.vocab_size = len(self._pieces)
         self.special = {piece.strip("[]").lower(): i for i, piece in enumerate(SPECIAL)}
         lengths = [0, 1, 0, 0, *map(len, self._pieces[len(SPECIAL) :])]
@@ -73,10 +74,10 @@ class WordTokenizer(Tokenizer):
             ValueError: There is no room for a word, or no word.
         """
         if vocab_size <= len(SPECIAL):
-            raise ValueError(f"vocab_size {vocab_size} leaves no room for a word; give more than {len(SPECIAL)}")
+            raise UserError(f"vocab_size {vocab_size} leaves no room for a word; give more than {len(SPECIAL)}")
         counts = Counter(word for text in texts for word in split_words(text, lower_case))
         if not counts:
-            raise ValueError("tokenizer: the training texts hold no word to learn from")
+            raise UserError("tokenizer: the training texts hold no word to learn from")
         ordered = sorted(counts, key=lambda word: (-counts[word], word))
         return cls("\n".join(ordered[: vocab_size - len(SPECIAL)]), lower_case)
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from seq_modules.generation.sampling import Decoding, choose, uniforms
+from seqlight.core.errors import UserError
 
 BLOCK = 256  # steps whose uniforms are drawn at once
 
@@ -66,9 +67,9 @@ def generate(
     """
     for place, prompt in enumerate(prompts):
         if not len(prompt):
-            raise ValueError(f"prompts: number {place} is empty; give it at least one token to go on from")
+            raise UserError(f"prompts: number {place} is empty; give it at least one token to go on from")
     if rows is not None and len(rows) != len(prompts):
-        raise ValueError(f"rows must number every prompt: {len(rows)} numbers for {len(prompts)} prompts")
+        raise UserError(f"rows must number every prompt: {len(rows)} numbers for {len(prompts)} prompts")
     if not prompts:
         return []
     rows = range(len(prompts)) if rows is None else rows
@@ -92,7 +93,7 @@ def _grow(
     drawn, seen = torch.empty(0), None
     for step, (logits, feed) in enumerate(steps):
         if logits.isnan().any():
-            raise ValueError("net: its logits are not numbers (NaN); its weights are broken, or training diverged")
+            raise UserError("net: its logits are not numbers (NaN); its weights are broken, or training diverged")
         if decoding.repetition_penalty != 1 and seen is None:
             seen = _seen(prompts, logits)
         if decoding.temperature and step % BLOCK == 0:

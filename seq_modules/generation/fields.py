@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from seq_modules.generation.decode import BLOCK, Net, Steps, cached_steps, device_of, evaluating, naive_steps
 from seq_modules.generation.sampling import Decoding, choose, uniforms, wide
+from seqlight.core.errors import UserError
 
 Event = tuple[int, ...]
 
@@ -67,7 +68,7 @@ class Rules:
             if field:
                 ids[0] = False
             if not ids.any():
-                raise ValueError(f"allowed: field {field} has no id left to choose")
+                raise UserError(f"allowed: field {field} has no id left to choose")
         self.highest = [int(ids.nonzero().max()) for ids in self.allowed]
 
     def to(self, device: torch.device) -> "Rules":
@@ -151,9 +152,9 @@ def generate_events(
     """
     for place, prompt in enumerate(prompts):
         if not len(prompt):
-            raise ValueError(f"prompts: number {place} is empty; give it at least one event to go on from")
+            raise UserError(f"prompts: number {place} is empty; give it at least one event to go on from")
     if rows is not None and len(rows) != len(prompts):
-        raise ValueError(f"rows must number every prompt: {len(rows)} numbers for {len(prompts)} prompts")
+        raise UserError(f"rows must number every prompt: {len(rows)} numbers for {len(prompts)} prompts")
     if not prompts:
         return []
     rows = range(len(prompts)) if rows is None else rows
@@ -189,7 +190,7 @@ def _grow(
         for field in range(len(heads.vocab_sizes)):
             logits = heads.field(x, chosen)
             if logits.isnan().any():
-                raise ValueError("net: its logits are not numbers (NaN); its weights are broken, or training diverged")
+                raise UserError("net: its logits are not numbers (NaN); its weights are broken, or training diverged")
             logits = logits.masked_fill(~rules.mask(field, chosen, before, step == 0), -torch.inf)
             told = None if uniform is None else uniform[field]
             chosen.append(choose(logits, decoding, told, None if seen is None else seen[field]))

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from seq_modules.generation.fields import Event, Rules
+from seqlight.core.errors import UserError
 
 KINDS = ("BOS", "EOS", "PAD", "Bar", "Position", "Pitch", "Duration")
 FOLLOWS = {
@@ -60,7 +61,7 @@ class TokenRules(Rules):
         may = [[KINDS[kind] in after for kind in self.kinds.tolist()] for after in follows]
         self.following = torch.tensor(may) & torch.tensor(list(allowed))  # (kinds, V)
         if not self.following[KINDS.index("Position")].any():
-            raise ValueError("allowed: no pitch is left to choose")
+            raise UserError("allowed: no pitch is left to choose")
         self.past = torch.empty(0)
 
     def to(self, device: torch.device) -> "TokenRules":

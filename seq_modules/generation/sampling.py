@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from seqlight.core.errors import UserError
+
 
 @dataclass(frozen=True)
 class Decoding:
@@ -43,17 +45,17 @@ class Decoding:
 
     def __post_init__(self) -> None:
         if self.max_new_tokens < 1:
-            raise ValueError(f"max_new_tokens must be at least 1, not {self.max_new_tokens!r}")
+            raise UserError(f"max_new_tokens must be at least 1, not {self.max_new_tokens!r}")
         if not 0 < self.repetition_penalty < math.inf:
-            raise ValueError(f"repetition_penalty must be above 0 (1: none), not {self.repetition_penalty!r}")
+            raise UserError(f"repetition_penalty must be above 0 (1: none), not {self.repetition_penalty!r}")
         if not 0 <= self.temperature < math.inf:
-            raise ValueError(f"temperature must be 0 (the likeliest token) or above, not {self.temperature!r}")
+            raise UserError(f"temperature must be 0 (the likeliest token) or above, not {self.temperature!r}")
         if self.top_k is not None and self.top_k < 1:
-            raise ValueError(f"top_k must be at least 1, or left out for all tokens, not {self.top_k!r}")
+            raise UserError(f"top_k must be at least 1, or left out for all tokens, not {self.top_k!r}")
         if self.top_p is not None and not 0 < self.top_p <= 1:
-            raise ValueError(f"top_p must be above 0 and at most 1, or left out for all tokens, not {self.top_p!r}")
+            raise UserError(f"top_p must be above 0 and at most 1, or left out for all tokens, not {self.top_p!r}")
         if self.min_p is not None and not 0 <= self.min_p <= 1:
-            raise ValueError(f"min_p must be from 0 to 1, or left out for all tokens, not {self.min_p!r}")
+            raise UserError(f"min_p must be from 0 to 1, or left out for all tokens, not {self.min_p!r}")
 
 
 def choose(logits: Tensor, decoding: Decoding, uniforms: Tensor | None = None, seen: Tensor | None = None) -> Tensor:

@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from seqlight.core.errors import UserError
+
 
 class Ensemble(nn.Module):
     """Nets that differ by their first weights, their n-grams' hashes and the batches they see (Hansen & Salamon 1990).
@@ -28,7 +30,7 @@ class Ensemble(nn.Module):
     def __init__(self, members: Sequence[nn.Module]) -> None:
         super().__init__()
         if not members:
-            raise ValueError("members must be at least one net")
+            raise UserError("members must be at least one net")
         self.members = nn.ModuleList(members)
         self.turn = 0
 

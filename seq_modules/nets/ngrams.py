@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seq_modules.nets.transformer import drop, random_bytes
+from seq_modules.nets.transformer.block import drop, random_bytes
+from seqlight.core.errors import UserError
 
 FACTOR, BITS = 1000003, (1 << 31) - 1  # 31 bits times 31 bits stay inside 64 signed bits
 GOLDEN = 0x9E3779B1  # 2³² over the golden ratio: its multiples lie far apart
@@ -58,15 +59,15 @@ class NgramEmbedding(nn.Module):
     ) -> None:
         super().__init__()
         if min(orders) < 1 or len(set(orders)) < len(orders):
-            raise ValueError(f"ngram_orders must be different and at least 1 each, not {list(orders)}")
+            raise UserError(f"ngram_orders must be different and at least 1 each, not {list(orders)}")
         if buckets < 2:
-            raise ValueError(f"ngram_buckets must be at least 2, not {buckets}")
+            raise UserError(f"ngram_buckets must be at least 2, not {buckets}")
         if dim < 1:
-            raise ValueError(f"ngram_dim must be at least 1, not {dim}")
+            raise UserError(f"ngram_dim must be at least 1, not {dim}")
         if not 0 <= dropout < 1:
-            raise ValueError(f"ngram_dropout must be at least 0 and below 1, not {dropout}")
+            raise UserError(f"ngram_dropout must be at least 0 and below 1, not {dropout}")
         if salt < 0:
-            raise ValueError(f"ngram_salt must be at least 0, not {salt}")
+            raise UserError(f"ngram_salt must be at least 0, not {salt}")
         self.orders, self.buckets, self.dropout, self.salt = tuple(orders), buckets, dropout, salt
         self.table = nn.Embedding(len(orders) * buckets, dim)  # the orders' tables one below the other
         self.projection = nn.Linear(len(orders) * dim, d_model, bias=False)

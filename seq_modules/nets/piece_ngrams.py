@@ -9,6 +9,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from seqlight.core.errors import UserError
+
 
 def piece_ngrams(piece: str, orders: Sequence[int]) -> list[str]:
     """Character n-grams of a token's text (Bojanowski et al. 2017), between < and > where a word begins and ends.
@@ -38,9 +40,9 @@ class PieceNgrams(nn.Module):
     ) -> None:
         super().__init__()
         if not orders or min(orders) < 1:
-            raise ValueError(f"char_ngrams must be lengths of at least 1, not {list(orders)}")
+            raise UserError(f"char_ngrams must be lengths of at least 1, not {list(orders)}")
         if buckets < 2:
-            raise ValueError(f"char_buckets must be at least 2, not {buckets}")
+            raise UserError(f"char_buckets must be at least 2, not {buckets}")
         self.orders, self.buckets, self.limit = tuple(orders), buckets, limit
         self.table = nn.Embedding(buckets, d_model, padding_idx=0)
         self.register_buffer("rows", torch.zeros(vocab_size, limit, dtype=torch.int32))
@@ -49,7 +51,7 @@ class PieceNgrams(nn.Module):
     def set_pieces(self, pieces: Sequence[str], left_out: Sequence[int] = ()) -> None:
         """Takes the tokens' texts, V of them, and which of them are only marks."""
         if len(pieces) != len(self.rows):
-            raise ValueError(f"vocab_size {len(self.rows)} is not the tokenizer's {len(pieces)}")
+            raise UserError(f"vocab_size {len(self.rows)} is not the tokenizer's {len(pieces)}")
         rows = torch.zeros(len(pieces), self.limit, dtype=torch.int32)
         marks = set(left_out)
         for token, piece in enumerate(pieces):

@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from seqlight.core.errors import UserError
+
 PRIME, FACTOR = 2**31 - 1, 1_540_483_477  # a product of two numbers below the prime stays within 64 bits
 
 
@@ -32,9 +34,9 @@ class WordNgrams(nn.Module):
     def __init__(self, d_model: int, longest: int, buckets: int = 50_000, pad_id: int = 0) -> None:
         super().__init__()
         if longest < 2:
-            raise ValueError(f"word_ngrams must be at least 2, or 1 for none, not {longest}")
+            raise UserError(f"word_ngrams must be at least 2, or 1 for none, not {longest}")
         if buckets < 2:
-            raise ValueError(f"word_buckets must be at least 2, not {buckets}")
+            raise UserError(f"word_buckets must be at least 2, not {buckets}")
         self.longest, self.buckets, self.pad_id = longest, buckets, pad_id
         self.table = nn.Embedding(buckets, d_model, padding_idx=0)
 

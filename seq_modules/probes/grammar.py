@@ -12,6 +12,7 @@ from typing import Any
 
 from seq_modules.probes.pairs import Pair, distinct
 from seq_modules.probes.words import Forms, Words, listed
+from seqlight.core.errors import UserError
 
 BEFORE_NOUN = "he spoke of|she thought of|they looked at|we talked of|he came with|i heard of|they sat by|we ran from"
 SAW = "he saw|she found|they took|we have|i know|he made|they left|she knew"
@@ -45,7 +46,7 @@ def make_grammar(text: str, per_kind: int = 500, seed: int = 0) -> list[Pair]:
         ValueError: ``per_kind`` is less than 1.
     """
     if per_kind < 1:
-        raise ValueError(f"per_kind must be at least 1, not {per_kind!r}")
+        raise UserError(f"per_kind must be at least 1, not {per_kind!r}")
     words = Words(text)
     found = []
     for kind, make in KINDS.items():

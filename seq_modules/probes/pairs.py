@@ -9,6 +9,8 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from seqlight.core.errors import UserError
+
 LogProbs = Callable[[list[str]], list[tuple[float, int]]]
 """Texts to (sum of the log-probabilities of all its tokens, number of tokens) of each."""
 
@@ -73,7 +75,7 @@ def judge(pairs: Sequence[Pair], log_probs: LogProbs, chunk: int = CHUNK) -> "Re
     """
     for pair in pairs:
         if pair.good == pair.bad:
-            raise ValueError(f"pairs: both members are {pair.good!r} ({pair.suite}, {pair.kind}); leave the pair out")
+            raise UserError(f"pairs: both members are {pair.good!r} ({pair.suite}, {pair.kind}); leave the pair out")
     texts = sorted({text for pair in pairs for text in pair[:2]}, key=lambda text: (len(text), text))
     scores: dict[str, tuple[float, int]] = {}
     for start in range(0, len(texts), chunk):
@@ -81,7 +83,7 @@ def judge(pairs: Sequence[Pair], log_probs: LogProbs, chunk: int = CHUNK) -> "Re
         scores.update(zip(some, log_probs(some), strict=True))
     for text, (total, _) in scores.items():
         if math.isnan(total):
-            raise ValueError(f"log_probs: the score of {text!r} is not a number (NaN); the model's weights are broken")
+            raise UserError(f"log_probs: the score of {text!r} is not a number (NaN); the model's weights are broken")
     outcomes = []
     for pair in pairs:
         (good, good_tokens), (bad, bad_tokens) = scores[pair.good], scores[pair.bad]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from seq_modules.probes.pairs import Pair
+from seqlight.core.errors import UserError
 
 MAX_BYTES = 100_000_000  # of one file; all of BLiMP has 30 MB
 MAX_CELL = 10_000  # characters of one text
@@ -58,7 +59,7 @@ def csv_rows(file: Path) -> Iterator[tuple[int, list[str]]]:
                 cells = []
                 yield line, cells
             except UnicodeDecodeError as error:
-                raise ValueError(f"path {str(file)!r} is not UTF-8 ({error.reason}); convert it") from None
+                raise UserError(f"path {str(file)!r} is not UTF-8 ({error.reason}); convert it") from None
             if cells:
                 yield line, cells
 
@@ -89,7 +90,7 @@ def from_blimp(path: str | Path, limit: int | None = None) -> Found:
                     if text.strip():
                         read += not add_json(found, file, line, text)
         except UnicodeDecodeError as error:
-            raise ValueError(f"path {str(file)!r} is not UTF-8 ({error.reason}); convert it") from None
+            raise UserError(f"path {str(file)!r} is not UTF-8 ({error.reason}); convert it") from None
     return some(found, root)
 
 
@@ -129,7 +130,7 @@ def from_hub(
     try:
         import datasets
     except ImportError:
-        raise ValueError(f"hub {name!r} needs the package datasets: pip install datasets") from None
+        raise UserError(f"hub {name!r} needs the package datasets: pip install datasets") from None
     found = Found([], [])
     try:
         for kind in kinds or datasets.get_dataset_config_names(name, revision=revision):
@@ -142,7 +143,7 @@ def from_hub(
                     found.pairs.append(Pair(row["sentence_good"], row["sentence_bad"], "blimp", kind))
     except (OSError, ValueError, KeyError, RuntimeError) as error:  # the hub's errors are many; most are of these
         reason = (str(error) or type(error).__name__).splitlines()[0][:200]
-        raise ValueError(
+        raise UserError(
             f"hub {name!r} cannot be read ({reason}); check the name and the network, or give the path of a copy "
             "(the folder of BLiMP's .jsonl files) instead"
         ) from None
@@ -166,7 +167,7 @@ def checked(path: str | Path) -> Path:
     if not file.is_file():
         raise FileNotFoundError(f"path {str(file)!r} is not a file; check the spelling")
     if file.stat().st_size > MAX_BYTES:
-        raise ValueError(f"path {str(file)!r} has more than {MAX_BYTES:,} bytes; split it")
+        raise UserError(f"path {str(file)!r} has more than {MAX_BYTES:,} bytes; split it")
     return file
 
 
@@ -174,5 +175,5 @@ def some(found: Found, where: object) -> Found:
     """What was found, if it is anything."""
     if not found.pairs:
         first = f"; {found.problems[0]}" if found.problems else ""
-        raise ValueError(f"path {str(where)!r} has not one proper pair{first}")
+        raise UserError(f"path {str(where)!r} has not one proper pair{first}")
     return found

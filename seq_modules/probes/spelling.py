@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 
 from seq_modules.probes.pairs import Pair, distinct
+from seqlight.core.errors import UserError
 
 WORD = re.compile(r"[^\W\d_]+(?:['\u2019-][^\W\d_]+)*")  # letters, and what apostrophes and hyphens join
 PART = re.compile(r"[^\W\d_]+")
@@ -80,7 +81,7 @@ def make_spelling(
     least_of = {"per_kind": 1, "context": 0, "min_length": 2, "per_word": 1}
     for (name, least), value in zip(least_of.items(), (per_kind, context, min_length, per_word), strict=True):
         if value < least:
-            raise ValueError(f"{name} must be at least {least}, not {value!r}")
+            raise UserError(f"{name} must be at least {least}, not {value!r}")
     generator = random.Random(f"spelling {seed}")
     counts = Counter(word.lower() for word in WORD.findall(train))
     known = Lexicon([train, held_out])

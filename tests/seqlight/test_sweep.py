@@ -15,7 +15,7 @@ import yaml
 from conftest import ROOT, Run
 
 from seqlight import sweep as sweeps
-from seqlight.errors import UserError
+from seqlight.core.errors import UserError
 from seqlight.report import group, spread, write_report
 from seqlight.sweep import Sweep, enqueue, open_study, read_sweep
 

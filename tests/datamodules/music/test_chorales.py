@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from datamodules.music import chorales as module
-from datamodules.music.chorales import chorales
-from datamodules.music.notes import Note
+from datamodules.music.piece_notes import Note
+from datamodules.music.sources import chorales as module
+from datamodules.music.sources.chorales import chorales
 
 music21 = pytest.importorskip("music21")
 

@@ -5,9 +5,9 @@ from collections import Counter
 
 import pytest
 
-from datamodules.music.etudes import HIGHEST, LOWEST, SCALES, etudes
-from datamodules.music.keys import NAMES
-from datamodules.music.notes import TICKS_PER_QUARTER, Piece, bar, top_voice
+from datamodules.music.key_signatures import NAMES
+from datamodules.music.piece_notes import TICKS_PER_QUARTER, Piece, bar, top_voice
+from datamodules.music.sources.etudes import HIGHEST, LOWEST, SCALES, etudes
 
 
 @pytest.fixture(scope="module")

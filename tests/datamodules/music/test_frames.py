@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from datamodules.music.frames import SCALE, Chorale, made_up_chorales, packed, read_frames, unpacked
+from datamodules.music.sources.jsb_files import SCALE, Chorale, made_up_chorales, packed, read_frames, unpacked
 
 GOOD = {"train": [[[60, 64], []]], "valid": [[[48]]], "test": [[[72, 60]], [[1]]]}
 
@@ -48,7 +48,7 @@ def test_what_is_no_file_of_chorales_is_refused_by_name(tmp_path: Path, content:
 def test_no_file_and_a_file_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(FileNotFoundError, match=r"^path .*no such file"):
         read_frames(tmp_path / "none.json")
-    monkeypatch.setattr("datamodules.music.frames.FILE_LIMIT", 10)
+    monkeypatch.setattr("datamodules.music.sources.jsb_files.FILE_LIMIT", 10)
     with pytest.raises(ValueError, match=r"^path .*bytes are more than 10"):
         read_frames(write(tmp_path, GOOD))
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from datamodules.music.etudes import etudes
-from datamodules.music.keys import MODES, key_name, key_of_signature, parse_key, sharps
-from seq_modules.music.keys import find_key
+from datamodules.music.key_signatures import MODES, key_name, key_of_signature, parse_key, sharps
+from datamodules.music.sources.etudes import etudes
+from seqlight.music.keys import find_key
 
 KEYS = [(tonic, mode) for mode in MODES for tonic in range(12)]
 

@@ -2,9 +2,9 @@
 
 import random
 
-from datamodules.music.etudes import etudes
 from datamodules.music.kinship import PHRASES, families, score, tunes
-from datamodules.music.notes import TICKS_PER_QUARTER, Note, Piece, top_voice, transposed
+from datamodules.music.piece_notes import TICKS_PER_QUARTER, Note, Piece, top_voice, transposed
+from datamodules.music.sources.etudes import etudes
 
 
 def setting(tune: list[int], seed: int, name: str, passing: bool = False, upbeat: int = 0) -> Piece:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from datamodules.music.frames import Chorale, read_frames
 from datamodules.music.leaks import leaked, stretches
+from datamodules.music.sources.jsb_files import Chorale, read_frames
 
 PUBLISHED = ROOT.parent / "shared/data/jsb-chorales/jsb-chorales-quarter.json"
 

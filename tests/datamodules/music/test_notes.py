@@ -2,8 +2,8 @@
 
 import pytest
 
-from datamodules.music.etudes import etudes
-from datamodules.music.notes import Note, Piece, bar, beginning, stretched, top_voice, transposed
+from datamodules.music.piece_notes import Note, Piece, bar, beginning, stretched, top_voice, transposed
+from datamodules.music.sources.etudes import etudes
 
 CHORDS = Piece(
     "chords",

@@ -1,7 +1,7 @@
 """The prelude's opening as one would sing it."""
 
-from datamodules.music.notes import bar
-from datamodules.music.prelude import PRELUDE
+from datamodules.music.piece_notes import bar
+from datamodules.music.sources.prelude import PRELUDE
 
 
 def test_four_bars_of_sixteenths_in_g_major() -> None:

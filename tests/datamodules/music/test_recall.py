@@ -5,9 +5,9 @@ import random
 import numpy as np
 import pytest
 
-from datamodules.music.frames import Chorale, Frame, made_up_chorales
 from datamodules.music.recall import LONGEST, Listener, Recall
-from datamodules.tokenizers.frames import FrameTokenizer
+from datamodules.music.sources.jsb_files import Chorale, Frame, made_up_chorales
+from datamodules.tokenizers.frame import FrameTokenizer
 
 TOKENIZER = FrameTokenizer()
 

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from datamodules.batches import IGNORED
-from datamodules.music.etudes import etudes
-from datamodules.music.windows import HIDDEN, EvalEvents, TrainEvents
+from datamodules.music.event_windows import HIDDEN, EvalEvents, TrainEvents
+from datamodules.music.sources.etudes import etudes
 from datamodules.tokenizers import NoteTokenizer
 from datamodules.tokenizers.midi import ALL_NOTES, ONE_VOICE
+from seqlight.core.labels import IGNORED
 
 PIECES = etudes(8, 2)
 

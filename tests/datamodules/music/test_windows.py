@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from datamodules.batches import IGNORED
-from datamodules.music.etudes import etudes
-from datamodules.music.notes import Note, Piece, top_voice
-from datamodules.music.windows import EvalEvents, TrainEvents, versions_of
+from datamodules.music.event_windows import EvalEvents, TrainEvents, versions_of
+from datamodules.music.piece_notes import Note, Piece, top_voice
+from datamodules.music.sources.etudes import etudes
 from datamodules.tokenizers import NoteTokenizer
 from datamodules.tokenizers.midi import ALL_NOTES, ONE_VOICE
+from seqlight.core.labels import IGNORED
 
 PIECES = etudes(8, 2)
 SHORT = Piece("short", (Note(0, 60, 12), Note(24, 62, 24)))  # with a rest in one voice

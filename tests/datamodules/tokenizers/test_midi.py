@@ -8,9 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datamodules.music.etudes import etudes
-from datamodules.music.notes import Note, Piece, top_voice, transposed
-from datamodules.music.prelude import PRELUDE
+from datamodules.music.piece_notes import Note, Piece, top_voice, transposed
+from datamodules.music.sources.etudes import etudes
+from datamodules.music.sources.prelude import PRELUDE
 from datamodules.tokenizers import CharTokenizer, NoteTokenizer, from_state, load, load_notes, save
 from datamodules.tokenizers.midi import ALL_NOTES, MOST_VALUES, ONE_VOICE
 

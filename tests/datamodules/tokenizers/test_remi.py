@@ -8,13 +8,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datamodules.batches import IGNORED
-from datamodules.music.etudes import etudes
-from datamodules.music.notes import Note, Piece, top_voice, transposed
-from datamodules.music.windows import EvalEvents, TrainEvents
+from datamodules.music.event_windows import EvalEvents, TrainEvents
+from datamodules.music.piece_notes import Note, Piece, top_voice, transposed
+from datamodules.music.sources.etudes import etudes
 from datamodules.tokenizers import NoteTokenizer, RemiTokenizer, from_state, load_notes, save
 from datamodules.tokenizers.midi import ALL_NOTES, ONE_VOICE
 from datamodules.tokenizers.remi import BAR
+from seqlight.core.labels import IGNORED
 
 pytest.importorskip("miditok")
 

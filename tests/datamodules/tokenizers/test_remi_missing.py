@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from datamodules.music.etudes import etudes
+from datamodules.music.sources.etudes import etudes
 from datamodules.tokenizers import RemiTokenizer, load_notes
 
 

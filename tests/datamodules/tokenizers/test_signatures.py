@@ -8,8 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datamodules.music.etudes import etudes
-from datamodules.music.notes import Note, Piece, transposed
+from datamodules.music.piece_notes import Note, Piece, transposed
+from datamodules.music.sources.etudes import etudes
 from datamodules.tokenizers import NoteTokenizer, from_state, load_notes
 from datamodules.tokenizers.midi import ALL_NOTES, ONE_VOICE
 from datamodules.tokenizers.signatures import KEYS, Signatures, parse_metre

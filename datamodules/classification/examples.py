@@ -1,0 +1,108 @@
+"""Labelled texts, their splits, and what stands in more than one."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from datamodules.loading.counters import random_words
+from seqlight.core.labels import IGNORED
+
+Split = Literal["train", "val", "test"]
+
+
+@dataclass
+class Examples:
+    """N texts with their classes.
+
+    Attributes:
+        texts: The texts.
+        labels: Class of each (N,), -100 where unknown.
+        aux_labels: Class in the other set of labels (N,); all -100 where there is none.
+    """
+
+    texts: list[str]
+    labels: np.ndarray
+    aux_labels: np.ndarray
+
+    @classmethod
+    def of(cls, texts: Sequence[str], labels: Sequence[int], aux_labels: Sequence[int] | None = None) -> "Examples":
+        """Examples from lists; without ``aux_labels`` they have none."""
+        aux = np.full(len(texts), IGNORED) if aux_labels is None else np.array(aux_labels, dtype=np.int64)
+        return cls(list(texts), np.array(labels, dtype=np.int64), aux.astype(np.int64))
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def take(self, rows: Sequence[int] | np.ndarray) -> "Examples":
+        """Those of some numbers, in their order."""
+        chosen = np.asarray(rows, dtype=np.int64)
+        return Examples([self.texts[row] for row in chosen], self.labels[chosen], self.aux_labels[chosen])
+
+
+def stratified_share(strata: np.ndarray, share: float, seed: int) -> np.ndarray:
+    """Which rows make a share that is spread evenly over the strata: a mask (N,) with round(N * share) rows.
+
+    Rows are put in random order within their stratum, the strata one after the other, and every 1/share-th is taken:
+    of each stratum its share, rounded up or down.
+    """
+    order, size = _stratified_order(strata, seed), len(strata)
+    wanted = round(size * share)
+    # The places at which a line from 0 to `wanted` passes a whole number.
+    steps = (np.arange(size + 1) * wanted + size // 2) // max(size, 1)
+    chosen = np.zeros(size, dtype=bool)
+    chosen[order[np.diff(steps) > 0]] = True
+    return chosen
+
+
+def stratified_folds(strata: np.ndarray, folds: int, seed: int) -> np.ndarray:
+    """The fold of each row, 0 to ``folds`` - 1 (N,): their sizes, and those of each stratum in them, differ by at most
+    one row."""
+    fold = np.zeros(len(strata), dtype=np.int64)
+    fold[_stratified_order(strata, seed)] = np.arange(len(strata)) % folds
+    return fold
+
+
+def _stratified_order(strata: np.ndarray, seed: int) -> np.ndarray:
+    shuffled = np.argsort(random_words(seed, np.array([0]), len(strata))[0], kind="stable")  # NumPy's own may change
+    return shuffled[np.argsort(strata[shuffled], kind="stable")]
+
+
+def prints_of(texts: Sequence[str]) -> np.ndarray:
+    """A number of 64 bits for each text (N,), apart from white space around it, by which to know it again."""
+    digests = [hashlib.blake2b(text.strip().encode("utf-8", "surrogatepass"), digest_size=8).digest() for text in texts]
+    return np.frombuffer(b"".join(digests), dtype="<i8").astype(np.int64)
+
+
+def count_duplicates(splits: dict[Split, Examples]) -> dict[str, int]:
+    """How many texts stand there again, letter for letter, apart from white space around them.
+
+    Returns:
+        For each split, rows that repeat an earlier one of it ("train"), and rows of a later split that the training
+        split or the validation split has too ("val in train", "test in train", "test in val").
+    """
+    sets = {name: {text.strip() for text in part.texts} for name, part in splits.items()}
+    found = {str(name): len(part) - len(sets[name]) for name, part in splits.items()}
+    for later, earlier in (("val", "train"), ("test", "train"), ("test", "val")):
+        if later in splits and earlier in splits:
+            found[f"{later} in {earlier}"] = sum(text.strip() in sets[earlier] for text in splits[later].texts)
+    return found
+
+
+def without_duplicates(splits: dict[Split, Examples]) -> dict[Split, Examples]:
+    """The splits with each text once, in the last split that has it and there in its first place.
+
+    The test split loses its own repetitions alone; validation gives way to it, and training to both.
+    """
+    seen: set[str] = set()
+    kept: dict[Split, Examples] = {}
+    for name in ("test", "val", "train"):
+        rows = []
+        for row, text in enumerate(splits[name].texts):
+            if text.strip() not in seen:
+                seen.add(text.strip())
+                rows.append(row)
+        kept[name] = splits[name].take(rows)
+    return {name: kept[name] for name in splits}

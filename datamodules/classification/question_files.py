@@ -1,0 +1,90 @@
+"""TREC's questions (Li & Roth, COLING 2002): the .label files, the hub's tables, and their classes.
+
+A line is ``COARSE:fine What is the question ?`` in Latin-1. The label ends at the first space; what follows is the
+question, with any further colons in it.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from datamodules.classification.examples import Examples
+from datamodules.classification.labelled_files import Found, check_found, text_fault
+from seqlight.core.errors import UserError
+
+TRAIN_FILE, TEST_FILE = "train_5500.label", "TREC_10.label"  # 5,452 and 500 questions
+MAX_BYTES = 50_000_000
+
+# The classes with how often each stands in train_5500.label: the imbalance that the embedded questions have too.
+TRAIN_COUNTS = {
+    "ABBR:abb": 16, "ABBR:exp": 70,
+    "DESC:def": 421, "DESC:desc": 274, "DESC:manner": 276, "DESC:reason": 191,
+    "ENTY:animal": 112, "ENTY:body": 16, "ENTY:color": 40, "ENTY:cremat": 207, "ENTY:currency": 4, "ENTY:dismed": 103,
+    "ENTY:event": 56, "ENTY:food": 103, "ENTY:instru": 10, "ENTY:lang": 16, "ENTY:letter": 9, "ENTY:other": 217,
+    "ENTY:plant": 13, "ENTY:product": 42, "ENTY:religion": 4, "ENTY:sport": 62, "ENTY:substance": 41,
+    "ENTY:symbol": 11, "ENTY:techmeth": 38, "ENTY:termeq": 93, "ENTY:veh": 27, "ENTY:word": 26,
+    "HUM:desc": 47, "HUM:gr": 189, "HUM:ind": 962, "HUM:title": 25,
+    "LOC:city": 129, "LOC:country": 155, "LOC:mount": 21, "LOC:other": 464, "LOC:state": 66,
+    "NUM:code": 9, "NUM:count": 363, "NUM:date": 218, "NUM:dist": 34, "NUM:money": 71, "NUM:ord": 6, "NUM:other": 52,
+    "NUM:perc": 27, "NUM:period": 75, "NUM:speed": 9, "NUM:temp": 8, "NUM:volsize": 13, "NUM:weight": 11,
+}  # fmt: skip
+FINE = sorted(TRAIN_COUNTS)
+COARSE = sorted({name.partition(":")[0] for name in FINE})
+COARSE_OF = [COARSE.index(name.partition(":")[0]) for name in FINE]  # coarse class of each fine one
+
+
+def fine_examples(texts: list[str], fine: list[int]) -> Examples:
+    """Questions by their fine classes: labels coarse, auxiliary labels fine."""
+    return Examples.of(texts, [COARSE_OF[label] for label in fine], fine)
+
+
+def read_label_file(path: Path, name: str) -> Examples:
+    """The questions of a .label file; lines that are none are named in a warning and left out.
+
+    Args:
+        path: The file, in Latin-1.
+        name: Argument that named it, for messages.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is too large, or has not one proper line.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{name} {path.parent}: has no {path.name}; it should hold {TRAIN_FILE}, {TEST_FILE}")
+    if path.stat().st_size > MAX_BYTES:
+        raise UserError(f"{name} {path}: is larger than {MAX_BYTES / 1e6:.0f} MB, which no file of TREC's is")
+    found, fine = Found(), []
+    lines = path.read_text(encoding="latin-1").split("\n")  # one of its bytes, 0xF0, is not UTF-8
+    for row, line in enumerate(lines[:-1] if lines[-1] == "" else lines):
+        label, _, question = line.strip().partition(" ")
+        if label not in TRAIN_COUNTS:
+            what = "is no class of TREC's" if ":" in label else "is no COARSE:fine label"
+            found.problems.append(f"line {row + 1}: {label[:40]!r} {what}")
+        elif fault := text_fault(question):
+            found.problems.append(f"line {row + 1}: {fault}")
+        else:
+            found.add(row, row + 1, question)
+            fine.append(FINE.index(label))
+    check_found(found, f"{name} {path}")
+    return fine_examples(found.texts, fine)
+
+
+def questions_of(hub: str, rows: list[dict[str, Any]]) -> Examples:
+    """The questions of a hub's table: SetFit/TREC-QC, CogComp/trec, or any with ``text`` and a column of fine classes.
+
+    Raises:
+        ValueError: A row has no text, or no column says its fine class.
+    """
+    texts, fine = [], []
+    for row, content in enumerate(rows):
+        words = {value for value in content.values() if isinstance(value, str)}
+        coarse = words & set(COARSE)
+        # Either one column has both parts of the class, or one has each.
+        classes = words & set(FINE) or {f"{a}:{b}" for a in coarse for b in words} & set(FINE)
+        if len(classes) != 1 or text_fault(content.get("text")):
+            raise UserError(
+                f"hub {hub}: row {row} has no text with one of TREC's classes (such as ENTY:animal) in its columns "
+                f"{', '.join(content)}; try SetFit/TREC-QC"
+            )
+        texts.append(content["text"].strip())
+        fine.append(FINE.index(classes.pop()))
+    return fine_examples(texts, fine)

@@ -1,0 +1,99 @@
+"""Reviews from wherever they lie, in one shape: a table, a collection's folder or zip, or the hub."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from lightning.pytorch.utilities import rank_zero_warn
+
+from datamodules.classification.hub_tables import hub_table
+from datamodules.classification.labelled_files import ENDINGS, read_table, text_fault
+from datamodules.classification.review_folders import Review, read_reviews, without_breaks
+from seqlight.core.errors import UserError
+
+MAX_CLASSES = 1000
+HUB_SPLITS = {"train": "train", "validation": "val", "val": "val", "dev": "val", "test": "test"}
+
+
+def reviews_at(
+    path: str, test_path: str | None, text_column: str, label_column: str, encoding: str | None
+) -> list[Review]:
+    """The reviews of a table (.csv, .tsv, .jsonl), or of a collection's folder or zip.
+
+    Args:
+        path: Where they lie.
+        test_path: A second place, whose reviews are the test data.
+        text_column: Column of the text in a table.
+        label_column: Column of its label.
+        encoding: Of the files; by default UTF-8 and, for folders and zips, Latin-1 where a file is not UTF-8.
+
+    Raises:
+        FileNotFoundError: There is no such file or folder.
+        ValueError: See :func:`read_table` and :func:`read_reviews`.
+    """
+    reviews = []
+    for place, name in ((path, "path"), (test_path, "test_path")):
+        if place is None:
+            continue
+        if Path(place).suffix.lower() in ENDINGS and not Path(place).expanduser().is_dir():
+            found = read_table(place, name, text_column, label_column, encoding or "utf-8")
+            part = [Review(without_breaks(text), label) for text, label in zip(found.texts, found.labels, strict=True)]
+        else:
+            part = read_reviews(place, encoding, name)
+        for review in part:
+            if test_path is not None:
+                review.split = "test" if name == "test_path" else None
+        reviews += part
+    return reviews
+
+
+def reviews_of_hub(hub: str, revision: str | None, text_column: str, label_column: str) -> list[Review]:
+    """The reviews of a hub's data set; rows without a label (IMDb's "unsupervised") are left out.
+
+    Raises:
+        ValueError: It cannot be loaded, or lacks the columns.
+    """
+    reviews = []
+    table = hub_table(hub, revision, "without a network, give files with --data.path")
+    for name, rows in table.items():
+        if name not in HUB_SPLITS:
+            continue
+        for row in rows:
+            if text_column not in row or label_column not in row:
+                missing = text_column if text_column not in row else label_column
+                raise UserError(
+                    f"hub {hub}: has no column {missing!r} but {', '.join(row)}; give --data.text_column and "
+                    "--data.label_column"
+                )
+            text, label = row[text_column], row[label_column]
+            if label is not None and text_fault(text) is None:
+                reviews.append(Review(without_breaks(text).strip(), str(label), HUB_SPLITS[name]))
+    if not reviews:
+        raise UserError(f"hub {hub}: has no rows with a text and a label in {', '.join(HUB_SPLITS)}")
+    return reviews
+
+
+def classes_of(reviews: Sequence[Review]) -> list[str]:
+    """The labels that stand there, sorted; numbers by their size.
+
+    Raises:
+        ValueError: There is one alone, or so many that they are no classes.
+    """
+    labels = {review.label for review in reviews}
+    if len(labels) < 2:
+        raise UserError(f"label_column: all labels are {labels.pop()!r}; classification needs two classes")
+    if len(labels) > MAX_CLASSES:
+        raise UserError(f"label_column: has {len(labels):,} different labels; at most {MAX_CLASSES:,} can be classes")
+    whole = all(label.lstrip("-").isdecimal() for label in labels)
+    return sorted(labels, key=int) if whole else sorted(labels)
+
+
+def of_classes(reviews: Sequence[Review], classes: Sequence[str]) -> list[Review]:
+    """The reviews that are of some classes; others are counted in a warning and left out."""
+    strangers = Counter(review.label for review in reviews if review.label not in classes)
+    if strangers:
+        shown = ", ".join(f"{label!r} {count:,} times" for label, count in strangers.most_common(5))
+        rank_zero_warn(
+            f"{strangers.total():,} rows are left out, whose labels are none of {', '.join(classes)}: {shown}"
+        )
+    return [review for review in reviews if review.label in classes]

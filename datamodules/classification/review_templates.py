@@ -1,0 +1,85 @@
+"""Synthetic reviews, positive and negative, for trying things without any download.
+
+Sentences of our own with the words of praise and of blame filled in, some of them negated. They are far easier than
+what people write, and a score on them says that a system works, not how good it is.
+"""
+
+import re
+
+import numpy as np
+
+from datamodules.classification.examples import Examples
+from datamodules.loading.counters import random_words
+
+CLASSES = ["neg", "pos"]
+TRAIN_SIZE, TEST_SIZE = 1000, 400
+SEED = 2**40 + 6  # beyond any seed of a run
+
+WORDS = {
+    name: words.split(", ")
+    for name, words in {
+        "{thing}": "the film, the plot, the cast, the music, the ending, the dialogue, the camera work, "
+        "the first half, every scene, the leading actor, the script, the whole story, the editing, the humor, "
+        "the villain, the opening",
+        "{good}": "wonderful, moving, brilliant, charming, fresh, gripping, funny, beautiful, clever, superb, warm, "
+        "honest, thrilling, perfect, delightful, inspired",
+        "{bad}": "dull, clumsy, boring, lifeless, tired, predictable, annoying, ugly, stupid, awful, cold, fake, "
+        "tedious, messy, painful, uninspired",
+    }.items()
+}
+PRAISE = [
+    "{thing} is {good}",
+    "{thing} was simply {good} and never {bad}",
+    "i found {thing} {good}",
+    "{thing} is anything but {bad}",
+    "{thing} was not {bad} at all",
+    "how {good} {thing} is !",
+    "rarely have i seen something so {good}",
+    "nobody could call {thing} {bad}",
+    "you will leave the theater happy",
+    "i would gladly see it again",
+]
+SWAP = {"{good}": "{bad}", "{bad}": "{good}"}
+BLAME = [
+    *(re.sub(r"{good}|{bad}", lambda found: SWAP[found[0]], sentence) for sentence in PRAISE[:8]),
+    "you will leave the theater early",
+    "i want my money back",
+]
+NEUTRAL = [
+    "we saw it on a sunday evening",
+    "it runs for two hours",
+    "the story begins in a small town",
+    "it is based on a novel",
+    "the director has made three films before",
+    "most of it plays at night",
+]
+
+
+def embedded_reviews() -> tuple[Examples, Examples]:
+    """1,000 reviews to train on and 400 to test, half of each class, the same in every run."""
+    reviews = [_review(row) for row in range(TRAIN_SIZE + TEST_SIZE)]
+    labels = [row % 2 for row in range(TRAIN_SIZE + TEST_SIZE)]
+    return (
+        Examples.of(reviews[:TRAIN_SIZE], labels[:TRAIN_SIZE]),
+        Examples.of(reviews[TRAIN_SIZE:], labels[TRAIN_SIZE:]),
+    )
+
+
+def _review(row: int) -> str:
+    """The review of a number: of each class's sentences mostly its own, odd numbers positive."""
+    words = iter(random_words(SEED, np.array([row]), 64)[0].tolist())
+
+    def one_of(choices: list[str]) -> str:
+        return choices[next(words) % len(choices)]
+
+    own, other = (PRAISE, BLAME) if row % 2 else (BLAME, PRAISE)
+    count = 1 + next(words) % 3
+    kinds = [own] * (count + 1) + [NEUTRAL] * (next(words) % 3) + [other] * (next(words) % 2 if count > 1 else 0)
+    order = sorted(range(len(kinds)), key=lambda _: next(words))
+    sentences = []
+    for kind in (kinds[at] for at in order):
+        sentence = one_of(kind)
+        for slot, choices in WORDS.items():
+            sentence = sentence.replace(slot, one_of(choices))
+        sentences.append(sentence if sentence.endswith("!") else f"{sentence} .")
+    return " ".join(sentences)

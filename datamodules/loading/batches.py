@@ -1,0 +1,120 @@
+"""Which rows a batch holds: the same for a seed whatever the ranks and workers, and from any batch on.
+
+Two rules hold for every loader of the project, which is why ``configs/defaults.yaml`` says
+``use_distributed_sampler: false``:
+
+* a *global* batch is the rows of all ranks together, and rank r of W takes every W-th of them from the r-th on. Two
+  processes with batch size B therefore see the rows that one process sees with 2B;
+* the order of an epoch depends on the seed and the epoch's number alone, so that training goes on at any batch.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler, SequentialSampler
+
+
+class EpochBatches(Sampler[list[int]]):
+    """Row numbers of each training batch of one rank.
+
+    Args:
+        size: Rows in an epoch, over all ranks.
+        batch_size: Rows in a batch of one rank.
+        seed: What the order depends on, together with ``epoch``.
+        fresh: Number the rows on from epoch to epoch (``epoch * size + i``) in place of shuffling 0..size-1: for data
+            that is generated from the row's number and never repeats.
+        num_replicas: Number of ranks.
+        rank: Which of them this is.
+
+    A last global batch with fewer rows than ranks is left out, since a rank without rows could not take part in the
+    gradients' exchange; any other is shared as evenly as it goes.
+    """
+
+    def __init__(
+        self, size: int, batch_size: int, *, seed: int, fresh: bool = False, num_replicas: int = 1, rank: int = 0
+    ) -> None:
+        self.size, self.batch_size, self.seed, self.fresh = size, batch_size, seed, fresh
+        self.num_replicas, self.rank = num_replicas, rank
+        self.epoch, self.start = 0, 0
+
+    def __len__(self) -> int:
+        full, rest = divmod(self.size, self.batch_size * self.num_replicas)
+        return full + (rest >= self.num_replicas)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        if self.fresh:
+            order = torch.arange(self.epoch * self.size, (self.epoch + 1) * self.size)
+        else:
+            generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+            order = torch.randperm(self.size, generator=generator)
+        whole = self.batch_size * self.num_replicas
+        for batch in range(self.start, len(self)):
+            yield order[batch * whole + self.rank : (batch + 1) * whole : self.num_replicas].tolist()
+
+
+class RankRows(SequentialSampler):
+    """Every row exactly once over all ranks, in order: for validation, test and prediction.
+
+    torch's DistributedSampler repeats rows so that all ranks have the same number, which shifts every mean. A
+    SequentialSampler by name, so that Lightning's ``overfit_batches`` sees that nothing is shuffled.
+    """
+
+    def __init__(self, size: int, num_replicas: int = 1, rank: int = 0) -> None:
+        # A rank beyond the rows takes one again: Lightning passes a rank without any by, and the others wait for it.
+        self.rows = range(rank, size, num_replicas) if rank < size else range(rank % size, rank % size + 1)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.rows)
+
+
+class ResumableLoader(DataLoader):
+    """A DataLoader over :class:`EpochBatches` that knows how far it is and can begin there.
+
+    Args:
+        dataset: Rows by number.
+        batches: Which rows make a batch.
+        position: ``(epoch, batches done in it)`` to begin at.
+        repeat: Give the first epoch over and over (the Trainer's ``overfit_batches``).
+        kwargs: DataLoader's own (``num_workers``, ``collate_fn`` ...).
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        batches: EpochBatches,
+        position: tuple[int, int] | None = None,
+        repeat: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        # A generator of its own: iterating must not draw from the global one, or a resumed run would go astray.
+        super().__init__(dataset, batch_sampler=batches, generator=torch.Generator(), **kwargs)
+        self.batches, self.repeat = batches, repeat
+        self._next = position or (0, 0)
+        self.position = self._next
+
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
+        epoch, done = self._next
+        if done >= len(self.batches):
+            epoch, done = epoch + 1, 0
+        # Lightning stops asking after the last batch and never exhausts the iterator: the next epoch is set here.
+        self._next = (epoch + 1, 0)
+        self.position = (epoch, done)
+        self.batches.epoch, self.batches.start = (0, 0) if self.repeat else (epoch, done)
+        return self._count(super().__iter__())
+
+    def _count(self, batches: Iterator[Any]) -> Iterator[Any]:
+        for batch in batches:
+            self.position = (self.position[0], self.position[1] + 1)
+            yield batch
+
+    def state_dict(self) -> dict[str, int]:
+        """Where the loader is; the datamodule saves it, and its presence tells Lightning that this loader resumes."""
+        epoch, done = self.position
+        return {"epoch": epoch, "batch": done}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Does nothing: the datamodule has handed the position to the constructor by then."""

@@ -1,0 +1,163 @@
+"""Chorales as frames, the set of pitches on each quarter, with the published split of the JSB chorales or made up."""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from torch.utils.data import DataLoader
+
+from datamodules.base import SequenceDataModule
+from datamodules.music.chorale_rows import Beginnings, EvalRows, TrainRows
+from datamodules.music.leaks import INTERVALS, leaked
+from datamodules.music.piece_notes import Piece
+from datamodules.music.recall import Recall
+from datamodules.music.sources.jsb_files import Chorale, Splits, made_up_chorales, packed, read_frames, unpacked
+from datamodules.music.sources.midi_files import write_midi
+from datamodules.tokenizers.frame import FrameTokenizer
+from seqlight.core.errors import UserError
+
+
+class ChoraleFramesDataModule(SequenceDataModule):
+    """Four-part chorales, quarter by quarter, as sets of sounding pitches.
+
+    With ``path`` a JSON file in the published split (Boulanger-Lewandowski et al. 2012); without it, chorales made up
+    by rule, to try the system. Test pieces whose melody stands in training too are marked (datamodules/music/leaks.py).
+    The training pieces that a model is reminded of travel in its checkpoint, so that predict needs no file.
+
+    Args:
+        path: JSON file with the lists train, valid and test; each piece a list of frames, each frame a list of MIDI
+            pitches, one frame a quarter. By default 80 chorales made up by rule.
+        lowest: Lowest pitch that there is; the model gives each a probability. By default the piano's.
+        highest: Highest pitch that there is.
+        frame_size: Pitches that sound together at most.
+        order: Which pitch of a frame is predicted first: the highest ("falling") or the lowest ("rising").
+        transpose_down: Semitones by which a training piece is transposed down at most. Pieces are transposed anew in
+            each epoch; transpositions that would leave the range from lowest to highest are not taken.
+        transpose_up: Semitones by which it is transposed up at most.
+        recalled: Frames of the training pieces, and of the piece so far, that a model is reminded of at each step:
+            those that followed where most of the melody, or of the harmony, agreed with what came last, in any key. At
+            least 2, or 0 for none, which goes with --model.recall false. A training piece does not recall itself.
+        seq_len: Frames of a training window; longer pieces begin anywhere. By default whole pieces.
+        batch_size: Pieces in a batch of one process.
+        samples: For predict: how many chorales to write.
+        prompt_frames: For predict: begin each with so many frames of a test piece; 0 begins from nothing.
+        num_workers: Processes that prepare batches; 0 prepares them in the training process.
+        seed: Seed of the training rows; by default that of the run (--seed_everything).
+    """
+
+    fresh_rows = True
+    MADE_UP_SEED = 2**40 + 5  # beyond any seed of a run
+    ORGAN = 19  # the instrument of MIDI files, in General MIDI from 0
+    MADE_UP = (60, 10, 10)  # pieces for training, validation and the test
+
+    def __init__(
+        self,
+        path: str | None = None,
+        lowest: int = 21,
+        highest: int = 108,
+        frame_size: int = 4,
+        order: Literal["falling", "rising"] = "falling",
+        transpose_down: int = 5,
+        transpose_up: int = 6,
+        recalled: int = 8,
+        seq_len: int | None = None,
+        batch_size: int = 16,
+        samples: int = 4,
+        prompt_frames: int = 0,
+        num_workers: int = 0,
+        seed: int | None = None,
+    ) -> None:
+        super().__init__(batch_size, num_workers, seed)
+        self.save_hyperparameters(logger=False)
+        for name, number, least in (
+            ("transpose_down", transpose_down, 0),
+            ("transpose_up", transpose_up, 0),
+            ("recalled", recalled, 0),
+            ("seq_len", seq_len, 1),
+            ("samples", samples, 1),
+            ("prompt_frames", prompt_frames, 0),
+        ):
+            if number is not None and number < least:
+                raise UserError(f"{name} must be at least {least}, not {number}")
+        self.tokenizer = FrameTokenizer(lowest, highest, frame_size, order)
+        self.path, self.seq_len = path, seq_len
+        self.transpose = (-transpose_down, transpose_up)
+        self.samples, self.prompt_frames, self.recalled = samples, prompt_frames, recalled
+        self._remembered: list[Chorale] | None = None  # what a checkpoint brings
+
+    @property
+    def vocab_size(self) -> int:
+        """Pitches, END and START."""
+        return self.tokenizer.vocab_size
+
+    @property
+    def frame_size(self) -> int:
+        """Pitches of a frame at most."""
+        return self.tokenizer.frame_size
+
+    @cached_property
+    def chorales(self) -> Splits:
+        """The pieces by split: train, valid and test."""
+        if self.path is not None:
+            return read_frames(self.path)
+        train, valid, _ = self.MADE_UP
+        pieces = made_up_chorales(sum(self.MADE_UP), self.MADE_UP_SEED)
+        return {"train": pieces[:train], "valid": pieces[train : train + valid], "test": pieces[train + valid :]}
+
+    def leaked(self, split: str, intervals: int = INTERVALS) -> list[bool]:
+        """Whether each piece of a split shares a stretch of its melody with a training piece."""
+        return leaked(self.chorales[split], self.chorales["train"], intervals)
+
+    @cached_property
+    def recall(self) -> Recall | None:
+        """The training pieces as a memory; for predict those of the checkpoint, where it holds any."""
+        if not self.recalled:
+            return None
+        remembered = self.chorales["train"] if self._remembered is None else self._remembered
+        return Recall(remembered, self.tokenizer, self.recalled)
+
+    def setup(self, stage: str) -> None:
+        """Reads the pieces, and looks up what each recalls; predict needs no pieces but those that it begins with."""
+        super().setup(stage)
+        tokenizer = self.tokenizer
+        if stage == "fit":
+            train = self.chorales["train"]
+            self.train_set = TrainRows(train, tokenizer, self.recall, self.seq_len, self.transpose, self.seed)
+        if stage in ("fit", "validate"):
+            self.val_set = EvalRows(self.chorales["valid"], tokenizer, self.recall, self.leaked("valid"))
+        if stage == "test":
+            self.test_set = EvalRows(self.chorales["test"], tokenizer, self.recall, self.leaked("test"))
+        if stage == "predict":
+            self.predict_set = None  # the memory comes with the checkpoint, after this
+
+    def predict_dataloader(self) -> DataLoader:
+        """What predict begins from; see the base class."""
+        if self.predict_set is None:
+            begun = self.chorales["test"] if self.prompt_frames else []
+            self.predict_set = Beginnings(begun, self.samples, self.prompt_frames, self.tokenizer, self.recall)
+        return super().predict_dataloader()
+
+    def write_midi(self, path: str | Path, piece: Piece) -> None:
+        """Writes a piece as a MIDI file, for the callbacks."""
+        write_midi(path, piece, self.ORGAN)
+
+    def state_dict(self) -> dict[str, Any]:
+        """See the base class; with it goes the memory."""
+        state: dict[str, Any] = dict(super().state_dict())
+        return state | {"remembered": self._packed} if self.recalled else state
+
+    @cached_property
+    def _packed(self) -> dict[str, Any]:
+        return packed(self.chorales["train"])
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """See the base class; the rows follow the seed, and a memory that is made later is that of the checkpoint.
+
+        Raises:
+            ValueError: The memory is damaged.
+        """
+        super().load_state_dict(state)
+        if isinstance(self.train_set, TrainRows):
+            self.train_set.seed = self.seed
+        if "remembered" in state:
+            self._remembered = unpacked(state["remembered"])

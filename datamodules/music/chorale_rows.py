@@ -1,0 +1,204 @@
+"""Rows of chorales in frames: transposed ones to train on, whole ones to evaluate, beginnings to go on from.
+
+B rows, T frames, S places of a frame, M frames recalled.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from datamodules.loading.counters import random_words
+from datamodules.music.recall import Listener, Recall, moved_by
+from datamodules.music.sources.jsb_files import Chorale
+from datamodules.tokenizers.frame import FrameTokenizer
+from seqlight.core.errors import UserError
+from seqlight.core.labels import IGNORED
+
+Batch = dict[str, Any]
+
+
+class ChoraleRows(Dataset):
+    """Base: batches of chorales, or stretches of them, padded on the right. B rows, T frames, S places, M recalled.
+
+    Args:
+        chorales: The pieces.
+        tokenizer: Makes the ids.
+        recall: What the pieces are reminded of; None recalls nothing.
+        members: Whether the pieces are those that are remembered, and shall not recall themselves.
+
+    Raises:
+        ValueError: A frame does not fit the tokenizer; the text names the piece.
+    """
+
+    def __init__(
+        self, chorales: Sequence[Chorale], tokenizer: FrameTokenizer, recall: Recall | None, members: bool
+    ) -> None:
+        self.tokenizer = tokenizer
+        self.names = [chorale.name for chorale in chorales]
+        self.ids: list[np.ndarray] = []
+        for chorale in chorales:
+            try:
+                self.ids.append(tokenizer.encode(chorale.frames))
+            except ValueError as error:
+                raise UserError(f"{error} (the piece is {chorale.name})") from error
+        self.recalled = [
+            recall.read(chorale, number if members else None)
+            for number, chorale in enumerate(chorales)
+            if recall is not None
+        ]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def _batch(self, rows: list[tuple[int, int]], starts: np.ndarray, lengths: np.ndarray, index: np.ndarray) -> Batch:
+        """Frames from ``starts`` (B,) on, ``lengths`` (B,) of them, of pieces by number and transposition upward."""
+        tokenizer, shape = self.tokenizer, (len(rows), int(lengths.max()), self.tokenizer.frame_size)
+        batch = {"input_ids": np.full(shape, tokenizer.end_id), "labels": np.full(shape, IGNORED)}
+        if self.recalled:
+            many = self.recalled[0][0].shape[1]
+            batch["recalled"] = np.full((*shape[:2], many, shape[2]), tokenizer.end_id)
+            batch["runs"] = np.zeros((*shape[:2], many, 2), dtype=np.int64)
+        for row, ((number, up), start, length) in enumerate(zip(rows, starts.tolist(), lengths.tolist(), strict=True)):
+            piece, _ = moved_by(self.ids[number], up, tokenizer)
+            before = np.full((1, shape[2]), tokenizer.start_id) if start == 0 else piece[start - 1 : start]
+            batch["input_ids"][row, :length] = np.concatenate((before, piece[start : start + length - 1]))
+            asked = piece[start : start + length].copy()
+            asked[np.cumsum(asked == tokenizer.end_id, axis=1) > 1] = IGNORED  # the first END is asked for, no more
+            batch["labels"][row, :length] = asked
+            if self.recalled:
+                ids, runs = (part[start : start + length] for part in self.recalled[number])
+                moved, fits = moved_by(ids, up, tokenizer)
+                batch["recalled"][row, :length] = np.where(fits[..., None], moved, tokenizer.end_id)
+                batch["runs"][row, :length] = runs * fits[..., None]
+        batch |= {"position": starts, "index": index}
+        return {name: torch.from_numpy(value) for name, value in batch.items()}
+
+    def __getitems__(self, rows: Sequence[int]) -> Batch:
+        """A batch: ``input_ids`` and ``labels`` (B, T, S); ``position`` and ``index`` (B,).
+
+        Step t of the input holds frame t - 1, or START everywhere in the first of a piece, and its labels are frame t:
+        its pitches, then END if there is room. ``position`` counts the piece's frames before the first. With a memory
+        also ``recalled`` (B, T, M, S) and ``runs`` (B, T, M, 2): frames that may be frame t, and how far back they
+        agree; see datamodules/music/recall.py.
+        """
+        raise NotImplementedError
+
+    def __getitem__(self, row: int) -> Batch:
+        return {name: value[0] for name, value in self.__getitems__([row]).items()}
+
+
+class TrainRows(ChoraleRows):
+    """Every piece once in a pass, in an order of the pass's own; any row number may be asked for.
+
+    A row depends on its number and the seed alone: the piece, where a longer one is cut, by how much it is transposed.
+
+    Args:
+        chorales: The pieces.
+        tokenizer: Makes the ids.
+        recall: What they are reminded of.
+        seq_len: Frames at most; a longer piece begins anywhere. None: whole pieces.
+        transpose: The lowest and the highest transposition in semitones, both included. A piece takes part in those
+            alone that keep it within the tokenizer's range, each as likely.
+        seed: What all of that depends on.
+    """
+
+    def __init__(
+        self,
+        chorales: Sequence[Chorale],
+        tokenizer: FrameTokenizer,
+        recall: Recall | None,
+        seq_len: int | None,
+        transpose: tuple[int, int],
+        seed: int,
+    ) -> None:
+        super().__init__(chorales, tokenizer, recall, members=True)
+        self.seq_len, self.seed = seq_len, seed
+        ups = range(transpose[0], transpose[1] + 1)
+        self.ups = [[up for up in ups if moved_by(ids, up, tokenizer)[1].all()] or [0] for ids in self.ids]
+        self._orders: dict[tuple[int, int], np.ndarray] = {}
+
+    def __getitems__(self, rows: Sequence[int]) -> Batch:
+        """See the base class."""
+        index = np.asarray(rows, dtype=np.int64)
+        words = random_words(self.seed, index, 2)
+        passes, places = np.divmod(index, len(self.ids))
+        numbers = [int(self._order(int(n))[place]) for n, place in zip(passes, places, strict=True)]
+        picked = [
+            (number, self.ups[number][int(word) % len(self.ups[number])])
+            for number, word in zip(numbers, words[:, 0], strict=True)
+        ]
+        whole = np.array([len(self.ids[number]) for number in numbers])
+        lengths = whole if self.seq_len is None else np.minimum(whole, self.seq_len)
+        starts = (words[:, 1] % (whole - lengths + 1).astype(np.uint64)).astype(np.int64)
+        return self._batch(picked, starts, lengths, index)
+
+    def _order(self, number: int) -> np.ndarray:
+        """The pieces in the order of a pass (N,)."""
+        key = (self.seed, number)
+        if key not in self._orders:
+            while len(self._orders) >= 2:  # a batch may lie across two
+                self._orders.pop(next(iter(self._orders)))
+            # Of another seed than the rows' words, whose numbers overlap with the passes'.
+            words = random_words(self.seed + 2**41, np.array([number]), len(self.ids))[0]
+            self._orders[key] = np.argsort(words, kind="stable")
+        return self._orders[key]
+
+
+class EvalRows(ChoraleRows):
+    """Whole pieces as they are, each once, with ``leaked`` (B,): whether its melody is known from training.
+
+    Args:
+        chorales: The pieces.
+        tokenizer: Makes the ids.
+        recall: What they are reminded of.
+        flags: Whether each is leaked.
+    """
+
+    def __init__(
+        self, chorales: Sequence[Chorale], tokenizer: FrameTokenizer, recall: Recall | None, flags: list[bool]
+    ) -> None:
+        super().__init__(chorales, tokenizer, recall, members=False)
+        self.flags = torch.tensor(flags)
+
+    def __getitems__(self, rows: Sequence[int]) -> Batch:
+        """See the base class."""
+        index = np.asarray(rows, dtype=np.int64)
+        lengths = np.array([len(self.ids[row]) for row in rows])
+        batch = self._batch([(row, 0) for row in rows], np.zeros_like(lengths), lengths, index)
+        return batch | {"leaked": self.flags[torch.from_numpy(index)]}
+
+
+class Beginnings(Dataset):
+    """What ``predict`` goes on from: the first frames of pieces, or nothing at all.
+
+    Args:
+        chorales: The pieces, taken round in their order; where there are none, the model begins by itself.
+        size: How many rows.
+        frames: Frames of each beginning.
+        tokenizer: Makes the ids.
+        recall: What the model is reminded of; None recalls nothing.
+    """
+
+    def __init__(
+        self, chorales: Sequence[Chorale], size: int, frames: int, tokenizer: FrameTokenizer, recall: Recall | None
+    ) -> None:
+        self.chorales, self.size, self.frames = list(chorales) or [Chorale("", ())], size, frames
+        self.tokenizer, self.recall = tokenizer, recall
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __getitems__(self, rows: Sequence[int]) -> Batch:
+        """``prompts``, B names; ``prompt_ids``, B of (·, S); ``index`` (B,); with a memory ``listeners``, B of them."""
+        taken = [self.chorales[row % len(self.chorales)] for row in rows]
+        batch: Batch = {
+            "prompts": [chorale.name for chorale in taken],
+            "prompt_ids": [torch.from_numpy(self.tokenizer.encode(c.frames[: self.frames])) for c in taken],
+            "index": torch.tensor(list(rows)),
+        }
+        if self.recall is not None:
+            batch["listeners"] = [Listener(self.recall) for _ in rows]
+        return batch

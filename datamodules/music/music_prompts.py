@@ -1,0 +1,65 @@
+"""Pieces that a music model is to go on from."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch.utils.data import Dataset
+
+from datamodules.music.piece_notes import Piece, beginning
+from datamodules.music.sources.midi_files import read_folder
+from datamodules.music.sources.prelude import PRELUDE
+from datamodules.tokenizers import MusicTokenizer
+from seqlight.core.errors import UserError
+
+
+class PiecePrompts(Dataset):
+    """Prompts with their events.
+
+    Args:
+        pieces: The prompts; one without notes means that the model begins by itself.
+        tokenizer: Makes the events.
+    """
+
+    def __init__(self, pieces: Sequence[Piece], tokenizer: MusicTokenizer) -> None:
+        self.pieces, self.ids = list(pieces), [tokenizer.encode(piece) for piece in pieces]
+
+    def __len__(self) -> int:
+        return len(self.pieces)
+
+    def __getitems__(self, rows: Sequence[int]) -> dict[str, Any]:
+        """``prompts``, a list of B pieces; ``prompt_ids``, of their events (N, F) without START; ``index`` (B,)."""
+        return {
+            "prompts": [self.pieces[row] for row in rows],
+            "prompt_ids": [self.ids[row] for row in rows],
+            "index": torch.tensor(list(rows)),
+        }
+
+
+def read_prompts(prompt: str, bars: int | None) -> tuple[list[Piece], list[str]]:
+    """The pieces to go on from, and what was wrong with files that are left out.
+
+    Args:
+        prompt: ``prelude``, ``none``, or a MIDI file or a folder of them.
+        bars: Only so many of a file's bars; by default all. The prelude has four.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It cannot be read, or has no note in those bars.
+    """
+    problems: list[str] = []
+    if prompt == "none":
+        return [Piece("none", ())], problems
+    if prompt == "prelude":
+        pieces = [PRELUDE]
+    else:
+        try:
+            pieces, problems = read_folder(prompt)
+        except (FileNotFoundError, ValueError) as error:
+            raise type(error)(str(error).replace("path ", "prompt ", 1)) from error
+    if bars is not None:
+        pieces = [beginning(piece, bars) for piece in pieces]
+        for piece in pieces:
+            if not piece.notes:
+                raise UserError(f"prompt_bars {bars}: {piece.name} has no note in them; give more bars")
+    return pieces, problems

@@ -1,0 +1,207 @@
+"""MIDI files, read into pieces and written from them, through symusic; folders of them, in which some may be bad.
+
+Of a file are kept the notes of all its instruments but drums, the first time signature, the first key signature and the
+first tempo. Times are rounded to the grid of 24 ticks a quarter, and how many notes that moved is noted.
+"""
+
+from collections import Counter
+from pathlib import Path
+from types import ModuleType
+
+from datamodules.music.key_signatures import MODES, Key, key_of_signature, sharps
+from datamodules.music.piece_notes import TICKS_PER_QUARTER, Note, Piece
+from seqlight.core.errors import UserError
+
+ENDINGS = (".mid", ".midi")
+LARGEST = 8 * 2**20  # bytes of a file; all of Bach fits in one
+MOST_NOTES = 200_000  # of one piece
+WRITTEN_TICKS = 480  # a quarter, in what is written: the usual number, and a multiple of ours
+CELLO = 42  # General MIDI's program, counted from 0
+VELOCITY = 80
+PARTS = 16  # tracks among which notes of one pitch that overlap are shared out
+
+
+def read_midi(path: str | Path, name: str | None = None) -> Piece:
+    """The piece in a MIDI file.
+
+    Args:
+        path: The file.
+        name: What to call the piece; by default the file's name without its ending.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is empty, too large, no MIDI file, cut short, damaged, timed in seconds (SMPTE), or has no notes;
+            the message says which.
+    """
+    file = Path(path).expanduser()
+    if not file.is_file():
+        raise FileNotFoundError(f"path {path}: no such file; give a MIDI file")
+    if file.stat().st_size > LARGEST:
+        raise UserError(f"path {path}: {file.stat().st_size:,} bytes are more than the {LARGEST:,} that are read")
+    try:
+        return _parse(file.read_bytes(), file.stem if name is None else name)
+    except ValueError as error:
+        raise UserError(f"path {path}: {error}") from error
+
+
+def _parse(content: bytes, name: str) -> Piece:
+    """The piece in a file's bytes; a ValueError says in a few words what is wrong with them."""
+    if not content:
+        raise UserError("the file is empty")
+    if content[:4] != b"MThd":
+        raise UserError("not a MIDI file (it does not begin with MThd)")
+    if len(content) < 14:
+        raise UserError("cut short within the header")
+    division = int.from_bytes(content[12:14], "big")
+    if division & 0x8000:
+        raise UserError("timed in seconds (SMPTE), not in beats, so that it has no note values")
+    if division == 0:
+        raise UserError("0 ticks a quarter, so that its times mean nothing")
+    _check_chunks(content)
+    try:
+        score = symusic().Score.from_midi(content)
+    except (RuntimeError, ValueError) as error:  # symusic's messages speak of its own parts
+        raise UserError(f"damaged ({' '.join(str(error).split())[:80]})") from error
+    tracks = [track for track in score.tracks if not track.is_drum]
+    count = sum(len(track.notes) for track in tracks)
+    if count == 0:
+        raise UserError("has drums alone" if any(len(track.notes) for track in score.tracks) else "has no notes")
+    if count > MOST_NOTES:
+        raise UserError(f"{count:,} notes are more than the {MOST_NOTES:,} that are read")
+    notes, moved = [], 0
+    for track in tracks:
+        for note in track.notes:
+            start, end = (_on_grid(time, division) for time in (note.start, note.end))
+            moved += any(time * TICKS_PER_QUARTER % division != 0 for time in (note.start, note.end))
+            notes.append(Note(start, note.pitch, max(end - start, 1)))
+    return Piece(name, tuple(sorted(notes)), _time_signature(score), _tempo(score), _key(score), moved)
+
+
+def _check_chunks(content: bytes) -> None:
+    """Raises ValueError if a chunk says that it is longer than the file, or there is no track at all."""
+    at, tracks = 0, 0
+    while at + 8 <= len(content):
+        length = int.from_bytes(content[at + 4 : at + 8], "big")
+        if at + 8 + length > len(content):
+            raise UserError(f"cut short: {at + 8 + length - len(content):,} bytes are missing")
+        tracks += content[at : at + 4] == b"MTrk"
+        at += 8 + length
+    if not tracks:
+        raise UserError("has a header alone, and no track")
+
+
+def _on_grid(time: int, division: int) -> int:
+    """A time of ``division`` ticks a quarter on our grid; what lies in the middle goes up."""
+    return (2 * time * TICKS_PER_QUARTER + division) // (2 * division)
+
+
+def _time_signature(score: object) -> tuple[int, int]:
+    for signature in score.time_signatures:  # type: ignore[attr-defined]
+        if 1 <= signature.numerator <= 64 and signature.denominator in (1, 2, 4, 8, 16, 32):
+            return signature.numerator, signature.denominator
+    return 4, 4
+
+
+def _tempo(score: object) -> float:
+    """Quarters a minute; a file holds microseconds a quarter, which makes 72 a little more."""
+    for tempo in score.tempos:  # type: ignore[attr-defined]
+        if 1 <= tempo.qpm <= 1000:
+            return round(tempo.qpm, 2)
+    return 120.0  # what the standard says where a file says nothing
+
+
+def _key(score: object) -> Key | None:
+    """None where the file has no key signature; a C major that a program wrote without being asked is believed."""
+    for signature in score.key_signatures:  # type: ignore[attr-defined]
+        if -7 <= signature.key <= 7 and signature.tonality in (0, 1):
+            return key_of_signature(signature.key, MODES[signature.tonality])
+    return None
+
+
+def write_midi(path: str | Path, piece: Piece, program: int = CELLO) -> None:
+    """Writes a piece as a MIDI file that :func:`read_midi` reads back equal; folders are made.
+
+    Args:
+        path: Where.
+        piece: What. Notes of the same pitch that overlap go to tracks of their own, up to sixteen.
+        program: General MIDI's instrument, counted from 0; 42 is the cello.
+
+    Raises:
+        ValueError: There is no such program.
+    """
+    if not 0 <= program <= 127:
+        raise UserError(f"program {program} is no instrument of General MIDI, 0 to 127")
+    library, scale = symusic(), WRITTEN_TICKS // TICKS_PER_QUARTER
+    score = library.Score(WRITTEN_TICKS)
+    score.tempos.append(library.Tempo(0, qpm=piece.quarters_per_minute))
+    score.time_signatures.append(library.TimeSignature(0, *piece.time_signature))
+    if piece.key is not None:
+        score.key_signatures.append(library.KeySignature(0, sharps(*piece.key), MODES.index(piece.key[1])))
+    free: list[dict[int, int]] = []  # of each track, when each pitch has ended
+    for start, pitch, duration in piece.notes:
+        part = next((n for n, ends in enumerate(free) if ends.get(pitch, 0) <= start), len(free))
+        if part == PARTS:
+            continue  # the same note more than sixteen times at once: nothing is heard of it
+        if part == len(free):
+            free.append({})
+            score.tracks.append(library.Track(program=program, is_drum=False, name=piece.name[:60]))
+        free[part][pitch] = start + duration
+        score.tracks[part].notes.append(library.Note(start * scale, duration * scale, pitch, VELOCITY))
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(score.dumps_midi())
+
+
+def find_midi_files(path: str | Path) -> list[Path]:
+    """The file itself, or the .mid and .midi files of a folder and the folders in it, sorted by path.
+
+    Raises:
+        FileNotFoundError: There is nothing.
+    """
+    place = Path(path).expanduser()
+    if place.is_file():
+        return [place]
+    if not place.is_dir():
+        raise FileNotFoundError(f"path {path}: no such file or folder; give a folder of MIDI files")
+    files = sorted(file for file in place.rglob("*") if file.suffix.lower() in ENDINGS and file.is_file())
+    if not files:
+        raise FileNotFoundError(f"path {path}: the folder has no .mid or .midi file")
+    return files
+
+
+def read_folder(path: str | Path) -> tuple[list[Piece], list[str]]:
+    """The pieces of a folder (or of one file), and what was wrong with the files left out, a line each.
+
+    A piece is called by its path within the folder, without the ending; with it, where two files differ in that alone
+    (a.mid and a.midi), so that names differ.
+
+    Raises:
+        FileNotFoundError: There is no MIDI file.
+        ValueError: None of them could be read; the first one's fault is given.
+    """
+    root, pieces, problems = Path(path).expanduser(), [], []
+    files = find_midi_files(root)
+    stems = Counter(file.with_suffix("") for file in files)
+    for file in files:
+        inside = file.relative_to(root) if file != root else Path(file.name)
+        name = inside.with_suffix("") if stems[file.with_suffix("")] == 1 else inside
+        try:
+            pieces.append(read_midi(file, name.as_posix()))
+        except (ValueError, OSError) as error:
+            problems.append(f"{inside}: {str(error).removeprefix(f'path {file}: ')}")
+    if not pieces:
+        raise UserError(f"path {path}: none of {len(problems)} MIDI files can be read; the first is {problems[0]}")
+    return pieces, problems
+
+
+def symusic() -> ModuleType:
+    """The library that reads and writes MIDI.
+
+    Raises:
+        ValueError: It is not installed.
+    """
+    try:
+        import symusic
+    except ImportError as error:
+        raise UserError("path: MIDI files need symusic; install it with `pip install 'seqlight[music]'`") from error
+    return symusic

@@ -1,0 +1,105 @@
+"""What a music model composes, while it learns."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
+
+from seq_modules.callbacks.music.music_writer import Audio, checked_audio, piano_roll, write_music
+from seq_modules.callbacks.run.run_folder import run_folder
+from seq_modules.generation.sampling import Decoding
+from seqlight.core.errors import UserError
+from seqlight.music import synth
+from seqlight.music.notes import Piece
+
+
+class MusicSamples(Callback):
+    """Has a music model compose at intervals and at the end of training, from nothing.
+
+    Writes MIDI, piano roll and sound to ``samples/`` and gives picture and sound to W&B and TensorBoard. The same
+    numbers are drawn each time, so that what changes is the model; they do not depend on the training's, and do not
+    disturb them.
+
+    Args:
+        count: Samples each time, at least 1.
+        max_notes: Length of a sample in notes, at least 1.
+        every: Compose at every so many validations, at least 1, and at the end.
+        temperature: Above 0, or 0 for the likeliest note each time.
+        top_p: Choose among the fewest that together are this likely, in (0, 1]; by default among all.
+        seed: Of the choices.
+        audio: As in MusicWriter: "auto", "fluidsynth", "synth" or "none".
+    """
+
+    def __init__(
+        self,
+        count: int = 2,
+        max_notes: int = 128,
+        every: int = 1,
+        temperature: float = 1.0,
+        top_p: float | None = None,
+        seed: int = 0,
+        audio: Audio = "synth",
+    ) -> None:
+        for name, value in (("count", count), ("max_notes", max_notes), ("every", every)):
+            if value < 1:
+                raise UserError(f"{name} must be at least 1, not {value}")
+        self.count, self.every, self.audio = count, every, checked_audio(audio)
+        self.decoding = Decoding(max_new_tokens=max_notes, temperature=temperature, top_p=top_p, seed=seed)
+        self.validations = 0
+        self.last_step = -1
+
+    def state_dict(self) -> dict[str, Any]:
+        """How many validations there were, so that a resumed run keeps the interval."""
+        return {"validations": self.validations, "last_step": self.last_step}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """See :meth:`state_dict`."""
+        self.validations, self.last_step = state_dict["validations"], state_dict["last_step"]
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Composes if it is time, with the weights that were validated."""
+        if trainer.sanity_checking:
+            return
+        self.validations += 1
+        if self.validations % self.every == 0:
+            self.compose(trainer, pl_module)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Composes once more, unless the last validation did."""
+        self.compose(trainer, pl_module)
+
+    @rank_zero_only
+    def compose(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Writes the samples of this step."""
+        module: Any = pl_module
+        step = trainer.global_step
+        if step == self.last_step or not hasattr(module, "sample_pieces"):
+            return
+        self.last_step = step
+        folder = run_folder(trainer) / "samples"
+        steps = self.decoding.max_new_tokens * getattr(module, "tokens_per_note", 1)
+        decoding = replace(self.decoding, max_new_tokens=steps)
+        for number, piece in enumerate(module.sample_pieces(self.count, decoding)):
+            piece = replace(piece, name=f"step {step:,}, sample {number + 1}")
+            stem = folder / f"step-{step:07d}-{number + 1}"
+            files = write_music(stem, piece, trainer, audio=self.audio, engrave=False)
+            self._log(trainer, number, piece, files)
+        print(f"samples at step {step}: {folder}")
+
+    def _log(self, trainer: Trainer, number: int, piece: Piece, files: dict[str, Path]) -> None:
+        name = f"sample_{number + 1}"
+        if "png" not in files:
+            return
+        for logger in trainer.loggers:
+            if hasattr(logger, "log_image"):  # W&B, which takes files by their path
+                logger.log_image(key=name, images=[str(files["png"])])
+                if "wav" in files and hasattr(logger, "log_audio"):
+                    logger.log_audio(key=f"{name}_audio", audios=[str(files["wav"])])
+            elif isinstance(logger, TensorBoardLogger):
+                logger.experiment.add_figure(name, piano_roll(piece), trainer.global_step)
+                if "wav" in files:
+                    sound = synth.render(piece)[None]
+                    logger.experiment.add_audio(name, sound, trainer.global_step, sample_rate=synth.SAMPLE_RATE)

@@ -1,0 +1,65 @@
+"""Ctrl-C, SIGTERM and SIGUSR1 end training after the current batch, with a checkpoint to go on from."""
+
+import shlex
+import signal
+from types import FrameType
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities import rank_zero_info
+
+from seq_modules.callbacks.run.last_checkpoint import LastCheckpoint
+from seqlight.core.errors import UserError
+
+
+class GracefulStop(Callback):
+    """Turns a signal into a stop at the batch's end, on every rank; a second Ctrl-C stops at once.
+
+    Lightning's own handler talks to the other ranks from within the signal handler, which can deadlock. A batch
+    system's warning (SLURM's ``--signal=SIGUSR1@90``) thus leaves a checkpoint too; the job is not queued again.
+
+    Args:
+        ask_every: Batches between the ranks' asking each other; a single process looks after each.
+    """
+
+    received = 0  # of the process, not of one trainer: the signal's number, from which main() makes the exit code
+
+    def __init__(self, ask_every: int = 20) -> None:
+        if ask_every < 1:
+            raise UserError(f"ask_every must be at least 1, not {ask_every}")
+        self.ask_every = ask_every
+        self._previous: dict[int, Any] = {}
+
+    def _handle(self, signum: int, frame: FrameType | None) -> None:
+        if GracefulStop.received and signum == signal.SIGINT:
+            raise KeyboardInterrupt
+        GracefulStop.received = signum
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Takes the place of Lightning's handlers, which stand by now."""
+        GracefulStop.received = 0
+        signals = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+        self._previous = {number: signal.signal(number, self._handle) for number in signals}
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Stops if any rank got a signal; LastCheckpoint, which comes after, saves."""
+        if trainer.world_size > 1 and batch_idx % self.ask_every:
+            return
+        if trainer.strategy.reduce_boolean_decision(bool(GracefulStop.received), all=False):
+            GracefulStop.received = GracefulStop.received or signal.SIGTERM
+            trainer.should_stop = True
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Says how to go on."""
+        paths = [callback.path for callback in trainer.checkpoint_callbacks if isinstance(callback, LastCheckpoint)]
+        if GracefulStop.received and paths:
+            path = shlex.quote(str(paths[0]))
+            rank_zero_info(f"\nstopped at step {trainer.global_step}; to go on: seqlight fit --ckpt_path {path}")
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Gives the handlers back, after an error too."""
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+        self._previous = {}

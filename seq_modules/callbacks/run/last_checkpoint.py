@@ -1,0 +1,65 @@
+"""``last.ckpt``: where training can go on from."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint
+
+from seqlight.core.errors import UserError
+
+REST = 50  # times as long as a save took, at least, until the next
+
+
+class LastCheckpoint(Checkpoint):
+    """Saves ``checkpoints/last.ckpt`` now and then, and when training ends.
+
+    By time, so that it costs a long training of small steps no more than one of big ones. Saves that take long are
+    rarer, so that they take a fiftieth of the training at most.
+
+    Args:
+        minutes: Time between two saves, at least.
+        ask_every: Batches between two looks at the clock when there are several ranks, who must agree.
+    """
+
+    def __init__(self, minutes: float = 1.0, ask_every: int = 20) -> None:
+        if minutes <= 0 or ask_every < 1:
+            raise UserError(f"minutes must be above 0 and ask_every at least 1, not {minutes} and {ask_every}")
+        self.minutes, self.ask_every = minutes, ask_every
+        self.path: Path | None = None
+        self._saved_at_step = -1
+        self._saved_at, self._took = 0.0, 0.0
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Takes the folder; on every rank, since they agree on it."""
+        if stage == "fit":
+            self.path = Path(trainer.log_dir or trainer.default_root_dir) / "checkpoints" / "last.ckpt"
+            self._saved_at_step, self._saved_at, self._took = -1, time.monotonic(), 0.0
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Saves if the last time is long ago, or if training ends with this batch in the middle of an epoch."""
+        ended = trainer.should_stop or trainer.global_step == trainer.max_steps
+        if ended and batch_idx + 1 < trainer.num_training_batches and trainer.global_step != self._saved_at_step:
+            self.save(trainer)  # after the epoch's end it would count as a whole one
+            return
+        if trainer.world_size > 1 and batch_idx % self.ask_every:
+            return
+        is_due = time.monotonic() - self._saved_at > max(60 * self.minutes, REST * self._took)
+        if trainer.strategy.reduce_boolean_decision(is_due, all=False):
+            self.save(trainer)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Saves the trained model, unless this step was saved already (a stop in mid-epoch saves itself)."""
+        if trainer.global_step != self._saved_at_step and not trainer.fast_dev_run:  # type: ignore[attr-defined]
+            self.save(trainer)
+
+    def save(self, trainer: Trainer) -> None:
+        """Writes the file; to be called on every rank."""
+        assert self.path is not None
+        started = time.monotonic()
+        self._saved_at_step, self._saved_at = trainer.global_step, started
+        trainer.save_checkpoint(self.path, weights_only=False)  # with the optimiser
+        self._took = time.monotonic() - started

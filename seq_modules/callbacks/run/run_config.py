@@ -1,0 +1,50 @@
+"""The resolved config of a run: beside its checkpoints, inside them, and in every logger."""
+
+from typing import Any
+
+import yaml
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.cli import LightningArgumentParser, Namespace, SaveConfigCallback
+from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.utilities import rank_zero_only
+
+from seq_modules.callbacks.run.run_folder import run_folder
+
+
+class RunConfig(SaveConfigCallback):
+    """Writes ``config.yaml`` into the run's folder, the nested config to the loggers, and both into each checkpoint.
+
+    Args:
+        parser: Parser of the command.
+        config: Its parsed config, with this run's own paths in it.
+        recipe: The same without them: what is kept, so that it can be run again.
+        checkpoint: What the command went on from or used, for the file's first line.
+    """
+
+    def __init__(
+        self, parser: LightningArgumentParser, config: Namespace, recipe: Namespace, checkpoint: str | None = None
+    ) -> None:
+        super().__init__(parser, config, save_to_log_dir=False)
+        self.checkpoint = checkpoint
+        self.plain: dict[str, Any] = yaml.safe_load(parser.dump(recipe, skip_none=False, skip_link_targets=False))
+
+    def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Called by Lightning once, on rank 0."""
+        folder = run_folder(trainer)
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "config.yaml").open("x", encoding="utf-8") as file:
+            if self.checkpoint:
+                file.write(f"# with the checkpoint {self.checkpoint}\n")
+            yaml.safe_dump(self.plain, file, sort_keys=False)
+
+    @rank_zero_only
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Once the loggers may be used."""
+        for logger in trainer.loggers:
+            if isinstance(logger, CSVLogger):
+                continue  # it would write the same again, beside config.yaml
+            logger.log_hyperparams(self.plain)
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """So that a checkpoint is enough to go on training."""
+        checkpoint["config"] = self.plain

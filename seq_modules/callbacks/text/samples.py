@@ -1,0 +1,56 @@
+"""What the model writes, while it learns."""
+
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
+
+from seq_modules.callbacks.run.run_folder import run_folder
+from seq_modules.generation.sampling import Decoding
+from seqlight.core.errors import UserError
+
+
+class Samples(Callback):
+    """Lets a language model go on from a prompt at each validation; prints, logs and keeps the text.
+
+    All samples of a run stand in ``samples.md``; W&B and TensorBoard get them as text. The numbers drawn do not depend
+    on the training's, and do not disturb them.
+
+    Args:
+        prompt: Text to go on from.
+        max_new_tokens: Length of a sample in tokens, at least 1.
+        temperature: Above 0, or 0 for the likeliest token each time.
+        top_k: Choose among this many of the likeliest tokens; by default among all.
+        seed: Of the choices.
+    """
+
+    def __init__(
+        self,
+        prompt: str = "The ",
+        max_new_tokens: int = 200,
+        temperature: float = 0.8,
+        top_k: int | None = None,
+        seed: int = 0,
+    ) -> None:
+        if not prompt:
+            raise UserError("prompt is empty; give a text to go on from")
+        self.prompt = prompt
+        self.decoding = Decoding(max_new_tokens=max_new_tokens, temperature=temperature, top_k=top_k, seed=seed)
+
+    @rank_zero_only
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Writes one sample, with the weights that were validated."""
+        if trainer.sanity_checking or getattr(pl_module, "tokenizer", None) is None:
+            return
+        module: Any = pl_module
+        (text,) = module.generate([self.prompt], self.decoding)
+        step = trainer.global_step
+        print(f"sample at step {step}: {(self.prompt + text)!r}")
+        with (run_folder(trainer) / "samples.md").open("a", encoding="utf-8") as file:
+            file.write(f"## Step {step}\n**{self.prompt.strip()}**\n\n```\n{self.prompt}{text}\n```\n\n")
+        for logger in trainer.loggers:
+            if hasattr(logger, "log_text"):  # W&B
+                logger.log_text(key="samples", columns=["step", "text"], data=[[step, self.prompt + text]])
+            elif isinstance(logger, TensorBoardLogger):
+                logger.experiment.add_text("sample", self.prompt + text, step)

@@ -1,0 +1,102 @@
+"""torch.compile for training."""
+
+import time
+from collections.abc import Iterable
+from typing import Any, Literal
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities import rank_zero_info
+from torch import nn
+
+from seq_modules.callbacks.training.sequence_warmup import ShortWindows, rewindow
+from seqlight.core.errors import UserError
+
+
+class Compile(Callback):
+    """Compiles the net for the batches of training; checkpoints, evaluation and generation know nothing of it.
+
+    Batches with as many tokens as the first go through the compiled net, in whatever windows. Others (the last of an
+    epoch), and validation, run as without: a shape of its own would cost each of them seconds of compilation.
+
+    Args:
+        part: ``net.blocks`` each by itself, which compiles one block for all, or the whole ``net``.
+        warm_up: Compile at the first batch all shapes that are to come (those of ShortWindows too), by a forward and a
+            backward pass that leave weights, random numbers and data as they are. Otherwise each when it comes.
+        mode: torch.compile's, such as "max-autotune".
+        backend: torch.compile's.
+    """
+
+    def __init__(
+        self,
+        part: Literal["blocks", "net"] = "blocks",
+        warm_up: bool = True,
+        mode: str | None = None,
+        backend: str = "inductor",
+    ) -> None:
+        self.part, self.warm_up, self.mode, self.backend = part, warm_up, mode, backend
+        self.tokens: int | None = None  # of a batch that is compiled
+        self._compiled: list[tuple[nn.Module, Any]] = []
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Wraps the modules; nothing is compiled yet."""
+        net = getattr(pl_module, "net", None)
+        modules: Any = net if self.part == "net" else getattr(net, "blocks", None)
+        if not isinstance(modules, nn.Module):
+            raise UserError(f"part {self.part}: {type(pl_module).__name__} has no net with that; use part: net")
+        self.tokens, self._compiled = None, []
+        # An ensemble's nets one by one: the ensemble's own code depends on whose turn it is.
+        whole = getattr(net, "members", [modules])
+        chosen: Iterable[nn.Module] = whole if self.part == "net" else modules.children()
+        for module in chosen:
+            # In its place: the names in the state dict stay. Each shape by itself: a dynamic one makes slower kernels.
+            module.compile(dynamic=False, mode=self.mode, backend=self.backend)
+            self._compiled.append((module, module._compiled_call_impl))
+
+    def _use(self, compiled: bool) -> None:
+        for module, call in self._compiled:
+            module._compiled_call_impl = call if compiled else None
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Chooses how this batch is computed; warms up before the first."""
+        for name, value in batch.items():
+            if isinstance(value, torch.Tensor):
+                batch[name] = value.contiguous()  # strides of another kind would be compiled anew
+        first, tokens = self.tokens is None, _tokens(batch)
+        if first:
+            self.tokens = tokens
+        self._use(tokens == self.tokens)
+        if first and self.warm_up:
+            self._compile_all(trainer, pl_module, batch)
+
+    def _compile_all(self, trainer: Trainer, pl_module: LightningModule, batch: Any) -> None:
+        started = time.monotonic()
+        batches = [batch]
+        for short in [callback for callback in trainer.callbacks if isinstance(callback, ShortWindows)]:  # type: ignore[attr-defined]
+            if short.applies(trainer):  # to this batch, before or after this callback
+                lengths = {short.window, short.full or batch["input_ids"].shape[1]} - {batch["input_ids"].shape[1]}
+                batches += [rewindow(batch, length) for length in lengths]
+        devices = [pl_module.device] if pl_module.device.type == "cuda" else []
+        parameters = [p for p in pl_module.parameters() if p.requires_grad]
+        for one in batches:
+            with torch.random.fork_rng(devices), trainer.precision_plugin.train_step_context():
+                loss = pl_module.step(one).loss_sum  # type: ignore[operator]
+            # Not backward(): it would leave gradients, and set off DDP's exchange.
+            torch.autograd.grad(loss, parameters, allow_unused=True)
+        rank_zero_info(f"compiled in {time.monotonic() - started:.1f} s")
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Back to the net as it is written."""
+        self._use(False)
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Leaves the net as it was."""
+        self._use(False)
+        self._compiled = []
+
+
+def _tokens(batch: Any) -> int:
+    """Size of a batch, by its first tensor or by what a language model reads."""
+    if "input_ids" in batch:
+        return batch["input_ids"].numel()
+    return next(value.numel() for value in batch.values() if isinstance(value, torch.Tensor))

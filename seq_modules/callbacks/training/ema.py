@@ -1,0 +1,156 @@
+"""Weights averaged over training."""
+
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
+from torch import Tensor
+
+from seq_modules.training.progress import progress_of
+from seqlight.core.errors import UserError
+
+KEY = "training_weights"  # in a checkpoint, whose state dict holds the averaged ones
+WIDE = "averaged_weights"  # and those of them that the state dict holds in less precision
+
+
+class AverageWeights(Callback):
+    """Validates and saves an exponential moving average of the weights (Polyak & Juditsky 1992).
+
+    Checkpoints hold the average as the model, and beside it the weights to go on training from. After the fit the
+    module has the average. Early on, the mean reaches back a tenth of the updates so far, so that the first weights,
+    which know nothing, are soon forgotten.
+
+    Lightning's WeightAveraging would copy the whole module, tokenizer and metrics included, gives the training weights
+    back before samples are drawn from the averaged ones, and leaves a last checkpoint from which training cannot go on
+    as it would have, since it puts the average in place of the training weights before that is saved.
+
+    Args:
+        decay: Of the average, for a step, at least 0 and below 1; it reaches back about 1 / (1 - decay) steps.
+        start_share: Share of the training after which averaging begins; until then the weights stand for themselves.
+        every_n_steps: Optimiser steps between two updates of the average.
+    """
+
+    def __init__(self, decay: float = 0.999, start_share: float = 0.0, every_n_steps: int = 1) -> None:
+        if not 0 <= decay < 1:
+            raise UserError(f"decay must be at least 0 and below 1, not {decay}")
+        if not 0 <= start_share <= 1:
+            raise UserError(f"start_share must be from 0 to 1, not {start_share}")
+        if every_n_steps < 1:
+            raise UserError(f"every_n_steps must be at least 1, not {every_n_steps}")
+        self.decay, self.start_share, self.every_n_steps = decay, start_share, every_n_steps
+        self.updates, self._last_step = 0, 0
+        self._average: dict[str, Tensor] = {}  # in float32 at least; empty until averaging begins
+        self._training: dict[str, Tensor] = {}  # the training weights, while the average is in their place
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Forgets an earlier fit."""
+        if stage == "fit":
+            if not isinstance(trainer.strategy, SingleDeviceStrategy | DDPStrategy):
+                raise UserError(f"AverageWeights needs whole weights, which {type(trainer.strategy).__name__} has not")
+            self.updates, self._last_step, self._average, self._training = 0, 0, {}, {}
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Takes an average that came with a checkpoint to the weights' device."""
+        weights = _weights(pl_module)
+        self._average = {name: value.to(weights[name].device) for name, value in self._average.items()}
+
+    @torch.no_grad()
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Moves the average toward the weights."""
+        step = trainer.global_step
+        if step == self._last_step or step % self.every_n_steps:  # the same step: gradients are being accumulated
+            return
+        self._last_step = step
+        if self.start_share and not self._average and progress_of(trainer) < self.start_share:
+            return
+        weights = {name: _wide(p.detach()) for name, p in _weights(pl_module).items()}
+        if not self._average:
+            self._average = {name: value.clone() for name, value in weights.items()}
+        share = max(1 - self.decay**self.every_n_steps, 10 / (10 + self.updates))
+        torch._foreach_lerp_(list(self._average.values()), [weights[name] for name in self._average], share)
+        self.updates += 1
+
+    @torch.no_grad()
+    def _swap_in(self, pl_module: LightningModule) -> None:
+        if self._average and not self._training:
+            weights = _weights(pl_module)
+            self._training = {name: p.detach().clone() for name, p in weights.items()}
+            _copy(self._average, weights)
+
+    @torch.no_grad()
+    def _swap_out(self, pl_module: LightningModule) -> None:
+        if self._training:
+            _copy(self._training, _weights(pl_module))
+            self._training = {}
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Puts the average into the module. It stays for all that happens when the validation ends."""
+        if trainer.state.fn == "fit" and not trainer.sanity_checking:
+            self._swap_in(pl_module)
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Gives the training weights back."""
+        self._swap_out(pl_module)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Gives the training weights back."""
+        self._swap_out(pl_module)
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Gives the training weights back."""
+        self._swap_out(pl_module)
+
+    @torch.no_grad()
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Leaves the average in the module, after the last checkpoint was saved."""
+        self._training = {}
+        _copy(self._average, _weights(pl_module))
+
+    def state_dict(self) -> dict[str, int]:
+        """How far the average is."""
+        return {"updates": self.updates, "last_step": self._last_step}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Takes it up."""
+        self.updates, self._last_step = state_dict["updates"], state_dict["last_step"]
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Makes the average the checkpoint's model."""
+        if not self._average:
+            return
+        weights = _weights(pl_module)
+        training = self._training or {name: p.detach() for name, p in weights.items()}
+        checkpoint[KEY] = {name: value.clone() for name, value in training.items()}
+        narrow = {name for name, p in weights.items() if p.dtype != self._average[name].dtype}
+        checkpoint[WIDE] = {name: self._average[name].clone() for name in narrow}
+        names = {p: name for name, p in weights.items()}
+        for name, p in pl_module.named_parameters(remove_duplicate=False):  # a tied weight has several names
+            if p in names:
+                checkpoint["state_dict"][name] = self._average[names[p]].to(p.dtype, copy=True)
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Goes on training from the training weights; to evaluate, the average is loaded already."""
+        if trainer.state.fn != "fit" or KEY not in checkpoint:
+            return
+        weights = _weights(pl_module)
+        average = checkpoint["state_dict"] | checkpoint[WIDE]
+        self._average = {name: average[name].clone() for name in weights}
+        with torch.no_grad():
+            _copy(checkpoint[KEY], weights)
+
+
+def _weights(pl_module: LightningModule) -> dict[str, torch.nn.Parameter]:
+    return {name: p for name, p in pl_module.named_parameters() if p.requires_grad}
+
+
+def _wide(value: Tensor) -> Tensor:
+    """In float32 if it is narrower, in which a small step toward the weights would be rounded away."""
+    return value.float() if value.dtype in (torch.bfloat16, torch.float16) else value
+
+
+def _copy(values: dict[str, Tensor], into: dict[str, torch.nn.Parameter]) -> None:
+    for name, value in values.items():
+        into[name].copy_(value)

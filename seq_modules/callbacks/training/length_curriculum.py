@@ -1,0 +1,80 @@
+"""Short sequences first: the longest training length grows as the model masters it."""
+
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from seq_modules.callbacks.training.monitor import check_mode, is_reached, not_logged
+from seqlight.core.errors import UserError
+
+
+class LengthCurriculum(Callback):
+    """Lengthens the training sequences (Bengio et al., ICML 2009; the course's parity trainer).
+
+    Looks at the end of each epoch: once ``monitor`` has passed ``threshold`` in ``patience`` epochs in a row, the
+    datamodule's ``train_max_length`` grows by ``step``, until ``limit``. Epochs, rather than batches, so that worker
+    processes and resumed runs see the same lengths. Logs ``curriculum/max_length``.
+
+    Args:
+        start: Longest length in the first epoch.
+        step: How much longer each time.
+        limit: Longest length of all; by default the data's own.
+        patience: Epochs in a row that must pass.
+        monitor: A metric of training; "train/accuracy_last" and "train/loss" come with every parity run.
+        threshold: What it has to reach.
+        mode: "max" if the metric must be at least the threshold, "min" if at most.
+    """
+
+    def __init__(
+        self,
+        start: int = 10,
+        step: int = 10,
+        limit: int | None = None,
+        patience: int = 1,
+        monitor: str = "train/accuracy_last",
+        threshold: float = 0.99,
+        mode: str = "max",
+    ) -> None:
+        if start < 1 or step < 1 or patience < 1:
+            raise UserError(f"start, step and patience must be at least 1, not {start}, {step} and {patience}")
+        if limit is not None and limit < start:
+            raise UserError(f"limit must be at least start ({start}), not {limit}")
+        check_mode(mode)
+        self.start, self.step, self.limit, self.patience = start, step, limit, patience
+        self.monitor, self.threshold, self.mode = monitor, threshold, mode
+        self.max_length, self.passed, self._resumed = start, 0, False
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Sets the first length, or the one that the checkpoint holds."""
+        data: Any = getattr(trainer, "datamodule", None)
+        if not hasattr(data, "train_max_length"):
+            raise UserError(f"LengthCurriculum needs data with a train_max_length, which {type(data).__name__} has not")
+        self.limit = data.train_max_length if self.limit is None else self.limit
+        self.max_length = min(self.max_length, self.limit)
+        data.train_max_length = self.max_length
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Lengthens when the model is ready."""
+        value = trainer.callback_metrics.get(self.monitor)
+        resumed, self._resumed = self._resumed, False
+        if value is None and resumed:
+            # The rest of a resumed epoch held no step that is measured: what was measured before the break counts.
+            value = pl_module.train_metrics.compute().get(self.monitor)  # type: ignore[operator,union-attr]
+        if value is None:
+            hint = "(trainer.log_every_n_steps must be at most the batches of an epoch)"
+            raise UserError(f"{not_logged(trainer, self, self.monitor)} {hint}")
+        ready = is_reached(value, self.threshold, self.mode)
+        self.passed = self.passed + 1 if ready else 0
+        assert self.limit is not None
+        if self.passed >= self.patience and self.max_length < self.limit:
+            self.max_length, self.passed = min(self.max_length + self.step, self.limit), 0
+            trainer.datamodule.train_max_length = self.max_length  # type: ignore[attr-defined]
+        pl_module.log("curriculum/max_length", float(self.max_length))
+
+    def state_dict(self) -> dict[str, int]:
+        """Where the curriculum stands."""
+        return {"max_length": self.max_length, "passed": self.passed}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Takes it up."""
+        self.max_length, self.passed, self._resumed = state_dict["max_length"], state_dict["passed"], True

@@ -1,0 +1,267 @@
+"""Recurrent networks in layers and directions, over sequences of unequal lengths, with three interchangeable engines.
+
+Letters: B rows of the batch, T time steps, D inputs, H hidden width, L layers, S directions (1 or 2), G blocks in a
+cell's weights (rnn 1, lstm 4, gru 3), N rows of all steps without padding. The cells' equations are in `nets/cells.py`,
+their fast form in `nets/bptt.py`, the NumPy form in `reference/numpy_rnn.py`.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+
+from seq_modules.nets.rnn import bptt, cells, numpy_bridge
+from seq_modules.nets.rnn.cells import BLOCKS, Cell, LayerNorms, Nonlinearity, States, Weights
+from seqlight.core.checks import check_choice
+from seqlight.core.errors import UserError
+
+Backend = Literal["scratch", "fused", "numpy"]
+RecurrentInit = Literal["uniform", "orthogonal", "identity"]
+State = Tensor | tuple[Tensor, Tensor]  # h, or for the LSTM (h, c), each (L·S, B, H)
+
+
+class Recurrent(nn.Module):
+    """RNN (Elman 1990), LSTM (Hochreiter & Schmidhuber 1997; Gers et al. 2000) or GRU (Cho et al. 2014).
+
+    Parameters are named and ordered as in torch.nn.RNN, LSTM and GRU, whatever the backend: state dicts move freely
+    between those and this class.
+
+    Args:
+        input_size: Width of the inputs, D.
+        hidden_size: Width of the hidden state, H.
+        cell: Which of the cells.
+        num_layers: Layers on top of each other.
+        nonlinearity: Of the rnn; the gated cells have their own, and take "tanh" alone.
+        bidirectional: Read each layer from both ends and join the outputs.
+        dropout: Share of the outputs dropped between layers while training, in [0, 1).
+        layer_norm: Normalise the cell's sums (Ba, Kiros & Hinton 2016); "scratch" alone.
+        recurrent_init: Start of each H × H block of the recurrent weights: "uniform" U(-1/√H, 1/√H), with which every
+            other parameter starts too; "orthogonal" (Saxe et al. 2014); "identity", then all biases start at zero
+            (Le, Jaitly & Hinton 2015).
+        forget_bias: Where the LSTM's forget gate starts, both biases together (Jozefowicz et al. 2015); None leaves
+            them as drawn.
+        backend: "scratch", written out in torch; "fused", torch's own kernels; "numpy", NumPy with hand-written
+            gradients. Gradients of "scratch" (without layer_norm) and "numpy" cannot be differentiated again.
+
+    Raises:
+        ValueError: If an argument is out of its range, or one does not go with another.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        cell: Cell = "lstm",
+        num_layers: int = 1,
+        nonlinearity: Nonlinearity = "tanh",
+        bidirectional: bool = False,
+        dropout: float = 0.0,
+        layer_norm: bool = False,
+        recurrent_init: RecurrentInit = "uniform",
+        forget_bias: float | None = None,
+        backend: Backend = "scratch",
+    ) -> None:
+        super().__init__()
+        for name, size in (("input_size", input_size), ("hidden_size", hidden_size), ("num_layers", num_layers)):
+            if size < 1:
+                raise UserError(f"{name} must be at least 1, not {size!r}")
+        check_choice("cell", cell, Cell)
+        check_choice("nonlinearity", nonlinearity, Nonlinearity)
+        check_choice("recurrent_init", recurrent_init, RecurrentInit)
+        check_choice("backend", backend, Backend)
+        if not 0 <= dropout < 1:
+            raise UserError(f"dropout must be at least 0 and below 1, not {dropout!r}")
+        if nonlinearity != "tanh" and cell != "rnn":
+            raise UserError(f'nonlinearity {nonlinearity!r} is for cell "rnn" alone; cell {cell!r} takes "tanh"')
+        if forget_bias is not None and cell != "lstm":
+            raise UserError(f'forget_bias {forget_bias!r} is for cell "lstm" alone; cell {cell!r} has no forget gate')
+        if layer_norm and backend != "scratch":
+            raise UserError(f'layer_norm is not in backend {backend!r}: choose backend "scratch"')
+        if nonlinearity == "sigmoid" and backend == "fused":
+            raise UserError('nonlinearity "sigmoid" is not in backend "fused": choose backend "scratch" or "numpy"')
+        self.input_size, self.hidden_size = input_size, hidden_size
+        self.cell, self.num_layers, self.nonlinearity = cell, num_layers, nonlinearity
+        self.bidirectional, self.num_directions = bidirectional, 2 if bidirectional else 1
+        self.output_size = hidden_size * self.num_directions
+        self.dropout, self.layer_norm, self.backend = dropout, layer_norm, backend
+        self.recurrent_init, self.forget_bias = recurrent_init, forget_bias
+
+        self.names: list[list[str]] = []  # of the four parameters of each layer and direction, in torch's order
+        blocks = BLOCKS[cell] * hidden_size
+        for layer in range(num_layers):
+            width = input_size if layer == 0 else self.output_size
+            shapes: dict[str, tuple[int, ...]] = {"weight_ih": (blocks, width), "weight_hh": (blocks, hidden_size)}
+            shapes |= {"bias_ih": (blocks,), "bias_hh": (blocks,)}
+            for suffix in ("", "_reverse")[: self.num_directions]:
+                self.names.append([f"{name}_l{layer}{suffix}" for name in shapes])
+                for name, shape in zip(self.names[-1], shapes.values(), strict=True):
+                    self.register_parameter(name, nn.Parameter(torch.empty(shape)))
+        self.norms = nn.ModuleList(LayerNorms(cell, hidden_size) for _ in self.names) if layer_norm else None
+        self.reset_parameters()
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Draws the parameters anew, as ``recurrent_init`` and ``forget_bias`` say."""
+        bound = 1 / math.sqrt(self.hidden_size)
+        for index in range(len(self.names)):
+            weights = self.weights(index)
+            for parameter in weights:
+                parameter.uniform_(-bound, bound)
+            for block in weights.w_hh.split(self.hidden_size):
+                if self.recurrent_init == "orthogonal":
+                    nn.init.orthogonal_(block)
+                elif self.recurrent_init == "identity":
+                    nn.init.eye_(block)
+            if self.recurrent_init == "identity":
+                weights.b_ih.zero_()
+                weights.b_hh.zero_()
+            if self.forget_bias is not None:
+                weights.b_ih.chunk(4)[1].fill_(self.forget_bias)
+                weights.b_hh.chunk(4)[1].zero_()
+
+    def weights(self, index: int) -> Weights:
+        """The parameters of layer ``index // S`` in direction ``index % S``."""
+        return Weights(*(getattr(self, name) for name in self.names[index]))
+
+    def forward(self, x: Tensor, lengths: Tensor | None = None, state: State | None = None) -> tuple[Tensor, State]:
+        """Runs the net over a batch of sequences.
+
+        Args:
+            x: Inputs, (B, T, D).
+            lengths: True steps of each row, (B,) integers from 1 to T in any order; by default all T. What stands
+                behind them has no influence. The backward direction starts at each row's last true step.
+            state: State to go on from: h, or for the LSTM (h, c), each (L·S, B, H); by default zeros.
+
+        Returns:
+            The last layer's hidden states, (B, T, S·H), 0 at padding; and the state after each row's last true step,
+            which can be passed in with the steps that follow. Under autocast the recurrence itself stays in the
+            parameters' precision ("fused": as torch does).
+
+        Raises:
+            ValueError: If a shape, a length or the kind of state is wrong.
+        """
+        self.check_input(x, state)
+        batch, steps = x.shape[:2]
+        states = self.initial_states(x) if state is None else state if isinstance(state, tuple) else (state,)
+        run = self.run_fused if self.backend == "fused" else self.run_layers
+        packed = None if lengths is None else pack(x, lengths)
+        if packed is None:
+            rows, states = run(x.transpose(0, 1).reshape(steps * batch, -1), [batch] * steps, states)
+            outputs = rows.view(steps, batch, -1).transpose(0, 1)  # (T·B, S·H) -> (B, T, S·H)
+        else:
+            order, restore = packed.sorted_indices, packed.unsorted_indices  # of the rows of the batch, by length
+            assert order is not None
+            assert restore is not None
+            states = tuple(part.index_select(1, order) for part in states)
+            rows, states = run(packed.data, packed.batch_sizes.tolist(), states)
+            outputs = pad_packed_sequence(packed._replace(data=rows), batch_first=True, total_length=steps)[0]
+            states = tuple(part.index_select(1, restore) for part in states)
+        return outputs, (states[0], states[1]) if self.cell == "lstm" else states[0]
+
+    def run_layers(self, rows: Tensor, sizes: list[int], states: States) -> tuple[Tensor, States]:
+        """Layers and directions one by one: rows (N, D) and states (L·S, B, H) to rows (N, S·H) and states."""
+        states = tuple(part.to(self.weights(0).w_hh.dtype) for part in states)
+        after: list[States] = []
+        for layer in range(self.num_layers):
+            if layer > 0:
+                rows = F.dropout(rows, self.dropout, self.training)
+            outputs = []
+            for direction in range(self.num_directions):
+                index = layer * self.num_directions + direction
+                output, new = self.run_one(index, rows, sizes, tuple(part[index] for part in states), direction == 1)
+                outputs.append(output)
+                after.append(new)
+            rows = torch.cat(outputs, dim=1) if self.bidirectional else outputs[0]  # S × (N, H) -> (N, S·H)
+        return rows, tuple(torch.stack(parts) for parts in zip(*after, strict=True))
+
+    def run_one(
+        self, index: int, rows: Tensor, sizes: list[int], states: States, reverse: bool
+    ) -> tuple[Tensor, States]:
+        """One layer in one direction, by the backend's engine: rows (N, ·) and states (B, H) to rows (N, H), states."""
+        weights = self.weights(index)
+        if self.backend == "numpy":
+            return numpy_bridge.scan(self.cell, rows, sizes, weights, states, reverse, self.nonlinearity)
+        if self.norms is not None:
+            norms = self.norms[index]
+            assert isinstance(norms, LayerNorms)
+            return cells.scan(self.cell, rows, sizes, weights, states, reverse, self.nonlinearity, norms)
+        return bptt.scan(self.cell, rows, sizes, weights, states, reverse, self.nonlinearity)
+
+    def run_fused(self, rows: Tensor, sizes: list[int], states: States) -> tuple[Tensor, States]:
+        """All layers by torch's kernel: rows (N, D) and states (L·S, B, H) to rows (N, S·H) and states."""
+        kernels: dict[str, Callable[..., States]] = {
+            "lstm": torch.lstm,
+            "gru": torch.gru,
+            "rnn_tanh": torch.rnn_tanh,
+            "rnn_relu": torch.rnn_relu,
+        }
+        kernel = kernels[f"rnn_{self.nonlinearity}" if self.cell == "rnn" else self.cell]
+        if rows.device.type == "cpu":
+            # In the weights' precision, as the other engines; on a GPU the kernel takes what autocast says.
+            rows = rows.to(self.weights(0).w_hh.dtype)
+            with torch.autocast("cpu", enabled=False):
+                return self.call_kernel(kernel, rows, sizes, states)
+        return self.call_kernel(kernel, rows, sizes, states)
+
+    def call_kernel(
+        self, kernel: Callable[..., States], rows: Tensor, sizes: list[int], states: States
+    ) -> tuple[Tensor, States]:
+        """One of torch's kernels on all layers: dense where all rows are of one length, packed otherwise."""
+        states = tuple(part.to(rows.dtype) for part in states)
+        hidden = list(states) if self.cell == "lstm" else states[0]
+        parameters = [getattr(self, name) for names in self.names for name in names]
+        options = (True, self.num_layers, self.dropout, self.training, self.bidirectional)
+        if sizes[0] == sizes[-1]:
+            dense = rows.view(len(sizes), sizes[0], -1)  # (T·B, D) -> (T, B, D)
+            outputs, *after = kernel(dense, hidden, parameters, *options, False)
+            return outputs.flatten(0, 1), tuple(after)  # (T, B, S·H) -> (T·B, S·H)
+        outputs, *after = kernel(rows, torch.tensor(sizes), hidden, parameters, *options)
+        return outputs, tuple(after)
+
+    def initial_states(self, x: Tensor) -> States:
+        """Zeros for h, and for the LSTM c, each (L·S, B, H)."""
+        zeros = x.new_zeros(len(self.names), len(x), self.hidden_size, dtype=self.weights(0).w_hh.dtype)
+        return (zeros, zeros) if self.cell == "lstm" else (zeros,)
+
+    def check_input(self, x: Tensor, state: State | None) -> None:
+        """Raises the ValueError of `forward` for wrong shapes."""
+        if x.dim() != 3 or x.shape[1] == 0 or x.shape[2] != self.input_size:
+            raise UserError(f"x must be (B, T, {self.input_size}) with T at least 1, not {tuple(x.shape)}")
+        if state is None:
+            return
+        if isinstance(state, tuple) != (self.cell == "lstm"):
+            kind = "a pair (h, c)" if self.cell == "lstm" else "one tensor h"
+            raise UserError(f"state of cell {self.cell!r} must be {kind}, not a {type(state).__name__}")
+        shape = (len(self.names), len(x), self.hidden_size)
+        for part in state if isinstance(state, tuple) else (state,):
+            if part.shape != shape:
+                raise UserError(f"state must be {shape}, not {tuple(part.shape)}")
+
+    def extra_repr(self) -> str:
+        """The arguments, for print."""
+        return (
+            f"{self.input_size}, {self.hidden_size}, cell={self.cell!r}, num_layers={self.num_layers}, "
+            f"bidirectional={self.bidirectional}, backend={self.backend!r}"
+        )
+
+
+def pack(x: Tensor, lengths: Tensor) -> PackedSequence | None:
+    """The true steps alone, (N, D), longest row first; None where nothing is padded.
+
+    Raises:
+        ValueError: If the lengths are not integers from 1 to T, one for each row.
+    """
+    batch, steps = x.shape[:2]
+    if lengths.shape != (batch,) or lengths.is_floating_point() or lengths.dtype == torch.bool:
+        raise UserError(f"lengths must be ({batch},) integers, not {tuple(lengths.shape)} {lengths.dtype}")
+    lengths = lengths.to("cpu", torch.int64)
+    if batch > 0 and not 1 <= int(lengths.min()) <= int(lengths.max()) <= steps:
+        raise UserError(f"lengths must be from 1 to T = {steps}, not {lengths.tolist()}")
+    if bool((lengths == steps).all()):
+        return None
+    return pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)

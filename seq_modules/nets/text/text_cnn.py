@@ -1,0 +1,59 @@
+"""Kim's convolutional net for sentences.
+
+B batch, T time, D width of the inputs, F filters of each width, K greatest filter width, W = F · number of widths.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from seqlight.core.errors import UserError
+
+
+class TextCNN(nn.Module):
+    """Filters over windows of words (Kim 2014, "Convolutional Neural Networks for Sentence Classification").
+
+    As in Kim's program, every sentence stands between K - 1 zero vectors on both sides, so that the outermost words
+    have as many windows as the others and a sentence may be shorter than a filter. His classifier is this with max
+    pooling.
+
+    Args:
+        input_size: D.
+        num_filters: F.
+        kernel_sizes: Widths of the filters, in words.
+
+    Raises:
+        ValueError: If an argument is out of its range.
+    """
+
+    def __init__(self, input_size: int, num_filters: int = 100, kernel_sizes: Sequence[int] = (3, 4, 5)) -> None:
+        super().__init__()
+        if num_filters < 1:
+            raise UserError(f"num_filters must be at least 1, not {num_filters}")
+        if not kernel_sizes or min(kernel_sizes) < 1:
+            raise UserError(f"kernel_sizes must be one or more widths of at least 1, not {list(kernel_sizes)}")
+        self.longest, self.output_size = max(kernel_sizes), num_filters * len(kernel_sizes)
+        self.convolutions = nn.ModuleList(nn.Conv1d(input_size, num_filters, width) for width in kernel_sizes)
+
+    def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Feature maps, rectified.
+
+        Args:
+            x: Inputs, (B, T, D).
+            mask: True at the words, (B, T), at the beginning of each row.
+
+        Returns:
+            (B, T + K - 1, W), of which number t belongs to the windows that end with word t, or t - T words behind the
+            last one; and the mask of the windows that reach the sentence, (B, T + K - 1).
+        """
+        words = (x * mask.unsqueeze(-1).to(x.dtype)).mT  # (B, D, T)
+        maps = []
+        for convolution in self.convolutions:
+            assert isinstance(convolution, nn.Conv1d)
+            padded = F.pad(words, (convolution.kernel_size[0] - 1, self.longest - 1))
+            maps.append(convolution(padded))  # (B, F, T + K - 1), whatever the width
+        ends = mask.sum(1, keepdim=True) + self.longest - 1  # (B, 1)
+        reached = torch.arange(x.shape[1] + self.longest - 1, device=x.device) < ends
+        return torch.cat(maps, dim=1).relu().mT, reached

@@ -1,0 +1,126 @@
+"""Multi-head causal self-attention, written out and through torch's kernel.
+
+B batch, T time, D width, H heads, K head size.
+"""
+
+import math
+from collections.abc import Callable
+from typing import ClassVar, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from seq_modules.nets.transformer.positions import rotate
+
+Kind = Literal["auto", "sdpa", "products"]
+Attend = Callable[[Tensor, Tensor, Tensor], Tensor]  # queries, keys, values, each (B, H, T, K), to (B, H, T, K)
+MOST_STEPS = 256  # of sequences that "auto" attends to by products
+EPS = 1e-6  # of root-mean-square norms; torch's default depends on the precision, and is 0.008 in bf16
+
+
+class Attention(nn.Module):
+    """Causal self-attention (Vaswani et al. 2017) with one projection to queries, keys and values.
+
+    Args:
+        d_model: Width D.
+        num_heads: Heads H; divides D.
+        bias: Whether the two projections have a bias.
+        qk_norm: Give queries and keys unit mean square before the product (Henry et al. 2020), without a gain.
+        kind: Engine; see :func:`chosen`.
+        value_embedding: Add an embedding of the token, times a learned gate, to the values (Zhou et al. 2024).
+    """
+
+    stacked: ClassVar[dict[str, int]] = {"qkv.weight": 3}  # three matrices in one, for optimisers that treat matrices
+
+    def __init__(
+        self, d_model: int, num_heads: int, *, bias: bool, qk_norm: bool, kind: Kind, value_embedding: bool
+    ) -> None:
+        super().__init__()
+        self.num_heads, self.head_size = num_heads, d_model // num_heads
+        self.qk_norm, self.kind = qk_norm, kind
+        self.qkv = nn.Linear(d_model, 3 * d_model, bias=bias)
+        self.out = nn.Linear(d_model, d_model, bias=bias)
+        self.value_gate = nn.Parameter(torch.tensor([0.5])) if value_embedding else None
+
+    def project(self, x: Tensor, rotary: Tensor | None, values: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values, each (B, H, T, K), of inputs (B, T, D).
+
+        Args:
+            x: Inputs.
+            rotary: Tables of `positions.rotate` for these steps; None rotates nothing.
+            values: Value embeddings (B, H, T, K); needed where the layer takes them.
+        """
+        batch, steps, _ = x.shape
+        # (B, T, 3·D) -> (B, T, 3, H, K) -> (3, B, H, T, K)
+        qkv = self.qkv(x).view(batch, steps, 3, self.num_heads, self.head_size).permute(2, 0, 3, 1, 4)
+        qk, v = qkv[:2], qkv[2]
+        if self.qk_norm:
+            qk = F.rms_norm(qk, (self.head_size,), eps=EPS)
+        if rotary is not None:
+            qk = rotate(qk, rotary)
+        if self.value_gate is not None:
+            assert values is not None
+            v = v + self.value_gate[0] * values  # a number without dimensions, so that the values keep their precision
+        q, k = qk.unbind()
+        return q, k, v
+
+    def forward(
+        self,
+        x: Tensor,
+        rotary: Tensor | None = None,
+        values: Tensor | None = None,
+        mask: Tensor | None = None,
+        attend: Attend | None = None,
+    ) -> Tensor:
+        """(B, T, D) to (B, T, D), no step seeing a later one; see :meth:`project` for the arguments.
+
+        Args:
+            x: Inputs.
+            rotary: See :meth:`project`.
+            values: See :meth:`project`.
+            mask: :func:`causal_mask` for these steps; needed by the written-out products.
+            attend: What to do with queries, keys and values in place of attending as ``kind`` says.
+        """
+        batch, steps, width = x.shape
+        q, k, v = self.project(x, rotary, values)
+        if attend is not None:
+            y = attend(q, k, v)
+        elif chosen(self.kind, q.device.type, q.dtype, steps) == "products":
+            assert mask is not None
+            y = products(q, k, v, mask)
+        else:
+            y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        return self.out(y.transpose(1, 2).reshape(batch, steps, width))  # (B, H, T, K) -> (B, T, H, K) -> (B, T, D)
+
+
+def chosen(kind: Kind, device: str, dtype: torch.dtype, steps: int) -> Literal["sdpa", "products"]:
+    """The engine that "auto" stands for, on CPUs by measurement (benchmarks/attention.py).
+
+    In bf16 on two cores the products took 0.14 to 0.46 of the kernel's time, forward and backward, for 64 to 256 steps,
+    1.3 times its time for 512 and twice for 1,024. In fp32 the two are near each other up to 256 steps, and the kernel
+    needs no T × T memory. GPUs were not measured: they get the kernel.
+    """
+    if kind != "auto":
+        return kind
+    return "products" if device == "cpu" and dtype == torch.bfloat16 and steps <= MOST_STEPS else "sdpa"
+
+
+def causal_mask(steps: int, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """(T, T): 0 where a step (row) may look, minus infinity at the steps after it."""
+    return torch.full((steps, steps), -math.inf, device=device, dtype=dtype).triu(1)
+
+
+def weights(q: Tensor, k: Tensor, mask: Tensor) -> Tensor:
+    """Where each query looks, (B, H, T, T), rows summing to 1: softmax(q·kᵀ/√K + mask)."""
+    batch, heads, steps, size = q.shape
+    q, k = q.reshape(-1, steps, size), k.reshape(-1, steps, size)  # (B, H, T, K) -> (B·H, T, K)
+    scores = torch.baddbmm(mask, q, k.mT, alpha=1 / math.sqrt(size))  # the mask is added in the same pass
+    return scores.softmax(-1).view(batch, heads, steps, steps)
+
+
+def products(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
+    """Attention as two batched products: queries, keys and values (B, H, T, K) to (B, H, T, K)."""
+    batch, heads, steps, size = q.shape
+    looks = weights(q, k, mask).view(-1, steps, steps)  # (B, H, T, T) -> (B·H, T, T)
+    return torch.bmm(looks, v.reshape(-1, steps, size)).view(batch, heads, steps, size)

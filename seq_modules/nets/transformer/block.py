@@ -1,0 +1,171 @@
+"""A Transformer's block and what it is made of: norms, feed-forward net, dropout.
+
+B batch, T time, D width, F width inside the feed-forward net, H heads, K head size.
+"""
+
+import math
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from seq_modules.nets.transformer.attention import EPS, Attend, Attention, Kind
+
+Norm = Literal["layer", "rms"]
+Activation = Literal["gelu", "gelu_tanh", "swiglu", "relu2"]
+
+
+class RMSNorm(nn.Module):
+    """Division by the root of the mean square (Zhang & Sennrich 2019), without a gain: linear layers follow."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.shape = (width,)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., D) to (..., D)."""
+        return F.rms_norm(x, self.shape, eps=EPS)
+
+
+def make_norm(norm: Norm, width: int, bias: bool) -> nn.Module:
+    """The chosen norm; ``bias`` is for layer norms alone."""
+    return nn.LayerNorm(width, bias=bias) if norm == "layer" else RMSNorm(width)
+
+
+class FeedForward(nn.Module):
+    """Two linear layers with an activation between, position by position.
+
+    "gelu" (Hendrycks & Gimpel 2016), "gelu_tanh" (its approximation in GPT-2), "relu2" max(0, x)² (So et al. 2021),
+    "swiglu" silu(g)·u with two projections g and u of the input (Shazeer 2020): half as many parameters again as the
+    others at the same F.
+
+    Args:
+        d_model: Width D.
+        d_ff: Inner width F.
+        activation: Which of the four.
+        bias: Whether the linear layers have a bias.
+    """
+
+    def __init__(self, d_model: int, d_ff: int, *, activation: Activation, bias: bool) -> None:
+        super().__init__()
+        self.activation = activation
+        self.up = nn.Linear(d_model, 2 * d_ff if activation == "swiglu" else d_ff, bias=bias)
+        self.down = nn.Linear(d_ff, d_model, bias=bias)
+        self.stacked = {"up.weight": 2} if activation == "swiglu" else {}  # as in Attention
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, T, D) to (B, T, D)."""
+        return self.down(activate(self.up(x), self.activation))
+
+
+def activate(h: Tensor, activation: Activation) -> Tensor:
+    """(..., F) to (..., F); of (..., 2·F), the gates first, for "swiglu"."""
+    if activation == "swiglu":
+        gate, h = h.chunk(2, dim=-1)
+        return F.silu(gate) * h
+    if activation == "relu2":
+        return F.relu(h).square()
+    if activation == "gelu_tanh" and torch.compiler.is_compiling():
+        # (1 + tanh u) / 2 = sigmoid(2u): compiled for CPUs, tanh takes two to three times as long as an exponential
+        return h * torch.sigmoid(2 * math.sqrt(2 / math.pi) * h * (1 + 0.044715 * h * h))
+    return F.gelu(h, approximate="tanh" if activation == "gelu_tanh" else "none")
+
+
+class Block(nn.Module):
+    """Pre-norm Transformer block: x + attention(norm(x)), then x + feed_forward(norm(x)).
+
+    ``block.compile(dynamic=False)`` works in place: nothing in it depends on the data. ``block.forward`` still runs
+    uncompiled.
+
+    Args:
+        d_model: Width D.
+        num_heads: Heads H.
+        d_ff: Inner width F of the feed-forward net.
+        norm: Norm before each branch.
+        activation: Of the feed-forward net.
+        bias: Whether linear layers and layer norms have a bias.
+        dropout: Share of each branch's output dropped, in [0, 1).
+        qk_norm: See Attention.
+        attention: Engine of the attention.
+        value_embedding: Whether the attention takes value embeddings.
+        residual_mix: Start from a·x + b·x0 with learned a and b, at first 1 and 0; x0 is the first block's input.
+    """
+
+    def __init__(
+        self,
+        d_model: int,
+        num_heads: int,
+        d_ff: int,
+        *,
+        norm: Norm = "layer",
+        activation: Activation = "gelu_tanh",
+        bias: bool = True,
+        dropout: float = 0.0,
+        qk_norm: bool = False,
+        attention: Kind = "auto",
+        value_embedding: bool = False,
+        residual_mix: bool = False,
+    ) -> None:
+        super().__init__()
+        self.dropout = dropout
+        self.mix = nn.Parameter(torch.tensor([1.0, 0.0])) if residual_mix else None
+        self.attention_norm = make_norm(norm, d_model, bias)
+        self.attention = Attention(
+            d_model, num_heads, bias=bias, qk_norm=qk_norm, kind=attention, value_embedding=value_embedding
+        )
+        self.feed_forward_norm = make_norm(norm, d_model, bias)
+        self.feed_forward = FeedForward(d_model, d_ff, activation=activation, bias=bias)
+
+    def forward(
+        self,
+        x: Tensor,
+        x0: Tensor | None = None,
+        rotary: Tensor | None = None,
+        values: Tensor | None = None,
+        mask: Tensor | None = None,
+        noise: Tensor | None = None,
+        attend: Attend | None = None,
+    ) -> Tensor:
+        """(B, T, D) to (B, T, D).
+
+        Args:
+            x: The residual stream.
+            x0: The first block's input, (B, T, D); needed with residual_mix.
+            rotary: See Attention, as ``values``, ``mask`` and ``attend``.
+            values: See Attention.
+            mask: See Attention.
+            noise: Random bytes (2, B, T, D) for :func:`drop`, one half for each branch; None drops nothing.
+            attend: See Attention.
+        """
+        if self.mix is not None:
+            assert x0 is not None
+            x = self.mix[0] * x + self.mix[1] * x0  # numbers without dimensions: the stream keeps its precision
+        y = self.attention(self.attention_norm(x), rotary, values, mask, attend)
+        x = x + (y if noise is None else drop(y, noise[0], self.dropout))
+        y = self.feed_forward(self.feed_forward_norm(x))
+        return x + (y if noise is None else drop(y, noise[1], self.dropout))
+
+
+def random_bytes(*shape: int, device: torch.device) -> Tensor:
+    """Uniform bytes for :func:`drop`, from torch's generator of the device.
+
+    Eight numbers of dropout come from one of the generator's, whose numbers are a good part of dropout's cost on a CPU.
+    """
+    size = 1
+    for length in shape:
+        size *= length
+    words = torch.empty((size + 7) // 8, dtype=torch.int64, device=device).random_(-(2**63), None)
+    return words.view(torch.uint8)[:size].view(shape)
+
+
+def drop(x: Tensor, noise: Tensor, share: float) -> Tensor:
+    """Dropout (Srivastava et al. 2014) by random bytes: zeros where the byte is small, the rest scaled up to the mean.
+
+    Args:
+        x: Any tensor.
+        noise: A byte for each number of x.
+        share: How many to drop, in [0, 1); rounded to 1/256, and the scale goes by what is really dropped.
+    """
+    threshold = min(round(256 * share), 255)
+    return torch.where(noise >= threshold, x * (256 / (256 - threshold)), 0)

@@ -1,0 +1,143 @@
+"""Bit parity with recurrent nets: the smallest system of the house, and the model for the others."""
+
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from seq_modules.base import SequenceModule, Step
+from seq_modules.nets.rnn.recurrent import Recurrent, State
+from seq_modules.training.metrics import BitAccuracy, last_step
+from seq_modules.training.optim import Schedule
+from seqlight.core.errors import UserError
+
+
+class ParityModule(SequenceModule):
+    """Tells at each step whether the number of ones so far is odd.
+
+    A recurrent net reads one bit a step, as -1 or 1; a linear head gives the logit of "odd".
+
+    Args:
+        cell: Recurrent cell.
+        hidden_size: Width of the hidden state.
+        num_layers: Layers on top of each other.
+        nonlinearity: Of the vanilla RNN; the gated cells have their own.
+        dropout: Share of the outputs dropped between layers while training.
+        bidirectional: Read from both ends; the net then sees the bits to come, which the task does not intend.
+        layer_norm: Normalise the cell's sums (Ba, Kiros & Hinton 2016); only with ``backend: scratch``.
+        recurrent_init: Start of the recurrent matrices: torch's uniform, orthogonal, or the identity (Le, Jaitly &
+            Hinton 2015).
+        forget_bias: Start of the LSTM's forget-gate bias (Jozefowicz et al. 2015); by default left as it is drawn.
+        backend: torch.nn's fused kernels, the written-out loop ("scratch"), or NumPy with hand-written gradients. All
+            three compute the same, and a checkpoint of one loads in another.
+        input_noise: Standard deviation of Gaussian noise on the bits (-1 and 1) while training. A state that is to
+            survive it must correct itself, which is what lasts a million steps (docs/notes/parity.md).
+        supervision: Where the loss looks: at every step ("full") or at the last one alone.
+        loss: Binary cross-entropy, or the mean squared error of the probability, as in the course.
+        learning_rate: Peak learning rate of AdamW.
+        weight_decay: Weight decay of matrices.
+        warmup_steps: Steps of linear warm-up.
+        schedule: What the learning rate does afterwards.
+    """
+
+    def __init__(
+        self,
+        cell: Literal["rnn", "lstm", "gru"] = "lstm",
+        hidden_size: int = 32,
+        num_layers: int = 1,
+        nonlinearity: Literal["tanh", "sigmoid", "relu"] = "tanh",
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        layer_norm: bool = False,
+        recurrent_init: Literal["uniform", "orthogonal", "identity"] = "uniform",
+        forget_bias: float | None = None,
+        backend: Literal["scratch", "fused", "numpy"] = "fused",
+        input_noise: float = 0.0,
+        supervision: Literal["full", "last"] = "last",
+        loss: Literal["bce", "mse"] = "bce",
+        learning_rate: float = 1e-2,
+        weight_decay: float = 0.0,
+        warmup_steps: int = 0,
+        schedule: Schedule = "constant",
+    ) -> None:
+        metrics = {"accuracy_last": BitAccuracy("last"), "accuracy_all": BitAccuracy("all")}
+        super().__init__(metrics, learning_rate, weight_decay, warmup_steps, schedule)
+        self.save_hyperparameters(logger=False)
+        if input_noise < 0:
+            raise UserError(f"input_noise must be 0 or more, not {input_noise}")
+        self.input_noise, self.supervision, self.loss = input_noise, supervision, loss
+        self.net = Recurrent(
+            1,
+            hidden_size,
+            cell=cell,
+            num_layers=num_layers,
+            nonlinearity=nonlinearity,
+            dropout=dropout,
+            bidirectional=bidirectional,
+            layer_norm=layer_norm,
+            recurrent_init=recurrent_init,
+            forget_bias=forget_bias,
+            backend=backend,
+        )
+        self.head = nn.Linear(hidden_size * (2 if bidirectional else 1), 1)
+
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor | None = None, state: State | None = None
+    ) -> tuple[Tensor, State]:
+        """Logits of "odd" at every step.
+
+        Args:
+            input_ids: Bits, (B, T) integers.
+            attention_mask: True at the bits of a row, False at its padding, (B, T); by default all true.
+            state: State to go on from, as this method returned it for the bits before.
+
+        Returns:
+            Logits (B, T), and the state after the last bit.
+        """
+        lengths = None if attention_mask is None else attention_mask.sum(1)
+        signs = 2 * input_ids.unsqueeze(-1).to(self.head.weight.dtype) - 1
+        if self.training and self.input_noise:  # drawn for padding too, which the net never reads
+            signs = signs + self.input_noise * torch.randn_like(signs)
+        hidden, state = self.net(signs, lengths, state)
+        return self.head(hidden).squeeze(-1), state
+
+    def step(self, batch: dict[str, Tensor]) -> Step:
+        """Loss summed over the supervised steps, and logits and labels for the accuracies."""
+        logits, _ = self(batch["input_ids"], batch["attention_mask"])
+        labels = batch["labels"]
+        counted = labels >= 0
+        if self.supervision == "full":
+            judged, target = logits[counted], labels[counted]
+        else:
+            last = last_step(counted)
+            judged, target = logits.gather(1, last), labels.gather(1, last)
+        return Step(
+            self.loss_sum(judged, target.to(judged.dtype)),
+            counted.sum() if self.supervision == "full" else counted.any(1).sum(),
+            {"logits": logits, "labels": labels},
+        )
+
+    def loss_sum(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Sum of the chosen loss over logits and targets of one shape."""
+        if self.loss == "bce":
+            return F.binary_cross_entropy_with_logits(logits, target, reduction="sum")
+        return F.mse_loss(logits.sigmoid(), target, reduction="sum")
+
+    def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> list[dict[str, Any]]:
+        """One row a string: its bits, the parity of the whole, the probability of "odd", the answer at each step."""
+        logits, _ = self(batch["input_ids"], batch["attention_mask"])
+        lengths = batch["attention_mask"].sum(1).tolist()
+        rows = []
+        for index, bits, row, length in zip(batch["index"].tolist(), batch["input_ids"], logits, lengths, strict=True):
+            answers = (row[:length] > 0).int().tolist()
+            rows.append(
+                {
+                    "index": index,
+                    "bits": "".join(map(str, bits[:length].tolist())),
+                    "parity": answers[-1],
+                    "probability_odd": round(row[length - 1].sigmoid().item(), 6),
+                    "running_parity": "".join(map(str, answers)),
+                }
+            )
+        return rows

@@ -1,0 +1,73 @@
+"""Checks of arguments. A message begins with the argument's name, so that the command line can say which option it is.
+
+A group's fields are named with the group: ``check_range("optim.learning_rate", rate, above=0)``.
+"""
+
+from collections.abc import Sequence
+from typing import Any, get_args
+
+from seqlight.core.errors import UserError
+
+
+def check_range(
+    name: str,
+    value: float | None,
+    *,
+    least: float | None = None,
+    most: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+) -> None:
+    """Refuses a number outside its range.
+
+    Args:
+        name: The argument's name.
+        value: Its value; None stands for an option that is left out, and passes.
+        least: Smallest value allowed.
+        most: Largest value allowed.
+        above: The value must be larger than this.
+        below: The value must be smaller than this.
+
+    Raises:
+        UserError: The value is not a number of the range.
+    """
+    if value is None:
+        return
+    inside = (
+        (least is None or value >= least)
+        and (most is None or value <= most)
+        and (above is None or value > above)
+        and (below is None or value < below)
+        and value == value  # not NaN
+    )
+    if not inside:
+        limits = (("at least", least), ("above", above), ("at most", most), ("below", below))
+        wanted = " and ".join(f"{word} {limit:g}" for word, limit in limits if limit is not None)
+        raise UserError(f"{name} must be {wanted}, not {value}")
+
+
+def check_choice(name: str, value: Any, choices: Any) -> None:
+    """Refuses a value that is none of the choices.
+
+    Args:
+        name: The argument's name.
+        value: Its value.
+        choices: A Literal type, or a sequence of values.
+
+    Raises:
+        UserError: The value is none of them.
+    """
+    allowed: Sequence[Any] = choices if isinstance(choices, list | tuple) else get_args(choices)
+    if value not in allowed:
+        raise UserError(f"{name} must be one of {', '.join(map(repr, allowed))}, not {value!r}")
+
+
+def required(name: str, value: Any) -> Any:
+    """A value that the command line takes from the data; without data it must be given.
+
+    Raises:
+        UserError: It is None.
+    """
+    if value is None:
+        raise UserError(f"{name} is not given, and no data is there to take it from")
+    return value

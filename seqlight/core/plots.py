@@ -1,0 +1,38 @@
+"""Figures without a screen, and the curves of a run's metrics."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+
+def new_figure(columns: int = 1, width: float = 6.0, height: float = 3.6, rows: int = 1) -> tuple[Any, Any]:
+    """A figure with its axes, row after row in one list; drawn without a screen and without pyplot's global state.
+
+    Args:
+        columns: Axes in a row.
+        width: Of one of them, in inches.
+        height: Of one of them, in inches.
+        rows: Rows of axes.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axis in axes:
+        axis.grid(alpha=0.3)
+    return figure, axes
+
+
+def read_metrics(path: Path) -> dict[str, list[tuple[int, float]]]:
+    """Curves of a run's ``metrics.csv``: name -> [(step, value)]; empty if there is no such file."""
+    curves: dict[str, list[tuple[int, float]]] = {}
+    if not path.is_file():
+        return curves
+    with path.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            for name, value in row.items():
+                if value and name not in ("step", "epoch"):
+                    curves.setdefault(name, []).append((int(row["step"]), float(value)))
+    return curves

@@ -1,0 +1,181 @@
+"""Every config that comes with the application goes through the command line, on little data."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import ROOT, SMALL, Run
+
+CONFIGS = ROOT / "configs"
+
+
+def names(*folders: str) -> list[str]:
+    found = [path.relative_to(CONFIGS).with_suffix("").as_posix() for path in sorted(CONFIGS.rglob("*.yaml"))]
+    return [name for name in found if name.partition("/")[0] in folders]
+
+
+EXPERIMENTS = [name for name in names(*(p.name for p in CONFIGS.iterdir())) if "/" in name]
+EXPERIMENTS = [name for name in EXPERIMENTS if name.partition("/")[0] not in ("trainer", "logger", "sweeps")]
+QUICK = (*SMALL, "--trainer.max_epochs=1", "--data.test_max_length=50")
+FEW = '--trainer.callbacks=[{"class_path":"LengthSweep","init_args":{"max_length":43,"sequences":4,"stream_bits":50}}]'
+TEXT = (
+    "--data.batch_size=4", "--data.epoch_size=12", "--data.eval_windows=8", "--data.cache_dir=cache",
+    "--trainer.max_epochs=1", "--trainer.log_every_n_steps=1", "--trainer.accelerator=cpu",
+)  # fmt: skip
+PAIRS = '--trainer.callbacks=[{"class_path":"EnglishTests","init_args":{"per_kind":2}},{"class_path":"AttentionMaps"}]'
+# By the configs' folder: less to train on, less to test with, and what the test leaves in its folder.
+SIZES = {"parity": (QUICK, FEW, "plots/length_sweep.png"), "text": (TEXT, PAIRS, "english.md")}
+FRAMES = (
+    "--data.samples=1", "--model.d_model=24", "--model.d_frame=16", "--trainer.max_epochs=1",
+    "--trainer.accelerator=cpu",
+)  # fmt: skip
+SIZES |= {f"music/jsb_{net}": (FRAMES, "--trainer.callbacks=[]", "metrics.csv") for net in ("lstm", "transformer")}
+NOTES = (
+    "--data.num_etudes=12", "--data.epoch_size=16", "--data.batch_size=4", "--trainer.max_epochs=1",
+    "--trainer.log_every_n_steps=1", "--trainer.accelerator=cpu",
+)  # fmt: skip
+HEARD = (
+    '--trainer.callbacks=[{"class_path":"MusicStatistics","init_args":{"num_samples":2,"num_notes":16}},'
+    '{"class_path":"MusicWriter","init_args":{"audio":"synth"}}]'
+)
+SIZES |= {"music": (NOTES, HEARD, "music.md")}
+LABELLED = (
+    "--data.cache_dir=cache", "--data.batch_size=8", "--data.max_seq_len=24", "--trainer.max_epochs=1",
+    "--trainer.limit_train_batches=3", "--trainer.limit_val_batches=2", "--trainer.log_every_n_steps=1",
+    "--trainer.accelerator=cpu",
+)  # fmt: skip
+CLASSES = '--trainer.callbacks=[{"class_path":"ConfusionMatrix"},{"class_path":"TextAttention"}]'
+SIZES |= dict.fromkeys(("questions", "reviews"), (LABELLED, CLASSES, "classes.csv"))
+TINY_BERT = (
+    '--model.encoder_config={"model_type":"bert","vocab_size":8000,"hidden_size":16,"num_hidden_layers":2,'
+    '"num_attention_heads":2,"intermediate_size":16}',
+    "--model.pretrained=null", "--data.tokenizer_path=null",
+)  # fmt: skip
+# Of one config: what would take seconds, with all of its callbacks.
+OWN = {
+    "questions/bert": TINY_BERT,
+    "reviews/bert": TINY_BERT,
+    "text/gpt_plain": (
+        '--trainer.callbacks=[{"class_path":"Compile","init_args":{"backend":"eager"}}]',
+        "--trainer.check_val_every_n_epoch=1",
+    ),
+    "text/speedrun": (
+        '--trainer.callbacks=[{"class_path":"Compile","init_args":{"backend":"eager"}},{"class_path":"ShortWindows"},'
+        '{"class_path":"AverageWeights"},{"class_path":"Samples","init_args":{"max_new_tokens":5}}]',
+        "--trainer.check_val_every_n_epoch=1",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_experiment_trains_tests_and_predicts(run: Run, name: str) -> None:
+    quick, few, left = SIZES.get(name) or SIZES[name.partition("/")[0]]
+    # Its own callbacks in training, shorter ones in the test.
+    for words in (
+        ("fit", "--config", name, *quick, *OWN.get(name, ())),
+        ("test", "--ckpt_path=best", few),
+        ("predict", "--ckpt_path=last"),
+    ):
+        done = run(*words)
+        assert done.code == 0, done.err
+        assert "results: runs/" in done.out
+    (folder,) = Path("runs", name).iterdir()
+    assert (folder / "plots/curves.png").is_file()
+    assert list(folder.glob(f"test/*/{left}"))
+    assert list(folder.glob("predict/*/predictions.jsonl"))
+
+
+@pytest.mark.parametrize("part", ["blocks", "net"])
+def test_an_ensemble_is_trained_compiled_tested_and_used(run: Run, part: str) -> None:
+    quick, _, _ = SIZES["text"]
+    own = OWN["text/speedrun"][0].replace('"backend":"eager"', f'"backend":"eager","part":"{part}"')
+    few = ("--trainer.callbacks=[]", "--decoding.max_new_tokens=3")
+    for words in (
+        ("fit", "--config=text/speedrun", *quick, own, "--model.members=2", "--trainer.max_epochs=2"),
+        ("test", "--ckpt_path=last", few[0]),
+        ("predict", "--ckpt_path=last", few[1]),
+    ):
+        done = run(*words)
+        assert done.code == 0, done.err
+
+
+@pytest.mark.parametrize("name", [*names("trainer", "logger")])
+def test_overlay_names_no_model_and_no_data(name: str) -> None:
+    content = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text())
+    assert set(content) == {"trainer"}
+
+
+@pytest.mark.parametrize("name", [n for n in names("trainer") if not n.endswith(("gpu", "ddp", "overfit"))])
+def test_trainer_overlay_runs(run: Run, name: str) -> None:
+    done = run("fit", "--config=parity/lstm_last", "--config", name, *QUICK, "--trainer.log_every_n_steps=1")
+    assert done.code == 0, done.err
+
+
+def test_gpu_overlay_says_what_is_missing_where_there_is_none(run: Run) -> None:
+    import torch
+
+    done = run("fit", "--config=parity/lstm_last", "--config=trainer/gpu", "--trainer.max_epochs=1")
+    if torch.cuda.is_available():
+        assert done.code == 0, done.err
+    else:
+        assert done.code == 2
+        assert "accelerator" in done.err.lower() or "gpu" in done.err.lower()
+
+
+def test_overfit_overlay_learns_one_batch(run: Run) -> None:
+    words = (
+        "--data.batch_size=16",
+        "--data.val_size=16",
+        "--trainer.callbacks=[]",
+        "--model.supervision=full",
+        "--model.input_noise=0",
+    )
+    done = run("fit", "--config=parity/lstm_last", "--config=trainer/overfit", *words, "--trainer.log_every_n_steps=1")
+    assert done.code == 0, done.err
+    last = [line for line in done.out.splitlines() if line.startswith("epoch 300/300")]
+    assert float(last[0].split("train/loss ")[1].split()[0]) < 0.01
+
+
+@pytest.mark.parametrize("name", names("sweeps"))
+def test_sweep_is_read_and_its_first_and_last_trials_parse(run: Run, name: str) -> None:
+    from seqlight.sweep import read_sweep
+
+    sweep = read_sweep(name)
+    assert sweep.name
+    for pick in (0, -1):
+        settings = {**sweep.set, **{key: values[pick] for key, values in sweep.grid.items() if key != "config"}}
+        configs = [*sweep.config, *([sweep.grid["config"][pick]] if "config" in sweep.grid else [])]
+        words = [f"--config={config}" for config in configs]
+        words += [f"--{key}={'null' if value is None else value}" for key, value in settings.items()]
+        shown = run("fit", *words, "--print_config")
+        assert shown.code == 0, shown.err
+
+
+@pytest.mark.parametrize("name", ["trec_seeds", "trec_fine", "trec_bert", "trec_grid"])
+def test_a_trial_of_a_sweep_over_trec_runs(run: Run, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    from transformers import BertConfig, BertModel
+
+    from datamodules.classification.question_files import FINE, TEST_FILE, TRAIN_FILE
+    from datamodules.classification.question_templates import embedded_questions
+    from seq_modules.callbacks import GracefulStop
+    from seqlight.sweep import read_sweep, train
+
+    monkeypatch.setattr(GracefulStop, "received", 0)
+    Path("trec").mkdir()
+    Path("minilm").mkdir()
+    for file, part in zip((TRAIN_FILE, TEST_FILE), embedded_questions(), strict=True):
+        lines = [f"{FINE[label]} {text}\n" for label, text in zip(part.aux_labels[:300], part.texts, strict=False)]
+        Path("trec", file).write_text("".join(lines))
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "?", "who", "what", "where", "is"]
+    Path("minilm/vocab.txt").write_text("\n".join(words) + "\n")
+    config = BertConfig(
+        vocab_size=len(words), hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=16
+    )
+    BertModel(config).save_pretrained("minilm")
+    sweep = read_sweep(name)
+    sweep.folder.mkdir(parents=True)
+    sweep.set |= dict(word.removeprefix("--").split("=", 1) for word in (*LABELLED, "--trainer.callbacks=[]"))
+    sweep.set["trainer.check_val_every_n_epoch"] = 1  # of the one epoch that is trained
+    metrics, folder = train(sweep, {key: values[-1] for key, values in sweep.grid.items() if key != "data.protocol"})
+    assert {*sweep.columns, sweep.metric} <= metrics.keys()
+    assert (folder / "checkpoints/best.ckpt").is_file()

@@ -1,0 +1,101 @@
+"""REMI tokens from the command line, and what a model of them makes."""
+
+import numpy as np
+import pytest
+from conftest import Run
+from helpers.music_commands import SIZES, SMALL, newest, predictions
+
+import seqlight
+from datamodules import MidiDataModule
+from datamodules.music.sources.midi_files import read_midi
+from datamodules.music.sources.prelude import PRELUDE
+from seq_modules.generation.sampling import Decoding
+
+pytest.importorskip("miditok")
+
+REMI = (*SMALL, "--data.tokens=remi", "--model.relative=false", "--model.recalled=0")
+WRITER = '--trainer.callbacks=[{"class_path":"MusicWriter","init_args":{"audio":"none","score":false}}]'
+STATISTICS = '--trainer.callbacks=[{"class_path":"MusicStatistics","init_args":{"num_samples":4,"num_notes":12}}]'
+
+
+@pytest.mark.parametrize("kind", SIZES)
+@pytest.mark.parametrize("voices", ["top", "all"])
+def test_fit_test_and_predict(run: Run, kind: str, voices: str) -> None:
+    done = run("fit", f"--config=music/{kind}", *SIZES[kind], *REMI, f"--data.voices={voices}")
+    assert done.code == 0, done.err
+    done = run("test", "--ckpt_path=best", STATISTICS)
+    assert done.code == 0, done.err
+    assert all(f"test/{name}" in done.out for name in ("nats_per_note", "token_accuracy", "interval_overlap"))
+    words = (
+        "--decoding.max_new_tokens=300",
+        "--model.stop_at_end=false",
+        "--model.max_bars=2",
+        "--model.lowest_pitch=50",
+    )
+    done = run("predict", "--ckpt_path=best", *words, WRITER)
+    assert done.code == 0, done.err
+    (row,) = predictions()
+    assert [note[1] for note in row["prompt_notes"]] == [note.pitch for note in PRELUDE.notes]
+    end = PRELUDE.end + 2 * 96
+    begin = PRELUDE.end if voices == "top" else PRELUDE.notes[-1].start
+    assert all(note[1] >= 50 and note[0] >= begin for note in row["notes"])
+    assert all(note[0] + note[2] <= end for note in row["notes"])
+    notes = sorted(row["prompt_notes"] + row["notes"])
+    assert [list(note) for note in read_midi(newest("*.mid")).notes] == notes
+    module = seqlight.load("best")
+    for prompt in (None, module.tokenizer.encode(PRELUDE)):
+        cached, naive = (module.double().sample(2, Decoding(40), prompt, cached=cached) for cached in (True, False))
+        assert [ids.tolist() for ids in cached] == [ids.tolist() for ids in naive]
+    if voices == "top":
+        data = MidiDataModule(num_etudes=3, tokens="remi", tokenizer_path=None)
+        assert data.tokenizer.fingerprint != module.tokenizer.fingerprint
+
+
+def test_nats_per_note_is_the_loss_over_the_notes_of_events(run: Run) -> None:
+    run("fit", "--config=music/lstm", *SIZES["lstm"], *REMI, "--data.num_etudes=30")
+    module = seqlight.load("best").eval()
+    found = {}
+    for tokens in ("remi", "events"):
+        data = MidiDataModule(num_etudes=30, seq_len=32, tokens=tokens)  # type: ignore[arg-type]
+        data.setup("test")
+        found[tokens] = data.test_set.__getitems__(range(len(data.test_set)))
+    step = module.step(found["remi"])
+    assert step.measured["notes"] == (found["events"]["labels"][..., 0] >= 0).sum()
+    assert step.items == (found["remi"]["labels"] >= 0).sum() > 2 * step.measured["notes"]
+    metrics = {name: metric.clone() for name, metric in module.test_metrics.items()}
+    metrics["test/nats_per_note"].update(step.loss_sum, step.measured["notes"])
+    expected = step.loss_sum.item() / step.measured["notes"].item()
+    assert metrics["test/nats_per_note"].compute().item() == pytest.approx(expected)
+    assert np.isclose(module.tokens_per_note, 4)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--data.signatures=true",), "signatures true goes with tokens events alone"),
+        (("--data.tokens=words",), "data"),
+    ],
+)
+def test_mistakes_get_one_line(run: Run, words: tuple[str, ...], said: str) -> None:
+    done = run("fit", "--config=music/lstm", *SIZES["lstm"], *REMI, *words)
+    assert done.code == 2, done.out + done.err
+    assert said in done.err
+    assert "Traceback" not in done.err
+
+
+def test_tokens_of_another_kind_are_refused(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    run("fit", "--config=music/lstm", *SIZES["lstm"], *REMI)
+    done = run("predict", "--ckpt_path=best", "--data.tokens=events")
+    assert done.code == 2, done.out + done.err
+    assert "tokens events does not fit the tokenizer of" in done.err
+    monkeypatch.setitem(__import__("sys").modules, "miditok", None)
+    done = run("predict", "--ckpt_path=best")
+    assert done.code == 2, done.out + done.err
+    assert "tokens remi needs miditok; install it with" in done.err
+    assert "Traceback" not in done.err
+
+
+def test_what_is_of_notes_is_refused_in_one_line(run: Run) -> None:
+    done = run("fit", "--config=music/lstm", *SMALL, "--data.tokens=remi")
+    assert done.code == 2
+    assert "relative is of notes, not of tokens; give --model.relative false --model.recalled 0" in done.err

@@ -1,0 +1,345 @@
+"""Reviews from folders, zips, tables and the hub; folds; classes that a checkpoint brings; what is refused."""
+
+import io
+import struct
+import sys
+import types
+import warnings
+import zipfile
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from datamodules import ReviewsDataModule
+from datamodules.classification import review_folders, review_sources
+from datamodules.classification.review_folders import read_reviews
+from datamodules.classification.review_templates import embedded_reviews
+from datamodules.tokenizers import save
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+LONG = {
+    f"movies/{label}/cv{number:03d}_{29 * number}.txt": f"{label} review {number} .\nits end\n".encode()
+    for label in ("neg", "pos")
+    for number in range(0, 1000, 20)
+} | {"movies/README": b"read me", "movies/README.txt": b"read me"}
+SENTENCES = {
+    "sp/README.txt": b"not a review",
+    "sp/rt-polarity.neg": b"".join(b"bad %d\x85 .\n" % i for i in range(40)),
+    "sp/rt-polarity.pos": b"".join(b"caf\xe9 %d .\n" % i for i in range(40)),
+}
+IMDB = (
+    {
+        f"aclImdb/{split}/{label}/{number}_{stars}.txt": f"{split} {label}<br /><br />é {number}".encode()
+        for split in ("train", "test")
+        for label, stars in (("neg", 2), ("pos", 9))
+        for number in range(20)
+    }
+    | {f"aclImdb/train/unsup/{number}_0.txt": b"unknown" for number in range(5)}
+    | {f"aclImdb/{name}": b"x" for name in ("README", "train/urls_pos.txt", "test/urls_neg.txt", "imdb.vocab")}
+)
+
+
+def as_zip(files: dict[str, bytes], path: Path) -> str:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return str(path)
+
+
+def as_folder(files: dict[str, bytes], path: Path) -> str:
+    for name, content in files.items():
+        (path / name).parent.mkdir(parents=True, exist_ok=True)
+        (path / name).write_bytes(content)
+    return str(path)
+
+
+@pytest.mark.parametrize("pack", [as_zip, as_folder])
+def test_a_review_a_file(tmp_path: Path, pack: Any) -> None:
+    found = read_reviews(pack(LONG, tmp_path / "long"))
+    assert Counter(review.label for review in found) == {"neg": 50, "pos": 50}
+    assert {(review.text, review.number, review.split) for review in found if review.number == 40} == {
+        ("neg review 40 .\nits end", 40, None),
+        ("pos review 40 .\nits end", 40, None),
+    }
+
+
+@pytest.mark.parametrize("pack", [as_zip, as_folder])
+def test_a_sentence_a_line_in_latin_1(tmp_path: Path, pack: Any) -> None:
+    found = read_reviews(pack(SENTENCES, tmp_path / "sentences"))
+    assert [review.text for review in found if review.label == "pos"] == [f"café {i} ." for i in range(40)]
+    assert [review.text for review in found if review.label == "neg"] == [f"bad {i}\x85 ." for i in range(40)]
+
+
+@pytest.mark.parametrize("pack", [as_zip, as_folder])
+def test_imdbs_layout(tmp_path: Path, pack: Any) -> None:
+    data = ReviewsDataModule(path=pack(IMDB, tmp_path / "imdb"), vocab_size=200)
+    assert data.class_names == ["neg", "pos"]
+    assert {name: len(part) for name, part in data.splits.items()} == {"train": 36, "val": 4, "test": 40}
+    assert all(text.startswith("test ") for text in data.splits["test"].texts)
+    assert not any("<br" in text or "unknown" in text for part in data.splits.values() for text in part.texts)
+    assert np.bincount(data.splits["val"].labels).tolist() == [2, 2]
+    with pytest.raises(ValueError, match=r"^fold 1: these texts have a test of their own"):
+        _ = ReviewsDataModule(path=str(tmp_path / "imdb"), fold=1).splits
+
+
+def test_an_empty_review_is_named(tmp_path: Path) -> None:
+    path = as_zip(LONG | {"movies/neg/cv001_1.txt": b" \n"}, tmp_path / "a.zip")
+    with pytest.warns(UserWarning, match=r"1 rows are left out: movies/neg/cv001_1\.txt line 1: the text is empty"):
+        assert len(read_reviews(path)) == 100
+
+
+def folds(**kwargs: Any) -> list[dict[str, Any]]:
+    return [ReviewsDataModule(fold=fold, **kwargs).splits for fold in range(1, 11)]  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("by", ["stratified", "number"])
+def test_ten_folds_test_every_review_once(tmp_path: Path, by: str) -> None:
+    found = folds(path=as_zip(LONG, tmp_path / "a.zip"), fold_by=by)
+    tested = [text for splits in found for text in splits["test"].texts]
+    assert len(tested) == len(set(tested)) == 100
+    for number, splits in enumerate(found):
+        texts = {name: set(part.texts) for name, part in splits.items()}
+        assert {name: len(part) for name, part in texts.items()} == {"train": 81, "val": 9, "test": 10}
+        assert not texts["train"] & texts["test"]
+        assert not texts["val"] & (texts["train"] | texts["test"])
+        assert np.bincount(splits["test"].labels).tolist() == [5, 5]
+        if by == "number":  # cv000 to cv099 are fold 1
+            assert {int(text.split()[2]) // 100 for text in texts["test"]} == {number}
+
+
+def test_a_test_on_texts_of_the_checkpoints_training_is_told(tmp_path: Path) -> None:
+    repeated = LONG | {"movies/pos/cv999_1.txt": LONG["movies/pos/cv000_0.txt"]}
+    path = as_zip(repeated, tmp_path / "a.zip")
+
+    def data(stage: str, **changes: Any) -> ReviewsDataModule:
+        made = ReviewsDataModule(**{"path": path, "fold": 1, "fold_by": "number", **changes})
+        made.setup(stage)
+        return made
+
+    state = data("fit").state_dict()
+    with warnings.catch_warnings():  # what the collection itself holds twice is told in training
+        warnings.simplefilter("error")
+        data("test").load_state_dict(state)
+        data("validate").load_state_dict(state)
+        data("fit").load_state_dict(state)
+        data("predict", fold=2).load_state_dict(state)
+    with pytest.warns(UserWarning, match=r"^the checkpoint was trained on [89] of these 10 test reviews: "):
+        data("test", fold=2).load_state_dict(state)
+    with pytest.warns(UserWarning, match=r"^the checkpoint was trained on [6-9] of these 9 val reviews: "):
+        data("validate", split_seed=5).load_state_dict(state)
+    gone_on, other = data("fit"), data("fit", fold=3, val_share=0.5)
+    with pytest.warns(UserWarning, match=" val reviews: "):
+        gone_on.load_state_dict(other.state_dict())
+    with pytest.warns(UserWarning, match=" test reviews: "):  # it knows the texts of both
+        data("test").load_state_dict(gone_on.state_dict())
+
+
+def test_folds_by_number_want_numbers(tmp_path: Path) -> None:
+    path = as_zip(SENTENCES, tmp_path / "a.zip")
+    with pytest.raises(ValueError, match=r"^fold_by number needs files named cv000"):
+        folds(path=path, fold_by="number")
+    again, other = folds(path=path)[3], folds(path=path, split_seed=1)[3]
+    assert folds(path=path)[3]["test"].texts == again["test"].texts
+    assert other["test"].texts != again["test"].texts
+
+
+def csv_file(tmp_path: Path, name: str = "a.csv", labels: tuple[str, ...] = ("10", "9", "2")) -> str:
+    lines = ["id,stars,review"] + [f'{i},{labels[i % len(labels)]},"text, number {i} <br /> ."' for i in range(60)]
+    (tmp_path / name).write_text("\n".join(lines) + "\n")
+    return str(tmp_path / name)
+
+
+TABLE = {"text_column": "review", "label_column": "stars"}
+
+
+def test_any_csv_file(tmp_path: Path) -> None:
+    data = ReviewsDataModule(path=csv_file(tmp_path), **TABLE, test_share=0.2, val_share=0.25)  # type: ignore[arg-type]
+    assert data.class_names == ["2", "9", "10"]
+    assert {name: len(part) for name, part in data.splits.items()} == {"train": 36, "val": 12, "test": 12}
+    assert all(np.ptp(np.bincount(part.labels)) == 0 for part in data.splits.values())
+    for part in data.splits.values():
+        for text, label in zip(part.texts, part.labels, strict=True):
+            assert ("10", "9", "2")[int(text.split()[2]) % 3] == data.class_names[label]
+    assert "<br" not in data.splits["train"].texts[0]
+
+
+def test_a_test_file_of_its_own_with_a_label_that_training_lacks(tmp_path: Path) -> None:
+    path, test = csv_file(tmp_path), csv_file(tmp_path, "test.csv", ("2", "9"))
+    with (tmp_path / "test.csv").open("a") as file:
+        file.write('7,,"no label"\n8,5,"a stranger"\n9,2,"the last"\n10,2,"never closed\n')
+    data = ReviewsDataModule(path=path, test_path=test, classes=["2", "9", "10"], **TABLE)  # type: ignore[arg-type]
+    with pytest.warns(UserWarning, match="rows are left out") as told:
+        splits = data.splits
+    assert [str(warning.message).partition(": ")[2] for warning in told] == [
+        "2 rows are left out: line 62: the label is empty; line 65: a quote is not closed",
+        "'5' 1 times",
+    ]
+    assert len(splits["test"]) == 61
+    assert splits["test"].texts[-1] == "the last"
+    assert len(splits["train"]) + len(splits["val"]) == 60
+
+
+def test_json_lines(tmp_path: Path) -> None:
+    lines = [f'{{"review": "text {i}", "stars": {i % 2}}}' for i in range(40)]
+    (tmp_path / "a.jsonl").write_text("\n".join([*lines, '{"review": "x", "stars": [1]}', '{"review": "x"}']))
+    data = ReviewsDataModule(path=str(tmp_path / "a.jsonl"), **TABLE)  # type: ignore[arg-type]
+    with pytest.warns(
+        UserWarning, match=r"2 rows are left out: line 41: stars is no word and no whole number; line 42"
+    ):
+        assert data.class_names == ["0", "1"]
+    assert all(int(text.split()[1]) % 2 == label for text, label in zip(*_rows(data), strict=True))
+
+
+def test_whole_numbers_written_as_floats_are_labels_and_every_wrong_row_is_named(tmp_path: Path) -> None:
+    lines = [f'{{"review": "text {i}", "stars": {i % 2}.0}}' for i in range(40)]
+    wrong = ['{"review": "x", "stars": 0.5}', *['{"review": "", "stars": 1}'] * 12]
+    (tmp_path / "a.jsonl").write_text("\n".join([*lines, *wrong]))
+    data = ReviewsDataModule(path=str(tmp_path / "a.jsonl"), **TABLE)  # type: ignore[arg-type]
+    with pytest.warns(UserWarning, match=r"13 rows .*; line 50: the text is empty; and line 51, line 52, line 53$"):
+        assert data.class_names == ["0", "1"]
+    assert all(int(text.split()[1]) % 2 == label for text, label in zip(*_rows(data), strict=True))
+
+
+def _rows(data: ReviewsDataModule) -> tuple[list[str], list[int]]:
+    return data.splits["train"].texts, data.splits["train"].labels.tolist()
+
+
+def test_classes_go_into_the_checkpoint_and_predict_without_the_data(tmp_path: Path) -> None:
+    data = ReviewsDataModule(path=csv_file(tmp_path), **TABLE, vocab_size=100)  # type: ignore[arg-type]
+    assert data.num_classes == 3
+    assert data.hparams["classes"] == ["2", "9", "10"]
+    save(data.tokenizer, tmp_path / "tokenizer")
+    saved = dict(data.hparams) | {"path": str(tmp_path / "gone.csv"), "tokenizer_path": str(tmp_path / "tokenizer")}
+    later = ReviewsDataModule(**saved | {"texts": ["text<br />number"]})
+    assert later.class_names == ["2", "9", "10"]
+    later.setup("predict")
+    (batch,) = later.predict_dataloader()
+    assert batch["texts"] == ["text<br />number"]  # as it was given
+    assert later.tokenizer.decode(batch["input_ids"][0].tolist()) == "text number"  # as training texts were read
+    with pytest.raises(FileNotFoundError, match=r"^path .*gone\.csv: no such file"):
+        later.setup("test")
+
+
+def test_embedded_reviews_are_halves_and_the_same_each_time() -> None:
+    train, test = embedded_reviews()
+    assert (np.bincount(train.labels).tolist(), np.bincount(test.labels).tolist()) == ([500, 500], [200, 200])
+    assert embedded_reviews()[0].texts == train.texts
+    assert not any("{" in text for text in train.texts + test.texts)
+    data = ReviewsDataModule(vocab_size=300)
+    data.setup("fit")
+    assert data.class_counts == [450, 450]
+    assert sum(batch["labels"].sum() for batch in data.train_dataloader()) == 450
+
+
+def hub(monkeypatch: pytest.MonkeyPatch, tables: Any) -> None:
+    def load_dataset(*args: Any, **kwargs: Any) -> Any:
+        if isinstance(tables, Exception):
+            raise tables
+        return tables
+
+    monkeypatch.setitem(sys.modules, "datasets", types.SimpleNamespace(load_dataset=load_dataset))
+
+
+def test_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Table(list[dict[str, Any]]):
+        features = {"text": object(), "label": types.SimpleNamespace(names=["neg", "pos"])}  # noqa: RUF012
+
+    tables = {
+        "train": Table({"text": f"t{i}<br />", "label": i % 2} for i in range(40)),
+        "test": Table({"text": f"e{i}", "label": i % 2} for i in range(10)),
+        "unsupervised": Table({"text": f"u{i}", "label": -1} for i in range(10)),
+    }
+    hub(monkeypatch, tables)
+    data = ReviewsDataModule(hub="stanfordnlp/imdb")
+    assert data.class_names == ["neg", "pos"]
+    assert {name: len(part) for name, part in data.splits.items()} == {"train": 36, "val": 4, "test": 10}
+    assert data.splits["test"].labels.tolist() == [0, 1] * 5
+    with pytest.raises(ValueError, match=r"^hub a/b: has no column 'stars' but text, label; give --data\.text_column"):
+        _ = ReviewsDataModule(hub="a/b", label_column="stars").class_names
+    hub(monkeypatch, ConnectionError("no network"))
+    with pytest.raises(
+        ValueError, match=r"^hub a/b could not be loaded \(ConnectionError: no network\); .*--data\.path$"
+    ):
+        _ = ReviewsDataModule(hub="a/b").class_names
+
+
+def test_limits_and_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = as_zip(LONG, tmp_path / "a.zip")
+    content = Path(path).read_bytes()
+    damaged = tmp_path / "damaged.zip"
+    damaged.write_bytes(content[: len(content) // 2])
+    with pytest.raises(ValueError, match=r"^path .*damaged\.zip: cannot be read"):
+        read_reviews(str(damaged))
+    (tmp_path / "no.zip").write_bytes(b"no zip")
+    with pytest.raises(ValueError, match=r"^path .*no\.zip: cannot be read"):
+        read_reviews(str(tmp_path / "no.zip"))
+    with pytest.raises(ValueError, match="has no reviews of two classes"):
+        read_reviews(as_zip({"a/README.txt": b"x", "a/pos/1.txt": b"x"}, tmp_path / "one.zip"))
+    with pytest.raises(FileNotFoundError, match="no such folder or file"):
+        read_reviews(str(tmp_path / "none"))
+    for limit, value, message in (
+        ("MAX_FILE", 5, "is larger than"),
+        ("MAX_TOTAL", 50, "holds more than"),
+        ("MAX_FILES", 9, "more than 9"),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(review_folders, limit, value)
+            for place in (path, as_folder(LONG, tmp_path / "folder")):
+                with pytest.raises(ValueError, match=f"^path .*{message}"):
+                    read_reviews(place)
+
+
+def test_a_zip_that_says_less_than_it_holds(tmp_path: Path) -> None:
+    """A bomb: the directory says 10 bytes, and the stream goes on."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("m/neg/1.txt", b"x" * 100_000)
+        archive.writestr("m/pos/1.txt", b"y")
+    content = packed.getvalue().replace(struct.pack("<I", 100_000), struct.pack("<I", 10))
+    (tmp_path / "bomb.zip").write_bytes(content)
+    with pytest.raises(ValueError, match=r"^path .*bomb\.zip: "):
+        read_reviews(str(tmp_path / "bomb.zip"))
+
+
+def test_nothing_of_a_zip_reaches_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    monkeypatch.chdir(inside)
+    path = as_zip({"../neg/1.txt": b"bad", "../pos/1.txt": b"good", "/etc/pos/2.txt": b"x"}, tmp_path / "evil.zip")
+    assert {review.text for review in read_reviews(path)} >= {"bad", "good"}
+    assert sorted(found.name for found in tmp_path.rglob("*")) == ["evil.zip", "inside"]
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        ({"path": "a", "hub": "b"}, "path a and hub b are both given"),
+        ({"test_path": "a"}, "test_path a is given without path"),
+        ({"classes": ["a", "a"]}, "classes must be two or more different labels"),
+        ({"fold": 11}, "fold must be from 1 to 10, not 11"),
+        ({"folds": 1}, "folds must be at least 2"),
+        ({"val_share": 0.5, "test_share": 0.5}, "val_share and test_share must leave something"),
+    ],
+)
+def test_refused_arguments(kwargs: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{message}"):
+        ReviewsDataModule(**kwargs)
+
+
+def test_refused_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match=r"^label_column: all labels are '3'"):
+        _ = ReviewsDataModule(path=csv_file(tmp_path, labels=("3",)), **TABLE).num_classes  # type: ignore[arg-type]
+    monkeypatch.setattr(review_sources, "MAX_CLASSES", 2)
+    with pytest.raises(ValueError, match=r"^label_column: has 3 different labels; at most 2"):
+        _ = ReviewsDataModule(path=csv_file(tmp_path), **TABLE).num_classes  # type: ignore[arg-type]
+    (tmp_path / "a.txt").write_text("a text\n")
+    with pytest.raises(ValueError, match=r"^path .*a\.txt: a text file has no labels"):
+        _ = ReviewsDataModule(path=str(tmp_path / "a.txt")).num_classes

@@ -1,0 +1,152 @@
+"""Two processes on the CPU do what one does with the joined batch: through the command, as a user starts them."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import ROOT
+
+from seqlight.core.plots import read_metrics
+
+# 37 validation and 41 test rows on two ranks: no number that comes out even.
+COMMON = (
+    "--trainer.max_epochs=2", "--trainer.log_every_n_steps=1", "--data.train_size=200", "--data.val_size=37",
+    "--data.test_size=41", "--data.test_max_length=60", "--model.hidden_size=5", "--model.supervision=full",
+    "--model.input_noise=0",  # each process would draw its own
+)  # fmt: skip
+TOLERANCE = 2e-6
+
+
+def start(words: list[str], folder: Path, *launcher: str) -> subprocess.Popen[str]:
+    environment = {k: v for k, v in os.environ.items() if k != "SEQLIGHT_DEBUG"}
+    environment["OMP_NUM_THREADS"] = "1"
+    command = [*(launcher or (sys.executable,)), str(ROOT / "cli.py"), *words]
+    return subprocess.Popen(
+        command, cwd=folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> str:
+    said, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, said
+    return said
+
+
+def only(folder: Path, name: str) -> Path:
+    (found,) = folder.rglob(name)
+    return found
+
+
+@pytest.fixture(scope="module")
+def one_and_two(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The same training by one process with batches of 20 and by two with batches of 10."""
+    folders = []
+    for overlay, batch in (("trainer/cpu", 20), ("trainer/ddp", 10)):
+        folder = tmp_path_factory.mktemp(overlay.replace("/", "-"))
+        words = ["fit", "--config", "parity/lstm_last", "--config", overlay, *COMMON, f"--data.batch_size={batch}"]
+        said = finish(start(words, folder))
+        assert said.count("results: ") == 1  # rank 0 alone speaks
+        assert said.count("epoch 2/2") == 1
+        folders.append(folder)
+    return folders[0], folders[1]
+
+
+def test_ddp_trains_like_the_joined_batch(one_and_two: tuple[Path, Path]) -> None:
+    one, two = (read_metrics(only(folder, "metrics.csv")) for folder in one_and_two)
+    for name in ("train/loss", "val/loss", "val/accuracy_all", "val/accuracy_last", "train/accuracy_all"):
+        assert len(one[name]) == len(two[name]) > 0
+        for (step, expected), (other_step, value) in zip(one[name], two[name], strict=True):
+            assert step == other_step
+            assert value == pytest.approx(expected, abs=TOLERANCE), name
+    weights = [torch.load(only(f, "last.ckpt"), weights_only=True) for f in one_and_two]
+    for name, expected in weights[0]["state_dict"].items():
+        torch.testing.assert_close(weights[1]["state_dict"][name], expected, rtol=0, atol=TOLERANCE)
+    # Adam's first moment is a running mean of the gradients: equal moments at every weight, equal gradients.
+    first = [w["optimizer_states"][0]["state"] for w in weights]
+    for key, state in first[0].items():
+        torch.testing.assert_close(first[1][key]["exp_avg"], state["exp_avg"], rtol=0, atol=TOLERANCE)
+
+
+def test_ddp_tests_and_predicts_each_row_once(one_and_two: tuple[Path, Path]) -> None:
+    one, two = one_and_two
+    bits = json.dumps([format(i, "b") for i in range(23)])
+    short = {"max_length": 44, "sequences": 8, "stream_bits": 50}
+    few = f"--trainer.callbacks={json.dumps([{'class_path': 'LengthSweep', 'init_args': short}])}"
+    for folder, overlay in ((one, "trainer/cpu"), (two, "trainer/ddp")):
+        finish(start(["test", "--ckpt_path=best", "--config", overlay, "--data.batch_size=8", few], folder))
+        words = ["predict", "--ckpt_path=best", "--config", overlay, "--data.bits", bits, "--data.batch_size=4"]
+        finish(start(words, folder))
+    metrics = [read_metrics(next(f.rglob("test/*/metrics.csv"))) for f in one_and_two]
+    assert {"test/loss", "test/accuracy_last", "test/sweep_accuracy", "test/stream_errors"} <= set(metrics[0])
+    for name, curve in metrics[0].items():
+        assert metrics[1][name][0][1] == pytest.approx(curve[0][1], abs=TOLERANCE), name
+    rows = [[json.loads(line) for line in only(f, "predictions.jsonl").read_text().splitlines()] for f in one_and_two]
+    assert [row["bits"] for row in rows[1]] == [format(i, "b") for i in range(23)]
+    for expected, row in zip(*rows, strict=True):
+        assert row["probability_odd"] == pytest.approx(expected["probability_odd"], abs=1e-5)
+
+
+def test_one_row_for_two_processes(one_and_two: tuple[Path, Path], tmp_path: Path) -> None:
+    checkpoint = str(only(one_and_two[1], "best.ckpt"))
+    words = ["predict", "--ckpt_path", checkpoint, "--config=trainer/ddp", "--data.bits", '["0110"]']
+    finish(start(words, tmp_path))
+    assert len(only(tmp_path, "predictions.jsonl").read_text().splitlines()) == 1
+
+
+def test_ranks_draw_noise_of_their_own_and_resume_it(tmp_path: Path) -> None:
+    words = ["fit", "--config=parity/lstm_last", "--config=trainer/ddp", *COMMON, "--data.batch_size=10"]
+    words += ["--model.input_noise=0.5", "--trainer.callbacks=[]"]
+    folders = [tmp_path / name for name in ("whole", "parts")]
+    for folder in folders:
+        folder.mkdir()
+    finish(start(words, folders[0]))
+    finish(start([*words, "--trainer.max_steps=13"], folders[1]))
+    first = only(folders[1], "last.ckpt")
+    state = torch.load(first, weights_only=True)
+    ranks = next(s for name, s in state["callbacks"].items() if name.startswith("RNGState"))["ranks"]
+    assert len(ranks) == 2
+    assert not torch.equal(ranks[0]["torch"], ranks[1]["torch"])
+    finish(start(["fit", "--ckpt_path", str(first), "--trainer.max_steps=-1"], tmp_path))
+    (resumed,) = set(folders[1].rglob("last.ckpt")) - {first}  # beside the run that it goes on from
+    whole, rest = (torch.load(f, weights_only=True)["state_dict"] for f in (only(folders[0], "last.ckpt"), resumed))
+    assert all(torch.equal(whole[name], rest[name]) for name in whole)
+
+
+def test_torchrun(one_and_two: tuple[Path, Path], tmp_path: Path) -> None:
+    torchrun = (sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone")
+    words = ["fit", "--config", "parity/lstm_last", "--config", "trainer/ddp", *COMMON, "--data.batch_size=10"]
+    finish(start(words, tmp_path, *torchrun))
+    expected = torch.load(only(one_and_two[1], "last.ckpt"), weights_only=True)["state_dict"]
+    got = torch.load(only(tmp_path, "last.ckpt"), weights_only=True)["state_dict"]
+    assert all(torch.equal(expected[name], got[name]) for name in expected)
+    assert len(list((tmp_path / "runs/parity/lstm_last").iterdir())) == 1  # one folder, made by rank 0
+
+
+@pytest.mark.parametrize(("overlay", "number"), [("trainer/cpu", signal.SIGINT), ("trainer/ddp", signal.SIGTERM)])
+def test_a_signal_saves_and_says_how_to_go_on(tmp_path: Path, overlay: str, number: signal.Signals) -> None:
+    words = ["fit", "--config", "parity/lstm_last", "--config", overlay, *COMMON, "--data.batch_size=10"]
+    process = start([*words, "--trainer.max_epochs=100000", "--trainer.callbacks=[]"], tmp_path)
+    for _ in range(600):  # until it has trained for a while
+        logs = list(tmp_path.rglob("metrics.csv"))
+        if logs and len(logs[0].read_text().splitlines()) > 20:
+            break
+        time.sleep(0.1)
+    process.send_signal(number)
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 128 + number, said
+    assert "Traceback" not in said
+    checkpoint = only(tmp_path, "last.ckpt").relative_to(tmp_path)
+    assert f"to go on: seqlight fit --ckpt_path {checkpoint}" in said
+    step = torch.load(tmp_path / checkpoint, weights_only=True)["global_step"]
+    assert step > 0
+    finish(
+        start(["fit", "--ckpt_path", str(checkpoint), f"--trainer.max_steps={step + 2}", "--config", overlay], tmp_path)
+    )
+    newest = max(tmp_path.rglob("last.ckpt"), key=lambda path: path.stat().st_mtime_ns)
+    assert torch.load(newest, weights_only=True)["global_step"] == step + 2

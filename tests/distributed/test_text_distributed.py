@@ -1,0 +1,90 @@
+"""Two processes train a language model as one does with the joined batch, resume it, and predict each row once."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import Run
+from helpers.command_runs import by_two_processes
+
+import seqlight
+from seq_modules.generation.sampling import Decoding
+from seqlight.core.plots import read_metrics
+
+TEXT = "".join(f"{n} of the {thing}s went to the sea.\n" for n in range(40) for thing in ("dog", "cat", "old hat")) * 2
+ROWS = 20  # of an epoch: batches of 8, 8 and 4 in all
+COMMON = (
+    "fit", "--config=text/gpt_char", "--model.d_model=16", "--model.num_layers=2", "--model.num_heads=2",
+    "--model.dropout=0", "--model.schedule=constant", "--data.path=text.txt", "--data.cache_dir=cache",
+    "--data.seq_len=16", "--data.crops=tiled", f"--data.epoch_size={ROWS}", "--trainer.max_epochs=2",
+    "--trainer.log_every_n_steps=1", "--model.warmup_steps=2",
+    '--trainer.callbacks=[{"class_path":"AverageWeights","init_args":{"decay":0.9}}]',
+)  # fmt: skip
+PROMPTS = ["the dogs", "1", "old", "sea.\n", "went to"]
+ENSEMBLE = ("--model.members=2", "--model.optimizer=muon", "--model.tied_head=false")
+UNUSED = "--trainer.strategy=ddp_find_unused_parameters_true"
+
+
+@pytest.mark.parametrize(
+    ("model", "strategy", "tolerance"),
+    [
+        ((), (), 2e-6),
+        (ENSEMBLE, (UNUSED,), 2e-3),  # Muon's products are in bfloat16, which shows a last digit that differs
+    ],
+    ids=["gpt", "ensemble_muon"],
+)
+def test_two_processes_do_what_one_does(
+    run: Run, tmp_path: Path, model: tuple[str, ...], strategy: tuple[str, ...], tolerance: float
+) -> None:
+    (tmp_path / "text.txt").write_text(TEXT)
+    two = tmp_path / "two"
+    two.mkdir()
+    (two / "text.txt").write_text(TEXT)
+    done = run(*COMMON, *model, "--data.batch_size=8", "--trainer.accelerator=cpu")
+    assert done.code == 0, done.err
+    ddp = "--config=trainer/ddp"
+    commands = [
+        [
+            *COMMON,
+            *model,
+            ddp,
+            *strategy,
+            "--data.batch_size=4",
+            "--trainer.max_steps=5",
+        ],  # two steps into the second epoch
+        ["fit", "--ckpt_path=last", "--data.cache_dir=cache", "--trainer.max_steps=-1"],
+        [
+            "predict",
+            "--ckpt_path=last",
+            ddp,
+            f"--data.prompts={json.dumps(PROMPTS)}",
+            "--data.batch_size=2",
+            "--decoding.max_new_tokens=12",
+        ],
+    ]
+    by_two_processes(two, commands)
+
+    (whole,) = Path("runs/text/gpt_char").iterdir()
+    begun, rest = sorted(two.glob("runs/text/gpt_char/*/checkpoints/last.ckpt"), key=lambda path: path.stat().st_mtime)
+    expected = read_metrics(whole / "metrics.csv")
+    parts = [read_metrics(path.parents[1] / "metrics.csv") for path in (begun, rest)]
+    assert [step for part in parts for step, _ in part["train/loss"]] == list(range(6))
+    for name in ("train/loss", "val/loss", "val/bits_per_character"):
+        got = [value for part in parts for _, value in part.get(name, [])]
+        assert got == pytest.approx([value for _, value in expected[name]], abs=tolerance), name
+    # The second epoch's, of which the checkpoint held the first part: summed over both ranks, and counted once.
+    for name in ("train/bits_per_character", "train/perplexity"):
+        assert parts[1][name][-1][1] == pytest.approx(expected[name][-1][1], rel=tolerance), name
+    held = torch.load(begun, weights_only=True)["train_metrics"]
+    assert held["bits_per_character"]["characters"] == 2 * 8 * 16  # two steps, eight windows, 16 characters each
+    one = torch.load(whole / "checkpoints/last.ckpt", weights_only=True)
+    other = torch.load(rest, weights_only=True)
+    for entry in ("state_dict", "training_weights"):
+        for name, value in one[entry].items():
+            torch.testing.assert_close(other[entry][name], value, rtol=0, atol=5 * tolerance)
+
+    (predicted,) = two.rglob("predictions.jsonl")
+    rows = [json.loads(line) for line in predicted.read_text().split("\n") if line]
+    texts = seqlight.load(rest).generate(PROMPTS, Decoding(max_new_tokens=12))
+    assert [(row["prompt"], row["continuation"]) for row in rows] == list(zip(PROMPTS, texts, strict=True))

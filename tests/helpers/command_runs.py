@@ -1,0 +1,83 @@
+"""Whole commands in tests: broken off by a signal and gone on with, or run by two processes."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import pytest
+import torch
+from conftest import ROOT, Run
+from helpers.toy_text import SignalAt
+from lightning.pytorch import Trainer
+
+from seq_modules.callbacks import RNGState
+from seq_modules.callbacks.training.ema import KEY
+
+# Several commands in a process each, which saves the time of starting Python for each of them.
+SCRIPT = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+import cli
+for words in json.loads(sys.argv[2]):
+    sys.argv = ["seqlight", *words]
+    try:
+        cli.main()
+    except SystemExit as end:
+        if end.code:
+            raise
+"""
+
+
+def fit(run: Run, *words: str) -> Path:
+    """Trains, perhaps until a signal; gives the run's folder."""
+    done = run("fit", *words)
+    assert done.code in (0, 143), done.err
+    return max(Path("runs").rglob("last.ckpt"), key=lambda path: path.stat().st_mtime_ns).parents[1]
+
+
+@contextmanager
+def signal_at(monkeypatch: pytest.MonkeyPatch, step: int) -> Iterator[None]:
+    """A signal in the middle of training, as Ctrl-C sends one."""
+    start = RNGState.on_train_start
+
+    def with_signal(self: RNGState, trainer: Trainer, pl_module: Any) -> None:
+        start(self, trainer, pl_module)
+        trainer.callbacks.append(SignalAt(step))  # type: ignore[attr-defined]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RNGState, "on_train_start", with_signal)
+        yield
+
+
+def assert_same_training(one: Path, other: Path) -> None:
+    """Two runs' last checkpoints hold the same: averaged weights, training weights and the optimiser's moments."""
+    contents = [torch.load(folder / "checkpoints/last.ckpt", weights_only=True) for folder in (one, other)]
+    for entry in ("state_dict", KEY):
+        for name, value in contents[0][entry].items():
+            assert torch.equal(value, contents[1][entry][name]), (entry, name)
+    moments = [content["optimizer_states"][0]["state"] for content in contents]
+    assert moments[0].keys() == moments[1].keys()
+    for key, state in moments[0].items():
+        assert all(torch.equal(torch.as_tensor(v), torch.as_tensor(moments[1][key][n])) for n, v in state.items())
+
+
+def by_two_processes(folder: Path, commands: Sequence[Sequence[str]]) -> None:
+    """Runs commands in a folder, each by two processes, of which the first alone says where the results lie."""
+    (folder / "commands.py").write_text(SCRIPT)
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone"]
+    ended = subprocess.run(
+        [*launcher, "commands.py", str(ROOT), json.dumps(commands)],
+        cwd=folder,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "MPLCONFIGDIR": matplotlib.get_cachedir()},  # fonts take seconds
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert ended.stdout.count("results: ") == len(commands)

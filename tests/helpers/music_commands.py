@@ -1,0 +1,22 @@
+"""Commands on music in tests: small settings, the newest file and its rows."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+SMALL = (
+    "--model.d_model=16", "--data.num_etudes=12", "--data.epoch_size=16", "--data.batch_size=4", "--data.seq_len=32",
+    "--trainer.max_epochs=1", "--trainer.log_every_n_steps=1", "--trainer.accelerator=cpu", "--trainer.callbacks=[]",
+)  # fmt: skip
+SIZES = {
+    "lstm": ("--model.hidden_size=16",),
+    "transformer": ("--model.num_layers=1", "--model.num_heads=2", "--model.max_seq_len=32"),
+}
+
+
+def newest(name: str) -> Path:
+    return max(Path().rglob(name), key=lambda path: path.stat().st_mtime_ns)
+
+
+def predictions() -> list[dict[str, Any]]:
+    return [json.loads(line) for line in newest("predictions.jsonl").read_text().splitlines()]

@@ -1,0 +1,40 @@
+"""Pieces for the tests of music."""
+
+import random
+from collections.abc import Iterable, Sequence
+
+from seqlight.music.notes import Excerpt
+
+C_MAJOR = (48, 50, 52, 53, 55, 57, 59, 60, 62, 64, 65, 67)
+
+
+def piece_of(
+    events: Iterable[tuple[int, int]], name: str = "piece", time_signature: tuple[int, int] = (4, 4)
+) -> Excerpt:
+    """A melody of (pitch, duration), one note after the other."""
+    notes, now = [], 0
+    for pitch, duration in events:
+        notes.append((now, pitch, duration))
+        now += duration
+    return Excerpt(name, tuple(notes), time_signature)
+
+
+def melody(
+    length: int,
+    generator: random.Random,
+    name: str = "melody",
+    pitches: Sequence[int] = tuple(range(40, 70)),
+    durations: Sequence[int] = (3, 6, 9, 12, 18, 24),
+) -> Excerpt:
+    """Notes without any order."""
+    return piece_of([(generator.choice(pitches), generator.choice(durations)) for _ in range(length)], name)
+
+
+def tune(length: int, seed: int, tonic: int = 0, name: str = "tune") -> Excerpt:
+    """Steps and small leaps in a major key, in eighths and sixteenths."""
+    generator, at, events = random.Random(seed), 5, []
+    while len(events) < length:
+        for duration in generator.choice([(12, 12), (6, 6, 6, 6), (12, 6, 6), (24,)]):
+            at = min(max(at + generator.choice((-2, -1, -1, 1, 1, 2)), 0), len(C_MAJOR) - 1)
+            events.append((C_MAJOR[at] + tonic, duration))
+    return piece_of(events[:length], name)

@@ -1,0 +1,56 @@
+"""Language models go on exactly where they were broken off: real nets, Muon, averaged weights, crops of a corpus."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import Run
+from helpers.command_runs import assert_same_training, fit, signal_at
+
+from seq_modules.callbacks.training.ema import KEY
+from seqlight.core.plots import read_metrics
+
+TEXT = "".join(f"{n} of the {thing}s went to the sea.\n" for n in range(40) for thing in ("dog", "cat", "old hat")) * 3
+EPOCH = 6  # steps
+COMMON = (
+    "--data.path=text.txt", "--data.cache_dir=cache", "--data.seq_len=16", "--data.batch_size=4",
+    f"--data.epoch_size={4 * EPOCH}", "--trainer.max_epochs=3", "--trainer.log_every_n_steps=1",
+    "--trainer.accelerator=cpu", "--model.warmup_steps=2", "--model.dropout=0.2",
+)  # fmt: skip
+AVERAGE = '{"class_path":"AverageWeights","init_args":{"decay":0.9,"every_n_steps":2}}'
+SHORT = '{"class_path":"ShortWindows","init_args":{"window":8,"share":0.4}}'
+MODELS = {
+    "gpt": (
+        "--config=text/gpt_char", "--model.d_model=16", "--model.num_layers=2", "--model.num_heads=2",
+        "--model.optimizer=muon", "--model.schedule=linear", "--model.cooldown=0.5", "--model.ngram_orders=[2]",
+        "--model.ngram_buckets=64", "--model.ngram_dim=4", "--model.ngram_dropout=0.3", "--data.crops=tiled",
+        f"--trainer.callbacks=[{AVERAGE},{SHORT}]",
+    ),
+    "ensemble": (
+        "--config=text/gpt_char", "--model.d_model=16", "--model.num_layers=1", "--model.num_heads=2",
+        "--model.members=2", "--model.optimizer=muon", f"--trainer.callbacks=[{AVERAGE}]",
+    ),
+    "rnn": (
+        "--config=text/lstm_char", "--model.d_model=8", "--model.hidden_size=12", "--model.num_layers=2",
+        "--model.schedule=cosine", "--model.final_lr_share=0.1", "--model.beta2=0.95", "--data.crops=random",
+        f"--trainer.callbacks=[{AVERAGE}]",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "stop_at"), [("gpt", 3), ("gpt", 2 * EPOCH - 1), ("ensemble", 2), ("rnn", EPOCH + 1)])
+def test_resumed_equals_uninterrupted(run: Run, monkeypatch: pytest.MonkeyPatch, kind: str, stop_at: int) -> None:
+    Path("text.txt").write_text(TEXT)
+    whole = fit(run, *MODELS[kind], *COMMON)
+    with signal_at(monkeypatch, stop_at):
+        stopped = fit(run, *MODELS[kind], *COMMON)
+    first = torch.load(stopped / "checkpoints/last.ckpt", weights_only=True)
+    assert first["global_step"] == stop_at + 1
+    # The training weights are not those that are validated, and neither are lost.
+    assert any(not torch.equal(value, first["state_dict"][name]) for name, value in first[KEY].items())
+    resumed = fit(run, "--ckpt_path", str(stopped), "--data.cache_dir=cache", "--seed_everything=5")
+    assert_same_training(whole, resumed)
+    expected, rest = (read_metrics(folder / "metrics.csv") for folder in (whole, resumed))
+    for name in ("train/loss", "train/bits_per_character", "val/loss", "val/perplexity"):
+        assert rest[name] == expected[name][-len(rest[name]) :], name
+    assert [step for step, _ in rest["train/loss"]] == list(range(stop_at + 1, 3 * EPOCH))

@@ -1,0 +1,250 @@
+"""Music that is written while training, by predict and after a test; and the numbers that stand beside it."""
+
+import json
+import re
+import warnings
+import wave
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from conftest import Run
+from lightning.pytorch import LightningModule, Trainer
+
+from datamodules.music.piece_notes import Note, Piece
+from datamodules.music.sources.midi_files import read_midi, write_midi
+from seq_modules.callbacks import MusicSamples, MusicStatistics, MusicWriter
+from seq_modules.callbacks.music import music_writer as writer
+from seq_modules.callbacks.music.music_samples import MusicSamples as Samples
+from seqlight.music.comparison import Row, compare, markdown, sets_of
+from seqlight.music.copying import CopyIndex
+from seqlight.music.notes import Excerpt
+
+SMALL = (
+    "--model.d_model=16", "--model.hidden_size=16", "--model.num_layers=1", "--data.num_etudes=24",
+    "--data.seq_len=32", "--data.epoch_size=16", "--data.batch_size=8", "--trainer.max_epochs=2",
+    "--trainer.log_every_n_steps=1", "--trainer.accelerator=cpu",
+)  # fmt: skip
+
+
+def callback(name: str, **arguments: Any) -> str:
+    return f"--trainer.callbacks=[{json.dumps({'class_path': name, 'init_args': arguments})}]"
+
+
+def etude(pitches: list[int], name: str = "piece") -> Piece:
+    return Piece(name, tuple(Note(12 * at, pitch, 12) for at, pitch in enumerate(pitches)))
+
+
+def test_fit_test_and_predict_write_music(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = run("fit", "--config=music/lstm", *SMALL, callback("MusicSamples", max_notes=20, every=2))
+    assert done.code == 0, done.err
+    (samples,) = Path().rglob("samples")
+    steps = sorted({path.name[:12] for path in samples.iterdir()})
+    assert steps == ["step-0000004"]  # the second validation of two, and not again at the end
+    assert {path.suffix for path in samples.iterdir()} == {".mid", ".png", ".wav"}
+    (last,) = Path().rglob("last.ckpt")
+    composed = torch.load(last, weights_only=True)["state_dict"]
+    assert 1 <= len(read_midi(samples / "step-0000004-1.mid").notes) <= 20
+    with wave.open(str(samples / "step-0000004-1.wav")) as file:
+        assert file.getnframes() > 1000
+
+    indexed: list[tuple[str, ...]] = []
+    make = CopyIndex.__init__
+
+    def counted(self: CopyIndex, pieces: Any) -> None:
+        indexed.append(tuple(piece.name for piece in pieces))
+        make(self, pieces)
+
+    monkeypatch.setattr(CopyIndex, "__init__", counted)
+    done = run("test", "--ckpt_path=best", callback("MusicStatistics", num_samples=3, num_notes=16))
+    assert done.code == 0, done.err
+    assert len(indexed) == len(set(indexed)) == 7  # of the training pieces, and of the others of each of six sets
+    (table,) = Path().rglob("music.md")
+    text = table.read_text()
+    names = re.findall(r"^\| ([\w ]+) \|", text, re.MULTILINE)
+    assert len(names) == 13  # twelve and the header
+    metrics = (table.parent / "metrics.csv").read_text()
+    for name in names[1:]:
+        assert f"test/{name.replace(' ', '_')}_distance" in metrics
+    assert "held out" in text
+    assert "etude" in text.partition("Longest copies")[2]
+    assert len(list((table.parent / "music").glob("*.mid"))) == 3
+    assert {"music.png", "music_distributions.png"} <= {path.name for path in (table.parent / "plots").iterdir()}
+
+    done = run(
+        "predict", "--ckpt_path=best", "--data.samples=2", "--decoding.max_new_tokens=12",
+        callback("MusicWriter", audio="synth"),
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    (rows,) = Path().rglob("predictions.jsonl")
+    folder = rows.parent / "music"
+    assert f"music of 2 rows (.mid .png .svg .wav): {folder}" in done.out
+    for line in rows.read_text().splitlines():
+        row = json.loads(line)
+        piece = read_midi(folder / f"{row['index']:05d}-prelude.mid")
+        expected = sorted(map(tuple, row["prompt_notes"] + row["notes"]))
+        assert [tuple(note) for note in piece.notes] == expected
+
+    assert run("fit", "--config=music/lstm", *SMALL, "--trainer.callbacks=[]").code == 0
+    newest = max(Path().rglob("last.ckpt"), key=lambda path: path.stat().st_mtime_ns)
+    assert newest != last
+    for name, value in torch.load(newest, weights_only=True)["state_dict"].items():
+        assert torch.equal(value, composed[name]), f"composing has disturbed the training of {name}"
+
+
+class FakeLogger:
+    """Takes pictures and sounds by their paths, as W&B's."""
+
+    def __init__(self, folder: Path) -> None:
+        self.log_dir, self.taken = str(folder), []  # type: ignore[var-annotated]
+
+    def log_image(self, key: str, images: list[str]) -> None:
+        self.taken += [(key, path, Path(path).is_file()) for path in images]
+
+    log_audio = lambda self, key, audios: self.log_image(key, audios)  # noqa: E731
+
+
+def trainer_of(folder: Path, **more: Any) -> Any:
+    """What the callbacks ask of a trainer."""
+    logger = FakeLogger(folder)
+    data = SimpleNamespace(write_midi=write_midi)
+    return SimpleNamespace(
+        logger=logger, loggers=[logger], datamodule=data, global_step=7, sanity_checking=False,
+        default_root_dir=str(folder), strategy=SimpleNamespace(barrier=lambda name: None), **more,
+    )  # fmt: skip
+
+
+def test_samples_go_to_the_logger_by_path(tmp_path: Path) -> None:
+    module = SimpleNamespace(sample_pieces=lambda count, decoding: [etude([60, 62, 64])] * count)
+    callback, trainer = Samples(count=2, every=3), trainer_of(tmp_path)
+    for _ in range(2):
+        callback.on_validation_end(trainer, module)  # type: ignore[arg-type]
+    assert not trainer.logger.taken
+    resumed = Samples(count=2, every=3)
+    resumed.load_state_dict(callback.state_dict())
+    resumed.on_validation_end(trainer, module)  # type: ignore[arg-type]
+    resumed.on_train_end(trainer, module)  # type: ignore[arg-type]
+    keys = [(key, Path(path).suffix, there) for key, path, there in trainer.logger.taken]
+    assert keys == [
+        ("sample_1", ".png", True), ("sample_1_audio", ".wav", True),
+        ("sample_2", ".png", True), ("sample_2_audio", ".wav", True),
+    ]  # fmt: skip
+    trainer.global_step = 9
+    resumed.on_train_end(trainer, module)  # type: ignore[arg-type]
+    assert (tmp_path / "samples" / "step-0000009-2.mid").is_file()
+
+
+def test_samples_go_to_tensorboard(tmp_path: Path) -> None:
+    tensorboard = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    from lightning.pytorch.loggers import TensorBoardLogger
+
+    logger, trainer = TensorBoardLogger(tmp_path, name="", version=""), trainer_of(tmp_path)
+    trainer.logger, trainer.loggers = logger, [logger]
+    module = SimpleNamespace(sample_pieces=lambda count, decoding: [etude([60, 62, 64])] * count)
+    Samples(count=1).on_validation_end(trainer, module)  # type: ignore[arg-type]
+    logger.experiment.close()
+    events = tensorboard.EventAccumulator(str(tmp_path))
+    events.Reload()
+    assert events.Tags()["images"] == ["sample_1"]
+    assert events.Tags()["audio"] == ["sample_1"]
+
+
+def test_the_writer_leaves_other_rows_alone_and_music_without_notes_has_no_picture(tmp_path: Path) -> None:
+    callback, trainer = MusicWriter(audio="synth", score=False), trainer_of(tmp_path)
+    rows = [
+        {"index": 0, "prompt": "text", "continuation": "more"},
+        {"index": 3, "prompt": "../../a b/c.d", "prompt_notes": [[0, 60, 12]], "notes": [[12, 62, 12]]},
+        {"index": 4, "prompt": "none", "notes": []},
+    ]
+    module = LightningModule()
+    callback.on_predict_batch_end(trainer, module, rows, {}, 0)
+    callback.on_predict_batch_end(trainer, module, torch.zeros(3), {}, 1)
+    names = sorted(path.name for path in (tmp_path / "music").iterdir())
+    assert names == ["00003-c.d.mid", "00003-c.d.png", "00003-c.d.wav", "00004-none.mid"]
+
+
+def test_fluidsynth_that_fails_is_replaced_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(midi: Path, sound: Path) -> None:
+        raise OSError(f"fluidsynth failed on {midi}: no luck")
+
+    monkeypatch.setattr(writer.fluidsynth, "available", lambda: True)
+    monkeypatch.setattr(writer.fluidsynth, "render", fail)
+    piece = Excerpt("one", ((0, 60, 12),))
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        files = writer.write_music(tmp_path / "a", piece, trainer_of(tmp_path), audio="auto", engrave=False)
+    assert "no luck; the built-in synthesiser plays instead" in str(warned[0].message)
+    assert files["wav"].stat().st_size > 10_000
+
+
+def test_without_verovio_there_is_no_score(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer.importlib.util, "find_spec", lambda name: None)
+    files = writer.write_music(tmp_path / "a", Excerpt("one", ((0, 60, 12),)), trainer_of(tmp_path), audio="none")
+    assert sorted(files) == ["mid", "png"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments", "said"),
+    [
+        (MusicSamples, {"count": 0}, "count must be at least 1"),
+        (MusicSamples, {"every": 0}, "every must be at least 1"),
+        (MusicSamples, {"max_notes": 0}, "max_notes must be at least 1"),
+        (MusicSamples, {"audio": "loud"}, "audio 'loud' is none of"),
+        (MusicWriter, {"audio": "loud"}, "audio 'loud' is none of"),
+        (MusicStatistics, {"num_samples": 0}, "num_samples must be at least 1"),
+        (MusicStatistics, {"num_notes": 7}, "num_notes must be at least 8"),
+        (MusicStatistics, {"sets": "("}, r"sets '\(' is no regular expression"),
+        (MusicStatistics, {"top_p": 2.0}, "top_p must be above 0"),
+    ],
+)
+def test_arguments_out_of_range_are_refused(kind: type, arguments: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=f"^{said}"):
+        kind(**arguments)
+
+
+def test_asked_for_fluidsynth_must_be_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer.fluidsynth, "available", lambda: False)
+    with pytest.raises(ValueError, match=r"^audio 'fluidsynth' needs that program and a soundfont"):
+        MusicWriter(audio="fluidsynth")
+
+
+def test_statistics_need_a_music_model() -> None:
+    trainer = Trainer(logger=False, enable_checkpointing=False, accelerator="cpu")
+    with pytest.raises(ValueError, match="needs a music model"):
+        MusicStatistics().on_test_epoch_end(trainer, LightningModule())
+
+
+def test_comparison_with_the_sets_of_real_music() -> None:
+    """Every set is measured against all others, the held-out pieces and the samples against the training pieces."""
+    names = ["bwv1-a", "bwv1-b", "bwv2-a", "bwv3-a", "bwv3-b"]
+    pieces = [etude([60 + at * number % 7 for at in range(16)], name) for number, name in enumerate(names)]
+    training, held_out, samples = pieces[:3], pieces[3:], [etude([50] * 16, "sample 1")]
+    asked = []
+
+    def measure(some: Any, reference: Any) -> dict[str, float]:
+        asked.append(([piece.name for piece in some], [piece.name for piece in reference]))
+        return {"interval_overlap": float(len(asked)), "longest_copy": -float(len(asked))}
+
+    rows = compare(samples, held_out, training, 16, r"bwv\d", measure)
+    assert asked == [
+        (["sample 1"], names[:3]),
+        (names[3:], names[:3]),
+        (names[:2], names[2:]),
+        (names[2:3], names[:2] + names[3:]),
+        (names[3:], names[:3]),
+    ]
+    assert rows == [Row("interval_overlap", 1, 2, 3, 5), Row("longest_copy", -1, -2, -5, -3)]
+    assert [(row.distance, row.within) for row in rows] == [(1, False), (1, False)]
+    assert Row("longest_copy", 2, 5, 4, 8).within  # fewer copies than in real music are as well
+    assert not Row("interval_overlap", 2, 5, 4, 8).within
+    assert "| longest copy | -1.000 | -2.000 | 1.000 | -5.000 to -3.000 | no |" in markdown(rows)
+
+
+def test_pieces_without_sets_are_dealt_out() -> None:
+    pieces = [etude([60], f"etude {number:02d}") for number in range(14)]
+    parts = sets_of([*pieces, pieces[0]], r"bwv\d+")
+    assert [len(part) for part in parts] == [3, 3, 2, 2, 2, 2]
+    assert sorted(piece.name for part in parts for piece in part) == [piece.name for piece in pieces]
+    assert len(sets_of(pieces, r"\d\d")) == 6  # fourteen sets are too many

@@ -1,0 +1,195 @@
+"""Going on from prompts: the quick loop against the obvious one, and what a row's continuation may depend on."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from seq_modules.generation import Decoding, generate
+from seq_modules.generation.sampling import choose, uniforms
+from seq_modules.nets.rnn.language_net import RNNNet
+
+
+class LastThree(nn.Module):
+    """Logits from the last three ids alone: a trigram net with a window that slides, its state the ids themselves."""
+
+    def __init__(self, vocab_size: int = 12) -> None:
+        super().__init__()
+        self.tables = nn.Parameter(2 * torch.randn(3, vocab_size, vocab_size, dtype=torch.float64))
+        self.dropout = nn.Dropout(0.5)
+        self.calls = 0
+
+    def forward(self, input_ids: Tensor) -> Tensor:
+        self.calls += 1
+        shifted = [nn.functional.pad(self.tables[back][input_ids], (0, 0, back, 0)) for back in range(3)]
+        return self.dropout(sum(x[:, : input_ids.shape[1]] for x in shifted))
+
+    def start(self, input_ids: Tensor, lengths: Tensor) -> tuple[Tensor, list[list[int]]]:
+        state = [row[:length][-3:] for row, length in zip(input_ids.tolist(), lengths.tolist(), strict=True)]
+        return self(input_ids)[torch.arange(len(state)), lengths - 1], state
+
+    def advance(self, ids: Tensor, state: list[list[int]]) -> tuple[Tensor, list[list[int]]]:
+        state = [[*row, token][-3:] for row, token in zip(state, ids.tolist(), strict=True)]
+        return torch.stack([self(torch.tensor([row]))[0, -1] for row in state]), state
+
+    def window(self, ids: list[int]) -> list[int]:
+        return ids[-3:]
+
+
+class Speller(LastThree):
+    """Spells a word, whatever it reads: a token is followed by the word's next letter."""
+
+    def __init__(self, word: str) -> None:
+        super().__init__(128)
+        self.tables.data.zero_()
+        for this, following in zip(f"^{word}", f"{word}^", strict=True):
+            self.tables.data[0, ord(this), ord(following)] = 9.0
+
+
+PROMPTS = [[1], [2, 3, 4, 5, 6], [7, 8], [0, 0, 11]]
+SETTINGS = {
+    "greedy": Decoding(40, temperature=0),
+    "plain": Decoding(40),
+    "all": Decoding(40, 1.3, 0.8, 8, 0.9, 0.01, seed=4),
+    "penalty": Decoding(40, repetition_penalty=1.5, temperature=0),
+}
+
+
+@pytest.fixture(params=["trigram", "lstm", "gru"])
+def net(request) -> nn.Module:
+    torch.manual_seed(0)
+    if request.param == "trigram":
+        return LastThree()
+    net = RNNNet(12, 6, 16, cell=request.param, num_layers=2, dropout=0.3).double()
+    nn.init.normal_(net.head.weight, std=2.0)  # or greedy repeats one token for ever, whatever it reads
+    return net
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_cached_equals_naive(net, name) -> None:
+    cached = generate(net, PROMPTS, SETTINGS[name])
+    assert cached == generate(net, PROMPTS, SETTINGS[name], cached=False)
+    assert [len(row) for row in cached] == [40] * 4
+    assert len(set(map(tuple, cached))) > 1
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_loop_equals_one_written_by_hand(net, name) -> None:
+    decoding = SETTINGS[name]
+    prompt, draw = PROMPTS[1], uniforms(decoding.seed, 9)
+    text = list(prompt)
+    net.eval()
+    for _ in range(decoding.max_new_tokens):
+        seen = torch.zeros(1, 12, dtype=torch.bool)
+        seen[0, text] = True
+        uniform = torch.tensor([next(draw) if decoding.temperature else 0.0], dtype=torch.float64)
+        text.append(int(choose(net(torch.tensor([text]))[:, -1], decoding, uniform, seen)))
+    assert generate(net, [prompt], decoding, rows=[9]) == [text[len(prompt) :]]
+
+
+def test_a_row_does_not_depend_on_its_batch(net) -> None:
+    together = generate(net, PROMPTS, Decoding(30), rows=[4, 5, 6, 7])
+    alone = [
+        generate(net, [prompt], Decoding(30), rows=[row])[0] for prompt, row in zip(PROMPTS, (4, 5, 6, 7), strict=True)
+    ]
+    backwards = generate(net, PROMPTS[::-1], Decoding(30), rows=[7, 6, 5, 4])[::-1]
+    assert together == alone == backwards
+
+
+def test_seed_and_row_decide() -> None:
+    torch.manual_seed(0)
+    net = LastThree()
+    first = generate(net, PROMPTS, Decoding(30, seed=1))
+    torch.rand(3)  # the global generator has no say
+    assert first == generate(net, PROMPTS, Decoding(30, seed=1))
+    assert first != generate(net, PROMPTS, Decoding(30, seed=2))
+    same_prompt = generate(net, [[1], [1]], Decoding(30))
+    assert same_prompt[0] != same_prompt[1]
+
+
+def test_the_global_generator_is_left_alone() -> None:
+    net = LastThree()
+    before = torch.get_rng_state()
+    generate(net, PROMPTS, Decoding(5))
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_more_steps_than_are_drawn_at_once() -> None:
+    torch.manual_seed(0)
+    net = LastThree()
+    (long,) = generate(net, [[1]], Decoding(600))
+    assert len(long) == 600
+    assert long[:100] == generate(net, [[1]], Decoding(100))[0]
+    assert long[256:300] != long[:44]
+
+
+def test_it_spells() -> None:
+    (ids,) = generate(Speller("sampling"), [[ord("^")]], Decoding(8, temperature=0))
+    assert "".join(map(chr, ids)) == "sampling"
+
+
+@pytest.mark.parametrize("cached", [True, False])
+def test_a_stopped_row_is_left_alone_and_the_others_go_on(cached) -> None:
+    torch.manual_seed(0)
+    net, told, asked = LastThree(), [], []
+    free = generate(net, PROMPTS, Decoding(20))
+
+    def stop(place: int, ids: list[int]) -> bool:
+        asked.append(place)
+        assert ids == free[place][: len(ids)]
+        return len(ids) == 2 + 3 * place
+
+    ends = generate(net, PROMPTS, Decoding(20), cached=cached, stop=stop, on_token=lambda *token: told.append(token))
+    assert ends == [row[: 2 + 3 * place] for place, row in enumerate(free)]
+    assert asked == [place for step in range(11) for place in range(4) if step < 2 + 3 * place]
+    assert told == [(place, free[place][step]) for step in range(11) for place in range(4) if step < 2 + 3 * place]
+
+
+def test_the_net_is_not_called_once_all_rows_are_over() -> None:
+    net = LastThree()
+    generate(net, [[1]], Decoding(50), stop=lambda _, ids: len(ids) == 3)
+    assert net.calls == 3
+    generate(net, [[1]], Decoding(4))
+    assert net.calls == 7
+
+
+def test_tokens_are_told_before_stop_is_asked() -> None:
+    events = []
+    generate(
+        LastThree(),
+        [[1], [2]],
+        Decoding(2, temperature=0),
+        stop=lambda place, _: events.append(("stop", place)) is not None,
+        on_token=lambda place, _: events.append(("token", place)),
+    )
+    assert events == 2 * [("token", 0), ("token", 1), ("stop", 0), ("stop", 1)]
+
+
+def test_modes_come_back_even_after_an_error() -> None:
+    net = RNNNet(12, 4, 4, dropout=0.5)
+    net.head.eval()
+    generate(net, [[1]], Decoding(2))
+    assert net.training
+    assert not net.head.training
+
+    def burn(*_: object) -> None:
+        assert not net.training
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        generate(net, [[1]], Decoding(2), on_token=burn)
+    assert net.training
+
+
+def test_no_prompts_no_continuations() -> None:
+    assert generate(LastThree(), [], Decoding()) == []
+
+
+def test_bad_input_is_refused() -> None:
+    net = LastThree()
+    with pytest.raises(ValueError, match=r"^prompts: number 1 is empty"):
+        generate(net, [[1], []], Decoding())
+    with pytest.raises(ValueError, match=r"^rows must number every prompt: 1 numbers for 2"):
+        generate(net, [[1], [2]], Decoding(), rows=[0])
+    net.tables.data.fill_(torch.nan)
+    with pytest.raises(ValueError, match=r"^net: its logits are not numbers"):
+        generate(net, [[1]], Decoding())

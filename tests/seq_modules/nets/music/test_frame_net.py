@@ -1,0 +1,144 @@
+"""A net over frames: its sets' probabilities add up to 1, nothing looks ahead, and pointing moves probability."""
+
+from itertools import combinations
+
+import pytest
+import torch
+from torch import Tensor
+
+from seq_modules.nets.music.frame_backbones import RecurrentBody, TransformerBody
+from seq_modules.nets.music.frame_net import FrameNet
+
+P, S = 5, 3
+END, START, V = P, P + 1, P + 2
+BODIES = ("recurrent", "transformer")
+
+
+def make(body: str = "recurrent", recall: bool = True, width: int = 8) -> FrameNet:
+    torch.manual_seed(0)
+    inside = (
+        RecurrentBody(width, 2, "lstm", 0.0, "fused")
+        if body == "recurrent"
+        else TransformerBody(width, 2, 2, 0.0, max_seq_len=32)
+    )
+    net = FrameNet(V, S, inside, d_model=width, d_frame=width, input_dropout=0.0, frame_dropout=0.0, recall=recall)
+    for parameter in net.parameters():  # zeros at the start would hide a mistake
+        torch.nn.init.normal_(parameter, std=0.7)
+    return net.double().eval()
+
+
+def all_sets() -> Tensor:
+    """Every set of at most S of P ids, filled up with END."""
+    found = [ids for size in range(S + 1) for ids in combinations(range(P), size)]
+    return torch.tensor([[*ids, *[END] * (S - len(ids))] for ids in found])
+
+
+def log_prob(logits: Tensor, frames: Tensor) -> Tensor:
+    """(N,) of logits (N, S, P + 1): to the first END and with it."""
+    each = logits.log_softmax(-1).gather(-1, frames[..., None]).squeeze(-1)
+    ended = (frames == END).cumsum(1) > 1
+    return each.masked_fill(ended, 0.0).sum(1)
+
+
+def recalled_for(count: int) -> dict[str, Tensor]:
+    """Two recalled frames, and one that is none, for each of some frames."""
+    recalled = torch.tensor([[0, 3, END], [2, END, END], [END, END, END]])
+    runs = torch.tensor([[5, 2], [31, 0], [0, 0]])
+    return {"recalled": recalled.expand(count, 3, S), "runs": runs.expand(count, 3, 2)}
+
+
+@pytest.mark.parametrize("body", BODIES)
+@pytest.mark.parametrize("recall", [False, True])
+@pytest.mark.parametrize("before", [[START] * 3, [END] * 3, [0, 2, 4], [1, END, END]])
+def test_probabilities_of_all_sets_add_up_to_one(body: str, recall: bool, before: list[int]) -> None:
+    net = make(body)
+    frames = all_sets()
+    assert len(frames) == 1 + 5 + 10 + 10
+    given = torch.tensor(before).expand(len(frames), S)
+    known = net(given[:1, None], torch.tensor([3]))[:, 0].expand(len(frames), -1)
+    logits = net.within(known, given, frames, **(recalled_for(len(frames)) if recall else {}))
+    probs = log_prob(logits, frames).exp()
+    assert probs.min() > 0  # silence and full frames too
+    assert probs.sum().item() == pytest.approx(1, abs=1e-9)
+
+
+def test_what_may_not_follow_has_no_probability_at_all() -> None:
+    net = make()
+    frames = all_sets()
+    logits = net.within(torch.zeros(len(frames), 8).double(), frames, frames)
+    for frame, places in zip(frames.tolist(), logits, strict=True):
+        for place in range(S):
+            last = frame[place - 1] if place else -1
+            allowed = (places[place] > -torch.inf).nonzero().flatten().tolist()
+            assert allowed == [*range(last + 1, P), END]
+
+
+@pytest.mark.parametrize("body", BODIES)
+def test_nothing_looks_ahead(body: str) -> None:
+    net = make(body)
+    frames = all_sets()[torch.randint(26, (2, 9), generator=torch.Generator().manual_seed(1))]
+    position = torch.tensor([0, 5])
+    known = net(frames, position)
+    changed = frames.clone()
+    changed[:, 5:] = all_sets()[3]
+    torch.testing.assert_close(net(changed, position)[:, :5], known[:, :5])
+    assert not torch.allclose(net(changed, position)[:, 5], known[:, 5])
+    frame = torch.tensor([[0, 2, 4]])
+    one = net.within(known[:1, 0], frames[:1, 0], frame, **recalled_for(1))
+    for place in range(S):
+        other = frame.clone()
+        other[:, place:] = END
+        logits = net.within(known[:1, 0], frames[:1, 0], other, **recalled_for(1))
+        torch.testing.assert_close(logits[:, : place + 1], one[:, : place + 1])
+
+
+@pytest.mark.parametrize("body", BODIES)
+def test_steps_with_a_state_are_the_whole_sequence(body: str) -> None:
+    net = make(body)
+    frames = all_sets()[torch.randint(26, (2, 9), generator=torch.Generator().manual_seed(1))]
+    whole = net(frames, torch.tensor([0, 0]))
+    state, parts = None, []
+    for at in range(9):
+        x = net.embed(frames[:, at : at + 1], torch.full((2,), at))
+        part, state = net.body.advance(x, state)
+        parts.append(part)
+    torch.testing.assert_close(torch.cat(parts, 1), whole)
+
+
+def test_distances_have_the_same_weights_wherever_on_the_scale() -> None:
+    within = make().within
+    x = torch.randn(1, S, 8, generator=torch.Generator().manual_seed(0)).double()
+    low = within.from_distances(x, torch.tensor([[0, 1, 2]]), torch.tensor([[START, 0, 1]]))
+    high = within.from_distances(x, torch.tensor([[2, 3, 4]]), torch.tensor([[START, 2, 3]]))
+    torch.testing.assert_close(low[..., : P - 2], high[..., 2:P])
+    assert (low[..., P] == 0).all()
+    silent = within.from_distances(x, torch.tensor([[END, START, END]]), torch.tensor([[START] * 3]))
+    assert (silent == 0).all()
+
+
+def test_a_pointer_adds_to_the_next_id_of_each_recalled_frame_alone() -> None:
+    net = make()
+    pointer = net.within.pointer
+    assert pointer is not None
+    frame = torch.tensor([[0, 2, 4]])
+    last = torch.tensor([[START, 0, 2]])
+    x = torch.zeros(1, S, 8).double()
+    added = pointer(x, last, frame, **recalled_for(1), end=END)[0]
+    # [0, 3]: then 0, 3, 3. [2]: then 2, 2, and nothing behind 2.
+    assert [place.nonzero().flatten().tolist() for place in added] == [[0, 2], [2, 3], [3, END]]
+    none = {"recalled": recalled_for(1)["recalled"], "runs": torch.zeros(1, 3, 2, dtype=torch.long)}
+    assert (pointer(x, last, frame, **none, end=END) == 0).all()
+
+
+def test_arguments_out_of_range_are_named() -> None:
+    body = RecurrentBody(8, 1, "lstm", 0.0, "fused")
+    good = {"d_model": 8, "d_frame": 8, "input_dropout": 0.0, "frame_dropout": 0.0, "recall": False}
+    for wrong in ({"d_frame": 0}, {"input_dropout": 1.0}, {"frame_dropout": -0.1}):
+        with pytest.raises(ValueError, match=rf"^{next(iter(wrong))}"):
+            FrameNet(V, S, body, **{**good, **wrong})  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"^frame_size"):
+        FrameNet(V, 0, body, **good)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"^num_heads 3 must divide"):
+        TransformerBody(8, 1, 3, 0.0, 16)
+    with pytest.raises(ValueError, match=r"^max_seq_len 16 is too short for 17"):
+        TransformerBody(8, 1, 2, 0.0, 16)(torch.zeros(1, 17, 8))

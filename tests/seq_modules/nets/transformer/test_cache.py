@@ -1,0 +1,156 @@
+"""Generation with a cache against the naive way, which reads the whole window again for every token."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from seq_modules.nets.transformer.gpt import GPT
+
+V, D, L, H, S = 17, 16, 3, 2, 12
+OPTIONS: dict[str, dict[str, Any]] = {
+    "learned": {},
+    "sinusoidal": {"positions": "sinusoidal"},
+    "rotary": {"positions": "rotary"},
+    "none": {"positions": "none"},
+    "rms": {"norm": "rms"},
+    "gelu": {"activation": "gelu"},
+    "swiglu": {"activation": "swiglu"},
+    "relu2": {"activation": "relu2"},
+    "qk_norm": {"qk_norm": True, "positions": "rotary"},
+    "ngrams": {"ngram_orders": [2, 3, 4], "ngram_buckets": 64, "ngram_dim": 4},
+    "values": {"value_embeddings": True},
+    "mix": {"residual_mix": True, "logit_softcap": 3.0, "tied_head": False},
+    "all": {
+        "positions": "rotary",
+        "norm": "rms",
+        "activation": "relu2",
+        "bias": False,
+        "tied_head": False,
+        "qk_norm": True,
+        "attention": "products",
+        "ngram_orders": [4, 2],
+        "ngram_buckets": 64,
+        "ngram_dim": 4,
+        "value_embeddings": True,
+        "residual_mix": True,
+        "logit_softcap": 15.0,
+    },
+}
+
+
+def make(name: str, slots: int = S) -> GPT:
+    torch.manual_seed(0)
+    net = GPT(V, D, L, H, slots, **OPTIONS[name]).double().eval()
+    for parameter in net.parameters():
+        torch.nn.init.normal_(parameter, std=0.4)
+    return net
+
+
+def naive(net: GPT, ids: list[int]) -> Tensor:
+    return net(torch.tensor([net.window(ids)]))[0, -1]
+
+
+def pad(rows: list[list[int]]) -> tuple[Tensor, Tensor]:
+    """Rows padded on the right with a token that would be noticed, and their lengths."""
+    lengths = torch.tensor([len(row) for row in rows])
+    return torch.tensor([row + [V - 1] * (int(lengths.max()) - len(row)) for row in rows]), lengths
+
+
+@torch.no_grad()
+def check(net: GPT, lengths: list[int], steps: int) -> None:
+    """Logits of every row and step with the cache against the naive ones, of random tokens."""
+    generator = torch.Generator().manual_seed(3)
+    rows = [torch.randint(V, (length,), generator=generator).tolist() for length in lengths]
+    logits, state = net.start(*pad(rows))
+    for _ in range(steps):
+        expected = torch.stack([naive(net, row) for row in rows])
+        torch.testing.assert_close(logits, expected, rtol=0, atol=1e-10)
+        ids = torch.randint(V, (len(rows),), generator=generator)
+        for row, token in zip(rows, ids.tolist(), strict=True):
+            row.append(token)
+        logits, state = net.advance(ids, state)
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_cache_equals_naive_past_the_context(name: str) -> None:
+    check(make(name), [1], 3 * S)
+    check(make(name), [S - 1] * 3, 5)
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_rows_of_different_lengths_slide_each_by_itself(name: str) -> None:
+    check(make(name), [1, 5, S, S + 1, 3 * S + 2], 2 * S)
+
+
+@pytest.mark.parametrize("slots", [1, 2, 3, 7])
+def test_small_and_odd_contexts(slots: int) -> None:
+    for name in ("learned", "ngrams", "all"):
+        check(make(name, slots), [1], 12)
+        check(make(name, slots), [3, 1, 8], 12)
+
+
+def test_a_row_does_not_depend_on_its_batch() -> None:
+    net = make("all")
+    rows = [[1, 2, 3], [4], list(range(15))]
+    together, state = net.start(*pad(rows))
+    alone = [net.start(*pad([row])) for row in rows]
+    for token in range(20):
+        for at, (logits, _) in enumerate(alone):
+            torch.testing.assert_close(together[at], logits[0], rtol=0, atol=1e-10)
+        together, state = net.advance(torch.tensor([token % V] * 3), state)
+        alone = [net.advance(torch.tensor([token % V]), one) for _, one in alone]
+
+
+def test_the_window_slides_by_half_a_context() -> None:
+    net = make("learned", 8)
+    ids = list(range(100))
+    for length in range(1, 100):
+        starts = [start for start in range(0, 100, 4) if length - start <= 8]
+        assert net.window(ids[:length]) == ids[starts[0] : length]
+    assert len(net.window(ids[:9])) == 5
+
+
+def test_greedy_tokens_in_float32_are_the_naive_ones() -> None:
+    net = make("all").float()
+    rows = [[1], [2, 3, 4, 5]]
+    logits, state = net.start(*pad(rows))
+    for _ in range(40):
+        ids = logits.argmax(-1)
+        assert ids.tolist() == [naive(net, row).argmax().item() for row in rows]
+        for row, token in zip(rows, ids.tolist(), strict=True):
+            row.append(token)
+        logits, state = net.advance(ids, state)
+
+
+@pytest.mark.parametrize("lengths", [[2, 2], [2, 5]], ids=["equal", "unequal"])
+def test_autocast_keeps_the_cache_in_its_precision(lengths: list[int]) -> None:
+    net = make("all").float()
+    for parameter in net.parameters():
+        parameter.data.mul_(0.3)
+    rows = [[1] * length for length in lengths]
+    with torch.autocast("cpu", torch.bfloat16):
+        logits, state = net.start(*pad(rows))
+        for _ in range(S + 2):
+            logits, state = net.advance(torch.tensor([3, 4]), state)
+            for row, token in zip(rows, (3, 4), strict=True):
+                row.append(token)
+    assert state.cache.keys is not None
+    assert state.cache.keys.dtype == torch.bfloat16
+    expected = torch.stack([naive(net, row) for row in rows])
+    assert (logits - expected).abs().mean() < 0.1 * expected.abs().mean() + 0.02
+
+
+def test_training_goes_on_after_generation() -> None:
+    net = make("all")
+    net.start(*pad([[1, 2], [3]]))
+    net(torch.tensor([[1, 2]])).sum().backward()
+    assert net.token_embedding.weight.grad is not None
+
+
+def test_bad_lengths_are_told() -> None:
+    net = make("learned")
+    for lengths in ([0, 1], [1, 4], [1]):
+        with pytest.raises(ValueError, match="lengths must be 2 numbers from 1 to 3"):
+            net.start(torch.zeros(2, 3, dtype=torch.long), torch.tensor(lengths))

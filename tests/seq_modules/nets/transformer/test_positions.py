@@ -1,0 +1,65 @@
+"""Positions against their formulas, number by number."""
+
+import cmath
+import math
+
+import pytest
+import torch
+
+from seq_modules.nets.transformer.positions import rotary_tables, rotate, sinusoidal_table
+
+T, K = 300, 6
+
+
+def test_sinusoids_follow_the_paper() -> None:
+    for width in (K, 7):
+        table = sinusoidal_table(T, width)
+        for t in (0, 1, 17, T - 1):
+            for column in range(width):
+                angle = t / 10000 ** (2 * (column // 2) / width)
+                expected = math.cos(angle) if column % 2 else math.sin(angle)
+                assert table[t, column].item() == pytest.approx(expected, abs=1e-6)
+
+
+def test_rotation_is_a_product_of_complex_numbers() -> None:
+    x = torch.randn(2, 3, T, K, dtype=torch.float64)
+    torch.set_default_dtype(torch.float64)
+    tables = rotary_tables(T, K)
+    torch.set_default_dtype(torch.float32)
+    turned = rotate(x, tables)
+    for t in (0, 1, 100, T - 1):
+        for i in range(K // 2):
+            factor = cmath.exp(1j * t / 10000 ** (2 * i / K))
+            product = torch.complex(x[:, :, t, i], x[:, :, t, i + K // 2]) * factor
+            torch.testing.assert_close(turned[:, :, t, i], product.real, rtol=0, atol=1e-12)
+            torch.testing.assert_close(turned[:, :, t, i + K // 2], product.imag, rtol=0, atol=1e-12)
+
+
+def test_rotated_products_depend_on_the_distance_alone() -> None:
+    q, k = torch.randn(2, 1, K, dtype=torch.float64).expand(2, T, K)
+    tables = rotary_tables(T, K).double()
+    scores = rotate(q, tables) @ rotate(k, tables).mT
+    for distance in (0, 1, 40):
+        diagonal = scores.diagonal(-distance)
+        torch.testing.assert_close(diagonal, diagonal[:1].expand_as(diagonal), rtol=0, atol=1e-5)
+
+
+def test_rotation_has_right_gradients() -> None:
+    tables = rotary_tables(4, K).double()
+    assert torch.autograd.gradcheck(
+        lambda x: rotate(x, tables), torch.randn(2, 4, K, dtype=torch.float64).requires_grad_()
+    )
+
+
+def test_half_precision_tables_are_rounded_and_not_computed_in_it() -> None:
+    full = rotary_tables(T, K), sinusoidal_table(T, K)
+    torch.set_default_dtype(torch.bfloat16)
+    half = rotary_tables(T, K), sinusoidal_table(T, K)
+    torch.set_default_dtype(torch.float32)
+    for one, other in zip(half, full, strict=True):
+        assert torch.equal(one, other.bfloat16())
+
+
+def test_an_odd_head_cannot_be_rotated() -> None:
+    with pytest.raises(ValueError, match="even head size"):
+        rotary_tables(4, 5)

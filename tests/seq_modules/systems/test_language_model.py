@@ -1,0 +1,181 @@
+"""Language models: loss and scores against plain sums, generation, the tokenizer's way through the checkpoint."""
+
+import math
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch import LightningDataModule, Trainer
+from lightning.pytorch.strategies import DDPStrategy
+from torch.utils.data import DataLoader
+
+import seqlight
+from datamodules.tokenizers.byte import ByteTokenizer
+from seq_modules import GPTLanguageModel, LanguageModel, RNNLanguageModel
+from seq_modules.generation.sampling import Decoding
+from seq_modules.systems.language_model import cut
+
+TEXT = "the cat sat on the mat.\nthe dog sat on the log.\n" * 40
+
+
+def make(kind: str, **changes: Any) -> LanguageModel:
+    torch.manual_seed(0)
+    if kind == "rnn":
+        module: LanguageModel = RNNLanguageModel(256, d_model=16, hidden_size=48, **changes)
+    else:
+        sizes = {
+            "d_model": 16,
+            "num_layers": 2,
+            "num_heads": 2,
+            "max_seq_len": 8,
+            "ngram_orders": [2],
+            "ngram_buckets": 64,
+        }
+        module = GPTLanguageModel(256, **{**sizes, "members": 2 if kind == "ensemble" else 1, **changes})
+    module.tokenizer = ByteTokenizer()
+    return module
+
+
+@pytest.mark.parametrize("kind", ["gpt", "ensemble", "rnn"])
+def test_step_sums_the_loss_of_the_labels_that_count(kind: str) -> None:
+    module = make(kind).eval()
+    ids = torch.randint(256, (2, 6))
+    labels = torch.randint(256, (2, 6))
+    labels[0, :4] = -100
+    step = module.step({"input_ids": ids, "labels": labels, "characters": torch.tensor([2, 5])})
+    log_p = module(ids).log_softmax(-1)
+    total = -sum(log_p[b, t, labels[b, t]] for b in range(2) for t in range(6) if labels[b, t] >= 0)
+    torch.testing.assert_close(step.loss_sum, total)
+    assert step.items == 8
+    assert step.measured["characters"] == 7
+
+
+@pytest.mark.parametrize("kind", ["gpt", "ensemble", "rnn"])
+@pytest.mark.parametrize("batch_tokens", [1, 100])
+def test_score_is_the_sum_of_log_probabilities_first_token_included(kind: str, batch_tokens: int) -> None:
+    module = make(kind, dropout=0.5).train()
+    texts = ["a", "tea", "ß long one, far beyond the context", "the cat"]
+    scores = module.score(texts, batch_tokens)
+    assert module.training
+    module.eval()
+    for text, (value, count) in zip(texts, scores, strict=True):
+        ids = list(b"\n" + text.encode())
+        expected = 0.0
+        for at in range(1, len(ids)):  # one token at a time, with what generation would see of the past
+            window = module.net.window(ids[:at])
+            expected += module(torch.tensor([window]))[0, -1].log_softmax(-1)[ids[at]].item()
+        assert value == pytest.approx(expected, abs=1e-4)
+        assert count == len(text.encode())
+
+
+@pytest.mark.parametrize("kind", ["gpt", "ensemble", "rnn"])
+def test_generate_is_seeded_and_stops_before_the_stop_string(kind: str) -> None:
+    module = make(kind)
+    free = Decoding(max_new_tokens=30, seed=3)
+    first = module.generate(["ab", "c"], free)
+    assert first == module.generate(["ab", "c"], free)
+    assert first != module.generate(["ab", "c"], Decoding(max_new_tokens=30, seed=4))
+    alone = module.generate(["ab"], free)
+    assert alone == first[:1]
+    stop = next(ch for ch in first[0][5:] if ch.isprintable())
+    stopped = module.generate(["ab", "c"], free, stop=[stop])
+    assert stopped[0] == first[0].partition(stop)[0]
+
+
+def test_text_is_told_as_it_grows() -> None:
+    module = make("rnn")
+    told: list[tuple[int, str]] = []
+    module.on_text = lambda row, text: told.append((row, text))
+    (text,) = module.continuations([[97]], rows=[7], decoding=Decoding(max_new_tokens=5))
+    assert told[-1] == (7, text)
+    assert len(told) == 5
+
+
+def test_cut() -> None:
+    assert cut("abcabc", ["ca", "b"]) == "a"
+    assert cut("abc", None) == "abc"
+
+
+def test_a_model_without_tokenizer_says_what_to_do() -> None:
+    module = make("rnn")
+    module.tokenizer = None
+    with pytest.raises(ValueError, match=r"^tokenizer .* seqlight.load"):
+        module.generate(["a"])
+    with pytest.raises(ValueError, match=r"^vocab_size"):
+        GPTLanguageModel()
+
+
+class OneBatch(LightningDataModule):
+    """A batch of text with its tokenizer."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        super().__init__()
+        self.tokenizer = tokenizer
+
+    def train_dataloader(self) -> DataLoader:
+        ids = torch.tensor([self.tokenizer.encode(TEXT[i * 9 : i * 9 + 9]) for i in range(4)])
+        batch = {"input_ids": ids[:, :-1], "labels": ids[:, 1:], "characters": torch.full((4,), 8)}
+        return DataLoader([batch], batch_size=None)
+
+    val_dataloader = train_dataloader
+
+
+@pytest.mark.parametrize("kind", ["gpt", "ensemble", "rnn"])
+def test_one_batch_is_learnt_by_heart(kind: str, tmp_path: Path) -> None:
+    module = make(kind, learning_rate=1e-2, warmup_steps=0, schedule="constant")
+    data = OneBatch(ByteTokenizer())
+    trainer = Trainer(
+        max_epochs=500 if kind == "ensemble" else 250, logger=False, enable_progress_bar=False,
+        enable_model_summary=False, default_root_dir=tmp_path, enable_checkpointing=False, accelerator="cpu",
+        log_every_n_steps=1,
+    )  # fmt: skip
+    trainer.fit(module, data)
+    assert trainer.callback_metrics["train/loss"] < 0.05
+    loss = trainer.callback_metrics["train/loss"].item()
+    assert trainer.callback_metrics["train/perplexity"].item() == pytest.approx(math.exp(loss), rel=1e-4)
+    assert trainer.callback_metrics["train/bits_per_character"].item() == pytest.approx(loss / math.log(2), rel=1e-4)
+    (text,) = module.generate([TEXT[:3]], Decoding(max_new_tokens=5, temperature=0))
+    assert text == TEXT[3:8]
+    path = tmp_path / "a.ckpt"
+    trainer.save_checkpoint(path)
+    again = seqlight.load(path)
+    assert again.generate([TEXT[:3]], Decoding(max_new_tokens=5, temperature=0)) == [text]
+    assert again.score(["the"]) == module.score(["the"])
+
+
+def test_members_differ_in_weights_and_in_what_shares_a_row() -> None:
+    first, second = make("ensemble").net.members
+    assert first.ngrams.salt != second.ngrams.salt
+    assert not torch.equal(first.token_embedding.weight, second.token_embedding.weight)
+    with pytest.raises(ValueError, match=r"^members must be at least 1"):
+        make("gpt", members=0)
+
+
+def test_an_ensemble_under_ddp_that_waits_for_every_gradient_is_refused() -> None:
+    module = make("ensemble")
+    module._trainer = SimpleNamespace(strategy=DDPStrategy(find_unused_parameters=True))  # type: ignore[assignment]
+    module.on_fit_start()
+    module._trainer = SimpleNamespace(strategy=DDPStrategy())  # type: ignore[assignment]
+    with pytest.raises(ValueError, match=r"^members 2 .*ddp_find_unused_parameters_true"):
+        module.on_fit_start()
+
+
+def test_recurrent_nets_are_trained_with_the_same_settings_and_without_muon() -> None:
+    torch.manual_seed(0)
+    given = {"beta1": 0.8, "beta2": 0.9, "schedule": "linear", "cooldown": 0.5, "final_lr_share": 0.25}
+    module = RNNLanguageModel(256, d_model=4, hidden_size=4, learning_rate=0.01, **given)  # type: ignore[arg-type]
+    module._trainer = SimpleNamespace(estimated_stepping_batches=8, callbacks=[])  # type: ignore[assignment]
+    found: Any = module.configure_optimizers()
+    rates = []
+    for _ in range(9):
+        rates.append(found["optimizer"].param_groups[0]["lr"])
+        found["optimizer"].step()
+        found["lr_scheduler"]["scheduler"].step()
+    full = [0.01] * 5  # the rate falls over the last half, to a quarter
+    assert rates == pytest.approx([*full, *(0.01 * (0.25 + 0.75 * left) for left in (0.75, 0.5, 0.25, 0))])
+    assert {group["betas"] for group in found["optimizer"].param_groups} == {(0.8, 0.9)}
+    assert isinstance(found["optimizer"], torch.optim.AdamW)
+    with pytest.raises(ValueError, match=r"^optimizer muon .* use adamw"):
+        RNNLanguageModel(256, optimizer="muon")

@@ -1,0 +1,329 @@
+"""Music decoders: loss against plain sums, padding, generation in the tokenizer's terms, what a checkpoint holds."""
+
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import numpy as np
+import pytest
+import torch
+from hypothesis import strategies as st
+from lightning.pytorch import LightningDataModule, Trainer
+from torch.utils.data import DataLoader
+
+import seqlight
+from datamodules.music.piece_notes import Note, Piece
+from datamodules.tokenizers import NoteTokenizer
+from seq_modules import LSTMMusicDecoder, MusicDecoder, TransformerMusicDecoder
+from seq_modules.generation.sampling import Decoding
+
+ONE_VOICE, ALL_NOTES = ("pitch", "duration"), ("shift", "pitch", "duration")
+TUNE = Piece("tune", tuple(Note(12 * i, 48 + 2 * (i * i % 7), 12 if i % 3 else 6) for i in range(12)), (3, 4), 90.0)
+SCALE = Piece("scale", tuple(Note(12 * i, 50 + i, 12) for i in range(8)))
+CHORDS = Piece("chords", tuple(Note(24 * (i // 2), 48 + 7 * (i % 2) + i // 2, 24) for i in range(12)))
+KINDS = ("lstm", "transformer", "lstm with past", "transformer with past")
+CLOSE = st.lists(  # of few pitches and onsets, so that there are unisons
+    st.builds(Note, st.integers(0, 12), st.integers(30, 44), st.integers(1, 6)), min_size=1, max_size=20
+)
+
+
+def tokenizer_of(fields: tuple[str, ...]) -> NoteTokenizer:
+    return NoteTokenizer.train([TUNE, CHORDS], fields)
+
+
+def make(kind: str, fields: tuple[str, ...] = ONE_VOICE, **changes: Any) -> MusicDecoder:
+    torch.manual_seed(0)
+    tokenizer = tokenizer_of(fields)
+    if kind.endswith("past"):
+        pitches = [i for i, pitch in enumerate(tokenizer.pitches) if pitch is not None]
+        ticks = tokenizer.durations if fields == ONE_VOICE else tokenizer.shifts
+        changes = {"relative": True, "recalled": 3, "pitch_ids": [pitches[0], pitches[-1]], "ticks": ticks} | changes
+    if kind.startswith("transformer"):
+        sizes = {"d_model": 16, "num_layers": 2, "num_heads": 2, "max_seq_len": 8}
+        module: MusicDecoder = TransformerMusicDecoder(tokenizer.vocab_sizes, **{**sizes, **changes})
+    else:
+        module = LSTMMusicDecoder(tokenizer.vocab_sizes, **{"d_model": 16, "hidden_size": 24, **changes})
+    module.tokenizer = tokenizer
+    return module
+
+
+def batch_of(module: MusicDecoder, pieces: list[Piece], length: int = 8) -> dict[str, torch.Tensor]:
+    """Windows from the pieces' beginnings, padded, as the data gives them."""
+    tokenizer, fields = module.tokenizer, len(module.vocab_sizes)
+    inputs = torch.zeros(len(pieces), length, fields, dtype=torch.long)
+    labels = torch.full((len(pieces), length, fields), -100)
+    for row, piece in enumerate(pieces):
+        ids = torch.from_numpy(tokenizer.encode(piece))
+        text = torch.zeros(len(ids) + 2, fields, dtype=torch.long)
+        text[0, 0], text[1:-1], text[-1, 0] = tokenizer.start_id, ids, tokenizer.end_id
+        count = min(length, len(text) - 1)
+        inputs[row, :count], labels[row, :count] = text[:count], text[1 : count + 1]
+    labels[..., 1:][labels[..., 1:] == 0] = -100
+    return {"input_ids": inputs, "labels": labels, "index": torch.arange(len(pieces))}
+
+
+def short(piece: Piece, notes: int) -> Piece:
+    return Piece(piece.name, piece.notes[:notes])
+
+
+@hypothesis.settings(max_examples=60, deadline=None)
+@hypothesis.given(CLOSE, CLOSE)
+def test_what_the_tokenizer_writes_may_be_drawn(learned: list[Note], others: list[Note]) -> None:
+    """Event for event, unisons and what is read as the nearest included."""
+    tokenizer = NoteTokenizer.train([Piece("learned", tuple(sorted(learned)))], ALL_NOTES)
+    module = LSTMMusicDecoder(tokenizer.vocab_sizes, d_model=4, hidden_size=4)
+    module.tokenizer = tokenizer
+    rules = module.rules()
+    for notes in (learned, others):
+        before = torch.tensor([[tokenizer.start_id, 0, 0]])
+        for event in torch.from_numpy(tokenizer.encode(Piece("", tuple(sorted(notes))))):
+            chosen: list[torch.Tensor] = []
+            for field, id_ in enumerate(event):
+                assert rules.mask(field, chosen, before, first=False)[0, id_], (field, event, before)
+                chosen.append(id_[None])
+            before = event[None]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("fields", [ONE_VOICE, ALL_NOTES])
+@pytest.mark.parametrize("heads", ["chained", "independent"])
+def test_step_sums_over_fields_and_labels_that_count(kind: str, fields: tuple[str, ...], heads: str) -> None:
+    module = make(kind, fields, heads=heads).double().eval()
+    batch = batch_of(module, [TUNE, short(SCALE, 4)])
+    step = module.step(batch)
+    labels = batch["labels"]
+    losses, right, counts = [[0.0] * len(fields) for _ in range(3)]
+    for b in range(2):
+        for t in range(8):
+            # One step at a time, from what stands before it alone; END has a first field and nothing else.
+            x = module.net(module.heads.pack(batch["input_ids"][b : b + 1, : t + 1]))[0, -1]
+            told: list[torch.Tensor] = []
+            for field in range(len(fields)):
+                label = labels[b, t, field]
+                if label < 0:
+                    break
+                log_p = module.heads.field(x, told).log_softmax(-1)
+                losses[field] -= log_p[label].item()
+                right[field] += float(log_p.argmax() == label)
+                counts[field] += 1
+                told.append(label)
+    assert step.loss_sum.item() == pytest.approx(sum(losses))
+    assert step.measured["field_losses"].tolist() == pytest.approx(losses)
+    assert step.measured["field_hits"].tolist() == right
+    assert step.measured["field_items"].tolist() == counts
+    assert counts[0] == counts[1] + 1 == 8 + 5  # eight notes; four and an END, which has no pitch and duration beside
+    assert step.items == counts[0]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_padding_never_counts(kind: str) -> None:
+    module = make(kind, dropout=0.0)
+    batch = batch_of(module, [TUNE, short(SCALE, 3)])
+    alone = batch_of(module, [short(SCALE, 3)], length=4)
+
+    def gradients(loss: torch.Tensor) -> list[torch.Tensor]:
+        return torch.autograd.grad(loss, list(module.parameters()))
+
+    step = module.step(batch)
+    batch["input_ids"][1, 4:] = torch.tensor([7, 1])  # what stands in the padding has no say
+    again = module.step(batch)
+    assert torch.equal(step.loss_sum, again.loss_sum)
+    apart = [module.step(batch_of(module, [TUNE])), module.step(alone)]
+    assert step.items == apart[0].items + apart[1].items
+    torch.testing.assert_close(step.loss_sum, apart[0].loss_sum + apart[1].loss_sum)
+    ours = gradients(step.loss_sum)
+    theirs = [a + b for a, b in zip(*(gradients(part.loss_sum) for part in apart), strict=True)]
+    torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-4)
+
+
+def test_backends_of_the_lstm_agree() -> None:
+    modules = [make("lstm", backend=backend, dropout=0.0) for backend in ("fused", "scratch", "numpy")]
+    losses = []
+    for module in modules:
+        module.load_state_dict(modules[0].state_dict())
+        losses.append(module.step(batch_of(module, [TUNE, CHORDS])).loss_sum)
+    torch.testing.assert_close(losses[0], losses[1])
+    torch.testing.assert_close(losses[0], losses[2])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("fields", [ONE_VOICE, ALL_NOTES])
+def test_cached_samples_equal_naive_ones_past_the_context(kind: str, fields: tuple[str, ...]) -> None:
+    module = make(kind, fields).double()
+    module.stop_at_end = False
+    decoding = Decoding(max_new_tokens=30, seed=3)
+    prompt = module.tokenizer.encode(TUNE)
+    for given in (None, prompt):
+        cached = module.sample(3, decoding, given)
+        naive = module.sample(3, decoding, given, cached=False)
+        assert [row.tolist() for row in cached] == [row.tolist() for row in naive]
+        assert [len(row) for row in cached] == [30] * 3
+    assert module.sample(1, decoding)[0].tolist() == module.sample(3, decoding)[0].tolist()
+    assert module.training
+
+
+@pytest.mark.parametrize("fields", [ONE_VOICE, ALL_NOTES])
+def test_samples_are_pieces_that_begin_with_the_prompt(fields: tuple[str, ...]) -> None:
+    module = make("lstm", fields)
+    decoding = Decoding(max_new_tokens=40)
+    for piece in module.sample_pieces(4, decoding, CHORDS):
+        given = module.tokenizer.decode(module.tokenizer.encode(CHORDS)).notes
+        assert piece.notes[: len(given)] == given
+        assert len(piece.notes) > len(given)
+        # As the tokenizer would write it: order, onsets and all.
+        assert module.tokenizer.decode(module.tokenizer.encode(piece)).notes == piece.notes
+    free = module.sample_pieces(4, decoding)
+    assert [piece.name for piece in free] == [f"sample {number}" for number in (1, 2, 3, 4)]
+    ids = module.sample(4, decoding)
+    assert [module.tokenizer.decode(row).notes for row in ids] == [piece.notes for piece in free]
+
+
+@pytest.mark.parametrize("fields", [ONE_VOICE, ALL_NOTES])
+def test_end_stops_and_is_not_part_of_a_sample(fields: tuple[str, ...]) -> None:
+    module = make("lstm", fields)
+    with torch.no_grad():
+        module.heads.members[0].outputs[0].bias[module.tokenizer.end_id] = 3.0
+    ids = module.sample(30, Decoding(max_new_tokens=50))
+    lengths = [len(row) for row in ids]
+    assert min(lengths) >= 1  # never nothing at all
+    assert max(lengths) < 50
+    assert not any(np.isin(row[:, 0], [module.tokenizer.start_id, module.tokenizer.end_id]).any() for row in ids)
+    module.stop_at_end = False
+    assert [len(row) for row in module.sample(3, Decoding(max_new_tokens=50))] == [50] * 3
+
+
+def test_range_is_kept() -> None:
+    module = make("lstm", ALL_NOTES)
+    module.lowest_pitch, module.highest_pitch = 50, 53
+    pitches = {note.pitch for piece in module.sample_pieces(9, Decoding(max_new_tokens=50)) for note in piece.notes}
+    assert pitches == {50, 51, 52, 53}
+    module.lowest_pitch = 100
+    with pytest.raises(ValueError, match=r"^lowest_pitch: none of the pitches that the model knows, 48 to 60"):
+        module.sample(1)
+
+
+@pytest.mark.parametrize("fields", [ONE_VOICE, ALL_NOTES])
+@pytest.mark.parametrize("prompt", [None, TUNE, CHORDS])
+def test_length_in_bars(fields: tuple[str, ...], prompt: Piece | None) -> None:
+    module = make("lstm", fields)
+    module.max_bars, module.stop_at_end = 3, False
+    # TUNE ends within its second bar of 72 ticks (the third begins then), CHORDS with its sixth quarter of 4/4.
+    end = {"None": 3 * 96, "tune": (2 + 3) * 72, "chords": (2 + 3) * 96}[prompt.name if prompt else "None"]
+    pieces = module.sample_pieces(6, Decoding(max_new_tokens=300), prompt)
+    if fields == ONE_VOICE:
+        assert all(piece.end <= end for piece in pieces)
+        assert max(piece.end for piece in pieces) == end
+    else:
+        assert all(end - 24 <= piece.notes[-1].start < end for piece in pieces)
+        assert all(piece.end <= end for piece in pieces)
+    if prompt is None:
+        ids = module.sample(6, Decoding(max_new_tokens=300))
+        assert all(len(row) >= len(piece.notes) for row, piece in zip(ids, pieces, strict=True))
+    with pytest.warns(UserWarning, match="max_bars 3 are not reached in 2 notes"):
+        module.sample_pieces(1, Decoding(max_new_tokens=2), prompt)
+
+
+def test_muon_takes_the_blocks_of_all_nets_and_compiling_finds_them() -> None:
+    module = make("transformer", members=2, optimizer="muon")
+    assert [len(net.blocks) for net in module.net.members] == [2, 2]
+    assert module.net.blocks is not None
+    assert len(module.net.blocks) == 4
+    matrices = {id(weight) for block in module.net.blocks for weight in block.parameters() if weight.dim() == 2}
+    by_muon = [group for group in module._optimizer().param_groups if group["rule"] == "muon"]
+    assert matrices == {id(weight) for group in by_muon for weight in group["params"]}
+    assert make("lstm").net.blocks is None
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_predictions_are_rows_of_notes(kind: str) -> None:
+    module = make(kind)
+    module.decoding = Decoding(max_new_tokens=9, seed=5)
+    nothing = Piece("none", ())
+    rows = module.predict_step({"prompts": [TUNE, nothing], "index": torch.tensor([4, 7])}, 0)
+    assert [(row["index"], row["prompt"]) for row in rows] == [(4, "tune"), (7, "none")]
+    assert rows[0]["prompt_notes"] == [list(note) for note in TUNE.notes]
+    assert (rows[0]["time_signature"], rows[0]["quarters_per_minute"]) == ([3, 4], 90.0)
+    assert rows[1]["prompt_notes"] == []
+    assert all(rows[0]["notes"][0][0] >= TUNE.notes[-1].start for _ in rows)
+    (alone,) = module.predict_step({"prompts": [nothing], "index": torch.tensor([7])}, 0)
+    assert alone == rows[1]
+
+
+class OneBatch(LightningDataModule):
+    def __init__(self, module: MusicDecoder) -> None:
+        super().__init__()
+        self.piece = SCALE if len(module.vocab_sizes) == 2 else CHORDS
+        self.tokenizer, self.batch = module.tokenizer, batch_of(module, [short(self.piece, 6)])
+        self.seq_len = 8
+
+    def train_dataloader(self) -> DataLoader:
+        return DataLoader([self.batch], batch_size=None)
+
+    val_dataloader = train_dataloader
+
+
+def trainer(folder: Path, epochs: int) -> Trainer:
+    return Trainer(
+        max_epochs=epochs, logger=False, enable_progress_bar=False, enable_model_summary=False, accelerator="cpu",
+        default_root_dir=folder, enable_checkpointing=False, log_every_n_steps=1, check_val_every_n_epoch=epochs,
+        num_sanity_val_steps=0,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("fields", [ONE_VOICE, ALL_NOTES])
+def test_one_batch_is_learnt_by_heart_and_the_checkpoint_holds_all(
+    kind: str, fields: tuple[str, ...], tmp_path: Path
+) -> None:
+    module = make(kind, fields, learning_rate=1e-2, warmup_steps=0, schedule="constant", dropout=0.0, max_bars=7)
+    data, fitted = OneBatch(module), trainer(tmp_path, 120)
+    fitted.fit(module, data)
+    metrics = {name: value.item() for name, value in fitted.callback_metrics.items()}
+    assert metrics["val/loss"] < 0.05
+    assert metrics["val/perplexity"] == pytest.approx(np.exp(metrics["val/loss"]), rel=1e-4)
+    assert metrics["val/pitch_accuracy"] == metrics["val/duration_accuracy"] == 1
+    assert sum(metrics[f"val/{field}_loss"] for field in fields) == pytest.approx(metrics["val/loss"], rel=1e-4)
+    greedy = Decoding(max_new_tokens=20, temperature=0)
+    for given in (0, 3):
+        assert module.sample_pieces(1, greedy, short(data.piece, given))[0].notes == data.piece.notes[:6]
+    path = tmp_path / "a.ckpt"
+    fitted.save_checkpoint(path)
+    held = torch.load(path, weights_only=True)["hyper_parameters"]
+    assert not held.keys() & {"max_bars", "lowest_pitch", "highest_pitch", "stop_at_end"}
+    assert held["vocab_sizes"] == module.vocab_sizes
+    again = seqlight.load(path)
+    assert again.max_bars is None
+    module.max_bars = None
+    free = Decoding(max_new_tokens=20, seed=1)
+    assert [row.tolist() for row in again.sample(2, free)] == [row.tolist() for row in module.sample(2, free)]
+
+
+def test_data_with_longer_windows_than_the_context_is_refused(tmp_path: Path) -> None:
+    module = make("transformer", max_seq_len=7)
+    with pytest.raises(ValueError, match=r"data.seq_len 8 is longer than model.max_seq_len 7"):
+        trainer(tmp_path, 1).fit(module, OneBatch(module))
+
+
+def test_a_model_without_tokenizer_says_what_to_do() -> None:
+    module = make("lstm")
+    module.tokenizer = None
+    with pytest.raises(ValueError, match=r"^tokenizer .* seqlight.load"):
+        module.sample(1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"vocab_sizes": None}, "vocab_sizes"),
+        ({"vocab_sizes": [5, 5, 5, 5]}, "vocab_sizes"),
+        ({"vocab_sizes": [5, 0]}, "vocab_sizes"),
+        ({"max_bars": 0}, "max_bars"),
+        ({"lowest_pitch": -1}, "lowest_pitch"),
+        ({"highest_pitch": 128}, "highest_pitch"),
+        ({"heads": "both"}, "heads"),
+        ({"cell": "tanh"}, "cell"),
+    ],
+)
+def test_bad_values_are_refused(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=f"^{said}"):
+        LSTMMusicDecoder(**{"vocab_sizes": [5, 6], **changes})

@@ -1,0 +1,275 @@
+"""Fine-tuning: equal to transformers' own, the right weights at the right rates, checkpoints that stand alone."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from helpers.toy_questions import OPENINGS, QuestionData, a_batch
+from lightning.pytorch import Callback, Trainer, seed_everything
+from transformers import BertConfig, BertForSequenceClassification, BertModel
+
+import seqlight
+from seq_modules import BertClassifier
+from seq_modules.callbacks import LastCheckpoint
+from seq_modules.callbacks.training.ema import AverageWeights
+
+DATA = QuestionData()
+CONFIG = BertConfig(
+    vocab_size=DATA.vocab_size, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=24,
+    max_position_embeddings=32, num_labels=3, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
+)  # fmt: skip
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    torch.manual_seed(0)
+    model = BertModel(CONFIG)
+    for parameter in model.parameters():  # large enough for every part to be told
+        parameter.data.add_(0.1 * torch.randn_like(parameter))
+    model.save_pretrained(tmp_path / "tiny")
+    return tmp_path / "tiny"
+
+
+def make(folder: Path, **changes: Any) -> BertClassifier:
+    torch.manual_seed(0)
+    return BertClassifier(DATA.vocab_size, 3, 6, str(folder), **{"dropout": 0.0, "learning_rate": 1e-3, **changes})
+
+
+def trainer(place: Path, *callbacks: Callback, **settings: Any) -> Trainer:
+    quiet: dict[str, Any] = {
+        "logger": False, "accelerator": "cpu", "enable_progress_bar": False, "enable_model_summary": False,
+        "use_distributed_sampler": False, "log_every_n_steps": 1, "max_epochs": 1, "default_root_dir": place,
+        "limit_val_batches": 0, "limit_train_batches": 2,
+    }  # fmt: skip
+    return Trainer(callbacks=[LastCheckpoint(), *callbacks], **{**quiet, **settings})
+
+
+def test_loss_and_gradients_are_those_of_transformers(folder: Path) -> None:
+    module = make(folder, pooling="pooler").train()
+    theirs = BertForSequenceClassification.from_pretrained(folder, config=CONFIG).train()
+    theirs.classifier.load_state_dict(module.head.state_dict())
+    batch = a_batch()
+    expected = theirs(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], labels=batch["labels"])
+    step = module.step(batch)
+    torch.testing.assert_close(step.loss_sum / step.items, expected.loss)
+    torch.testing.assert_close(module(batch["input_ids"], batch["attention_mask"]), expected.logits)
+    (step.loss_sum / step.items).backward()
+    expected.loss.backward()
+    ours = dict(module.named_parameters())
+    for name, parameter in theirs.named_parameters():
+        mine = ours[name.replace("bert.", "net.model.").replace("classifier.", "head.")]
+        torch.testing.assert_close(mine.grad, parameter.grad, rtol=1e-4, atol=1e-6)
+
+
+def test_layers_have_rates_that_fall_with_depth_and_vectors_do_not_decay(folder: Path) -> None:
+    module = make(
+        folder, pooling="pooler", learning_rate=8e-4, layer_decay=0.5, head_learning_rate=1e-2, weight_decay=0.1
+    )
+    rates = {id(p): group["lr"] for group in module._optimizer().param_groups for p in group["params"]}
+    decays = {id(p): group["weight_decay"] for group in module._optimizer().param_groups for p in group["params"]}
+    expected = {
+        "net.model.embeddings": 2e-4, "net.model.encoder.layer.0": 4e-4, "net.model.encoder.layer.1": 8e-4,
+        "net.model.pooler": 8e-4, "head": 1e-2,
+    }  # fmt: skip
+    for name, parameter in module.named_parameters():
+        (rate,) = [rate for start, rate in expected.items() if name.startswith(f"{start}.")]
+        assert rates[id(parameter)] == pytest.approx(rate), name
+        assert decays[id(parameter)] == (0.1 if parameter.ndim == 2 else 0.0), name
+    assert len(rates) == len(list(module.parameters()))
+
+
+def test_the_schedule_keeps_the_rates_apart(folder: Path, tmp_path: Path) -> None:
+    seen: list[list[float]] = []
+
+    class Sees(Callback):
+        def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
+            seen.append([group["lr"] for group in trainer.optimizers[0].param_groups])
+
+    module = make(folder, layer_decay=0.5, schedule="linear", warmup_steps=1, head_learning_rate=1e-2)
+    trainer(tmp_path, Sees(), limit_train_batches=3).fit(module, QuestionData())
+    peak = [group["lr"] for group in module._optimizer().param_groups]
+    assert seen[0] == pytest.approx(peak)  # after the warm-up's one step
+    assert seen[1] == pytest.approx([rate / 2 for rate in peak])
+    assert len(set(peak)) == 4
+
+
+@pytest.mark.parametrize(
+    ("options", "trained"),
+    [
+        ({"tuning": "full"}, {"net.model", "head"}),
+        ({"tuning": "frozen"}, {"head"}),
+        ({"tuning": "frozen", "pooling": "attention"}, {"head", "net.pooling"}),
+        ({"tuning": "prefix", "prefix_deep": True}, {"head", "net.prefix"}),
+        ({"tuning": "lora"}, {"head", "down", "up"}),
+    ],
+)
+def test_only_what_is_tuned_changes(folder: Path, tmp_path: Path, options: dict[str, Any], trained: set[str]) -> None:
+    module = make(folder, weight_decay=0.5, **options)
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    seed_everything(0, verbose=False)
+    trainer(tmp_path).fit(module, QuestionData())
+    changed = {name for name, value in module.state_dict().items() if not torch.equal(value, before[name])}
+
+    def wanted(name: str) -> bool:
+        return name.startswith(tuple(trained)) or name.endswith(tuple(f".{part}" for part in trained))
+
+    assert changed == {name for name in before if wanted(name)}
+    assert not any("net.layers" in name for name in before)  # no weight has two names
+
+
+def test_gradual_unfreezing_adds_a_layer_an_epoch_and_is_resumed(folder: Path, tmp_path: Path) -> None:
+    class Sees(Callback):
+        def __init__(self) -> None:
+            self.changed: list[set[str]] = []
+
+        def on_train_epoch_start(self, trainer: Trainer, pl_module: Any) -> None:
+            self.before = {name: p.detach().clone() for name, p in pl_module.named_parameters()}
+
+        def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
+            parts = ("head", "embeddings", "layer.0", "layer.1")
+            new = {name for name, p in pl_module.named_parameters() if not torch.equal(p, self.before[name])}
+            self.changed.append({part for part in parts if any(part in name for name in new)})
+
+    whole, sees = make(folder, tuning="gradual"), Sees()
+    seed_everything(0, verbose=False)
+    trainer(tmp_path / "whole", sees, max_epochs=4).fit(whole, QuestionData())
+    assert sees.changed == [
+        {"head"}, {"head", "layer.1"}, {"head", "layer.1", "layer.0"}, {"head", "layer.1", "layer.0", "embeddings"}
+    ]  # fmt: skip
+    options = {"tuning": "gradual", "schedule": "constant"}
+    first, rest, straight = (make(folder, **options) for _ in range(3))
+    whole_epochs = {"limit_train_batches": 1.0}  # a resumed run begins behind the batches that a limit leaves out
+    trainer(tmp_path / "first", max_epochs=2, **whole_epochs).fit(first, QuestionData())
+    last = tmp_path / "first/checkpoints/last.ckpt"
+    resumed = trainer(tmp_path / "rest", max_epochs=4, **whole_epochs)
+    resumed.fit(rest, QuestionData(), ckpt_path=last, weights_only=True)
+    trainer(tmp_path / "straight", max_epochs=4, **whole_epochs).fit(straight, QuestionData())
+    for (name, value), other in zip(straight.state_dict().items(), rest.state_dict().values(), strict=True):
+        assert torch.equal(value, other), name
+
+
+def test_gradual_unfreezing_goes_with_averaged_weights_and_is_resumed(folder: Path, tmp_path: Path) -> None:
+    def fitted(place: str, epochs: int, resume: Path | None = None) -> dict[str, Any]:
+        module = make(folder, tuning="gradual", schedule="constant")
+        settings: dict[str, Any] = {"max_epochs": epochs, "limit_train_batches": 1.0, "limit_val_batches": 1.0}
+        averaged = trainer(tmp_path / place, AverageWeights(0.5), **settings)
+        averaged.fit(module, QuestionData(), ckpt_path=resume, weights_only=True if resume else None)
+        return torch.load(tmp_path / place / "checkpoints/last.ckpt", weights_only=True)
+
+    fitted("part", 2)
+    resumed, straight = fitted("rest", 4, tmp_path / "part/checkpoints/last.ckpt"), fitted("whole", 4)
+    for entry in ("state_dict", "training_weights"):
+        for name, value in straight[entry].items():
+            assert torch.equal(value, resumed[entry][name]), (entry, name)
+    name = "net.model.embeddings.word_embeddings.weight"  # trained in the last epoch alone
+    assert not torch.equal(straight["state_dict"][name], straight["training_weights"][name])
+
+
+def test_rates_given_anew_win_over_the_checkpoints_and_leave_the_others(folder: Path, tmp_path: Path) -> None:
+    seen: dict[str, list[float]] = {}
+
+    class Sees(Callback):
+        def on_train_batch_start(self, trainer: Trainer, pl_module: Any, *_: Any) -> None:
+            names = {p: name for name, p in pl_module.named_parameters()}
+            for group in trainer.optimizers[0].param_groups:
+                for p in group["params"]:
+                    seen.setdefault(names[p], []).append(group["initial_lr"])
+
+    old = {"learning_rate": 8e-4, "layer_decay": 0.5, "head_learning_rate": 1e-2, "schedule": "linear"}
+    whole = {"max_epochs": 1, "limit_train_batches": 1.0}
+    trainer(tmp_path, **whole).fit(make(folder, **old), QuestionData())
+    file = tmp_path / "checkpoints/last.ckpt"
+
+    def rates(**changes: Any) -> list[float]:
+        """Of embeddings, first layer, second layer, head."""
+        seen.clear()
+        resumed = trainer(tmp_path / "rest", Sees(), **{**whole, "max_epochs": 2})
+        resumed.fit(make(folder, **{**old, **changes}), QuestionData(), ckpt_path=file, weights_only=True)
+        parts = ("net.model.embeddings.word", "net.model.encoder.layer.0", "net.model.encoder.layer.1", "head.weight")
+        found = [{v[0] for name, v in seen.items() if name.startswith(part)} for part in parts]
+        assert all(len(rates) == 1 for rates in found)
+        return [rate for rates in found for rate in rates]
+
+    assert rates() == [2e-4, 4e-4, 8e-4, 1e-2]
+    assert rates(head_learning_rate=3e-2) == pytest.approx([2e-4, 4e-4, 8e-4, 3e-2])
+    assert rates(learning_rate=1.6e-3) == pytest.approx([4e-4, 8e-4, 1.6e-3, 1e-2])
+    assert rates(layer_decay=0.1) == pytest.approx([8e-6, 8e-5, 8e-4, 1e-2])
+
+
+@pytest.mark.parametrize("pooling", ["pooler", "first"])
+def test_without_special_tokens_there_is_no_first_token_to_pool(folder: Path, tmp_path: Path, pooling: str) -> None:
+    data = QuestionData()
+    data.special_tokens = False  # type: ignore[attr-defined]
+    with pytest.raises(ValueError, match=r"^pooling reads the first token as \[CLS\], which the data does not put"):
+        trainer(tmp_path).fit(make(folder, pooling=pooling), data)
+    trainer(tmp_path).fit(make(folder, pooling="mean"), data)
+
+
+def test_texts_longer_than_the_encoder_are_refused_before_training(folder: Path, tmp_path: Path) -> None:
+    module, data = make(folder, tuning="prefix", prefix_length=3), QuestionData()
+    room = module.net.model.config.max_position_embeddings - 3
+    data.longest = room  # type: ignore[attr-defined]
+    trainer(tmp_path).fit(module, data)
+    data.longest = room + 1  # type: ignore[attr-defined]
+    with pytest.raises(ValueError, match=rf"^max_seq_len: {room + 1} tokens and 3 prompts are more than the encoder's"):
+        trainer(tmp_path).fit(module, data)
+
+
+@pytest.mark.parametrize("tuning", ["full", "prefix", "lora", "frozen"])
+def test_a_checkpoint_needs_the_pretrained_folder_no_more(folder: Path, tmp_path: Path, tuning: str) -> None:
+    module = make(folder, tuning=tuning, pooling="attention", prefix_deep=True, aux_weight=0.5)
+    trainer(tmp_path).fit(module, QuestionData())
+    shutil.rmtree(folder)
+    loaded = seqlight.load(tmp_path / "checkpoints/last.ckpt")
+    batch = QuestionData().predict_set.__getitems__([0, 1, 2, 3, 4])  # type: ignore[union-attr]
+    module.eval()
+    rows = loaded.predict_step(batch, 0)
+    assert rows == module.predict_step(batch, 0)
+    assert {row["label"] for row in rows} <= set(OPENINGS)
+    again = BertClassifier(**{key: value for key, value in loaded.hparams.items() if not key.startswith("_")})
+    trainer(tmp_path, max_epochs=2).fit(
+        again, QuestionData(), ckpt_path=tmp_path / "checkpoints/last.ckpt", weights_only=True
+    )
+
+
+@pytest.mark.parametrize("tuning", ["full", "prefix", "lora"])
+def test_overfits_one_batch(folder: Path, tuning: str) -> None:
+    rate = {"full": 3e-3, "prefix": 1e-1, "lora": 2e-2}[tuning]
+    module = make(folder, tuning=tuning, learning_rate=rate, head_learning_rate=3e-2, prefix_deep=True).train()
+    batch, optimizer = a_batch(8), module._optimizer()
+    for _ in range(80):
+        optimizer.zero_grad()
+        step = module.step(batch)
+        (step.loss_sum / step.items).backward()
+        optimizer.step()
+    step = module.eval().step(batch)
+    assert step.loss_sum / step.items < 0.1
+
+
+def test_another_vocabulary_is_refused(folder: Path) -> None:
+    with pytest.raises(ValueError, match=r"^vocab_size 99 of the data's tokenizer is not the encoder's"):
+        BertClassifier(99, 3, 0, str(folder))
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"layer_decay": 0.0}, "layer_decay"),
+        ({"head_learning_rate": 0.0}, "head_learning_rate"),
+        ({"unfreeze_layers": 0}, "unfreeze_layers"),
+        ({"dropout": 1.0}, "dropout"),
+        ({"attention_dropout": 1.0}, "attention_dropout"),
+        ({"pooling": "last"}, "pooling"),
+        ({"num_classes": None}, "num_classes"),
+    ],
+)
+def test_refuses(folder: Path, changes: dict[str, Any], named: str) -> None:
+    with pytest.raises(ValueError, match=rf"^{named}"):
+        BertClassifier(**{"num_classes": 3, "pretrained": str(folder), **changes})
+
+
+def test_an_encoder_must_be_named() -> None:
+    with pytest.raises(ValueError, match=r"^pretrained is not given"):
+        BertClassifier(9, 3)

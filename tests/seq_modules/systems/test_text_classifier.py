@@ -1,0 +1,316 @@
+"""Classifiers from scratch: the loss against torch's, metrics by hand, names and weights through the checkpoint."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from helpers.toy_questions import OPENINGS, QuestionData, a_batch, sentences
+from lightning.pytorch import Trainer, seed_everything
+
+import seqlight
+from seq_modules import TextClassifier
+from seq_modules.callbacks import LastCheckpoint
+from seq_modules.training.metrics import CalibrationError
+
+DATA = QuestionData()
+SMALL = {"d_model": 12, "hidden_size": 10, "num_filters": 6, "num_heads": 2, "attention_size": 5}
+
+
+def make(**changes: Any) -> TextClassifier:
+    torch.manual_seed(0)
+    return TextClassifier(DATA.vocab_size, 3, 6, **{**SMALL, **changes})
+
+
+def trainer(folder: Path, **settings: Any) -> Trainer:
+    quiet: dict[str, Any] = {
+        "logger": False, "accelerator": "cpu", "enable_progress_bar": False, "enable_model_summary": False,
+        "use_distributed_sampler": False, "log_every_n_steps": 1, "callbacks": [LastCheckpoint()],
+        "default_root_dir": folder, "max_epochs": 1,
+    }  # fmt: skip
+    return Trainer(**{**quiet, **settings})
+
+
+def fit(folder: Path, module: TextClassifier, data: QuestionData | None = None, **settings: Any) -> Trainer:
+    seed_everything(0, verbose=False)
+    fitted = trainer(folder, **settings)
+    fitted.fit(module, data or QuestionData())
+    return fitted
+
+
+@pytest.mark.parametrize("weights", [None, [0.5, 2.0, 1.0]])
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+@pytest.mark.parametrize("aux_weight", [0.0, 0.7])
+def test_training_loss_is_torchs_with_weights_smoothing_and_the_other_level(
+    weights: list[float] | None, smoothing: float, aux_weight: float
+) -> None:
+    module = make(label_smoothing=smoothing, class_weights=weights, aux_weight=aux_weight).train()
+    batch = a_batch()
+    batch["labels"][1] = batch["aux_labels"][2] = -100
+    step = module.step(batch)
+    vectors = module.net(batch["input_ids"], batch["attention_mask"].bool())
+    options: dict[str, Any] = {"reduction": "sum", "label_smoothing": smoothing}
+    expected = F.cross_entropy(
+        module.head(vectors), batch["labels"], None if weights is None else torch.tensor(weights), **options
+    )
+    if aux_weight:
+        assert module.aux_head is not None
+        expected = expected + aux_weight * F.cross_entropy(module.aux_head(vectors), batch["aux_labels"], **options)
+    else:
+        assert module.aux_head is None
+    torch.testing.assert_close(step.loss_sum, expected)
+    assert step.items == 5
+    grads = torch.autograd.grad(step.loss_sum, list(module.parameters()), retain_graph=True)
+    theirs = torch.autograd.grad(expected, list(module.parameters()))
+    for ours, other in zip(grads, theirs, strict=True):
+        torch.testing.assert_close(ours, other)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_weights_of_classes_go_with_any_precision(dtype: torch.dtype) -> None:
+    module = make(class_weights=[0.5, 2.0, 1.0]).train()
+    expected = module.step(a_batch())
+    step = module.to(dtype).step(a_batch())
+    torch.testing.assert_close(step.loss_sum, expected.loss_sum, rtol=3e-2, atol=0)
+    step.loss_sum.backward()
+
+
+def test_loss_of_evaluation_is_the_plain_cross_entropy() -> None:
+    module = make(label_smoothing=0.2, class_weights=[1.0, 5.0, 9.0], aux_weight=1.0, dropout=0.5).eval()
+    batch = a_batch()
+    logits = module(batch["input_ids"], batch["attention_mask"])
+    log_p = logits.log_softmax(-1)
+    expected = -sum(log_p[row, label] for row, label in enumerate(batch["labels"].tolist()))
+    torch.testing.assert_close(module.step(batch).loss_sum, expected)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"encoder": "rnn", "pooling": "last"},
+        {"encoder": "lstm", "pooling": "max", "bidirectional": True, "char_ngrams": [2, 3]},
+        {"encoder": "lstm", "pooling": "mean", "backend": "numpy"},
+        {"encoder": "gru", "pooling": "attention", "backend": "scratch", "aux_weight": 0.1},
+        {"encoder": "cnn", "kernel_sizes": [2, 3]},
+        {"encoder": "transformer", "pooling": "mean", "optimizer": "muon"},
+        {"encoder": "embeddings", "pooling": "mean", "word_ngrams": 2},
+    ],
+)
+def test_overfits_one_batch(changes: dict[str, Any]) -> None:
+    module = make(learning_rate=0.01, **changes).train()
+    batch, optimizer = a_batch(8), module._optimizer()
+    for _ in range(60):
+        optimizer.zero_grad()
+        step = module.step(batch)
+        (step.loss_sum / step.items).backward()
+        optimizer.step()
+    step = module.eval().step(batch)
+    assert step.loss_sum / step.items < 0.1
+    assert torch.equal(step.measured["preds"].argmax(-1), batch["labels"])
+
+
+def test_metrics_are_what_a_count_by_hand_gives(tmp_path: Path) -> None:
+    module = make()
+    module.eval()
+    tested = trainer(tmp_path)
+    (logged,) = tested.test(module, QuestionData(batch_size=7), verbose=False)  # the last batch is smaller
+    data = QuestionData()
+    assert data.test_set is not None
+    batch = data.test_set.__getitems__(list(range(48)))  # type: ignore[attr-defined]
+    probabilities = module(batch["input_ids"], batch["attention_mask"]).detach().softmax(-1)
+    confidence, chosen = probabilities.max(-1)
+    true = batch["labels"]
+    f1 = []
+    for label in range(3):
+        hit = int(((chosen == label) & (true == label)).sum())
+        f1.append(2 * hit / max(1, int((chosen == label).sum()) + int((true == label).sum())))
+    error = 0.0
+    for low in range(15):
+        inside = (confidence * 15).long() == low
+        if inside.any():
+            gap = (chosen[inside] == true[inside]).double().mean() - confidence[inside].double().mean()
+            error += inside.double().mean().item() * abs(gap.item())
+    assert logged["test/accuracy"] == pytest.approx((chosen == true).double().mean().item())
+    assert logged["test/macro_f1"] == pytest.approx(sum(f1) / 3)
+    assert logged["test/calibration_error"] == pytest.approx(error, abs=1e-6)
+    expected = F.cross_entropy(module(batch["input_ids"], batch["attention_mask"]), true).item()
+    assert logged["test/loss"] == pytest.approx(expected, rel=1e-5)
+    counts = torch.zeros(3, 3, dtype=torch.long)
+    for row, column in zip(true.tolist(), chosen.tolist(), strict=True):
+        counts[row, column] += 1
+    assert torch.equal(module.confusion.compute(), counts)
+
+
+def test_calibration_error_of_certainty_and_of_chance() -> None:
+    metric = CalibrationError(bins=4)
+    metric.update(torch.tensor([[100.0, 0.0], [100.0, 0.0]]), torch.tensor([0, 1]))  # sure twice, right once
+    assert metric.compute() == pytest.approx(0.5)
+    metric.update(torch.tensor([[0.0, 0.0]]), torch.tensor([-100]))  # does not count
+    assert metric.compute() == pytest.approx(0.5)
+
+
+def test_balanced_weights_come_from_the_datas_counts_and_stay_in_the_checkpoint(tmp_path: Path) -> None:
+    module = make(class_weights="balanced")
+    fit(tmp_path, module)
+    expected = torch.tensor([64 / (3 * count) for count in (40, 8, 16)])
+    torch.testing.assert_close(module.class_weights, expected)
+    loaded = TextClassifier.load_from_checkpoint(tmp_path / "checkpoints/last.ckpt", weights_only=True)
+    torch.testing.assert_close(loaded.class_weights, expected)
+
+
+@pytest.mark.parametrize("weights", [[1.0, 2.0, 4.0], None, "balanced"])
+def test_weights_of_classes_given_anew_win_over_the_checkpoints(tmp_path: Path, weights: Any) -> None:
+    fit(tmp_path, make(class_weights=[3.0, 2.0, 1.0]))
+    module = make(class_weights=weights)
+    resumed = trainer(tmp_path, max_epochs=2)
+    resumed.fit(module, QuestionData(), ckpt_path=tmp_path / "checkpoints/last.ckpt", weights_only=True)
+    if weights == "balanced":
+        weights = [64 / (3 * count) for count in (40, 8, 16)]
+    expected = torch.ones(3) if weights is None else torch.tensor(weights)
+    torch.testing.assert_close(module.class_weights, expected)
+
+
+def test_a_checkpoint_alone_predicts_with_names(tmp_path: Path) -> None:
+    module = make(encoder="gru", pooling="attention", char_ngrams=[2, 3], word_dropout=0.1, learning_rate=0.02)
+    fit(tmp_path, module, max_epochs=8)
+    assert module.net.unknown_id == 1
+    loaded = seqlight.load(tmp_path / "checkpoints/last.ckpt")
+    assert isinstance(loaded, TextClassifier)
+    assert loaded.class_names == list(OPENINGS)
+    batch = QuestionData().predict_set.__getitems__([0, 1, 2, 3])  # type: ignore[union-attr]
+    rows = loaded.predict_step(batch, 0)
+    expected = module.eval()(batch["input_ids"], batch["attention_mask"]).softmax(-1)
+    for row, chances, (text, label, _) in zip(rows, expected, sentences()[:4], strict=True):
+        assert row["text"] == text
+        assert row["label"] == list(OPENINGS)[label]
+        assert row["probability"] == pytest.approx(chances.max().item(), abs=1e-5)
+
+
+def test_names_that_mean_something_else_are_refused(tmp_path: Path) -> None:
+    fit(tmp_path, make())
+    file = tmp_path / "checkpoints/last.ckpt"
+    with pytest.raises(ValueError, match=r"^class_names of the data \(LOC, HUM, NUM\)"):
+        trainer(tmp_path).test(make(), QuestionData(names=["LOC", "HUM", "NUM"]), ckpt_path=file, weights_only=True)
+    with pytest.raises(ValueError, match=r"^num_classes 3 is not the data's 2"):
+        trainer(tmp_path).test(make(), QuestionData(names=["LOC", "HUM"]), verbose=False)
+    module = make()  # but to predict, the data's names do not matter
+    rows = trainer(tmp_path).predict(
+        module, QuestionData(names=["LOC", "HUM", "NUM"]), ckpt_path=file, weights_only=True
+    )
+    assert rows is not None
+    assert module.class_names == list(OPENINGS)
+
+
+def test_vectors_are_taken_and_frozen(tmp_path: Path) -> None:
+    file = tmp_path / "glove.txt"
+    words = ["who", "where", "paris", "unheard"]
+    file.write_text(
+        "".join(f"{word} {' '.join(str(0.1 * i + at) for i in range(12))}\n" for at, word in enumerate(words))
+    )
+    for frozen in (True, False):
+        module = make(vectors=str(file), freeze_embeddings=frozen)
+        fit(tmp_path, module, max_epochs=2)
+        found = [module.net.embedding.weight[DATA.tokenizer.encode(word)[0]] for word in words[:3]]
+        expected = torch.stack([0.1 * torch.arange(12) + at for at in range(3)])
+        assert torch.allclose(torch.stack(found), expected, atol=1e-6) is frozen
+        assert (module.net.embedding.weight[0] == 0).all()
+    # Later the file is needed no more, to go on training neither.
+    file.unlink()
+    again = make(vectors=str(file))
+    trainer(tmp_path, max_epochs=3).fit(
+        again, QuestionData(), ckpt_path=tmp_path / "checkpoints/last.ckpt", weights_only=True
+    )
+    with pytest.raises(FileNotFoundError, match=r"^vectors "):
+        fit(tmp_path, make(vectors=str(file)))
+
+
+def test_a_resumed_training_is_the_uninterrupted_one(tmp_path: Path) -> None:
+    options = {"encoder": "embeddings", "pooling": "attention", "char_ngrams": [2], "class_weights": "balanced"}
+    whole = make(**options)
+    fit(tmp_path / "whole", whole, max_epochs=4)
+    fit(tmp_path / "part", make(**options), max_epochs=2)
+    rest = make(**options)
+    resumed = trainer(tmp_path / "rest", max_epochs=4)
+    resumed.fit(rest, QuestionData(), ckpt_path=tmp_path / "part/checkpoints/last.ckpt", weights_only=True)
+    for (name, value), other in zip(whole.state_dict().items(), rest.state_dict().values(), strict=True):
+        assert torch.equal(value, other), name
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"num_classes": None}, "num_classes"),
+        ({"num_classes": 1}, "num_classes"),
+        ({"vocab_size": None}, "vocab_size"),
+        ({"aux_weight": -1.0}, "aux_weight"),
+        ({"label_smoothing": 1.0}, "label_smoothing"),
+        ({"class_weights": [1.0]}, "class_weights"),
+        ({"class_weights": [1.0, -1.0, 1.0]}, "class_weights"),
+    ],
+)
+def test_refuses(changes: dict[str, Any], named: str) -> None:
+    with pytest.raises(ValueError, match=rf"^{named}"):
+        TextClassifier(**{"vocab_size": 9, "num_classes": 3, **changes})
+
+
+def test_muon_needs_a_transformer() -> None:
+    module = make(encoder="lstm", optimizer="muon")
+    with pytest.raises(ValueError, match=r"^optimizer: muon"):
+        module._optimizer()
+
+
+def test_word_dropout_and_balance_say_what_they_miss(tmp_path: Path) -> None:
+    data = QuestionData()
+    data.tokenizer.special.pop("unk")
+    with pytest.raises(ValueError, match=r"^word_dropout"):
+        fit(tmp_path, make(word_dropout=0.1), data)
+    data = QuestionData()
+    del data.class_counts
+    with pytest.raises(ValueError, match=r"^class_weights"):
+        fit(tmp_path, make(class_weights="balanced"), data)
+
+
+def test_a_weight_of_labels_that_are_not_there_is_told(tmp_path: Path) -> None:
+    module = TextClassifier(DATA.vocab_size, 3, 0, **SMALL, aux_weight=0.5)
+    with pytest.warns(UserWarning, match=r"^aux_weight 0\.5 does nothing"):
+        fit(tmp_path, module)
+
+
+def test_rows_in_another_batch_get_the_same_prediction() -> None:
+    module = make(encoder="transformer", pooling="attention").eval()
+    batch = a_batch()
+    together = module(batch["input_ids"], batch["attention_mask"])
+    wider = copy.copy(batch) | {
+        "input_ids": F.pad(batch["input_ids"], (0, 30)), "attention_mask": F.pad(batch["attention_mask"], (0, 30))
+    }  # fmt: skip
+    torch.testing.assert_close(module(wider["input_ids"], wider["attention_mask"]), together, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("encoder", ["lstm", "cnn", "transformer"])
+def test_members_take_turns_and_are_averaged(tmp_path: Path, encoder: str) -> None:
+    module = make(encoder=encoder, members=3, aux_weight=0.5, char_ngrams=[3], word_dropout=0.1)
+    before = copy.deepcopy(module.state_dict())
+    fit(tmp_path, module, max_steps=2, max_epochs=-1)
+    moved = {name.split(".")[2] for name, value in module.state_dict().items() if not torch.equal(value, before[name])}
+    assert moved >= {"0", "1"}
+    for part in ("net.members.2", "head.members.2", "aux_head.members.2"):  # its turn has not come
+        for name, value in module.state_dict().items():
+            assert not name.startswith(part) or name.endswith("rows") or torch.equal(value, before[name])
+    module.eval()
+    batch = a_batch()
+    ids, mask = batch["input_ids"], batch["attention_mask"]
+    alone = [
+        head(net(ids, mask.bool())).softmax(-1)
+        for net, head in zip(module.net.members, module.head.members, strict=True)  # type: ignore[arg-type]
+    ]
+    torch.testing.assert_close(module(ids, mask).softmax(-1), torch.stack(alone).mean(0))
+    loaded = seqlight.load(tmp_path / "checkpoints/last.ckpt")
+    assert torch.equal(loaded(ids, mask), module(ids, mask))
+    assert all(net.unknown_id is not None and bool(net.ngrams.rows.any()) for net in module.encoders)
+
+
+def test_no_members_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"^members must be at least 1, not 0"):
+        make(members=0)

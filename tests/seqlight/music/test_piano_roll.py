@@ -1,0 +1,56 @@
+"""Piano rolls: every note is drawn, in its colour, where it is."""
+
+from typing import Any
+
+import pytest
+from helpers.music_pieces import piece_of
+from matplotlib.colors import to_rgba
+from matplotlib.figure import Figure
+
+from seqlight.music.notes import Excerpt
+from seqlight.music.piano_roll import GIVEN, NEW, draw_piano_roll, lines_of
+
+
+def drawn(piece: Excerpt, given: int = 0) -> list[list[tuple[float, float, float, Any]]]:
+    """Boxes of each line: begin, width, middle of the height, colour."""
+    axes = Figure().subplots(lines_of(piece), 1, squeeze=False).ravel()
+    draw_piano_roll(axes, piece, given)
+    found: list[list[tuple[float, float, float, Any]]] = []
+    for axis in axes:
+        boxes = []
+        for collection in axis.collections:
+            for path in collection.get_paths():
+                box = path.get_extents()
+                colour = tuple(collection.get_facecolor()[0])
+                boxes.append((box.x0, box.width, (box.y0 + box.y1) / 2, colour))
+        found.append(sorted(boxes))
+    return found
+
+
+def test_each_note_has_its_place_and_colour() -> None:
+    piece = piece_of([(60, 24), (64, 48), (67, 24)])
+    (line,) = drawn(piece, given=1)
+    assert [(begin, round(middle)) for begin, _, middle, _ in line] == [(0, 60), (24, 64), (72, 67)]
+    assert [width for _, width, _, _ in line] == pytest.approx([24, 48, 24], abs=0.7)
+    assert [colour for *_, colour in line] == [to_rgba(GIVEN), to_rgba(NEW), to_rgba(NEW)]
+    assert GIVEN != NEW
+
+
+def test_lines_of_eight_bars_and_notes_across_them() -> None:
+    piece = Excerpt("long", ((0, 60, 24), (8 * 96 - 24, 62, 48), (9 * 96, 64, 24)))
+    first, second = drawn(piece)
+    assert [(begin, round(middle)) for begin, _, middle, _ in first] == [(0, 60), (8 * 96 - 24, 62)]
+    assert [(begin, round(middle)) for begin, _, middle, _ in second] == [(8 * 96, 62), (9 * 96, 64)]
+    assert lines_of(Excerpt("far", ((10**7, 60, 24),))) == 12
+    assert lines_of(Excerpt("waltz", ((8 * 72, 60, 24),), (3, 4))) == 2
+    assert drawn(Excerpt("empty", ())) == [[]]
+
+
+def test_octaves_and_bars_are_named() -> None:
+    piece = Excerpt("waltz", ((0, 47, 24), (72, 61, 24)), (3, 4))
+    (axis,) = Figure().subplots(1, 1, squeeze=False).ravel()
+    draw_piano_roll([axis], piece)
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["C3", "C4"]
+    assert [(tick, label.get_text()) for tick, label in zip(axis.get_xticks(), axis.get_xticklabels(), strict=True)][
+        :3
+    ] == [(0, "1"), (72, "2"), (144, "3")]
