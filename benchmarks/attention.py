@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from seq_modules.nets.transformer.attention import causal_mask, chosen, products
+from seq_modules.nets.transformer.attention import causal_mask, chosen, eager
 
 SHAPES = [(12, 4, 64, 32), (16, 2, 128, 64), (8, 2, 256, 64), (16, 6, 256, 64), (8, 6, 512, 64), (4, 8, 1024, 64)]
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -28,7 +28,7 @@ def engines(steps: int, device: torch.device, dtype: torch.dtype) -> dict[str, E
     mask = causal_mask(steps, device, dtype)
     return {
         "sdpa": lambda q, k, v: F.scaled_dot_product_attention(q, k, v, is_causal=True),
-        "products": lambda q, k, v: products(q, k, v, mask),
+        "eager": lambda q, k, v: eager(q, k, v, mask),
     }
 
 
@@ -62,7 +62,7 @@ def row(shape: tuple[int, int, int, int], precision: str, args: argparse.Namespa
     for _ in range(args.rounds):
         for name, engine in both.items():
             times[name].append(seconds(engine, inputs, ahead, args.seconds))
-    ratios = [kernel / product for kernel, product in zip(times["sdpa"], times["products"], strict=True)]
+    ratios = [kernel / product for kernel, product in zip(times["sdpa"], times["eager"], strict=True)]
     sdpa, by_products = (1000 * statistics.median(times[name]) for name in both)
     speed = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
     auto = chosen("auto", device.type, dtype, shape[2])

@@ -24,7 +24,7 @@ MODULES: dict[str, Callable[..., nn.RNNBase]] = {"rnn": nn.RNN, "lstm": nn.LSTM,
 
 
 class PlainLoop(Recurrent):
-    """The written-out loop with automatic differentiation: what "scratch" would be without hand-written gradients."""
+    """The written-out loop with automatic differentiation: what "bptt" would be without hand-written gradients."""
 
     def run_one(
         self, index: int, rows: Tensor, sizes: list[int], states: cells.States, reverse: bool
@@ -38,8 +38,8 @@ def contenders(cell: str, input_size: int, hidden_size: int) -> dict[str, nn.Mod
     peer = MODULES[cell](input_size, hidden_size, batch_first=True)
     modules: dict[str, nn.Module] = {"torch.nn": peer}
     for name, cls, backend in (
-        ("scratch", Recurrent, "scratch"),
-        ("plain loop", PlainLoop, "scratch"),
+        ("bptt", Recurrent, "bptt"),
+        ("plain loop", PlainLoop, "bptt"),
         ("fused", Recurrent, "fused"),
         ("numpy", Recurrent, "numpy"),
     ):

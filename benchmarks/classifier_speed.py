@@ -32,7 +32,7 @@ from lightning.pytorch import Callback, Trainer
 
 from datamodules import QuestionsDataModule
 from datamodules.classification.question_files import TEST_FILE, TRAIN_FILE
-from seq_modules import BertClassifier
+from seq_modules import PretrainedClassifier
 
 PEERS = {"training": "transformers' Trainer", "prediction": "transformers' pipeline"}
 OURS = "ours"
@@ -91,7 +91,7 @@ def runner(*callbacks: Callback) -> Trainer:
     )
 
 
-def peer_of(module: BertClassifier, args: argparse.Namespace, names: list[str]) -> tuple[Any, Any]:
+def peer_of(module: PretrainedClassifier, args: argparse.Namespace, names: list[str]) -> tuple[Any, Any]:
     """transformers' classifier with our weights, and its tokenizer."""
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
@@ -104,7 +104,7 @@ def peer_of(module: BertClassifier, args: argparse.Namespace, names: list[str]) 
     return model, AutoTokenizer.from_pretrained(args.model)
 
 
-def trained(args: argparse.Namespace, folder: str, module: BertClassifier, model: Any, tokenizer: Any) -> Any:
+def trained(args: argparse.Namespace, folder: str, module: PretrainedClassifier, model: Any, tokenizer: Any) -> Any:
     """A function for each side that trains an epoch and gives its seconds; and how many questions that is."""
     from transformers import PrinterCallback, TrainerCallback, TrainingArguments
     from transformers import Trainer as Theirs
@@ -152,7 +152,7 @@ def trained(args: argparse.Namespace, folder: str, module: BertClassifier, model
     return {PEERS["training"]: theirs, OURS: ours}, len(rows)
 
 
-def predicted(args: argparse.Namespace, folder: str, module: BertClassifier, model: Any, tokenizer: Any) -> Any:
+def predicted(args: argparse.Namespace, folder: str, module: PretrainedClassifier, model: Any, tokenizer: Any) -> Any:
     """A function for each side that labels all texts and gives its seconds; and how many texts those are."""
     from transformers import pipeline
 
@@ -233,8 +233,8 @@ def main() -> None:
         folder = fewer(args.data_dir, args.rows, Path(place))
         data = questions(args, folder)
         torch.manual_seed(0)
-        module = BertClassifier(
-            data.vocab_size, data.num_classes, 0, args.model, pooling="pooler", learning_rate=RATE, schedule="linear"
+        module = PretrainedClassifier(
+            data.vocab_size, data.num_classes, 0, args.model, pooling="pooler", learning_rate=RATE, schedule="wsd"
         )
         model, tokenizer = peer_of(module, args, data.class_names)
         print(

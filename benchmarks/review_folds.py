@@ -30,8 +30,8 @@ from seqlight.sweep import Sweep, train
 STRENGTHS = (1.0, 3.0, 10.0, 30.0, 100.0)  # of the peer: inverse of its regularisation
 FOLDS = 10
 SPLITTING = {  # settings of the data that decide which texts are trained on and tested
-    "path", "test_path", "hub", "revision", "text_column", "label_column", "classes", "encoding", "val_share",
-    "test_share", "fold", "folds", "fold_by", "drop_duplicates", "split_seed",
+    "path", "test_path", "hub", "revision", "text_column", "label_column", "classes", "encoding", "val_fraction",
+    "test_fraction", "fold", "folds", "fold_by", "drop_duplicates", "split_seed",
 }  # fmt: skip
 
 

@@ -6,25 +6,25 @@ from seq_modules.systems.frame_decoder import FrameDecoder
 from seq_modules.systems.gpt_language_model import GPTLanguageModel
 from seq_modules.systems.language_model import LanguageModel
 from seq_modules.systems.lstm_frame_decoder import LSTMFrameDecoder
-from seq_modules.systems.lstm_music_decoder import LSTMMusicDecoder
 from seq_modules.systems.music_decoder import MusicDecoder
 from seq_modules.systems.parity import ParityModule
-from seq_modules.systems.pretrained_classifier import BertClassifier
+from seq_modules.systems.pretrained_classifier import PretrainedClassifier
 from seq_modules.systems.rnn_language_model import RNNLanguageModel
+from seq_modules.systems.rnn_music_decoder import RNNMusicDecoder
 from seq_modules.systems.text_classifier import TextClassifier
 from seq_modules.systems.transformer_frame_decoder import TransformerFrameDecoder
 from seq_modules.systems.transformer_music_decoder import TransformerMusicDecoder
 
 __all__ = [
-    "BertClassifier",
     "FrameDecoder",
     "GPTLanguageModel",
     "LSTMFrameDecoder",
-    "LSTMMusicDecoder",
     "LanguageModel",
     "MusicDecoder",
     "ParityModule",
+    "PretrainedClassifier",
     "RNNLanguageModel",
+    "RNNMusicDecoder",
     "SequenceModule",
     "TextClassifier",
     "TransformerFrameDecoder",

@@ -34,7 +34,7 @@ class QuestionsDataModule(ClassificationDataModule):
         fine_label_in_text: Put the fine label before the question ("manner How did ..."), the leak of the course's
             notebook, in which looking that word up is enough for 92 % of validation. For the lesson alone: questions
             to predict do not have it.
-        val_share: Share of the training file for validation in the official protocol.
+        val_fraction: Share of the training file for validation in the official protocol.
         drop_duplicates: Take out of training (and validation) what a later split has, and repetitions. They are
             counted in any case.
         tokenizer: BERT's kind of subwords, or whole words, learned from the training questions.
@@ -77,7 +77,7 @@ class QuestionsDataModule(ClassificationDataModule):
         labels: Literal["coarse", "fine"] = "coarse",
         protocol: Literal["official", "course"] = "official",
         fine_label_in_text: bool = False,
-        val_share: float = 0.1,
+        val_fraction: float = 0.1,
         drop_duplicates: bool = False,
         tokenizer: Literal["wordpiece", "words"] = "wordpiece",
         vocab_size: int = 8000,
@@ -121,12 +121,12 @@ class QuestionsDataModule(ClassificationDataModule):
         self.save_hyperparameters(logger=False)
         if data_dir is not None and hub is not None:
             raise UserError(f"data_dir {data_dir} and hub {hub} are both given; give one of them")
-        check_shares(val_share=val_share)
+        check_shares(val_fraction=val_fraction)
         if split_seed < 0:
             raise UserError(f"split_seed must be 0 or more, not {split_seed}")
         self.data_dir, self.hub, self.revision = data_dir, hub, revision
         self.labels, self.protocol, self.fine_label_in_text = labels, protocol, fine_label_in_text
-        self.val_share, self.split_seed = val_share, split_seed
+        self.val_fraction, self.split_seed = val_fraction, split_seed
 
     @property
     def class_names(self) -> list[str]:
@@ -154,7 +154,7 @@ class QuestionsDataModule(ClassificationDataModule):
         """See the base class."""
         train, test = self._files()
         if self.protocol == "official":
-            held = stratified_share(train.aux_labels, self.val_share, self.split_seed)
+            held = stratified_share(train.aux_labels, self.val_fraction, self.split_seed)
             return {"train": train.take(np.flatnonzero(~held)), "val": train.take(np.flatnonzero(held)), "test": test}
         if len(train) < COURSE_ROWS:
             raise UserError(f"protocol course takes {COURSE_ROWS:,} training questions, and there are {len(train):,}")

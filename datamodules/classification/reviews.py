@@ -28,8 +28,8 @@ class ReviewsDataModule(ClassificationDataModule):
         label_column: Column of the label.
         classes: The labels, in the order of their numbers; rows with others are left out. By default all that there
             are, sorted. A checkpoint brings its own.
-        val_share: Share of the training texts for validation, stratified.
-        test_share: Share of all texts for the test, where there are no others.
+        val_fraction: Share of the training texts for validation, stratified.
+        test_fraction: Share of all texts for the test, where there are no others.
         fold: Cross-validation: test on this fold, 1 to folds, and train on the others.
         folds: Number of folds.
         fold_by: How they are made: stratified at random, or by Pang & Lee's numbers (cv000 to cv099 are fold 1).
@@ -72,8 +72,8 @@ class ReviewsDataModule(ClassificationDataModule):
         text_column: str = "text",
         label_column: str = "label",
         classes: list[str] | None = None,
-        val_share: float = 0.1,
-        test_share: float = 0.1,
+        val_fraction: float = 0.1,
+        test_fraction: float = 0.1,
         fold: int | None = None,
         folds: int = 10,
         fold_by: Literal["stratified", "number"] = "stratified",
@@ -123,7 +123,7 @@ class ReviewsDataModule(ClassificationDataModule):
             raise UserError(f"test_path {test_path} is given without path; give the training texts too")
         if classes is not None and (len(set(classes)) < 2 or len(set(classes)) < len(classes)):
             raise UserError(f"classes must be two or more different labels, not {classes}")
-        check_shares(val_share=val_share, test_share=test_share)
+        check_shares(val_fraction=val_fraction, test_fraction=test_fraction)
         if folds < 2:
             raise UserError(f"folds must be at least 2, not {folds}")
         if fold is not None and not 1 <= fold <= folds:
@@ -132,7 +132,7 @@ class ReviewsDataModule(ClassificationDataModule):
             raise UserError(f"split_seed must be 0 or more, not {split_seed}")
         self.path, self.test_path, self.hub, self.revision = path, test_path, hub, revision
         self.label_column, self.classes = label_column, classes
-        self.val_share, self.test_share, self.split_seed = val_share, test_share, split_seed
+        self.val_fraction, self.test_fraction, self.split_seed = val_fraction, test_fraction, split_seed
         self.fold, self.folds, self.fold_by = fold, folds, fold_by
 
     @cached_property
@@ -172,10 +172,10 @@ class ReviewsDataModule(ClassificationDataModule):
             split = self._fold(reviews, all_of_them.labels, split)
         labels = all_of_them.labels
         if not (split == "test").any():
-            split[stratified_share(labels, self.test_share, self.split_seed)] = "test"
+            split[stratified_share(labels, self.test_fraction, self.split_seed)] = "test"
         if not (split == "val").any():
             rest = np.flatnonzero(split == "train")
-            split[rest[stratified_share(labels[rest], self.val_share, self.split_seed)]] = "val"
+            split[rest[stratified_share(labels[rest], self.val_fraction, self.split_seed)]] = "val"
         names: tuple[Split, ...] = ("train", "val", "test")
         return {name: all_of_them.take(np.flatnonzero(split == name)) for name in names}
 

@@ -49,8 +49,8 @@ class MidiDataModule(SequenceDataModule):
             what the file's key signature says; without one it is not told.
         held_out: Test on the pieces whose name fits this pattern, such as bwv1010*; validate and train on the others,
             but for copies of those pieces and settings of their tunes.
-        val_share: Share of the pieces (with held_out: of the others) for validation, above 0.
-        test_share: Without held_out: share for the test; with 0 the test uses the validation pieces.
+        val_fraction: Share of the pieces (with held_out: of the others) for validation, above 0.
+        test_fraction: Without held_out: share for the test; with 0 the test uses the validation pieces.
         split_seed: Which pieces those are; also the seed of the etudes.
         seq_len: Notes in a window; a signature counts as one.
         batch_size: Windows in a batch of one process.
@@ -88,8 +88,8 @@ class MidiDataModule(SequenceDataModule):
         tokens: Literal["events", "remi"] = "events",
         signatures: bool = False,
         held_out: str | None = None,
-        val_share: float = 0.1,
-        test_share: float = 0.1,
+        val_fraction: float = 0.1,
+        test_fraction: float = 0.1,
         split_seed: int = 0,
         seq_len: int = 96,
         batch_size: int = 16,
@@ -138,10 +138,10 @@ class MidiDataModule(SequenceDataModule):
         if stride is not None and stride > longest - signatures:
             room = f"the windows of {longest}" + (", less the signature" if signatures else "")
             raise UserError(f"stride {stride} is greater than {room}, so that notes would be left out")
-        if not 0 < val_share < 1:
-            raise UserError(f"val_share must be above 0 and below 1, not {val_share}")
-        if not 0 <= test_share < 1 - val_share:
-            raise UserError(f"test_share must be at least 0 and, with val_share, below 1, not {test_share}")
+        if not 0 < val_fraction < 1:
+            raise UserError(f"val_fraction must be above 0 and below 1, not {val_fraction}")
+        if not 0 <= test_fraction < 1 - val_fraction:
+            raise UserError(f"test_fraction must be at least 0 and, with val_fraction, below 1, not {test_fraction}")
         if not 0 <= program <= 127:
             raise UserError(f"program {program} is no instrument of General MIDI, 0 to 127")
         if signatures and tokens == "remi":
@@ -155,7 +155,7 @@ class MidiDataModule(SequenceDataModule):
             raise UserError("prompt is empty; give prelude, none or a MIDI file")
         self.source, self.path, self.num_etudes, self.voices, self.held_out = source, path, num_etudes, voices, held_out
         self.tokens, self.signatures = tokens, signatures
-        self.val_share, self.test_share, self.split_seed = val_share, test_share, split_seed
+        self.val_fraction, self.test_fraction, self.split_seed = val_fraction, test_fraction, split_seed
         self.seq_len, self.epoch_size = seq_len, epoch_size
         self.eval_seq_len, self.stride = longest, stride
         self.transpose, self.note_values = (-transpose_down, transpose_up), note_values
@@ -171,9 +171,9 @@ class MidiDataModule(SequenceDataModule):
             pieces = [top_voice(piece) for piece in pieces]
         kin = families(pieces, tunes if self.source == "chorales" else score)
         if self.held_out is not None:
-            splits = hold_out(pieces, self.held_out, self.val_share, self.split_seed, kin)
+            splits = hold_out(pieces, self.held_out, self.val_fraction, self.split_seed, kin)
         else:
-            splits = split_pieces(pieces, self.val_share, self.test_share, self.split_seed, kin)
+            splits = split_pieces(pieces, self.val_fraction, self.test_fraction, self.split_seed, kin)
         self._report_kin(pieces, kin, splits)
         return splits
 

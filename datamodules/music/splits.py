@@ -15,7 +15,7 @@ Splits = dict[str, list[Piece]]  # train, val and test
 
 
 def split_pieces(
-    pieces: Sequence[Piece], val_share: float, test_share: float, seed: int, kin: Sequence[int] | None = None
+    pieces: Sequence[Piece], val_fraction: float, test_fraction: float, seed: int, kin: Sequence[int] | None = None
 ) -> Splits:
     """Train, validation and test pieces by shares.
 
@@ -25,8 +25,8 @@ def split_pieces(
 
     Args:
         pieces: All, with names that differ.
-        val_share: Share of the pieces for validation, rounded, at least one.
-        test_share: Share for the test, likewise; 0 for none, and the test uses the validation pieces.
+        val_fraction: Share of the pieces for validation, rounded, at least one.
+        test_fraction: Share for the test, likewise; 0 for none, and the test uses the validation pieces.
         seed: Of the split.
         kin: A number for each piece, the same for those that stay together; by default each is alone.
 
@@ -37,18 +37,18 @@ def split_pieces(
     for number, family in enumerate(range(len(pieces)) if kin is None else kin):
         families.setdefault(family, []).append(number)
     order = sorted(families.values(), key=lambda numbers: _place(min(pieces[n].name for n in numbers), seed))
-    vals = max(1, round(val_share * len(pieces)))
-    tests = max(1, round(test_share * len(pieces))) if test_share else 0
+    vals = max(1, round(val_fraction * len(pieces)))
+    tests = max(1, round(test_fraction * len(pieces))) if test_fraction else 0
     if vals + tests >= len(pieces):
         raise UserError(
-            f"val_share {val_share} and test_share {test_share} leave none of {len(pieces)} pieces to train on; give "
+            f"val_fraction {val_fraction} and test_fraction {test_fraction} leave none of {len(pieces)} pieces to train on; give "
             "more pieces or smaller shares"
         )
     val, order = _taken(order, vals)
     test, order = _taken(order, tests)
     if not order:
         raise UserError(
-            f"val_share {val_share} and test_share {test_share} leave nothing to train on, as {len(pieces)} pieces are "
+            f"val_fraction {val_fraction} and test_fraction {test_fraction} leave nothing to train on, as {len(pieces)} pieces are "
             f"{len(families)} different ones, the others copies or settings of them; give more pieces"
         )
     numbers = {"train": [n for family in order for n in family], "val": val, "test": test or val}
@@ -75,7 +75,7 @@ def _taken(order: list[list[int]], size: int) -> tuple[list[int], list[list[int]
 
 
 def hold_out(
-    pieces: Sequence[Piece], pattern: str, val_share: float, seed: int, kin: Sequence[int] | None = None
+    pieces: Sequence[Piece], pattern: str, val_fraction: float, seed: int, kin: Sequence[int] | None = None
 ) -> Splits:
     """The pieces that fit a pattern for the test; of the others a share validates, so that no test chooses its model.
 
@@ -84,7 +84,7 @@ def hold_out(
     Args:
         pieces: All.
         pattern: Of names (``bwv1010*``) or of paths within the folder (``suite4/*``), where ``*`` is anything.
-        val_share: See :func:`split_pieces`; of the others.
+        val_fraction: See :func:`split_pieces`; of the others.
         seed: See :func:`split_pieces`.
         kin: See :func:`split_pieces`.
 
@@ -101,7 +101,7 @@ def hold_out(
     rest = [number for number in range(len(pieces)) if kin[number] not in known]
     if not rest:
         raise UserError(f"held_out {pattern}: all other pieces are copies or settings of those, and none is left")
-    others = split_pieces([pieces[n] for n in rest], val_share, 0, seed, [kin[n] for n in rest])
+    others = split_pieces([pieces[n] for n in rest], val_fraction, 0, seed, [kin[n] for n in rest])
     return others | {"test": [pieces[number] for number in held]}
 
 

@@ -38,8 +38,8 @@ class CorpusDataModule(SequenceDataModule):
         crops: Training windows start anywhere (random), or lie side by side from a random offset, in random order, so
             that no character comes twice in a pass (tiled).
         epoch_size: Windows in an epoch of training; by default as many as tile the text.
-        val_share: Share of the characters for validation, above 0.
-        test_share: Share for the test, from the end; by default none, and the test uses the validation text.
+        val_fraction: Share of the characters for validation, above 0.
+        test_fraction: Share for the test, from the end; by default none, and the test uses the validation text.
         eval_windows: Evaluate on this many random windows, always the same; by default on the whole text once.
         stride: Evaluate with windows that start every so many tokens and count their last ones alone, which gives each
             token a long context; by default windows lie side by side.
@@ -70,8 +70,8 @@ class CorpusDataModule(SequenceDataModule):
         batch_size: int = 64,
         crops: Literal["random", "tiled"] = "random",
         epoch_size: int | None = None,
-        val_share: float = 0.1,
-        test_share: float = 0.0,
+        val_fraction: float = 0.1,
+        test_fraction: float = 0.0,
         eval_windows: int | None = None,
         stride: int | None = None,
         prompts: list[str] | None = None,
@@ -99,10 +99,10 @@ class CorpusDataModule(SequenceDataModule):
             raise UserError(f"stride {stride} is greater than seq_len {seq_len}, so that tokens would be left out")
         if stride is not None and eval_windows is not None:
             raise UserError(f"stride {stride} and eval_windows {eval_windows} exclude each other; give one of them")
-        if not 0 < val_share < 1:
-            raise UserError(f"val_share must be above 0 and below 1, not {val_share}")
-        if not 0 <= test_share < 1 - val_share:
-            raise UserError(f"test_share must be at least 0 and, with val_share, below 1, not {test_share}")
+        if not 0 < val_fraction < 1:
+            raise UserError(f"val_fraction must be above 0 and below 1, not {val_fraction}")
+        if not 0 <= test_fraction < 1 - val_fraction:
+            raise UserError(f"test_fraction must be at least 0 and, with val_fraction, below 1, not {test_fraction}")
         if prompts is not None:
             check_prompts(prompts)
             if prompts_path is not None:
@@ -112,7 +112,12 @@ class CorpusDataModule(SequenceDataModule):
         self.path, self.hub, self.revision, self.column, self.encoding = path, hub, revision, column, encoding
         self.tokenizer_kind, self.pieces, self.tokenizer_path = tokenizer, vocab_size, tokenizer_path
         self.seq_len, self.crops, self.epoch_size = seq_len, crops, epoch_size
-        self.val_share, self.test_share, self.eval_windows, self.stride = val_share, test_share, eval_windows, stride
+        self.val_fraction, self.test_fraction, self.eval_windows, self.stride = (
+            val_fraction,
+            test_fraction,
+            eval_windows,
+            stride,
+        )
         self.prompts, self.prompts_path, self.stop = prompts, prompts_path, stop
         self.cache = cache_folder(cache_dir)
 
@@ -136,9 +141,9 @@ class CorpusDataModule(SequenceDataModule):
         size = int(once(self.cache / "streams" / f"{self.text.fingerprint}.characters", count).read_text())
         if size == 0:
             raise UserError(f"path {self.path or self.hub}: the text is empty; give a file with text in it")
-        train, test = int((1 - self.val_share - self.test_share) * size), int((1 - self.test_share) * size)
+        train, test = int((1 - self.val_fraction - self.test_fraction) * size), int((1 - self.test_fraction) * size)
         val = (train, test)
-        return {"train": (0, train), "val": val, "test": (test, size) if self.test_share else val}
+        return {"train": (0, train), "val": val, "test": (test, size) if self.test_fraction else val}
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
@@ -149,7 +154,7 @@ class CorpusDataModule(SequenceDataModule):
             return ByteTokenizer()
         start, stop = self.shares["train"]
         if start == stop:
-            raise UserError(f"val_share {self.val_share} leaves no character to train on; give a longer text")
+            raise UserError(f"val_fraction {self.val_fraction} leaves no character to train on; give a longer text")
         kind: str = self.tokenizer_kind
         if kind != "char":
             kind += f"-{self.pieces}-{SentencePieceTokenizer.recipe()}"

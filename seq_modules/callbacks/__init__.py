@@ -20,17 +20,17 @@ from seq_modules.callbacks.text.neighbours import Neighbours
 from seq_modules.callbacks.text.samples import Samples
 from seq_modules.callbacks.text.text_attention import TextAttention
 from seq_modules.callbacks.training.compile import Compile
-from seq_modules.callbacks.training.ema import AverageWeights
+from seq_modules.callbacks.training.ema import EMA
 from seq_modules.callbacks.training.gradient_norm import GradientNorm
 from seq_modules.callbacks.training.length_curriculum import LengthCurriculum
 from seq_modules.callbacks.training.length_sweep import LengthSweep
-from seq_modules.callbacks.training.sequence_warmup import ShortWindows
+from seq_modules.callbacks.training.sequence_warmup import SequenceLengthWarmup
 from seq_modules.callbacks.training.stop_when_solved import StopWhenSolved
 from seq_modules.callbacks.training.time_budget import TimeBudget
 
 __all__ = [
+    "EMA",
     "AttentionMaps",
-    "AverageWeights",
     "BestCheckpoint",
     "Compile",
     "ConfusionMatrix",
@@ -50,7 +50,7 @@ __all__ = [
     "RNGState",
     "RunConfig",
     "Samples",
-    "ShortWindows",
+    "SequenceLengthWarmup",
     "StopWhenSolved",
     "TextAttention",
     "TextStream",

@@ -25,10 +25,10 @@ class Net(Protocol):
     def __call__(self, input_ids: Tensor) -> Tensor:
         """Logits (B, T, V) of ids (B, T). What stands at a step never depends on later steps."""
 
-    def start(self, input_ids: Tensor, lengths: Tensor) -> tuple[Tensor, Any]:
+    def prefill(self, input_ids: Tensor, lengths: Tensor) -> tuple[Tensor, Any]:
         """Reads whole prompts (B, T), padded on the right. Logits (B, V) after each row's last token, and a state."""
 
-    def advance(self, ids: Tensor, state: Any) -> tuple[Tensor, Any]:
+    def decode_step(self, ids: Tensor, state: Any) -> tuple[Tensor, Any]:
         """Reads one more token of each row, (B,). Logits (B, V) after it, and the state."""
 
     def window(self, ids: list[int]) -> list[int]:
@@ -119,10 +119,10 @@ def _grow(
 def cached_steps(net: Net, prompts: Sequence[Sequence[int]], device: torch.device) -> Steps:
     """Logits (B, V) for the next token, step after step, with the net's state carried; and where to feed the token."""
     fed: list[Tensor] = []
-    logits, state = net.start(*padded(prompts, device))
+    logits, state = net.prefill(*padded(prompts, device))
     while True:
         yield logits, fed.append
-        logits, state = net.advance(fed.pop(), state)
+        logits, state = net.decode_step(fed.pop(), state)
 
 
 def naive_steps(net: Net, prompts: Sequence[Sequence[int]], device: torch.device) -> Steps:

@@ -67,14 +67,16 @@ class Ensemble(nn.Module):
         """The part of a row's ids that the nets look at."""
         return self._nets[0].window(ids)
 
-    def start(self, input_ids: Tensor, lengths: Tensor) -> tuple[Tensor, list[Any]]:
+    def prefill(self, input_ids: Tensor, lengths: Tensor) -> tuple[Tensor, list[Any]]:
         """As the nets' own, with the states of all."""
-        logits, states = zip(*(net.start(input_ids, lengths) for net in self._nets), strict=True)
+        logits, states = zip(*(net.prefill(input_ids, lengths) for net in self._nets), strict=True)
         return averaged(logits), list(states)
 
-    def advance(self, ids: Tensor, state: list[Any]) -> tuple[Tensor, list[Any]]:
+    def decode_step(self, ids: Tensor, state: list[Any]) -> tuple[Tensor, list[Any]]:
         """As the nets' own, with the states of all."""
-        logits, states = zip(*(net.advance(ids, own) for net, own in zip(self._nets, state, strict=True)), strict=True)
+        logits, states = zip(
+            *(net.decode_step(ids, own) for net, own in zip(self._nets, state, strict=True)), strict=True
+        )
         return averaged(logits), list(states)
 
 

@@ -67,7 +67,7 @@ class NgramEmbedding(nn.Module):
         if not 0 <= dropout < 1:
             raise UserError(f"ngram_dropout must be at least 0 and below 1, not {dropout}")
         if salt < 0:
-            raise UserError(f"ngram_salt must be at least 0, not {salt}")
+            raise UserError(f"hash_seed must be at least 0, not {salt}")
         self.orders, self.buckets, self.dropout, self.salt = tuple(orders), buckets, dropout, salt
         self.table = nn.Embedding(len(orders) * buckets, dim)  # the orders' tables one below the other
         self.projection = nn.Linear(len(orders) * dim, d_model, bias=False)

@@ -182,7 +182,7 @@ class FrameDecoder(TokenizedModule):
         with evaluating(self):
             for at in range(max(lengths)):
                 x = self.net.embed(before[:, None], torch.full((count,), at, device=self.device))
-                known, state = self.net.body.advance(x, state)
+                known, state = self.net.body.decode_step(x, state)
                 drawn = [
                     list(islice(draw, size)) if at >= len(piece) else [0.0] * size  # a given frame draws nothing
                     for draw, piece in zip(draws, pieces, strict=True)

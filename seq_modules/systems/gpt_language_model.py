@@ -26,7 +26,7 @@ class GPTLanguageModel(LanguageModel):
         activation: Of the feed-forward nets.
         bias: Whether linear layers and layer norms have a bias.
         dropout: Share dropped of embeddings and of each residual branch, while training.
-        tied_head: Use the token embedding as the head's weights.
+        tie_weights: Use the token embedding as the head's weights.
         qk_norm: Normalise queries and keys (Henry et al. 2020).
         attention: scaled_dot_product_attention, two written-out products, or whichever was measured to be quicker.
         ngram_orders: Orders of the hashed n-gram embeddings added to the token's, such as [2, 3, 4].
@@ -45,8 +45,8 @@ class GPTLanguageModel(LanguageModel):
         beta2: AdamW's decay of the mean squared gradient.
         warmup_steps: Steps of linear warm-up.
         schedule: What the learning rate does afterwards.
-        cooldown: For schedule "linear": the share of the training at its end over which the rate falls.
-        final_lr_share: What is left of the learning rate at the end of a falling schedule.
+        decay_fraction: For schedule "wsd": the share of the training at its end over which the rate falls.
+        min_lr_ratio: What is left of the learning rate at the end of a falling schedule.
         optimizer: AdamW for all, or Muon for the matrices inside the blocks and AdamW for the rest.
         muon_learning_rate: Peak learning rate of Muon.
         muon_iterations: Newton-Schulz iterations of Muon.
@@ -65,9 +65,9 @@ class GPTLanguageModel(LanguageModel):
         activation: Literal["gelu", "gelu_tanh", "swiglu", "relu2"] = "gelu_tanh",
         bias: bool = True,
         dropout: float = 0.0,
-        tied_head: bool = True,
+        tie_weights: bool = True,
         qk_norm: bool = False,
-        attention: Literal["auto", "sdpa", "products"] = "auto",
+        attention: Literal["auto", "sdpa", "eager"] = "auto",
         ngram_orders: list[int] | None = None,
         ngram_buckets: int = 16384,
         ngram_dim: int = 32,
@@ -83,8 +83,8 @@ class GPTLanguageModel(LanguageModel):
         beta2: float = 0.99,
         warmup_steps: int = 100,
         schedule: Schedule = "cosine",
-        cooldown: float = 1.0,
-        final_lr_share: float = 0.1,
+        decay_fraction: float = 1.0,
+        min_lr_ratio: float = 0.1,
         optimizer: Literal["adamw", "muon"] = "adamw",
         muon_learning_rate: float = 0.02,
         muon_iterations: int = 5,
@@ -96,8 +96,8 @@ class GPTLanguageModel(LanguageModel):
             beta2=beta2,
             warmup_steps=warmup_steps,
             schedule=schedule,
-            cooldown=cooldown,
-            final_lr_share=final_lr_share,
+            decay_fraction=decay_fraction,
+            min_lr_ratio=min_lr_ratio,
             optimizer=optimizer,
             muon_learning_rate=muon_learning_rate,
             muon_iterations=muon_iterations,
@@ -116,7 +116,7 @@ class GPTLanguageModel(LanguageModel):
             activation=activation,
             bias=bias,
             dropout=dropout,
-            tied_head=tied_head,
+            tie_weights=tie_weights,
             qk_norm=qk_norm,
             attention=attention,
             ngram_orders=ngram_orders or [],
@@ -129,5 +129,5 @@ class GPTLanguageModel(LanguageModel):
             zero_init=zero_init,
         )
         self.net = (
-            net() if check_members(members) == 1 else Ensemble([net(ngram_salt=member) for member in range(members)])
+            net() if check_members(members) == 1 else Ensemble([net(hash_seed=member) for member in range(members)])
         )

@@ -20,7 +20,7 @@ START = "\n"  # what a text that is scored stands after: the beginning of a line
 class LanguageModel(TurnTaking):
     """Base of the language models: loss, generation and scoring with any net that predicts the next token.
 
-    A subclass assigns ``net`` (ids (B, T) -> logits (B, T, V), with the ``start``, ``advance`` and ``window`` of
+    A subclass assigns ``net`` (ids (B, T) -> logits (B, T, V), with the ``prefill``, ``decode_step`` and ``window`` of
     seq_modules/generation/decode.py).
 
     Args:

@@ -24,7 +24,7 @@ class LSTMFrameDecoder(FrameDecoder):
         recall: Point at what followed when the melody or the harmony went like this before, in the training pieces or
             in this one (--data.recalled says how many frames are recalled; with 0 this must be false).
         recall_dropout: Share of the pieces that are trained without.
-        backend: torch.nn's fused kernels, the written-out loop ("scratch"), or NumPy with hand-written gradients.
+        backend: torch.nn's fused kernels, the written-out loop ("bptt"), or NumPy with hand-written gradients.
         learning_rate: Peak learning rate of AdamW.
         weight_decay: Weight decay of matrices.
         beta2: AdamW's decay of the mean squared gradient.
@@ -45,7 +45,7 @@ class LSTMFrameDecoder(FrameDecoder):
         frame_dropout: float = 0.3,
         recall: bool = True,
         recall_dropout: float = 0.1,
-        backend: Literal["scratch", "fused", "numpy"] = "fused",
+        backend: Literal["bptt", "fused", "numpy"] = "fused",
         learning_rate: float = 3e-3,
         weight_decay: float = 0.1,
         beta2: float = 0.98,

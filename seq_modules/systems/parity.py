@@ -9,8 +9,6 @@ from torch import Tensor, nn
 from seq_modules.base import SequenceModule, Step
 from seq_modules.nets.rnn.recurrent import Recurrent, State
 from seq_modules.training.metrics import BitAccuracy, last_step
-from seq_modules.training.optim import Schedule
-from seqlight.core.errors import UserError
 
 
 class ParityModule(SequenceModule):
@@ -19,68 +17,31 @@ class ParityModule(SequenceModule):
     A recurrent net reads one bit a step, as -1 or 1; a linear head gives the logit of "odd".
 
     Args:
-        cell: Recurrent cell.
-        hidden_size: Width of the hidden state.
-        num_layers: Layers on top of each other.
-        nonlinearity: Of the vanilla RNN; the gated cells have their own.
-        dropout: Share of the outputs dropped between layers while training.
-        bidirectional: Read from both ends; the net then sees the bits to come, which the task does not intend.
-        layer_norm: Normalise the cell's sums (Ba, Kiros & Hinton 2016); only with ``backend: scratch``.
-        recurrent_init: Start of the recurrent matrices: torch's uniform, orthogonal, or the identity (Le, Jaitly &
-            Hinton 2015).
-        forget_bias: Start of the LSTM's forget-gate bias (Jozefowicz et al. 2015); by default left as it is drawn.
-        backend: torch.nn's fused kernels, the written-out loop ("scratch"), or NumPy with hand-written gradients. All
-            three compute the same, and a checkpoint of one loads in another.
+        net: The recurrent net.
         input_noise: Standard deviation of Gaussian noise on the bits (-1 and 1) while training. A state that is to
             survive it must correct itself, which is what lasts a million steps (docs/notes/parity.md).
-        supervision: Where the loss looks: at every step ("full") or at the last one alone.
-        loss: Binary cross-entropy, or the mean squared error of the probability, as in the course.
-        learning_rate: Peak learning rate of AdamW.
-        weight_decay: Weight decay of matrices.
-        warmup_steps: Steps of linear warm-up.
-        schedule: What the learning rate does afterwards.
+        supervision: Which steps the loss counts: every one ("full") or the last alone.
+        loss: Binary cross-entropy, or the mean squared error of the probability.
+        optim: Optimiser and schedule.
+
+    Raises:
+        UserError: A value is out of its range.
     """
 
     def __init__(
         self,
-        cell: Literal["rnn", "lstm", "gru"] = "lstm",
-        hidden_size: int = 32,
-        num_layers: int = 1,
-        nonlinearity: Literal["tanh", "sigmoid", "relu"] = "tanh",
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        layer_norm: bool = False,
-        recurrent_init: Literal["uniform", "orthogonal", "identity"] = "uniform",
-        forget_bias: float | None = None,
-        backend: Literal["scratch", "fused", "numpy"] = "fused",
+        net: RecurrentConfig = RecurrentConfig(hidden_size=32),
         input_noise: float = 0.0,
         supervision: Literal["full", "last"] = "last",
         loss: Literal["bce", "mse"] = "bce",
-        learning_rate: float = 1e-2,
-        weight_decay: float = 0.0,
-        warmup_steps: int = 0,
-        schedule: Schedule = "constant",
+        optim: OptimConfig = OptimConfig(learning_rate=1e-2),
     ) -> None:
-        metrics = {"accuracy_last": BitAccuracy("last"), "accuracy_all": BitAccuracy("all")}
-        super().__init__(metrics, learning_rate, weight_decay, warmup_steps, schedule)
-        self.save_hyperparameters(logger=False)
-        if input_noise < 0:
-            raise UserError(f"input_noise must be 0 or more, not {input_noise}")
+        super().__init__({"accuracy_last": BitAccuracy("last"), "accuracy_all": BitAccuracy("all")}, optim)
+        self.save_hyperparameters()
+        check_range("input_noise", input_noise, least=0)
         self.input_noise, self.supervision, self.loss = input_noise, supervision, loss
-        self.net = Recurrent(
-            1,
-            hidden_size,
-            cell=cell,
-            num_layers=num_layers,
-            nonlinearity=nonlinearity,
-            dropout=dropout,
-            bidirectional=bidirectional,
-            layer_norm=layer_norm,
-            recurrent_init=recurrent_init,
-            forget_bias=forget_bias,
-            backend=backend,
-        )
-        self.head = nn.Linear(hidden_size * (2 if bidirectional else 1), 1)
+        self.net = Recurrent(1, group_from(RecurrentConfig, net))
+        self.head = nn.Linear(self.net.output_size, 1)
 
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor | None = None, state: State | None = None

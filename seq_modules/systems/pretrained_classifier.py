@@ -14,7 +14,7 @@ from seqlight.core.errors import UserError
 SPARE_TOKENS = 1024  # by so much an encoder's table of embeddings may be longer than its vocabulary
 
 
-class BertClassifier(Classifier):
+class PretrainedClassifier(Classifier):
     """Any encoder of transformers, pooling, dropout, a linear layer (Devlin et al. 2019).
 
     A checkpoint holds the encoder's configuration and all weights: it needs the pretrained folder no more.
@@ -51,8 +51,8 @@ class BertClassifier(Classifier):
         weight_decay: Weight decay of matrices.
         warmup_steps: Steps of linear warm-up.
         schedule: What the learning rate does afterwards.
-        cooldown: For schedule "linear": the share of the training at its end over which the rate falls.
-        final_lr_share: What is left of the learning rate at the end of a falling schedule.
+        decay_fraction: For schedule "wsd": the share of the training at its end over which the rate falls.
+        min_lr_ratio: What is left of the learning rate at the end of a falling schedule.
     """
 
     def __init__(
@@ -82,9 +82,9 @@ class BertClassifier(Classifier):
         head_learning_rate: float | None = None,
         weight_decay: float = 0.01,
         warmup_steps: int = 0,
-        schedule: Schedule = "linear",
-        cooldown: float = 1.0,
-        final_lr_share: float = 0.0,
+        schedule: Schedule = "wsd",
+        decay_fraction: float = 1.0,
+        min_lr_ratio: float = 0.0,
     ) -> None:
         super().__init__(
             required("num_classes", num_classes),
@@ -96,8 +96,8 @@ class BertClassifier(Classifier):
             weight_decay=weight_decay,
             warmup_steps=warmup_steps,
             schedule=schedule,
-            cooldown=cooldown,
-            final_lr_share=final_lr_share,
+            decay_fraction=decay_fraction,
+            min_lr_ratio=min_lr_ratio,
         )
         self.save_hyperparameters(logger=False)
         if not 0 < layer_decay <= 1:

@@ -20,8 +20,8 @@ class RNNLanguageModel(LanguageModel):
         num_layers: Layers on top of each other.
         dropout: Share dropped of the embedding, between layers and before the head, while training.
         forget_bias: Start of the LSTM's forget-gate bias (Jozefowicz et al. 2015); by default left as it is drawn.
-        tied_head: Use the embedding as the head's weights; needs d_model equal to hidden_size.
-        backend: torch.nn's fused kernels, the written-out loop ("scratch"), or NumPy with hand-written gradients. All
+        tie_weights: Use the embedding as the head's weights; needs d_model equal to hidden_size.
+        backend: torch.nn's fused kernels, the written-out loop ("bptt"), or NumPy with hand-written gradients. All
             three compute the same, and a checkpoint of one loads in another.
         learning_rate: Peak learning rate of AdamW.
         weight_decay: Weight decay of matrices.
@@ -29,8 +29,8 @@ class RNNLanguageModel(LanguageModel):
         beta2: AdamW's decay of the mean squared gradient.
         warmup_steps: Steps of linear warm-up.
         schedule: What the learning rate does afterwards.
-        cooldown: For schedule "linear": the share of the training at its end over which the rate falls.
-        final_lr_share: What is left of the learning rate at the end of a falling schedule.
+        decay_fraction: For schedule "wsd": the share of the training at its end over which the rate falls.
+        min_lr_ratio: What is left of the learning rate at the end of a falling schedule.
         optimizer: AdamW; Muon is for the blocks of a Transformer, and is refused.
     """
 
@@ -43,16 +43,16 @@ class RNNLanguageModel(LanguageModel):
         num_layers: int = 1,
         dropout: float = 0.0,
         forget_bias: float | None = None,
-        tied_head: bool = False,
-        backend: Literal["scratch", "fused", "numpy"] = "fused",
+        tie_weights: bool = False,
+        backend: Literal["bptt", "fused", "numpy"] = "fused",
         learning_rate: float = 3e-3,
         weight_decay: float = 0.0,
         beta1: float = 0.9,
         beta2: float = 0.999,
         warmup_steps: int = 0,
         schedule: Schedule = "constant",
-        cooldown: float = 1.0,
-        final_lr_share: float = 0.0,
+        decay_fraction: float = 1.0,
+        min_lr_ratio: float = 0.0,
         optimizer: Literal["adamw", "muon"] = "adamw",
     ) -> None:
         if optimizer == "muon":
@@ -66,8 +66,8 @@ class RNNLanguageModel(LanguageModel):
             beta2=beta2,
             warmup_steps=warmup_steps,
             schedule=schedule,
-            cooldown=cooldown,
-            final_lr_share=final_lr_share,
+            decay_fraction=decay_fraction,
+            min_lr_ratio=min_lr_ratio,
             optimizer=optimizer,
         )
         self.save_hyperparameters(logger=False)
@@ -79,6 +79,6 @@ class RNNLanguageModel(LanguageModel):
             cell=cell,
             dropout=dropout,
             forget_bias=forget_bias,
-            tied_head=tied_head,
+            tie_weights=tie_weights,
             backend=backend,
         )

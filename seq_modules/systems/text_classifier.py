@@ -28,7 +28,7 @@ class TextClassifier(Classifier):
         hidden_size: Of the recurrent nets, in each direction.
         num_layers: Of the recurrent nets and the Transformer.
         bidirectional: Recurrent nets read from both ends.
-        backend: Engine of the recurrent nets: torch.nn's fused kernels, the written-out loop ("scratch"), or NumPy with
+        backend: Engine of the recurrent nets: torch.nn's fused kernels, the written-out loop ("bptt"), or NumPy with
             hand-written gradients. All three compute the same, and a checkpoint of one loads in another.
         forget_bias: Start of the LSTM's forget-gate bias (Jozefowicz et al. 2015); by default left as it is drawn.
         join_embeddings: Each state of a recurrent net stands beside its token's embedding (Lai et al. 2015).
@@ -61,8 +61,8 @@ class TextClassifier(Classifier):
         weight_decay: Weight decay of matrices.
         warmup_steps: Steps of linear warm-up.
         schedule: What the learning rate does afterwards.
-        cooldown: For schedule "linear": the share of the training at its end over which the rate falls.
-        final_lr_share: What is left of the learning rate at the end of a falling schedule.
+        decay_fraction: For schedule "wsd": the share of the training at its end over which the rate falls.
+        min_lr_ratio: What is left of the learning rate at the end of a falling schedule.
         optimizer: AdamW for all, or Muon for the matrices of the Transformer's blocks and AdamW for the rest.
         muon_learning_rate: Peak learning rate of Muon.
     """
@@ -79,7 +79,7 @@ class TextClassifier(Classifier):
         hidden_size: int = 128,
         num_layers: int = 1,
         bidirectional: bool = False,
-        backend: Literal["scratch", "fused", "numpy"] = "fused",
+        backend: Literal["bptt", "fused", "numpy"] = "fused",
         forget_bias: float | None = None,
         join_embeddings: bool = False,
         convolutions: bool = False,
@@ -107,8 +107,8 @@ class TextClassifier(Classifier):
         weight_decay: float = 0.0,
         warmup_steps: int = 0,
         schedule: Schedule = "constant",
-        cooldown: float = 1.0,
-        final_lr_share: float = 0.0,
+        decay_fraction: float = 1.0,
+        min_lr_ratio: float = 0.0,
         optimizer: Literal["adamw", "muon"] = "adamw",
         muon_learning_rate: float = 0.02,
     ) -> None:
@@ -123,8 +123,8 @@ class TextClassifier(Classifier):
             weight_decay=weight_decay,
             warmup_steps=warmup_steps,
             schedule=schedule,
-            cooldown=cooldown,
-            final_lr_share=final_lr_share,
+            decay_fraction=decay_fraction,
+            min_lr_ratio=min_lr_ratio,
             optimizer=optimizer,
             muon_learning_rate=muon_learning_rate,
         )

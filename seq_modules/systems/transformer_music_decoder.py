@@ -46,7 +46,7 @@ class TransformerMusicDecoder(MusicDecoder):
         beta2: AdamW's decay of the mean squared gradient.
         warmup_steps: Steps of linear warm-up.
         schedule: What the learning rate does afterwards.
-        final_lr_share: What is left of the learning rate at the end of a falling schedule.
+        min_lr_ratio: What is left of the learning rate at the end of a falling schedule.
         optimizer: AdamW for all, or Muon for the matrices inside the blocks and AdamW for the rest.
         muon_learning_rate: Peak learning rate of Muon.
     """
@@ -80,7 +80,7 @@ class TransformerMusicDecoder(MusicDecoder):
         beta2: float = 0.99,
         warmup_steps: int = 100,
         schedule: Schedule = "cosine",
-        final_lr_share: float = 0.0,
+        min_lr_ratio: float = 0.0,
         optimizer: Literal["adamw", "muon"] = "adamw",
         muon_learning_rate: float = 0.02,
     ) -> None:
@@ -95,7 +95,7 @@ class TransformerMusicDecoder(MusicDecoder):
             beta2=beta2,
             warmup_steps=warmup_steps,
             schedule=schedule,
-            final_lr_share=final_lr_share,
+            min_lr_ratio=min_lr_ratio,
             optimizer=optimizer,
             muon_learning_rate=muon_learning_rate,
         )
@@ -114,7 +114,7 @@ class TransformerMusicDecoder(MusicDecoder):
                 activation=activation,
                 bias=bias,
                 dropout=dropout,
-                tied_head=False,
+                tie_weights=False,
                 qk_norm=qk_norm,
                 embedding=embedding,
                 head=nn.Identity(),

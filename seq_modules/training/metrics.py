@@ -9,26 +9,26 @@ from torchmetrics import Metric
 
 
 class MeanLoss(Metric):
-    """Loss over all items of all batches and ranks, each item with the same weight."""
+    """Loss over all targets of all batches and ranks, each target with the same weight."""
 
     higher_is_better = False
     full_state_update = False
     loss_sum: Tensor
-    items: Tensor
+    num_targets: Tensor
 
     def __init__(self) -> None:
         super().__init__()
         self.add_state("loss_sum", torch.tensor(0.0), dist_reduce_fx="sum")
-        self.add_state("items", torch.tensor(0), dist_reduce_fx="sum")
+        self.add_state("num_targets", torch.tensor(0), dist_reduce_fx="sum")
 
-    def update(self, loss_sum: Tensor, items: Tensor) -> None:
-        """Takes a batch's sum of losses and its number of items, both scalars."""
+    def update(self, loss_sum: Tensor, num_targets: Tensor) -> None:
+        """Takes a batch's sum of losses and its number of targets, both scalars."""
         self.loss_sum += loss_sum
-        self.items += items
+        self.num_targets += num_targets
 
     def compute(self) -> Tensor:
         """Mean loss, in the unit of the loss."""
-        return self.loss_sum / self.items
+        return self.loss_sum / self.num_targets
 
 
 class NatsPerNote(MeanLoss):
@@ -79,7 +79,7 @@ def last_step(mask: Tensor) -> Tensor:
 
 
 class Perplexity(MeanLoss):
-    """Exponential of the mean loss in nats: among how many tokens the model is in doubt on average."""
+    """exp of the mean cross-entropy (nats)."""
 
     def compute(self) -> Tensor:
         """Perplexity a token, at least 1."""
@@ -156,22 +156,22 @@ class FieldAccuracy(Metric):
     higher_is_better = True
     full_state_update = False
     hits: Tensor
-    items: Tensor
+    num_targets: Tensor
 
     def __init__(self, field: int) -> None:
         super().__init__()
         self.field = field
         self.add_state("hits", torch.tensor(0), dist_reduce_fx="sum")
-        self.add_state("items", torch.tensor(0), dist_reduce_fx="sum")
+        self.add_state("num_targets", torch.tensor(0), dist_reduce_fx="sum")
 
-    def update(self, field_hits: Tensor, field_items: Tensor) -> None:
+    def update(self, field_hits: Tensor, field_targets: Tensor) -> None:
         """Takes the right answers and the labels of each field in a batch, both (F,)."""
         self.hits += field_hits[self.field]
-        self.items += field_items[self.field]
+        self.num_targets += field_targets[self.field]
 
     def compute(self) -> Tensor:
         """Accuracy between 0 and 1."""
-        return self.hits / self.items
+        return self.hits / self.num_targets
 
 
 class FieldLoss(MeanLoss):
@@ -185,6 +185,6 @@ class FieldLoss(MeanLoss):
         super().__init__()
         self.field = field
 
-    def update(self, field_losses: Tensor, items: Tensor) -> None:
+    def update(self, field_losses: Tensor, num_targets: Tensor) -> None:
         """Takes each field's sum of losses in a batch, (F,), and the number of events."""
-        super().update(field_losses[self.field], items)
+        super().update(field_losses[self.field], num_targets)

@@ -1,20 +1,77 @@
-"""Optimisers and learning-rate schedule, per step."""
+"""The group of optimiser settings that every system takes, and the optimisers built from it."""
 
-import math
 from collections.abc import Iterable
-from typing import Literal
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
 from torch import nn
 from torch.nn import Parameter
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR
 
 from seq_modules.training.muon import MuonAdamW, hidden_matrices
-from seq_modules.training.progress import Budget
-from seqlight.core.errors import UserError
+from seq_modules.training.schedule import Schedule
+from seqlight.core.checks import check_choice, check_range
 
-Schedule = Literal["constant", "cosine", "linear"]
+
+@dataclass(frozen=True)
+class OptimConfig:
+    """Optimiser and learning-rate schedule.
+
+    Attributes:
+        learning_rate: Peak learning rate of AdamW, above 0.
+        weight_decay: Weight decay of matrices, 0 or more.
+        beta1: AdamW's decay of the mean gradient.
+        beta2: AdamW's decay of the mean squared gradient.
+        warmup_steps: Steps of linear warm-up.
+        schedule: What the learning rate does afterwards: "constant", "cosine", or "wsd" (stable, then a line down).
+        decay_fraction: Fraction of the training, at its end, in which "wsd" decays, above 0 and at most 1.
+        min_lr_ratio: What "cosine" and "wsd" leave of the learning rate, from 0 to 1.
+        optimizer: AdamW for all, or Muon for the matrices in ``net.blocks`` (which alone decay then) and AdamW for the
+            rest.
+        muon_learning_rate: Peak learning rate of Muon, above 0.
+        muon_iterations: Newton-Schulz iterations of Muon, at least 1.
+        fused: One kernel for all of AdamW's weights: quicker the larger the net, equal up to rounding.
+
+    Raises:
+        UserError: A value is out of its range.
+    """
+
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.0
+    beta1: float = 0.9
+    beta2: float = 0.999
+    warmup_steps: int = 0
+    schedule: Schedule = "constant"
+    decay_fraction: float = 1.0
+    min_lr_ratio: float = 0.0
+    optimizer: Literal["adamw", "muon"] = "adamw"
+    muon_learning_rate: float = 0.02
+    muon_iterations: int = 5
+    fused: bool = False
+
+    def __post_init__(self) -> None:
+        check_range("optim.learning_rate", self.learning_rate, above=0)
+        check_range("optim.weight_decay", self.weight_decay, least=0)
+        check_range("optim.beta1", self.beta1, least=0, below=1)
+        check_range("optim.beta2", self.beta2, least=0, below=1)
+        check_range("optim.warmup_steps", self.warmup_steps, least=0)
+        check_choice("optim.schedule", self.schedule, Schedule)
+        check_range("optim.decay_fraction", self.decay_fraction, above=0, most=1)
+        check_range("optim.min_lr_ratio", self.min_lr_ratio, least=0, most=1)
+        check_choice("optim.optimizer", self.optimizer, ("adamw", "muon"))
+        check_range("optim.muon_learning_rate", self.muon_learning_rate, above=0)
+        check_range("optim.muon_iterations", self.muon_iterations, least=1)
+
+
+def build_optimizer(module: nn.Module, config: OptimConfig) -> Optimizer:
+    """The optimiser of a system; Muon takes the matrices of ``module.net.blocks``."""
+    betas = (config.beta1, config.beta2)
+    if config.optimizer == "adamw":
+        return adamw(module.parameters(), config.learning_rate, config.weight_decay, betas, config.fused)
+    net: Any = getattr(module, "net", module)
+    rates = (config.learning_rate, config.muon_learning_rate)
+    return muon(module, net, *rates, config.weight_decay, betas, config.muon_iterations)
 
 
 def adamw(
@@ -74,55 +131,3 @@ def muon(
     if rest:
         groups.append({"params": rest, "rule": "adamw", "lr": learning_rate, "weight_decay": 0.0, "betas": betas})
     return MuonAdamW(groups, polynomial="polar_express")  # nearer to orthogonal than Jordan's at the same cost
-
-
-def learning_rate_factor(
-    step: int,
-    schedule: Schedule,
-    warmup_steps: int,
-    total_steps: float,
-    cooldown: float = 1.0,
-    final_share: float = 0.0,
-    used: float = 0.0,
-) -> float:
-    """Factor on the learning rate at a step: linear warm-up, then constant, half a cosine, or a trapezoid's end.
-
-    Args:
-        step: Optimiser steps taken so far.
-        schedule: What follows the warm-up. "linear" stays at the full rate and falls in a line at the end (Zhai et al.
-            2022; Hägele et al. 2024).
-        warmup_steps: Steps until the full rate is reached; 0 starts with it.
-        total_steps: Length of the training; infinite if only a budget ends it.
-        cooldown: Share of the training at its end in which "linear" falls; 1 falls from the start.
-        final_share: Factor at the end of "cosine" and "linear".
-        used: Share of a budget that is used; the progress is this or the steps', whichever is further.
-    """
-    if step < warmup_steps:
-        return (step + 1) / (warmup_steps + 1)
-    if schedule == "constant":
-        return 1.0
-    progress = min(1.0, max(used, (step - warmup_steps) / max(1, total_steps - warmup_steps)))
-    left = (1 + math.cos(math.pi * progress)) / 2 if schedule == "cosine" else min(1.0, (1 - progress) / cooldown)
-    return final_share + (1 - final_share) * left
-
-
-def scheduler(
-    optimizer: Optimizer,
-    schedule: Schedule,
-    warmup_steps: int,
-    total_steps: float,
-    cooldown: float = 1.0,
-    final_share: float = 0.0,
-    budget: Budget | None = None,
-) -> LambdaLR:
-    """:func:`learning_rate_factor` as a torch scheduler, to be stepped once an optimiser step."""
-    if schedule != "constant" and budget is None and not math.isfinite(total_steps):
-        raise UserError(
-            f"schedule: {schedule} needs an end to go to: give trainer.max_epochs, trainer.max_steps or TimeBudget"
-        )
-
-    def factor(step: int) -> float:
-        used = budget.progress if budget else 0.0
-        return learning_rate_factor(step, schedule, warmup_steps, total_steps, cooldown, final_share, used)
-
-    return LambdaLR(optimizer, factor)

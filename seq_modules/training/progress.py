@@ -14,7 +14,7 @@ class Budget(ABC):
     @property
     @abstractmethod
     def progress(self) -> float:
-        """Share of the budget that is used, from 0 to 1."""
+        """Fraction of the budget that is used, from 0 to 1."""
 
 
 def budget_of(trainer: Trainer) -> Budget | None:
@@ -23,7 +23,7 @@ def budget_of(trainer: Trainer) -> Budget | None:
 
 
 def progress_of(trainer: Trainer) -> float:
-    """Share of the training that is done, from 0 to 1: of its steps or of its budget, whichever is further.
+    """Fraction of the training that is done, from 0 to 1: of its steps or of its budget, whichever is further.
 
     Raises:
         ValueError: The training has no end: neither a number of steps or epochs nor a budget.
@@ -33,3 +33,9 @@ def progress_of(trainer: Trainer) -> float:
         raise UserError("trainer.max_epochs is -1: the training has no end; give it, trainer.max_steps or TimeBudget")
     done = trainer.global_step / max(1, total)
     return min(1.0, max(done, budget.progress if budget else 0.0))
+
+
+def is_logged_step(trainer: Trainer) -> bool:
+    """Whether the step under way is one of every ``log_every_n_steps`` (0 logs none)."""
+    every = trainer.log_every_n_steps  # type: ignore[attr-defined]
+    return every > 0 and (trainer.global_step + 1) % every == 0

@@ -60,8 +60,8 @@ OWN = {
         "--trainer.check_val_every_n_epoch=1",
     ),
     "text/speedrun": (
-        '--trainer.callbacks=[{"class_path":"Compile","init_args":{"backend":"eager"}},{"class_path":"ShortWindows"},'
-        '{"class_path":"AverageWeights"},{"class_path":"Samples","init_args":{"max_new_tokens":5}}]',
+        '--trainer.callbacks=[{"class_path":"Compile","init_args":{"backend":"eager"}},{"class_path":"SequenceLengthWarmup"},'
+        '{"class_path":"EMA"},{"class_path":"Samples","init_args":{"max_new_tokens":5}}]',
         "--trainer.check_val_every_n_epoch=1",
     ),
 }

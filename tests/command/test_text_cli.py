@@ -106,7 +106,7 @@ def test_a_text_with_any_line_end_is_written_as_one_row(run: Run) -> None:
         (("--data.path=lines.txt", "--data.seq_len=192"), "model.max_seq_len"),
         (("--data.path=lines.txt", "--data.tokenizer=unigram", "--data.vocab_size=50"), "data.vocab_size"),
         (("--data.path=lines.txt", "--decoding.temperature=-1"), "decoding.temperature"),
-        (("--data.path=lines.txt", "--data.val_share=2"), "val_share"),
+        (("--data.path=lines.txt", "--data.val_fraction=2"), "val_fraction"),
     ],
 )
 def test_mistakes_get_one_line(run: Run, words: tuple[str, ...], said: str) -> None:

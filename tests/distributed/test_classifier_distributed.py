@@ -76,7 +76,7 @@ def test_ranks_with_unequal_numbers_of_batches_measure_together(run: Run, tmp_pa
     model = ("--config=reviews/mean", "--model.d_model=8", "--model.word_dropout=0", "--model.embedding_dropout=0",
              "--model.dropout=0")  # fmt: skip
     # 17 rows to validate and 17 to test: the last batch of 16 has one row, which the second process goes without.
-    data = (f"--data.path={tmp_path / 'some.csv'}", "--data.val_share=0.25", "--data.test_share=0.25")
+    data = (f"--data.path={tmp_path / 'some.csv'}", "--data.val_fraction=0.25", "--data.test_fraction=0.25")
     common = (*model, *data, "--data.cache_dir=cache", "--trainer.accelerator=cpu", "--trainer.max_epochs=3")
     done = run("fit", *common, "--data.batch_size=16")
     assert done.code == 0, done.err

@@ -19,10 +19,10 @@ COMMON = (
     "--model.dropout=0", "--model.schedule=constant", "--data.path=text.txt", "--data.cache_dir=cache",
     "--data.seq_len=16", "--data.crops=tiled", f"--data.epoch_size={ROWS}", "--trainer.max_epochs=2",
     "--trainer.log_every_n_steps=1", "--model.warmup_steps=2",
-    '--trainer.callbacks=[{"class_path":"AverageWeights","init_args":{"decay":0.9}}]',
+    '--trainer.callbacks=[{"class_path":"EMA","init_args":{"decay":0.9}}]',
 )  # fmt: skip
 PROMPTS = ["the dogs", "1", "old", "sea.\n", "went to"]
-ENSEMBLE = ("--model.members=2", "--model.optimizer=muon", "--model.tied_head=false")
+ENSEMBLE = ("--model.members=2", "--model.optimizer=muon", "--model.tie_weights=false")
 UNUSED = "--trainer.strategy=ddp_find_unused_parameters_true"
 
 

@@ -12,14 +12,14 @@ from datamodules.tokenizers.words import WordTokenizer
 OPENINGS = {"HUM": ["who wrote", "who is"], "LOC": ["where is", "what city has"], "NUM": ["how many are", "when was"]}
 THINGS = ["it", "that old book", "a river", "the red car of mine", "paris", "the cat", "a long long way home", "rome"]
 # Words of the command line: averaged weights, an untrained encoder, and 67 rows to train on, whose last batch is small.
-AVERAGE = '--trainer.callbacks=[{"class_path":"AverageWeights","init_args":{"decay":0.9}}]'
+AVERAGE = '--trainer.callbacks=[{"class_path":"EMA","init_args":{"decay":0.9}}]'
 TINY_BERT = (
     '--model.encoder_config={"model_type":"bert","vocab_size":8000,"hidden_size":8,"num_hidden_layers":2,'
     '"num_attention_heads":2,"intermediate_size":8,"hidden_dropout_prob":0,"attention_probs_dropout_prob":0}',
     "--model.pretrained=null", "--data.tokenizer_path=null",
 )  # fmt: skip
 FEW = (
-    "--data.max_seq_len=24", "--data.val_share=0.9665", "--trainer.max_epochs=3", "--trainer.log_every_n_steps=1",
+    "--data.max_seq_len=24", "--data.val_fraction=0.9665", "--trainer.max_epochs=3", "--trainer.log_every_n_steps=1",
     "--trainer.limit_val_batches=4", "--trainer.accelerator=cpu",
 )  # fmt: skip
 FINE = ["HUM:ind", "HUM:desc", "LOC:other", "LOC:city", "NUM:count", "NUM:date"]

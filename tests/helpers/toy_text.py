@@ -67,7 +67,12 @@ class Net(nn.Module):
 
 class TextModule(SequenceModule):
     def __init__(self, **training: Any) -> None:
-        muon: dict[str, Any] = {"optimizer": "muon", "muon_learning_rate": 0.05, "schedule": "linear", "cooldown": 0.6}
+        muon: dict[str, Any] = {
+            "optimizer": "muon",
+            "muon_learning_rate": 0.05,
+            "schedule": "wsd",
+            "decay_fraction": 0.6,
+        }
         super().__init__({}, **{"learning_rate": 0.01, "weight_decay": 0.1, "warmup_steps": 2, **muon, **training})
         self.net = Net()
 

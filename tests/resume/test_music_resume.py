@@ -8,7 +8,7 @@ from helpers.command_runs import assert_same_training, fit, signal_at
 from seqlight.core.plots import read_metrics
 
 EPOCH = 4  # steps
-AVERAGE = '{"class_path":"AverageWeights","init_args":{"decay":0.9}}'
+AVERAGE = '{"class_path":"EMA","init_args":{"decay":0.9}}'
 COMMON = ("--trainer.max_epochs=2", "--trainer.log_every_n_steps=1", "--trainer.accelerator=cpu")
 MODELS = {
     "notes": (

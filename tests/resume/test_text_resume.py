@@ -17,12 +17,12 @@ COMMON = (
     f"--data.epoch_size={4 * EPOCH}", "--trainer.max_epochs=3", "--trainer.log_every_n_steps=1",
     "--trainer.accelerator=cpu", "--model.warmup_steps=2", "--model.dropout=0.2",
 )  # fmt: skip
-AVERAGE = '{"class_path":"AverageWeights","init_args":{"decay":0.9,"every_n_steps":2}}'
-SHORT = '{"class_path":"ShortWindows","init_args":{"window":8,"share":0.4}}'
+AVERAGE = '{"class_path":"EMA","init_args":{"decay":0.9,"every_n_steps":2}}'
+SHORT = '{"class_path":"SequenceLengthWarmup","init_args":{"window":8,"share":0.4}}'
 MODELS = {
     "gpt": (
         "--config=text/gpt_char", "--model.d_model=16", "--model.num_layers=2", "--model.num_heads=2",
-        "--model.optimizer=muon", "--model.schedule=linear", "--model.cooldown=0.5", "--model.ngram_orders=[2]",
+        "--model.optimizer=muon", "--model.schedule=wsd", "--model.decay_fraction=0.5", "--model.ngram_orders=[2]",
         "--model.ngram_buckets=64", "--model.ngram_dim=4", "--model.ngram_dropout=0.3", "--data.crops=tiled",
         f"--trainer.callbacks=[{AVERAGE},{SHORT}]",
     ),
@@ -32,7 +32,7 @@ MODELS = {
     ),
     "rnn": (
         "--config=text/lstm_char", "--model.d_model=8", "--model.hidden_size=12", "--model.num_layers=2",
-        "--model.schedule=cosine", "--model.final_lr_share=0.1", "--model.beta2=0.95", "--data.crops=random",
+        "--model.schedule=cosine", "--model.min_lr_ratio=0.1", "--model.beta2=0.95", "--data.crops=random",
         f"--trainer.callbacks=[{AVERAGE}]",
     ),
 }  # fmt: skip

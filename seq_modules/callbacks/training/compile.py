@@ -9,7 +9,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info
 from torch import nn
 
-from seq_modules.callbacks.training.sequence_warmup import ShortWindows, rewindow
+from seq_modules.callbacks.training.sequence_warmup import SequenceLengthWarmup, rewindow
 from seqlight.core.errors import UserError
 
 
@@ -21,7 +21,7 @@ class Compile(Callback):
 
     Args:
         part: ``net.blocks`` each by itself, which compiles one block for all, or the whole ``net``.
-        warm_up: Compile at the first batch all shapes that are to come (those of ShortWindows too), by a forward and a
+        warm_up: Compile at the first batch all shapes that are to come (those of SequenceLengthWarmup too), by a forward and a
             backward pass that leave weights, random numbers and data as they are. Otherwise each when it comes.
         mode: torch.compile's, such as "max-autotune".
         backend: torch.compile's.
@@ -72,7 +72,7 @@ class Compile(Callback):
     def _compile_all(self, trainer: Trainer, pl_module: LightningModule, batch: Any) -> None:
         started = time.monotonic()
         batches = [batch]
-        for short in [callback for callback in trainer.callbacks if isinstance(callback, ShortWindows)]:  # type: ignore[attr-defined]
+        for short in [callback for callback in trainer.callbacks if isinstance(callback, SequenceLengthWarmup)]:  # type: ignore[attr-defined]
             if short.applies(trainer):  # to this batch, before or after this callback
                 lengths = {short.window, short.full or batch["input_ids"].shape[1]} - {batch["input_ids"].shape[1]}
                 batches += [rewindow(batch, length) for length in lengths]

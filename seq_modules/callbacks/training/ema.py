@@ -14,7 +14,7 @@ KEY = "training_weights"  # in a checkpoint, whose state dict holds the averaged
 WIDE = "averaged_weights"  # and those of them that the state dict holds in less precision
 
 
-class AverageWeights(Callback):
+class EMA(Callback):
     """Validates and saves an exponential moving average of the weights (Polyak & Juditsky 1992).
 
     Checkpoints hold the average as the model, and beside it the weights to go on training from. After the fit the
@@ -27,18 +27,18 @@ class AverageWeights(Callback):
 
     Args:
         decay: Of the average, for a step, at least 0 and below 1; it reaches back about 1 / (1 - decay) steps.
-        start_share: Share of the training after which averaging begins; until then the weights stand for themselves.
+        start_fraction: Share of the training after which averaging begins; until then the weights stand for themselves.
         every_n_steps: Optimiser steps between two updates of the average.
     """
 
-    def __init__(self, decay: float = 0.999, start_share: float = 0.0, every_n_steps: int = 1) -> None:
+    def __init__(self, decay: float = 0.999, start_fraction: float = 0.0, every_n_steps: int = 1) -> None:
         if not 0 <= decay < 1:
             raise UserError(f"decay must be at least 0 and below 1, not {decay}")
-        if not 0 <= start_share <= 1:
-            raise UserError(f"start_share must be from 0 to 1, not {start_share}")
+        if not 0 <= start_fraction <= 1:
+            raise UserError(f"start_fraction must be from 0 to 1, not {start_fraction}")
         if every_n_steps < 1:
             raise UserError(f"every_n_steps must be at least 1, not {every_n_steps}")
-        self.decay, self.start_share, self.every_n_steps = decay, start_share, every_n_steps
+        self.decay, self.start_fraction, self.every_n_steps = decay, start_fraction, every_n_steps
         self.updates, self._last_step = 0, 0
         self._average: dict[str, Tensor] = {}  # in float32 at least; empty until averaging begins
         self._training: dict[str, Tensor] = {}  # the training weights, while the average is in their place
@@ -47,7 +47,7 @@ class AverageWeights(Callback):
         """Forgets an earlier fit."""
         if stage == "fit":
             if not isinstance(trainer.strategy, SingleDeviceStrategy | DDPStrategy):
-                raise UserError(f"AverageWeights needs whole weights, which {type(trainer.strategy).__name__} has not")
+                raise UserError(f"EMA needs whole weights, which {type(trainer.strategy).__name__} has not")
             self.updates, self._last_step, self._average, self._training = 0, 0, {}, {}
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -64,7 +64,7 @@ class AverageWeights(Callback):
         if step == self._last_step or step % self.every_n_steps:  # the same step: gradients are being accumulated
             return
         self._last_step = step
-        if self.start_share and not self._average and progress_of(trainer) < self.start_share:
+        if self.start_fraction and not self._average and progress_of(trainer) < self.start_fraction:
             return
         weights = {name: _wide(p.detach()) for name, p in _weights(pl_module).items()}
         if not self._average:

@@ -4,7 +4,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch.optim import Optimizer
 
-from seq_modules.base import is_logged_step
+from seq_modules.training.progress import is_logged_step
 
 
 class GradientNorm(Callback):

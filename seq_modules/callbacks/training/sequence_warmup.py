@@ -38,7 +38,7 @@ def rewindow(batch: dict[str, Any], length: int) -> dict[str, Any]:
     return cut
 
 
-class ShortWindows(Callback):
+class SequenceLengthWarmup(Callback):
     """Cuts each batch of the first part of training into shorter windows: the same tokens, more steps a second.
 
     The net learns its first things, letters and words, from short contexts (Press, Smith & Lewis 2021), where attention

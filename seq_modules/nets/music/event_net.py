@@ -108,14 +108,14 @@ class EventNet(nn.Module):
         """The part of a row's ids that is looked at: where the past is asked for, all of it."""
         return ids if self.relative or self.recalled else self._nets[0].window(ids)
 
-    def start(self, input_ids: Tensor, lengths: Tensor) -> tuple[Known, Reading]:
+    def prefill(self, input_ids: Tensor, lengths: Tensor) -> tuple[Known, Reading]:
         """Reads prompts (B, T), padded on the right, of true lengths (B,).
 
         Returns:
             What is known after each, (B, ...), and the state to :meth:`advance` from.
         """
         read = self._reading(input_ids, self._past(input_ids))
-        outputs, states = zip(*(net.start(read, lengths) for net in self._nets), strict=True)
+        outputs, states = zip(*(net.prefill(read, lengths) for net in self._nets), strict=True)
         steps = torch.arange(input_ids.shape[1], device=input_ids.device)
         at = steps - input_ids.shape[1] + lengths[:, None]
         aligned = torch.where(at >= 0, input_ids.gather(1, at.clamp(min=0)), 0)  # padded on the left: the ends meet
@@ -123,14 +123,14 @@ class EventNet(nn.Module):
         state = Reading(list(states), past, past.ended_runs() if past is not None and self.recalled else None)
         return self._known(outputs, state), state
 
-    def advance(self, ids: Tensor, state: Reading) -> tuple[Known, Reading]:
+    def decode_step(self, ids: Tensor, state: Reading) -> tuple[Known, Reading]:
         """Reads one more event of each row, (B,). What is known after it, and the state, which is changed in place."""
         if state.past is not None:
             state.past.hear(unpack(ids, self.vocab_sizes))
             if state.runs is not None:
                 state.runs = state.past.last_runs(state.runs)
         read = self._reading(ids[:, None], state.past)[:, 0]
-        found = [net.advance(read, own) for net, own in zip(self._nets, state.states, strict=True)]
+        found = [net.decode_step(read, own) for net, own in zip(self._nets, state.states, strict=True)]
         state.states = [own for _, own in found]
         return self._known([x for x, _ in found], state), state
 

@@ -40,9 +40,9 @@ class RecurrentBody(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, D) to (B, T, D)."""
-        return self.advance(x, None)[0]
+        return self.decode_step(x, None)[0]
 
-    def advance(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+    def decode_step(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         """Goes on by (B, T, D) from a state, None at the beginning. Returns (B, T, D) and the state after it."""
         hidden, state = self.layers(x, None, state)
         return dropped(hidden, self.dropout, self.training), state
@@ -94,7 +94,7 @@ class TransformerBody(nn.Module):
             x = block(x, rotary=rotary, noise=None if noise is None else noise[2 * layer : 2 * layer + 2])
         return self.norm(x)
 
-    def advance(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+    def decode_step(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         """As the recurrent body's. The state is what was read, which is read again: a piece has a hundred frames."""
         seen = x if state is None else torch.cat((state, x), dim=1)
         return self(seen)[:, -x.shape[1] :], seen

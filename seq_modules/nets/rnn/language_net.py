@@ -23,7 +23,7 @@ class RNNNet(nn.Module):
         cell: Recurrent cell.
         dropout: Share dropped of the embedding, between layers, and before the head, while training.
         forget_bias: Start of the LSTM's forget-gate bias; None leaves it as drawn.
-        tied_head: Use the embedding as the head's weights; needs ``d_model == hidden_size``.
+        tie_weights: Use the embedding as the head's weights; needs ``d_model == hidden_size``.
         backend: Engine of the recurrence; see Recurrent.
         embedding: In place of the token embedding, for ids that are no rows of one table; gives (B, T, D) of (B, T).
         head: In place of the linear layer to V logits; not tied.
@@ -42,7 +42,7 @@ class RNNNet(nn.Module):
         cell: Cell = "lstm",
         dropout: float = 0.0,
         forget_bias: float | None = None,
-        tied_head: bool = False,
+        tie_weights: bool = False,
         backend: Backend = "fused",
         embedding: nn.Embedding | None = None,
         head: nn.Module | None = None,
@@ -51,8 +51,8 @@ class RNNNet(nn.Module):
         for name, size in (("vocab_size", vocab_size), ("d_model", d_model)):
             if size < 1:
                 raise UserError(f"{name} must be at least 1, not {size!r}")
-        if tied_head and d_model != hidden_size:
-            raise UserError(f"tied_head needs d_model ({d_model}) and hidden_size ({hidden_size}) to be equal")
+        if tie_weights and d_model != hidden_size:
+            raise UserError(f"tie_weights needs d_model ({d_model}) and hidden_size ({hidden_size}) to be equal")
         self.dropout = dropout
         self.embedding = nn.Embedding(vocab_size, d_model) if embedding is None else embedding
         self.layers = Recurrent(
@@ -65,7 +65,7 @@ class RNNNet(nn.Module):
             backend=backend,
         )
         self.head = nn.Linear(hidden_size, vocab_size) if head is None else head
-        if tied_head and head is None:
+        if tie_weights and head is None:
             nn.init.normal_(self.embedding.weight, std=d_model**-0.5)  # a head's scale; torch's N(0, 1) is too wide
             self.head.weight = self.embedding.weight
 
@@ -84,7 +84,7 @@ class RNNNet(nn.Module):
         """The part of a row's ids that the net looks at: all of them."""
         return ids
 
-    def start(self, input_ids: Tensor, lengths: Tensor) -> tuple[Tensor, State]:
+    def prefill(self, input_ids: Tensor, lengths: Tensor) -> tuple[Tensor, State]:
         """Reads prompts (B, T), padded on the right, of true lengths (B,).
 
         Returns:
@@ -94,7 +94,7 @@ class RNNNet(nn.Module):
         last = hidden[torch.arange(len(hidden), device=hidden.device), lengths - 1]
         return self.head(last), state
 
-    def advance(self, ids: Tensor, state: State) -> tuple[Tensor, State]:
+    def decode_step(self, ids: Tensor, state: State) -> tuple[Tensor, State]:
         """Reads one more token of each row, (B,). Returns logits (B, V) and the state after it."""
         hidden, state = self.run(ids.unsqueeze(1), None, state)
         return self.head(hidden.squeeze(1)), state

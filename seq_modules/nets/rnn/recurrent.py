@@ -1,4 +1,4 @@
-"""Recurrent networks in layers and directions, over sequences of unequal lengths, with three interchangeable engines.
+"""Recurrent networks in layers and directions, over sequences of unequal lengths, with four interchangeable engines.
 
 Letters: B rows of the batch, T time steps, D inputs, H hidden width, L layers, S directions (1 or 2), G blocks in a
 cell's weights (rnn 1, lstm 4, gru 3), N rows of all steps without padding. The cells' equations are in `nets/cells.py`,
@@ -7,7 +7,8 @@ their fast form in `nets/bptt.py`, the NumPy form in `reference/numpy_rnn.py`.
 
 import math
 from collections.abc import Callable
-from typing import Literal
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -16,12 +17,69 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 
 from seq_modules.nets.rnn import bptt, cells, numpy_bridge
 from seq_modules.nets.rnn.cells import BLOCKS, Cell, LayerNorms, Nonlinearity, States, Weights
-from seqlight.core.checks import check_choice
+from seqlight.core.checks import check_choice, check_range
 from seqlight.core.errors import UserError
 
-Backend = Literal["scratch", "fused", "numpy"]
+Backend = Literal["loop", "bptt", "fused", "numpy"]
 RecurrentInit = Literal["uniform", "orthogonal", "identity"]
 State = Tensor | tuple[Tensor, Tensor]  # h, or for the LSTM (h, c), each (L·S, B, H)
+
+
+@dataclass(frozen=True)
+class RecurrentConfig:
+    """Shape, start and engine of a recurrent net.
+
+    Attributes:
+        cell: RNN (Elman 1990), LSTM (Hochreiter & Schmidhuber 1997; Gers et al. 2000) or GRU (Cho et al. 2014).
+        hidden_size: Width of the hidden state, H.
+        num_layers: Layers on top of each other, L.
+        nonlinearity: Of the rnn; the gated cells have their own, and take "tanh" alone.
+        dropout: Fraction of the outputs dropped between layers while training, in [0, 1).
+        bidirectional: Read each layer from both ends and join the outputs.
+        layer_norm: Normalise the cell's sums (Ba, Kiros & Hinton 2016); backend "loop" alone.
+        recurrent_init: Start of each H × H block of the recurrent weights: "uniform" U(-1/√H, 1/√H), with which every
+            other parameter starts too; "orthogonal" (Saxe et al. 2014); "identity", then all biases start at zero
+            (Le, Jaitly & Hinton 2015).
+        forget_bias: Where the LSTM's forget gate starts, both biases together (Jozefowicz et al. 2015); None leaves
+            them as drawn.
+        backend: "loop", the cells written out in torch, a step at a time (nets/rnn/cells.py); "bptt", the same with
+            hand-written gradients, quicker (nets/rnn/bptt.py); "fused", torch's own kernels; "numpy", NumPy with
+            hand-written gradients (reference/numpy_rnn.py). All compute the same, and a checkpoint of one loads in
+            another. Gradients of "bptt" and "numpy" cannot be differentiated again.
+
+    Raises:
+        UserError: A value is out of its range, or one does not go with another.
+    """
+
+    cell: Cell = "lstm"
+    hidden_size: int = 128
+    num_layers: int = 1
+    nonlinearity: Nonlinearity = "tanh"
+    dropout: float = 0.0
+    bidirectional: bool = False
+    layer_norm: bool = False
+    recurrent_init: RecurrentInit = "uniform"
+    forget_bias: float | None = None
+    backend: Backend = "fused"
+
+    def __post_init__(self) -> None:
+        check_range("net.hidden_size", self.hidden_size, least=1)
+        check_range("net.num_layers", self.num_layers, least=1)
+        check_range("net.dropout", self.dropout, least=0, below=1)
+        check_choice("net.cell", self.cell, Cell)
+        check_choice("net.nonlinearity", self.nonlinearity, Nonlinearity)
+        check_choice("net.recurrent_init", self.recurrent_init, RecurrentInit)
+        check_choice("net.backend", self.backend, Backend)
+        if self.nonlinearity != "tanh" and self.cell != "rnn":
+            raise UserError(f"net.nonlinearity {self.nonlinearity} is for cell rnn alone; {self.cell} takes tanh")
+        if self.forget_bias is not None and self.cell != "lstm":
+            raise UserError(
+                f"net.forget_bias {self.forget_bias} is for cell lstm alone; {self.cell} has no forget gate"
+            )
+        if self.layer_norm and self.backend != "loop":
+            raise UserError(f"net.layer_norm is not in backend {self.backend}: choose backend loop")
+        if self.nonlinearity == "sigmoid" and self.backend == "fused":
+            raise UserError("net.nonlinearity sigmoid is not in backend fused: choose loop, bptt or numpy")
 
 
 class Recurrent(nn.Module):
@@ -31,77 +89,37 @@ class Recurrent(nn.Module):
     between those and this class.
 
     Args:
-        input_size: Width of the inputs, D.
-        hidden_size: Width of the hidden state, H.
-        cell: Which of the cells.
-        num_layers: Layers on top of each other.
-        nonlinearity: Of the rnn; the gated cells have their own, and take "tanh" alone.
-        bidirectional: Read each layer from both ends and join the outputs.
-        dropout: Share of the outputs dropped between layers while training, in [0, 1).
-        layer_norm: Normalise the cell's sums (Ba, Kiros & Hinton 2016); "scratch" alone.
-        recurrent_init: Start of each H × H block of the recurrent weights: "uniform" U(-1/√H, 1/√H), with which every
-            other parameter starts too; "orthogonal" (Saxe et al. 2014); "identity", then all biases start at zero
-            (Le, Jaitly & Hinton 2015).
-        forget_bias: Where the LSTM's forget gate starts, both biases together (Jozefowicz et al. 2015); None leaves
-            them as drawn.
-        backend: "scratch", written out in torch; "fused", torch's own kernels; "numpy", NumPy with hand-written
-            gradients. Gradients of "scratch" (without layer_norm) and "numpy" cannot be differentiated again.
+        input_size: Width of the inputs, D, at least 1.
+        config: Shape, start and engine; or its fields by name, as ``Recurrent(3, hidden_size=8, cell="gru")``.
 
-    Raises:
-        ValueError: If an argument is out of its range, or one does not go with another.
+    Attributes:
+        output_size: Width of the outputs, S·H.
     """
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        *,
-        cell: Cell = "lstm",
-        num_layers: int = 1,
-        nonlinearity: Nonlinearity = "tanh",
-        bidirectional: bool = False,
-        dropout: float = 0.0,
-        layer_norm: bool = False,
-        recurrent_init: RecurrentInit = "uniform",
-        forget_bias: float | None = None,
-        backend: Backend = "scratch",
-    ) -> None:
+    def __init__(self, input_size: int, config: RecurrentConfig | None = None, **fields: Any) -> None:
         super().__init__()
-        for name, size in (("input_size", input_size), ("hidden_size", hidden_size), ("num_layers", num_layers)):
-            if size < 1:
-                raise UserError(f"{name} must be at least 1, not {size!r}")
-        check_choice("cell", cell, Cell)
-        check_choice("nonlinearity", nonlinearity, Nonlinearity)
-        check_choice("recurrent_init", recurrent_init, RecurrentInit)
-        check_choice("backend", backend, Backend)
-        if not 0 <= dropout < 1:
-            raise UserError(f"dropout must be at least 0 and below 1, not {dropout!r}")
-        if nonlinearity != "tanh" and cell != "rnn":
-            raise UserError(f'nonlinearity {nonlinearity!r} is for cell "rnn" alone; cell {cell!r} takes "tanh"')
-        if forget_bias is not None and cell != "lstm":
-            raise UserError(f'forget_bias {forget_bias!r} is for cell "lstm" alone; cell {cell!r} has no forget gate')
-        if layer_norm and backend != "scratch":
-            raise UserError(f'layer_norm is not in backend {backend!r}: choose backend "scratch"')
-        if nonlinearity == "sigmoid" and backend == "fused":
-            raise UserError('nonlinearity "sigmoid" is not in backend "fused": choose backend "scratch" or "numpy"')
-        self.input_size, self.hidden_size = input_size, hidden_size
-        self.cell, self.num_layers, self.nonlinearity = cell, num_layers, nonlinearity
-        self.bidirectional, self.num_directions = bidirectional, 2 if bidirectional else 1
-        self.output_size = hidden_size * self.num_directions
-        self.dropout, self.layer_norm, self.backend = dropout, layer_norm, backend
-        self.recurrent_init, self.forget_bias = recurrent_init, forget_bias
+        check_range("input_size", input_size, least=1)
+        config = RecurrentConfig(**fields) if config is None else config
+        self.input_size, self.hidden_size = input_size, config.hidden_size
+        self.cell, self.num_layers, self.nonlinearity = config.cell, config.num_layers, config.nonlinearity
+        self.bidirectional, self.num_directions = config.bidirectional, 2 if config.bidirectional else 1
+        self.output_size = config.hidden_size * self.num_directions
+        self.dropout, self.layer_norm, self.backend = config.dropout, config.layer_norm, config.backend
+        self.recurrent_init, self.forget_bias = config.recurrent_init, config.forget_bias
 
         self.names: list[list[str]] = []  # of the four parameters of each layer and direction, in torch's order
-        blocks = BLOCKS[cell] * hidden_size
-        for layer in range(num_layers):
+        blocks = BLOCKS[self.cell] * self.hidden_size
+        for layer in range(self.num_layers):
             width = input_size if layer == 0 else self.output_size
-            shapes: dict[str, tuple[int, ...]] = {"weight_ih": (blocks, width), "weight_hh": (blocks, hidden_size)}
+            shapes: dict[str, tuple[int, ...]] = {"weight_ih": (blocks, width), "weight_hh": (blocks, self.hidden_size)}
             shapes |= {"bias_ih": (blocks,), "bias_hh": (blocks,)}
             for suffix in ("", "_reverse")[: self.num_directions]:
                 self.names.append([f"{name}_l{layer}{suffix}" for name in shapes])
                 for name, shape in zip(self.names[-1], shapes.values(), strict=True):
                     self.register_parameter(name, nn.Parameter(torch.empty(shape)))
-        self.norms = nn.ModuleList(LayerNorms(cell, hidden_size) for _ in self.names) if layer_norm else None
+        self.norms = (
+            nn.ModuleList(LayerNorms(self.cell, self.hidden_size) for _ in self.names) if self.layer_norm else None
+        )
         self.reset_parameters()
 
     @torch.no_grad()
@@ -186,9 +204,9 @@ class Recurrent(nn.Module):
         weights = self.weights(index)
         if self.backend == "numpy":
             return numpy_bridge.scan(self.cell, rows, sizes, weights, states, reverse, self.nonlinearity)
-        if self.norms is not None:
-            norms = self.norms[index]
-            assert isinstance(norms, LayerNorms)
+        if self.backend == "loop":
+            norms = None if self.norms is None else self.norms[index]
+            assert norms is None or isinstance(norms, LayerNorms)
             return cells.scan(self.cell, rows, sizes, weights, states, reverse, self.nonlinearity, norms)
         return bptt.scan(self.cell, rows, sizes, weights, states, reverse, self.nonlinearity)
 

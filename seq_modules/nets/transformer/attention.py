@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from seq_modules.nets.transformer.positions import rotate
 
-Kind = Literal["auto", "sdpa", "products"]
+Kind = Literal["auto", "sdpa", "eager"]
 Attend = Callable[[Tensor, Tensor, Tensor], Tensor]  # queries, keys, values, each (B, H, T, K), to (B, H, T, K)
 MOST_STEPS = 256  # of sequences that "auto" attends to by products
 EPS = 1e-6  # of root-mean-square norms; torch's default depends on the precision, and is 0.008 in bf16
@@ -86,15 +86,15 @@ class Attention(nn.Module):
         q, k, v = self.project(x, rotary, values)
         if attend is not None:
             y = attend(q, k, v)
-        elif chosen(self.kind, q.device.type, q.dtype, steps) == "products":
+        elif chosen(self.kind, q.device.type, q.dtype, steps) == "eager":
             assert mask is not None
-            y = products(q, k, v, mask)
+            y = eager(q, k, v, mask)
         else:
             y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
         return self.out(y.transpose(1, 2).reshape(batch, steps, width))  # (B, H, T, K) -> (B, T, H, K) -> (B, T, D)
 
 
-def chosen(kind: Kind, device: str, dtype: torch.dtype, steps: int) -> Literal["sdpa", "products"]:
+def chosen(kind: Kind, device: str, dtype: torch.dtype, steps: int) -> Literal["sdpa", "eager"]:
     """The engine that "auto" stands for, on CPUs by measurement (benchmarks/attention.py).
 
     In bf16 on two cores the products took 0.14 to 0.46 of the kernel's time, forward and backward, for 64 to 256 steps,
@@ -103,7 +103,7 @@ def chosen(kind: Kind, device: str, dtype: torch.dtype, steps: int) -> Literal["
     """
     if kind != "auto":
         return kind
-    return "products" if device == "cpu" and dtype == torch.bfloat16 and steps <= MOST_STEPS else "sdpa"
+    return "eager" if device == "cpu" and dtype == torch.bfloat16 and steps <= MOST_STEPS else "sdpa"
 
 
 def causal_mask(steps: int, device: torch.device, dtype: torch.dtype) -> Tensor:
@@ -119,8 +119,8 @@ def weights(q: Tensor, k: Tensor, mask: Tensor) -> Tensor:
     return scores.softmax(-1).view(batch, heads, steps, steps)
 
 
-def products(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
+def eager(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
     """Attention as two batched products: queries, keys and values (B, H, T, K) to (B, H, T, K)."""
     batch, heads, steps, size = q.shape
-    looks = weights(q, k, mask).view(-1, steps, steps)  # (B, H, T, T) -> (B·H, T, T)
-    return torch.bmm(looks, v.reshape(-1, steps, size)).view(batch, heads, steps, size)
+    attention_weights = weights(q, k, mask).view(-1, steps, steps)  # (B, H, T, T) -> (B·H, T, T)
+    return torch.bmm(attention_weights, v.reshape(-1, steps, size)).view(batch, heads, steps, size)

@@ -44,14 +44,14 @@ class GPT(nn.Module):
         activation: Of the feed-forward nets.
         bias: Whether linear layers (never the head) and layer norms have a bias.
         dropout: Share dropped of the embedding and of each branch's output while training, in steps of 1/256.
-        tied_head: Use the token embedding as the head's weights (Press & Wolf 2017).
+        tie_weights: Use the token embedding as the head's weights (Press & Wolf 2017).
         qk_norm: Normalise queries and keys (Henry et al. 2020).
-        attention: "sdpa", "products", or "auto", whichever was measured to be quicker (nets/attention.py).
+        attention: "sdpa", "eager", or "auto", whichever was measured to be quicker (nets/attention.py).
         ngram_orders: Orders of the hashed n-gram embeddings added to the token's, such as [2, 3, 4].
         ngram_buckets: Rows of each order's table.
         ngram_dim: Width of the n-gram embeddings before they are projected.
         ngram_dropout: Share of the n-grams dropped while training, each as a whole.
-        ngram_salt: Decides which n-grams share a row of a table.
+        hash_seed: Decides which n-grams share a row of a table.
         value_embeddings: Add a second embedding of the token to the attention's values in the first two and last two
             blocks, each with a learned gate (Zhou et al. 2024; modded-nanogpt).
         residual_mix: Normalise the embedding, and let each block start from a·x + b·embedding (modded-nanogpt).
@@ -79,14 +79,14 @@ class GPT(nn.Module):
         activation: Activation = "gelu_tanh",
         bias: bool = True,
         dropout: float = 0.0,
-        tied_head: bool = True,
+        tie_weights: bool = True,
         qk_norm: bool = False,
         attention: Kind = "auto",
         ngram_orders: list[int] | None = None,
         ngram_buckets: int = 16384,
         ngram_dim: int = 32,
         ngram_dropout: float = 0.0,
-        ngram_salt: int = 0,
+        hash_seed: int = 0,
         value_embeddings: bool = False,
         residual_mix: bool = False,
         logit_softcap: float | None = None,
@@ -135,7 +135,7 @@ class GPT(nn.Module):
                 buckets=ngram_buckets,
                 dim=ngram_dim,
                 dropout=ngram_dropout,
-                salt=ngram_salt,
+                salt=hash_seed,
             )
             if ngram_orders
             else None
@@ -160,8 +160,8 @@ class GPT(nn.Module):
         self.embedding_norm = make_norm("rms", d_model, bias) if residual_mix else None
         self.norm = make_norm(norm, d_model, bias)
         self.head = nn.Linear(d_model, vocab_size, bias=False) if head is None else head
-        self.tied_head = tied_head and head is None
-        if self.tied_head:
+        self.tie_weights = tie_weights and head is None
+        if self.tie_weights:
             self.head.weight = self.token_embedding.weight
         self.reset_parameters(zero_init)
 
@@ -183,7 +183,7 @@ class GPT(nn.Module):
                 last.weight.normal_(std=0.0 if zero_init else 0.02 / math.sqrt(2 * len(self.blocks)))
         if not zero_init:
             return
-        if not self.tied_head:
+        if not self.tie_weights:
             self.token_embedding.weight.normal_(std=1 / self.token_scale)
             if isinstance(self.head, nn.Linear):
                 self.head.weight.zero_()
@@ -225,7 +225,7 @@ class GPT(nn.Module):
         hashes = None if self.ngrams is None else self.ngrams.hashes(input_ids)
         x, rotary, values, noise = self.embed(input_ids, slice(0, input_ids.shape[1]), hashes)
         mask = None
-        if attend is None and chosen(self.attention, x.device.type, x.dtype, x.shape[1]) == "products":
+        if attend is None and chosen(self.attention, x.device.type, x.dtype, x.shape[1]) == "eager":
             mask = causal_mask(input_ids.shape[1], x.device, x.dtype)
         x0 = x.clone() if self.residual_mix else None  # were it x itself, the first block would be compiled twice
         for layer, block in enumerate(self.blocks):
@@ -289,7 +289,7 @@ class GPT(nn.Module):
         return ids[: self.kept] + ids[self.kept + self._begin(len(ids)) :]
 
     @torch.no_grad()
-    def start(self, input_ids: Tensor, lengths: Tensor) -> tuple[Tensor, Reading]:
+    def prefill(self, input_ids: Tensor, lengths: Tensor) -> tuple[Tensor, Reading]:
         """Reads prompts.
 
         Args:
@@ -320,7 +320,7 @@ class GPT(nn.Module):
         return self.logits(x[torch.arange(batch, device=ids.device), last]), Reading(self.blocks, cache)
 
     @torch.no_grad()
-    def advance(self, ids: Tensor, state: Reading) -> tuple[Tensor, Reading]:
+    def decode_step(self, ids: Tensor, state: Reading) -> tuple[Tensor, Reading]:
         """Reads one more token of each row, (B,). Returns logits (B, V) and the state, which is changed in place."""
         cache = state.cache
         full = [row for row, length in enumerate(cache.lengths) if length == self.max_seq_len]

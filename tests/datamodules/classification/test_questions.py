@@ -310,7 +310,7 @@ def test_wrong_rows_of_json_lines(tmp_path: Path) -> None:
         ({"texts": ["a\ud800"]}, "texts: number 1: half a character"),
         ({"texts": ["a"], "texts_path": "b.txt"}, "texts_path b.txt and texts are both given"),
         ({"data_dir": "a", "hub": "b"}, "data_dir a and hub b are both given"),
-        ({"val_share": 0.0}, "val_share must be above 0"),
+        ({"val_fraction": 0.0}, "val_fraction must be above 0"),
         ({"vocab_size": 0}, "vocab_size must be at least 1"),
         ({"max_seq_len": 2, "special_tokens": True}, "max_seq_len 2 leaves no room"),
         ({"pool_batches": 0}, "pool_batches must be at least 1"),

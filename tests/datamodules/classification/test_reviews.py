@@ -135,7 +135,7 @@ def test_a_test_on_texts_of_the_checkpoints_training_is_told(tmp_path: Path) -> 
         data("test", fold=2).load_state_dict(state)
     with pytest.warns(UserWarning, match=r"^the checkpoint was trained on [6-9] of these 9 val reviews: "):
         data("validate", split_seed=5).load_state_dict(state)
-    gone_on, other = data("fit"), data("fit", fold=3, val_share=0.5)
+    gone_on, other = data("fit"), data("fit", fold=3, val_fraction=0.5)
     with pytest.warns(UserWarning, match=" val reviews: "):
         gone_on.load_state_dict(other.state_dict())
     with pytest.warns(UserWarning, match=" test reviews: "):  # it knows the texts of both
@@ -161,7 +161,7 @@ TABLE = {"text_column": "review", "label_column": "stars"}
 
 
 def test_any_csv_file(tmp_path: Path) -> None:
-    data = ReviewsDataModule(path=csv_file(tmp_path), **TABLE, test_share=0.2, val_share=0.25)  # type: ignore[arg-type]
+    data = ReviewsDataModule(path=csv_file(tmp_path), **TABLE, test_fraction=0.2, val_fraction=0.25)  # type: ignore[arg-type]
     assert data.class_names == ["2", "9", "10"]
     assert {name: len(part) for name, part in data.splits.items()} == {"train": 36, "val": 12, "test": 12}
     assert all(np.ptp(np.bincount(part.labels)) == 0 for part in data.splits.values())
@@ -326,7 +326,7 @@ def test_nothing_of_a_zip_reaches_the_disk(tmp_path: Path, monkeypatch: pytest.M
         ({"classes": ["a", "a"]}, "classes must be two or more different labels"),
         ({"fold": 11}, "fold must be from 1 to 10, not 11"),
         ({"folds": 1}, "folds must be at least 2"),
-        ({"val_share": 0.5, "test_share": 0.5}, "val_share and test_share must leave something"),
+        ({"val_fraction": 0.5, "test_fraction": 0.5}, "val_fraction and test_fraction must leave something"),
     ],
 )
 def test_refused_arguments(kwargs: dict[str, Any], message: str) -> None:

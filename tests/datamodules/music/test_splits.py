@@ -35,7 +35,7 @@ def test_a_piece_more_moves_no_training_piece_into_the_test() -> None:
 
 
 def test_shares_that_leave_nothing_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"^val_share 0\.1 and test_share 0\.1 leave none of 2 pieces"):
+    with pytest.raises(ValueError, match=r"^val_fraction 0\.1 and test_fraction 0\.1 leave none of 2 pieces"):
         split_pieces(SUITES[:2], 0.1, 0.1, seed=0)
     assert len(split_pieces(SUITES[:2], 0.1, 0, seed=0)["train"]) == 1
 
@@ -76,9 +76,9 @@ def test_a_family_too_large_for_a_split_is_trained_on_unless_all_are() -> None:
     pairs = [number - number % 2 for number in range(24)]
     splits = split_pieces(SUITES, 0.01, 0, 0, pairs)
     assert len(splits["val"]) == 2  # more than was asked for
-    with pytest.raises(ValueError, match=r"^val_share .*, as 24 pieces are 1 different ones"):
+    with pytest.raises(ValueError, match=r"^val_fraction .*, as 24 pieces are 1 different ones"):
         split_pieces(SUITES, 0.1, 0, 0, [0] * 24)
-    with pytest.raises(ValueError, match=r"^val_share .*, as 24 pieces are 2 different ones"):
+    with pytest.raises(ValueError, match=r"^val_fraction .*, as 24 pieces are 2 different ones"):
         split_pieces(SUITES, 0.1, 0.1, 0, [0] * 12 + [12] * 12)
 
 

@@ -59,7 +59,7 @@ def test_the_split_is_nanogpts(tmp_path: Path) -> None:
 
 
 def test_shares_follow_each_other(file: str) -> None:
-    data = corpus(file, val_share=0.2, test_share=0.1)
+    data = corpus(file, val_fraction=0.2, test_fraction=0.1)
     train, val, test = data.train_text(), data.val_text(), data.test_text()
     assert train + val + test == TEXT
     assert [round(len(part) / len(TEXT), 3) for part in (train, val, test)] == [0.7, 0.2, 0.1]
@@ -244,8 +244,8 @@ def test_without_a_network_the_remedy_is_said(monkeypatch: pytest.MonkeyPatch) -
         ({"vocab_size": 0}, "vocab_size must be at least 1"),
         ({"stride": 300}, "stride 300 is greater than seq_len 256"),
         ({"stride": 3, "eval_windows": 4}, "stride 3 and eval_windows 4 exclude each other"),
-        ({"val_share": 0.0}, "val_share must be above 0"),
-        ({"val_share": 0.5, "test_share": 0.5}, "test_share must be at least 0"),
+        ({"val_fraction": 0.0}, "val_fraction must be above 0"),
+        ({"val_fraction": 0.5, "test_fraction": 0.5}, "test_fraction must be at least 0"),
         ({"prompts": []}, "prompts: there are none"),
         ({"prompts": ["a", ""]}, "prompts: number 2 is empty"),
         ({"prompts": ["a"], "prompts_path": "p"}, "prompts_path p and prompts are both given"),
@@ -264,7 +264,7 @@ def test_texts_that_do_not_serve_are_refused(tmp_path: Path) -> None:
         (b"", {}, r"path .*t\.txt: the text is empty"),
         (b"abc", {}, r"seq_len 32 is too long for the train text of 2 tokens.* below 2"),
         (b"a" * 100, {}, r"seq_len 32 is too long for the val text of 10 tokens.* below 10"),
-        (b"a", {}, r"val_share 0\.1 leaves no character to train on"),
+        (b"a", {}, r"val_fraction 0\.1 leaves no character to train on"),
         (b"ab\xffcd", {}, r"path .*t\.txt: byte 2 \(0xff\) is not utf-8.*--data\.encoding"),
         (TEXT.encode(), {"tokenizer": "bpe", "vocab_size": 9999}, r"vocab_size 9999 is too big for this text"),
         (TEXT.encode(), {"encoding": "klingon"}, r"encoding 'klingon' is not known"),

@@ -23,11 +23,11 @@ class LastThree(nn.Module):
         shifted = [nn.functional.pad(self.tables[back][input_ids], (0, 0, back, 0)) for back in range(3)]
         return self.dropout(sum(x[:, : input_ids.shape[1]] for x in shifted))
 
-    def start(self, input_ids: Tensor, lengths: Tensor) -> tuple[Tensor, list[list[int]]]:
+    def prefill(self, input_ids: Tensor, lengths: Tensor) -> tuple[Tensor, list[list[int]]]:
         state = [row[:length][-3:] for row, length in zip(input_ids.tolist(), lengths.tolist(), strict=True)]
         return self(input_ids)[torch.arange(len(state)), lengths - 1], state
 
-    def advance(self, ids: Tensor, state: list[list[int]]) -> tuple[Tensor, list[list[int]]]:
+    def decode_step(self, ids: Tensor, state: list[list[int]]) -> tuple[Tensor, list[list[int]]]:
         state = [[*row, token][-3:] for row, token in zip(state, ids.tolist(), strict=True)]
         return torch.stack([self(torch.tensor([row]))[0, -1] for row in state]), state
 

@@ -39,10 +39,10 @@ class Says(nn.Module):
     def forward(self, input_ids: Tensor) -> Tensor:
         return input_ids.new_zeros(*input_ids.shape, 1, dtype=torch.float32)
 
-    def start(self, input_ids: Tensor, lengths: Tensor) -> tuple[Tensor, None]:
+    def prefill(self, input_ids: Tensor, lengths: Tensor) -> tuple[Tensor, None]:
         return torch.zeros(len(input_ids), 1), None
 
-    def advance(self, ids: Tensor, state: None) -> tuple[Tensor, None]:
+    def decode_step(self, ids: Tensor, state: None) -> tuple[Tensor, None]:
         return torch.zeros(len(ids), 1), None
 
     def window(self, ids: list[int]) -> list[int]:
@@ -60,7 +60,7 @@ def nets(request: pytest.FixtureRequest) -> tuple[nn.Module, nn.Module]:
     torch.manual_seed(0)
     parts = {"embedding": EventEmbedding(SIZES, 8), "head": nn.Identity()}
     if request.param == "gpt":  # a context far shorter than what is generated
-        net: nn.Module = GPT(20, 8, 2, 2, max_seq_len=8, positions="rotary", dropout=0.3, tied_head=False, **parts)
+        net: nn.Module = GPT(20, 8, 2, 2, max_seq_len=8, positions="rotary", dropout=0.3, tie_weights=False, **parts)
         nn.init.normal_(net.token_embedding.weight)
     else:
         net = RNNNet(20, 8, 8, cell=request.param, num_layers=2, dropout=0.3, **parts)

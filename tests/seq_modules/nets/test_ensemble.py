@@ -13,7 +13,7 @@ from seq_modules.training.muon import hidden_matrices
 V, S = 11, 8
 
 
-SIZES: dict[str, Any] = {"d_model": 16, "num_layers": 2, "num_heads": 2, "max_seq_len": S, "tied_head": False}
+SIZES: dict[str, Any] = {"d_model": 16, "num_layers": 2, "num_heads": 2, "max_seq_len": S, "tie_weights": False}
 SPEEDRUN: dict[str, Any] = {
     "positions": "rotary", "ngram_orders": [2, 3], "ngram_buckets": 16, "ngram_dim": 4, "value_embeddings": True,
     "residual_mix": True, "logit_softcap": 15.0,
@@ -22,7 +22,7 @@ SPEEDRUN: dict[str, Any] = {
 
 def make(count: int = 3, **options: Any) -> Ensemble:
     torch.manual_seed(0)
-    nets = [GPT(V, **SIZES, **options, ngram_salt=net if options else 0) for net in range(count)]
+    nets = [GPT(V, **SIZES, **options, hash_seed=net if options else 0) for net in range(count)]
     ensemble = Ensemble(nets).double()
     for parameter in ensemble.parameters():
         torch.nn.init.normal_(parameter, std=0.5)

@@ -164,7 +164,7 @@ def test_an_ensemble_under_ddp_that_waits_for_every_gradient_is_refused() -> Non
 
 def test_recurrent_nets_are_trained_with_the_same_settings_and_without_muon() -> None:
     torch.manual_seed(0)
-    given = {"beta1": 0.8, "beta2": 0.9, "schedule": "linear", "cooldown": 0.5, "final_lr_share": 0.25}
+    given = {"beta1": 0.8, "beta2": 0.9, "schedule": "wsd", "decay_fraction": 0.5, "min_lr_ratio": 0.25}
     module = RNNLanguageModel(256, d_model=4, hidden_size=4, learning_rate=0.01, **given)  # type: ignore[arg-type]
     module._trainer = SimpleNamespace(estimated_stepping_batches=8, callbacks=[])  # type: ignore[assignment]
     found: Any = module.configure_optimizers()

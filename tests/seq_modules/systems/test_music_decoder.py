@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 import seqlight
 from datamodules.music.piece_notes import Note, Piece
 from datamodules.tokenizers import NoteTokenizer
-from seq_modules import LSTMMusicDecoder, MusicDecoder, TransformerMusicDecoder
+from seq_modules import MusicDecoder, RNNMusicDecoder, TransformerMusicDecoder
 from seq_modules.generation.sampling import Decoding
 
 ONE_VOICE, ALL_NOTES = ("pitch", "duration"), ("shift", "pitch", "duration")
@@ -42,7 +42,7 @@ def make(kind: str, fields: tuple[str, ...] = ONE_VOICE, **changes: Any) -> Musi
         sizes = {"d_model": 16, "num_layers": 2, "num_heads": 2, "max_seq_len": 8}
         module: MusicDecoder = TransformerMusicDecoder(tokenizer.vocab_sizes, **{**sizes, **changes})
     else:
-        module = LSTMMusicDecoder(tokenizer.vocab_sizes, **{"d_model": 16, "hidden_size": 24, **changes})
+        module = RNNMusicDecoder(tokenizer.vocab_sizes, **{"d_model": 16, "hidden_size": 24, **changes})
     module.tokenizer = tokenizer
     return module
 
@@ -71,7 +71,7 @@ def short(piece: Piece, notes: int) -> Piece:
 def test_what_the_tokenizer_writes_may_be_drawn(learned: list[Note], others: list[Note]) -> None:
     """Event for event, unisons and what is read as the nearest included."""
     tokenizer = NoteTokenizer.train([Piece("learned", tuple(sorted(learned)))], ALL_NOTES)
-    module = LSTMMusicDecoder(tokenizer.vocab_sizes, d_model=4, hidden_size=4)
+    module = RNNMusicDecoder(tokenizer.vocab_sizes, d_model=4, hidden_size=4)
     module.tokenizer = tokenizer
     rules = module.rules()
     for notes in (learned, others):
@@ -137,7 +137,7 @@ def test_padding_never_counts(kind: str) -> None:
 
 
 def test_backends_of_the_lstm_agree() -> None:
-    modules = [make("lstm", backend=backend, dropout=0.0) for backend in ("fused", "scratch", "numpy")]
+    modules = [make("lstm", backend=backend, dropout=0.0) for backend in ("fused", "bptt", "numpy")]
     losses = []
     for module in modules:
         module.load_state_dict(modules[0].state_dict())
@@ -326,4 +326,4 @@ def test_a_model_without_tokenizer_says_what_to_do() -> None:
 )
 def test_bad_values_are_refused(changes: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=f"^{said}"):
-        LSTMMusicDecoder(**{"vocab_sizes": [5, 6], **changes})
+        RNNMusicDecoder(**{"vocab_sizes": [5, 6], **changes})

@@ -10,7 +10,7 @@ from datamodules.music.piece_notes import Note, Piece
 from datamodules.music.sources.etudes import etudes
 from datamodules.tokenizers import NoteTokenizer
 from datamodules.tokenizers.midi import ALL_NOTES, ONE_VOICE
-from seq_modules import LSTMMusicDecoder, MusicDecoder, TransformerMusicDecoder
+from seq_modules import MusicDecoder, RNNMusicDecoder, TransformerMusicDecoder
 from seq_modules.generation.sampling import Decoding
 
 # Which of them is to come, the signature alone says.
@@ -33,7 +33,7 @@ def make(kind: str, pieces: list[Piece], fields: tuple[str, ...]) -> MusicDecode
         "dropout": 0.0,
     }
     if kind == "lstm":
-        module = LSTMMusicDecoder(tokenizer.vocab_sizes, d_model=16, hidden_size=24, **parts)
+        module = RNNMusicDecoder(tokenizer.vocab_sizes, d_model=16, hidden_size=24, **parts)
     else:
         module = TransformerMusicDecoder(
             tokenizer.vocab_sizes, d_model=16, num_layers=2, num_heads=2, max_seq_len=16, **parts

@@ -54,7 +54,7 @@ def test_padding_changes_neither_loss_nor_gradient(supervision: str) -> None:
 
 def test_two_units_set_by_hand_solve_parity() -> None:
     """h1 = "at least one of h and x", h2 = "both": the state is h1 and not h2, which is XOR (docs/notes/parity.md)."""
-    module = ParityModule(cell="rnn", nonlinearity="sigmoid", hidden_size=2, backend="scratch")
+    module = ParityModule(cell="rnn", nonlinearity="sigmoid", hidden_size=2, backend="bptt")
     state = {
         "net.weight_ih_l0": [[10.0], [10.0]],  # the bits come as -1 and 1
         "net.weight_hh_l0": [[20.0, -20.0], [20.0, -20.0]],
@@ -72,7 +72,7 @@ def test_two_units_set_by_hand_solve_parity() -> None:
 
 
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
-@pytest.mark.parametrize("backend", ["scratch", "fused", "numpy"])
+@pytest.mark.parametrize("backend", ["bptt", "fused", "numpy"])
 def test_one_batch_is_learnt_by_heart(cell: str, backend: str) -> None:
     torch.manual_seed(0)
     module = ParityModule(cell=cell, backend=backend, hidden_size=16, supervision="full", recurrent_init="orthogonal")

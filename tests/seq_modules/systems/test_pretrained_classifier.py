@@ -11,9 +11,9 @@ from lightning.pytorch import Callback, Trainer, seed_everything
 from transformers import BertConfig, BertForSequenceClassification, BertModel
 
 import seqlight
-from seq_modules import BertClassifier
+from seq_modules import PretrainedClassifier
 from seq_modules.callbacks import LastCheckpoint
-from seq_modules.callbacks.training.ema import AverageWeights
+from seq_modules.callbacks.training.ema import EMA
 
 DATA = QuestionData()
 CONFIG = BertConfig(
@@ -32,9 +32,11 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "tiny"
 
 
-def make(folder: Path, **changes: Any) -> BertClassifier:
+def make(folder: Path, **changes: Any) -> PretrainedClassifier:
     torch.manual_seed(0)
-    return BertClassifier(DATA.vocab_size, 3, 6, str(folder), **{"dropout": 0.0, "learning_rate": 1e-3, **changes})
+    return PretrainedClassifier(
+        DATA.vocab_size, 3, 6, str(folder), **{"dropout": 0.0, "learning_rate": 1e-3, **changes}
+    )
 
 
 def trainer(place: Path, *callbacks: Callback, **settings: Any) -> Trainer:
@@ -87,7 +89,7 @@ def test_the_schedule_keeps_the_rates_apart(folder: Path, tmp_path: Path) -> Non
         def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
             seen.append([group["lr"] for group in trainer.optimizers[0].param_groups])
 
-    module = make(folder, layer_decay=0.5, schedule="linear", warmup_steps=1, head_learning_rate=1e-2)
+    module = make(folder, layer_decay=0.5, schedule="wsd", warmup_steps=1, head_learning_rate=1e-2)
     trainer(tmp_path, Sees(), limit_train_batches=3).fit(module, QuestionData())
     peak = [group["lr"] for group in module._optimizer().param_groups]
     assert seen[0] == pytest.approx(peak)  # after the warm-up's one step
@@ -154,7 +156,7 @@ def test_gradual_unfreezing_goes_with_averaged_weights_and_is_resumed(folder: Pa
     def fitted(place: str, epochs: int, resume: Path | None = None) -> dict[str, Any]:
         module = make(folder, tuning="gradual", schedule="constant")
         settings: dict[str, Any] = {"max_epochs": epochs, "limit_train_batches": 1.0, "limit_val_batches": 1.0}
-        averaged = trainer(tmp_path / place, AverageWeights(0.5), **settings)
+        averaged = trainer(tmp_path / place, EMA(0.5), **settings)
         averaged.fit(module, QuestionData(), ckpt_path=resume, weights_only=True if resume else None)
         return torch.load(tmp_path / place / "checkpoints/last.ckpt", weights_only=True)
 
@@ -177,7 +179,7 @@ def test_rates_given_anew_win_over_the_checkpoints_and_leave_the_others(folder: 
                 for p in group["params"]:
                     seen.setdefault(names[p], []).append(group["initial_lr"])
 
-    old = {"learning_rate": 8e-4, "layer_decay": 0.5, "head_learning_rate": 1e-2, "schedule": "linear"}
+    old = {"learning_rate": 8e-4, "layer_decay": 0.5, "head_learning_rate": 1e-2, "schedule": "wsd"}
     whole = {"max_epochs": 1, "limit_train_batches": 1.0}
     trainer(tmp_path, **whole).fit(make(folder, **old), QuestionData())
     file = tmp_path / "checkpoints/last.ckpt"
@@ -228,7 +230,7 @@ def test_a_checkpoint_needs_the_pretrained_folder_no_more(folder: Path, tmp_path
     rows = loaded.predict_step(batch, 0)
     assert rows == module.predict_step(batch, 0)
     assert {row["label"] for row in rows} <= set(OPENINGS)
-    again = BertClassifier(**{key: value for key, value in loaded.hparams.items() if not key.startswith("_")})
+    again = PretrainedClassifier(**{key: value for key, value in loaded.hparams.items() if not key.startswith("_")})
     trainer(tmp_path, max_epochs=2).fit(
         again, QuestionData(), ckpt_path=tmp_path / "checkpoints/last.ckpt", weights_only=True
     )
@@ -250,7 +252,7 @@ def test_overfits_one_batch(folder: Path, tuning: str) -> None:
 
 def test_another_vocabulary_is_refused(folder: Path) -> None:
     with pytest.raises(ValueError, match=r"^vocab_size 99 of the data's tokenizer is not the encoder's"):
-        BertClassifier(99, 3, 0, str(folder))
+        PretrainedClassifier(99, 3, 0, str(folder))
 
 
 @pytest.mark.parametrize(
@@ -267,9 +269,9 @@ def test_another_vocabulary_is_refused(folder: Path) -> None:
 )
 def test_refuses(folder: Path, changes: dict[str, Any], named: str) -> None:
     with pytest.raises(ValueError, match=rf"^{named}"):
-        BertClassifier(**{"num_classes": 3, "pretrained": str(folder), **changes})
+        PretrainedClassifier(**{"num_classes": 3, "pretrained": str(folder), **changes})
 
 
 def test_an_encoder_must_be_named() -> None:
     with pytest.raises(ValueError, match=r"^pretrained is not given"):
-        BertClassifier(9, 3)
+        PretrainedClassifier(9, 3)

@@ -92,7 +92,7 @@ def test_loss_of_evaluation_is_the_plain_cross_entropy() -> None:
         {"encoder": "rnn", "pooling": "last"},
         {"encoder": "lstm", "pooling": "max", "bidirectional": True, "char_ngrams": [2, 3]},
         {"encoder": "lstm", "pooling": "mean", "backend": "numpy"},
-        {"encoder": "gru", "pooling": "attention", "backend": "scratch", "aux_weight": 0.1},
+        {"encoder": "gru", "pooling": "attention", "backend": "bptt", "aux_weight": 0.1},
         {"encoder": "cnn", "kernel_sizes": [2, 3]},
         {"encoder": "transformer", "pooling": "mean", "optimizer": "muon"},
         {"encoder": "embeddings", "pooling": "mean", "word_ngrams": 2},

@@ -19,21 +19,21 @@ def factors(schedule: Any, total: float = 10, warmup: int = 0, **kwargs: float) 
 
 def test_warm_up_leads_to_the_full_rate() -> None:
     assert factors("constant", 4, warmup=3) == pytest.approx([0.25, 0.5, 0.75, 1, 1, 1])
-    assert factors("linear", 4, warmup=2, cooldown=0.5) == pytest.approx([1 / 3, 2 / 3, 1, 1, 0, 0])
+    assert factors("wsd", 4, warmup=2, decay_fraction=0.5) == pytest.approx([1 / 3, 2 / 3, 1, 1, 0, 0])
 
 
 def test_cosine_goes_down_to_its_last_share() -> None:
     expected = [0.2 + 0.8 * (1 + math.cos(math.pi * min(step, 10) / 10)) / 2 for step in range(12)]
-    assert factors("cosine", final_share=0.2) == pytest.approx(expected)
+    assert factors("cosine", min_lr_ratio=0.2) == pytest.approx(expected)
 
 
 def test_linear_is_a_trapezoid() -> None:
-    assert factors("linear", cooldown=0.4) == pytest.approx([1] * 7 + [0.75, 0.5, 0.25, 0, 0])
-    assert factors("linear", cooldown=0.4, final_share=0.2) == pytest.approx([1] * 7 + [0.8, 0.6, 0.4, 0.2, 0.2])
-    assert factors("linear") == pytest.approx([1 - step / 10 for step in range(11)] + [0])
+    assert factors("wsd", decay_fraction=0.4) == pytest.approx([1] * 7 + [0.75, 0.5, 0.25, 0, 0])
+    assert factors("wsd", decay_fraction=0.4, min_lr_ratio=0.2) == pytest.approx([1] * 7 + [0.8, 0.6, 0.4, 0.2, 0.2])
+    assert factors("wsd") == pytest.approx([1 - step / 10 for step in range(11)] + [0])
 
 
-@pytest.mark.parametrize("schedule", ["cosine", "linear"])
+@pytest.mark.parametrize("schedule", ["cosine", "wsd"])
 def test_a_budget_and_the_steps_whichever_is_further(schedule: Any) -> None:
     def at(step: int, total: float, used: float) -> float:
         return learning_rate_factor(step, schedule, 0, total, used=used)
@@ -50,13 +50,13 @@ class Half(Budget):
 def test_scheduler_asks_the_budget_at_each_step() -> None:
     optimizer = torch.optim.SGD([nn.Parameter(torch.ones(1))], lr=2.0)
     budget = Half()
-    schedule = scheduler(optimizer, "linear", 0, math.inf, budget=budget)
+    schedule = scheduler(optimizer, "wsd", 0, math.inf, budget=budget)
     budget.progress = 0.75
     optimizer.step()
     schedule.step()
     assert optimizer.param_groups[0]["lr"] == pytest.approx(0.5)
-    with pytest.raises(ValueError, match="schedule: linear needs an end"):
-        scheduler(optimizer, "linear", 0, math.inf)
+    with pytest.raises(ValueError, match="schedule: wsd needs an end"):
+        scheduler(optimizer, "wsd", 0, math.inf)
 
 
 class Net(nn.Module):
@@ -116,8 +116,8 @@ def test_fused_adamw_is_equal_and_lets_lightning_clip() -> None:
         ({"muon_learning_rate": 0.0}, "muon_learning_rate must be above 0"),
         ({"beta1": 1.0}, "beta1 must be at least 0 and below 1"),
         ({"beta2": -0.1}, "beta2 must be"),
-        ({"cooldown": 0.0}, "cooldown must be above 0"),
-        ({"final_lr_share": 2.0}, "final_lr_share must be from 0 to 1"),
+        ({"decay_fraction": 0.0}, "decay_fraction must be above 0"),
+        ({"min_lr_ratio": 2.0}, "min_lr_ratio must be from 0 to 1"),
     ],
 )
 def test_bad_settings_are_named(setting: dict[str, float], words: str) -> None:

@@ -12,15 +12,15 @@ from torch import Tensor
 
 from seq_modules.callbacks import GracefulStop
 from seq_modules.callbacks.training.compile import Compile
-from seq_modules.callbacks.training.ema import AverageWeights
-from seq_modules.callbacks.training.sequence_warmup import ShortWindows
+from seq_modules.callbacks.training.ema import EMA
+from seq_modules.callbacks.training.sequence_warmup import SequenceLengthWarmup
 
 
 @pytest.mark.parametrize("stop_at", [2, EPOCH - 1, EPOCH, EPOCH + 3, 2 * EPOCH - 1])
 @pytest.mark.parametrize("settings", [{}, {"precision": "bf16-true"}], ids=["fp32", "bf16"])
 def test_resumed_equals_uninterrupted(tmp_path: Path, stop_at: int, settings: dict[str, Any]) -> None:
     def callbacks() -> list[Callback]:
-        return [AverageWeights(0.9, start_share=0.2, every_n_steps=2), ShortWindows(4, 0.5), Compile(backend="eager")]
+        return [EMA(0.9, start_fraction=0.2, every_n_steps=2), SequenceLengthWarmup(4, 0.5), Compile(backend="eager")]
 
     fit(tmp_path / "whole", *callbacks(), **settings)
     fit(tmp_path / "first", *callbacks(), SignalAt(stop_at), **settings)
@@ -38,7 +38,7 @@ def test_resumed_equals_uninterrupted(tmp_path: Path, stop_at: int, settings: di
 @pytest.mark.parametrize(("decay", "every", "start"), [(0.5, 1, 0.0), (0.9, 3, 0.0), (0.8, 2, 0.5), (0.95, 1, 0.3)])
 def test_the_average_is_that_of_a_plain_loop(tmp_path: Path, decay: float, every: int, start: float) -> None:
     sees = Sees()
-    module = fit(tmp_path, sees, AverageWeights(decay, start, every))
+    module = fit(tmp_path, sees, EMA(decay, start, every))
     plain = Sees()
     fit(tmp_path / "plain", plain)
     for a, b in zip(sees.weights, plain.weights, strict=True):  # averaging and swapping leave training as it is
@@ -63,7 +63,7 @@ def test_the_average_is_that_of_a_plain_loop(tmp_path: Path, decay: float, every
 
 def test_best_holds_the_average_that_was_validated(tmp_path: Path) -> None:
     before, after = Validated(), Validated()
-    fit(tmp_path, before, AverageWeights(0.9), after)
+    fit(tmp_path, before, EMA(0.9), after)
     best = last(tmp_path, "best")
     at = before.losses.index(min(before.losses))
     assert best["global_step"] == EPOCH * (at + 1)
@@ -71,17 +71,17 @@ def test_best_holds_the_average_that_was_validated(tmp_path: Path) -> None:
         assert_same(best["state_dict"], validated.weights[at])
     module = TextModule()
     module.load_state_dict(best["state_dict"])
-    (result,) = trainer(tmp_path / "again", AverageWeights()).validate(module, TextData(), verbose=False)
+    (result,) = trainer(tmp_path / "again", EMA()).validate(module, TextData(), verbose=False)
     assert result["val/loss"] == pytest.approx(min(before.losses), abs=1e-6)
     # To evaluate a checkpoint, its state dict is all that counts, with the callback or without.
     module = TextModule()
     path = str(tmp_path / "checkpoints/best.ckpt")
-    (result,) = trainer(tmp_path / "again", AverageWeights()).validate(module, TextData(), path, verbose=False)
+    (result,) = trainer(tmp_path / "again", EMA()).validate(module, TextData(), path, verbose=False)
     assert result["val/loss"] == pytest.approx(min(before.losses), abs=1e-6)
 
 
 def test_average_with_accumulated_gradients_counts_steps(tmp_path: Path) -> None:
-    average = AverageWeights(0.9)
+    average = EMA(0.9)
     fit(tmp_path, average, accumulate_grad_batches=2)
     assert average.updates == 3 * 4  # 7 batches are 4 steps
 
@@ -89,7 +89,7 @@ def test_average_with_accumulated_gradients_counts_steps(tmp_path: Path) -> None
 def test_average_goes_on_from_a_training_without_one(tmp_path: Path) -> None:
     sees = Sees()
     fit(tmp_path / "first", max_epochs=1)
-    fit(tmp_path / "rest", sees, AverageWeights(0.0), resume=tmp_path / "first/checkpoints/last.ckpt")
+    fit(tmp_path / "rest", sees, EMA(0.0), resume=tmp_path / "first/checkpoints/last.ckpt")
     assert len(sees.weights) == 2 * EPOCH
     for name, value in sees.weights[-1].items():
         torch.testing.assert_close(last(tmp_path / "rest")["state_dict"][name], value)

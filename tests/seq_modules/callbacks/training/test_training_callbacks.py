@@ -24,8 +24,8 @@ from torch import nn
 
 from seq_modules.callbacks import GracefulStop, LastCheckpoint
 from seq_modules.callbacks.training.compile import Compile
-from seq_modules.callbacks.training.ema import AverageWeights
-from seq_modules.callbacks.training.sequence_warmup import ShortWindows, rewindow
+from seq_modules.callbacks.training.ema import EMA
+from seq_modules.callbacks.training.sequence_warmup import SequenceLengthWarmup, rewindow
 from seq_modules.callbacks.training.time_budget import TimeBudget
 from seq_modules.training.progress import progress_of
 
@@ -49,7 +49,7 @@ def test_rewindow_keeps_tokens_and_characters() -> None:
 
 def test_short_windows_come_first(tmp_path: Path) -> None:
     short, long = Sees(), Sees()
-    fit(tmp_path / "short", ShortWindows(2, share=0.5), short)
+    fit(tmp_path / "short", SequenceLengthWarmup(2, share=0.5), short)
     fit(tmp_path / "long", long)
     last_rows = 3
     whole = [(4, 8) if step % EPOCH else (last_rows, 8) for step in range(1, 3 * EPOCH + 1)]
@@ -58,11 +58,11 @@ def test_short_windows_come_first(tmp_path: Path) -> None:
     assert short.shapes == [(4 * rows, 2) if step < 11 else (rows, 8) for step, (rows, _) in enumerate(whole)]
     assert short.characters == long.characters
     with pytest.raises(ValueError, match="window 3 does not divide the data's seq_len 8"):
-        fit(tmp_path / "odd", ShortWindows(3))
+        fit(tmp_path / "odd", SequenceLengthWarmup(3))
     with pytest.raises(ValueError, match="window 16 does not divide the data's seq_len 8"):
-        fit(tmp_path / "wide", ShortWindows(16))
+        fit(tmp_path / "wide", SequenceLengthWarmup(16))
     with pytest.raises(ValueError, match="the training has no end"):
-        fit(tmp_path / "endless", ShortWindows(4), max_epochs=-1, training={"schedule": "constant"})
+        fit(tmp_path / "endless", SequenceLengthWarmup(4), max_epochs=-1, training={"schedule": "constant"})
 
 
 class Clock:
@@ -186,9 +186,9 @@ class CountsAtFirstStep(Callback):
 @pytest.mark.parametrize("short_first", [True, False])
 def test_compile_changes_nothing_but_the_speed(tmp_path: Path, part: Any, short_first: bool) -> None:
     plain = Sees()
-    fit(tmp_path / "plain", ShortWindows(4, 0.5), plain)
+    fit(tmp_path / "plain", SequenceLengthWarmup(4, 0.5), plain)
     sees, backend = Sees(), Backend()
-    counts, short, compiling = CountsAtFirstStep(backend), ShortWindows(4, 0.5), Compile(part, backend=backend)  # type: ignore[arg-type]
+    counts, short, compiling = CountsAtFirstStep(backend), SequenceLengthWarmup(4, 0.5), Compile(part, backend=backend)  # type: ignore[arg-type]
     order: list[Callback] = [short, compiling] if short_first else [compiling, short]
     module = fit(tmp_path / "compiled", *order, sees, counts)
     assert all(not key.startswith("_orig") and "_orig_mod" not in key for key in module.state_dict())
@@ -215,11 +215,11 @@ def test_compile_without_warming_up(tmp_path: Path) -> None:
     ("make", "words"),
     [
         (lambda: TimeBudget(0), "seconds must be above 0"),
-        (lambda: ShortWindows(window=0), "window must be at least 1"),
-        (lambda: ShortWindows(share=1.5), "share must be from 0 to 1"),
-        (lambda: AverageWeights(decay=1.0), "decay must be at least 0 and below 1"),
-        (lambda: AverageWeights(start_share=-1), "start_share must be from 0 to 1"),
-        (lambda: AverageWeights(every_n_steps=0), "every_n_steps must be at least 1"),
+        (lambda: SequenceLengthWarmup(window=0), "window must be at least 1"),
+        (lambda: SequenceLengthWarmup(share=1.5), "share must be from 0 to 1"),
+        (lambda: EMA(decay=1.0), "decay must be at least 0 and below 1"),
+        (lambda: EMA(start_fraction=-1), "start_fraction must be from 0 to 1"),
+        (lambda: EMA(every_n_steps=0), "every_n_steps must be at least 1"),
     ],
 )
 def test_bad_settings_are_named(make: Any, words: str) -> None:

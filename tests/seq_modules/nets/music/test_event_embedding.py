@@ -19,7 +19,7 @@ def body(kind: str, d_model: int = 8) -> nn.Module:
     torch.manual_seed(0)
     parts = {"embedding": EventEmbedding(SIZES, d_model), "head": nn.Identity()}
     if kind == "gpt":
-        net: nn.Module = GPT(15, d_model, 2, 2, max_seq_len=16, positions="rotary", tied_head=False, **parts)
+        net: nn.Module = GPT(15, d_model, 2, 2, max_seq_len=16, positions="rotary", tie_weights=False, **parts)
     else:
         net = RNNNet(15, d_model, d_model, num_layers=2, cell=kind, **parts)
     return net.double().eval()
@@ -67,16 +67,16 @@ def test_carried_state_equals_the_whole_sequence(kind: str) -> None:
     lengths, rows = torch.tensor([5, 2, 4]), torch.arange(3)
     whole = net(ids)
     assert whole.shape == (3, 9, 8)
-    x, state = net.start(ids[:, :5], lengths)
+    x, state = net.prefill(ids[:, :5], lengths)
     assert_close(x, whole[rows, lengths - 1])
     for step in range(4):
-        x, state = net.advance(ids[rows, lengths + step], state)
+        x, state = net.decode_step(ids[rows, lengths + step], state)
         assert_close(x, whole[rows, lengths + step])
 
 
 @pytest.mark.parametrize("kind", ["gpt", "lstm"])
 def test_nets_keep_their_own_embedding_and_head_where_none_is_given(kind: str) -> None:
-    net = GPT(11, 8, 1, 2, tied_head=True) if kind == "gpt" else RNNNet(11, 8, 8, tied_head=True)
+    net = GPT(11, 8, 1, 2, tie_weights=True) if kind == "gpt" else RNNNet(11, 8, 8, tie_weights=True)
     assert net(torch.tensor([[1, 2]])).shape == (1, 2, 11)
     given = body(kind)
     assert isinstance(given.head, nn.Identity)

@@ -35,7 +35,7 @@ def make(kind: str, relative: bool, recalled: int, members: int = 1) -> tuple[Ev
         parts = {"embedding": embedding, "head": nn.Identity()}
         rows = embedding.num_embeddings
         if kind == "gpt":
-            return GPT(rows, WIDTH, 2, 2, max_seq_len=CONTEXT, positions="rotary", tied_head=False, **parts)
+            return GPT(rows, WIDTH, 2, 2, max_seq_len=CONTEXT, positions="rotary", tie_weights=False, **parts)
         return RNNNet(rows, WIDTH, WIDTH, cell=kind, **parts)
 
     net = EventNet([body() for _ in range(members)], SIZES, relative, recalled, (FIRST, SIZES[0] - 1), TICKS)
@@ -66,13 +66,13 @@ def test_state_and_whole_sequence_agree(kind: str, relative: bool, recalled: int
     these = events(2, 40)
     ids = pack(these, SIZES)
     whole = heads(net(ids), these)
-    known, state = net.start(ids[:, :20], torch.tensor([20, 11]))
+    known, state = net.prefill(ids[:, :20], torch.tensor([20, 11]))
     rows, at = torch.arange(2), torch.tensor([19, 10])
     for _ in range(15):
         for ours, theirs in zip(heads(known, these[rows, at]), whole, strict=True):
             assert_close(ours, theirs[rows, at])
         at = at + 1
-        known, state = net.advance(ids[rows, at], state)
+        known, state = net.decode_step(ids[rows, at], state)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -100,7 +100,7 @@ def test_steps_with_a_state_are_the_whole_sequence(body: str) -> None:
     state, parts = None, []
     for at in range(9):
         x = net.embed(frames[:, at : at + 1], torch.full((2,), at))
-        part, state = net.body.advance(x, state)
+        part, state = net.body.decode_step(x, state)
         parts.append(part)
     torch.testing.assert_close(torch.cat(parts, 1), whole)
 

@@ -7,7 +7,7 @@ from torch.testing import assert_close
 from seq_modules.nets.rnn.language_net import RNNNet
 
 
-@pytest.mark.parametrize("backend", ["scratch", "fused", "numpy"])
+@pytest.mark.parametrize("backend", ["bptt", "fused", "numpy"])
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
 def test_carried_state_equals_the_whole_sequence(cell, backend) -> None:
     torch.manual_seed(0)
@@ -15,17 +15,17 @@ def test_carried_state_equals_the_whole_sequence(cell, backend) -> None:
     ids = torch.randint(11, (3, 9))
     lengths = torch.tensor([5, 2, 4])
     whole = net(ids)
-    logits, state = net.start(ids[:, :5], lengths)
+    logits, state = net.prefill(ids[:, :5], lengths)
     assert_close(logits, whole[torch.arange(3), lengths - 1])
     for step in range(4):
-        logits, state = net.advance(ids[torch.arange(3), lengths + step], state)
+        logits, state = net.decode_step(ids[torch.arange(3), lengths + step], state)
         assert_close(logits, whole[torch.arange(3), lengths + step])
 
 
 def test_engines_agree_in_loss_and_gradients() -> None:
     ids = torch.randint(7, (2, 6), generator=torch.Generator().manual_seed(1))
     results = []
-    for backend in ("scratch", "fused", "numpy"):
+    for backend in ("bptt", "fused", "numpy"):
         torch.manual_seed(0)
         net = RNNNet(7, 4, 5, cell="gru", backend=backend).double()
         torch.nn.functional.cross_entropy(net(ids[:, :-1]).flatten(0, 1), ids[:, 1:].flatten()).backward()
@@ -35,7 +35,7 @@ def test_engines_agree_in_loss_and_gradients() -> None:
 
 
 def test_tied_head_shares_the_embedding() -> None:
-    net = RNNNet(7, 5, 5, tied_head=True)
+    net = RNNNet(7, 5, 5, tie_weights=True)
     assert net.head.weight is net.embedding.weight
 
 
@@ -51,7 +51,7 @@ def test_a_token_has_no_influence_before_it() -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "text"),
-    [({"vocab_size": 0}, "vocab_size"), ({"d_model": 0}, "d_model"), ({"tied_head": True}, "tied_head")],
+    [({"vocab_size": 0}, "vocab_size"), ({"d_model": 0}, "d_model"), ({"tie_weights": True}, "tie_weights")],
 )
 def test_bad_values_are_refused(arguments, text) -> None:
     with pytest.raises(ValueError, match=f"^{text}"):

@@ -12,15 +12,15 @@ from seq_modules.nets.rnn.recurrent import Recurrent
 
 B, T, D, H = 5, 7, 3, 4
 LENGTHS = [3, 7, 1, 5, 6]
-BACKENDS = ["scratch", "fused", "numpy"]
+BACKENDS = ["bptt", "fused", "numpy"]
 CELLS = ["rnn", "lstm", "gru"]
 TORCH = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 #: Every net there is: (backend, cell, nonlinearity, layer_norm)
 KINDS = [
     *((backend, cell, "tanh", False) for backend in BACKENDS for cell in CELLS),
     *((backend, "rnn", "relu", False) for backend in BACKENDS),
-    *((backend, "rnn", "sigmoid", False) for backend in ("scratch", "numpy")),
-    *(("scratch", cell, "tanh", True) for cell in CELLS),
+    *((backend, "rnn", "sigmoid", False) for backend in ("bptt", "numpy")),
+    *(("bptt", cell, "tanh", True) for cell in CELLS),
 ]
 
 
@@ -189,7 +189,7 @@ def test_no_output_depends_on_a_later_input(kind: Any) -> None:
 
 
 def test_sigmoid_rnn_by_hand() -> None:
-    net: Any = make(("scratch", "rnn", "sigmoid", False))
+    net: Any = make(("bptt", "rnn", "sigmoid", False))
     x = torch.randn(1, 2, D)
     first = 1 / (1 + torch.exp(-(net.weight_ih_l0 @ x[0, 0] + net.bias_ih_l0 + net.bias_hh_l0)))
     sums = net.weight_ih_l0 @ x[0, 1] + net.weight_hh_l0 @ first + net.bias_ih_l0 + net.bias_hh_l0
@@ -203,7 +203,7 @@ def standardised(a: Tensor) -> Tensor:
 @pytest.mark.parametrize("cell", CELLS)
 def test_layer_norm_by_hand(cell: str) -> None:
     """One step from a given state, by the paper's equations."""
-    net: Any = make(("scratch", cell, "tanh", True))
+    net: Any = make(("bptt", cell, "tanh", True))
     x, state = torch.randn(1, 1, D), random_state(net, 1)
     h = parts(state)[0][0, 0]
     wx, wh = net.weight_ih_l0 @ x[0, 0], net.weight_hh_l0 @ h
@@ -293,7 +293,7 @@ def test_forget_bias_is_the_total_of_both_biases(init: Any) -> None:
         ({"num_layers": 0}, "num_layers must be at least 1, not 0"),
         ({"dropout": 2}, "dropout must be at least 0 and below 1, not 2"),
         ({"cell": "mlp"}, "cell must be one of 'rnn', 'lstm', 'gru', not 'mlp'"),
-        ({"backend": "cuda"}, "backend must be one of 'scratch', 'fused', 'numpy', not 'cuda'"),
+        ({"backend": "cuda"}, "backend must be one of 'bptt', 'fused', 'numpy', not 'cuda'"),
         ({"recurrent_init": "zeros"}, "recurrent_init must be one of 'uniform', 'orthogonal', 'identity', not 'zeros'"),
         ({"nonlinearity": "elu"}, "nonlinearity must be one of 'tanh', 'sigmoid', 'relu', not 'elu'"),
         ({"nonlinearity": "relu"}, "nonlinearity 'relu' is for cell \"rnn\" alone; cell 'lstm' takes \"tanh\""),
@@ -301,7 +301,7 @@ def test_forget_bias_is_the_total_of_both_biases(init: Any) -> None:
         ({"layer_norm": True, "backend": "numpy"}, "layer_norm is not in backend 'numpy': choose backend \"scratch\""),
         (
             {"cell": "rnn", "nonlinearity": "sigmoid", "backend": "fused"},
-            'nonlinearity "sigmoid" is not in backend "fused": choose backend "scratch" or "numpy"',
+            'nonlinearity "sigmoid" is not in backend "fused": choose backend "bptt" or "numpy"',
         ),
     ],
 )

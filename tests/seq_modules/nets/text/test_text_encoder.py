@@ -69,7 +69,7 @@ def test_what_stands_in_padding_does_not_matter(encoder: str, pooling: str) -> N
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
 def test_recurrent_engines_are_equal_and_are_torch_nn_row_by_row(cell: str, bidirectional: bool, pooling: str) -> None:
-    nets = [make(cell, pooling, bidirectional=bidirectional, backend=backend) for backend in ("fused", "scratch")]
+    nets = [make(cell, pooling, bidirectional=bidirectional, backend=backend) for backend in ("fused", "bptt")]
     results = []
     for net in nets:
         out = net(IDS, MASK)

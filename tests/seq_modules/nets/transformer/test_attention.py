@@ -35,7 +35,7 @@ def run(layer: nn.Module, x: Tensor, **options: Any) -> list[Tensor]:
 def test_engines_are_equal_with_gradients(dtype: torch.dtype, atol: float, extras: bool, bias: bool) -> None:
     one, other = (
         Attention(D, H, bias=bias, qk_norm=extras, kind=kind, value_embedding=extras).to(dtype)
-        for kind in ("sdpa", "products")
+        for kind in ("sdpa", "eager")
     )
     other.load_state_dict(one.state_dict())
     options: dict[str, Any] = {"mask": causal_mask(T, torch.device("cpu"), dtype)}
@@ -46,7 +46,7 @@ def test_engines_are_equal_with_gradients(dtype: torch.dtype, atol: float, extra
         torch.testing.assert_close(ours, theirs, rtol=0, atol=atol)
 
 
-@pytest.mark.parametrize("kind", ["sdpa", "products"])
+@pytest.mark.parametrize("kind", ["sdpa", "eager"])
 def test_attention_is_what_loops_compute(kind: Any) -> None:
     layer = Attention(D, H, bias=True, qk_norm=False, kind=kind, value_embedding=False).double()
     x = torch.randn(B, T, D, dtype=torch.float64)
@@ -64,11 +64,11 @@ def test_attention_is_what_loops_compute(kind: Any) -> None:
 
 
 def test_auto_goes_by_device_and_precision() -> None:
-    assert chosen("auto", "cpu", torch.bfloat16, 256) == "products"
+    assert chosen("auto", "cpu", torch.bfloat16, 256) == "eager"
     assert chosen("auto", "cpu", torch.bfloat16, 1024) == "sdpa"
     assert chosen("auto", "cpu", torch.float32, 256) == "sdpa"
     assert chosen("auto", "cuda", torch.bfloat16, 256) == "sdpa"
-    assert chosen("products", "cuda", torch.float32, 1024) == "products"
+    assert chosen("eager", "cuda", torch.float32, 1024) == "eager"
 
 
 def test_activations_are_their_formulas() -> None:

@@ -21,15 +21,15 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "qk_norm": {"qk_norm": True, "positions": "rotary"},
     "ngrams": {"ngram_orders": [2, 3, 4], "ngram_buckets": 64, "ngram_dim": 4},
     "values": {"value_embeddings": True},
-    "mix": {"residual_mix": True, "logit_softcap": 3.0, "tied_head": False},
+    "mix": {"residual_mix": True, "logit_softcap": 3.0, "tie_weights": False},
     "all": {
         "positions": "rotary",
         "norm": "rms",
         "activation": "relu2",
         "bias": False,
-        "tied_head": False,
+        "tie_weights": False,
         "qk_norm": True,
-        "attention": "products",
+        "attention": "eager",
         "ngram_orders": [4, 2],
         "ngram_buckets": 64,
         "ngram_dim": 4,
@@ -63,14 +63,14 @@ def check(net: GPT, lengths: list[int], steps: int) -> None:
     """Logits of every row and step with the cache against the naive ones, of random tokens."""
     generator = torch.Generator().manual_seed(3)
     rows = [torch.randint(V, (length,), generator=generator).tolist() for length in lengths]
-    logits, state = net.start(*pad(rows))
+    logits, state = net.prefill(*pad(rows))
     for _ in range(steps):
         expected = torch.stack([naive(net, row) for row in rows])
         torch.testing.assert_close(logits, expected, rtol=0, atol=1e-10)
         ids = torch.randint(V, (len(rows),), generator=generator)
         for row, token in zip(rows, ids.tolist(), strict=True):
             row.append(token)
-        logits, state = net.advance(ids, state)
+        logits, state = net.decode_step(ids, state)
 
 
 @pytest.mark.parametrize("name", OPTIONS)
@@ -94,13 +94,13 @@ def test_small_and_odd_contexts(slots: int) -> None:
 def test_a_row_does_not_depend_on_its_batch() -> None:
     net = make("all")
     rows = [[1, 2, 3], [4], list(range(15))]
-    together, state = net.start(*pad(rows))
-    alone = [net.start(*pad([row])) for row in rows]
+    together, state = net.prefill(*pad(rows))
+    alone = [net.prefill(*pad([row])) for row in rows]
     for token in range(20):
         for at, (logits, _) in enumerate(alone):
             torch.testing.assert_close(together[at], logits[0], rtol=0, atol=1e-10)
-        together, state = net.advance(torch.tensor([token % V] * 3), state)
-        alone = [net.advance(torch.tensor([token % V]), one) for _, one in alone]
+        together, state = net.decode_step(torch.tensor([token % V] * 3), state)
+        alone = [net.decode_step(torch.tensor([token % V]), one) for _, one in alone]
 
 
 def test_the_window_slides_by_half_a_context() -> None:
@@ -115,13 +115,13 @@ def test_the_window_slides_by_half_a_context() -> None:
 def test_greedy_tokens_in_float32_are_the_naive_ones() -> None:
     net = make("all").float()
     rows = [[1], [2, 3, 4, 5]]
-    logits, state = net.start(*pad(rows))
+    logits, state = net.prefill(*pad(rows))
     for _ in range(40):
         ids = logits.argmax(-1)
         assert ids.tolist() == [naive(net, row).argmax().item() for row in rows]
         for row, token in zip(rows, ids.tolist(), strict=True):
             row.append(token)
-        logits, state = net.advance(ids, state)
+        logits, state = net.decode_step(ids, state)
 
 
 @pytest.mark.parametrize("lengths", [[2, 2], [2, 5]], ids=["equal", "unequal"])
@@ -131,9 +131,9 @@ def test_autocast_keeps_the_cache_in_its_precision(lengths: list[int]) -> None:
         parameter.data.mul_(0.3)
     rows = [[1] * length for length in lengths]
     with torch.autocast("cpu", torch.bfloat16):
-        logits, state = net.start(*pad(rows))
+        logits, state = net.prefill(*pad(rows))
         for _ in range(S + 2):
-            logits, state = net.advance(torch.tensor([3, 4]), state)
+            logits, state = net.decode_step(torch.tensor([3, 4]), state)
             for row, token in zip(rows, (3, 4), strict=True):
                 row.append(token)
     assert state.cache.keys is not None
@@ -144,7 +144,7 @@ def test_autocast_keeps_the_cache_in_its_precision(lengths: list[int]) -> None:
 
 def test_training_goes_on_after_generation() -> None:
     net = make("all")
-    net.start(*pad([[1, 2], [3]]))
+    net.prefill(*pad([[1, 2], [3]]))
     net(torch.tensor([[1, 2]])).sum().backward()
     assert net.token_embedding.weight.grad is not None
 
@@ -153,4 +153,4 @@ def test_bad_lengths_are_told() -> None:
     net = make("learned")
     for lengths in ([0, 1], [1, 4], [1]):
         with pytest.raises(ValueError, match="lengths must be 2 numbers from 1 to 3"):
-            net.start(torch.zeros(2, 3, dtype=torch.long), torch.tensor(lengths))
+            net.prefill(torch.zeros(2, 3, dtype=torch.long), torch.tensor(lengths))

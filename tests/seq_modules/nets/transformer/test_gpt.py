@@ -20,7 +20,7 @@ SPEEDRUN: dict[str, Any] = {
     "norm": "rms",
     "activation": "relu2",
     "bias": False,
-    "tied_head": False,
+    "tie_weights": False,
     "qk_norm": True,
     "ngram_orders": [2, 3, 4],
     "ngram_buckets": 64,
@@ -38,15 +38,15 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "gelu": {"activation": "gelu", "bias": False},
     "swiglu": {"activation": "swiglu", "d_ff": 20},
     "relu2": {"activation": "relu2"},
-    "untied": {"tied_head": False},
+    "untied": {"tie_weights": False},
     "qk_norm": {"qk_norm": True},
-    "products": {"attention": "products"},
+    "eager": {"attention": "eager"},
     "ngrams": {"ngram_orders": [2, 4], "ngram_buckets": 64, "ngram_dim": 4},
     "values": {"value_embeddings": True},
     "mix": {"residual_mix": True},
     "softcap": {"logit_softcap": 5.0},
     "speedrun": SPEEDRUN,
-    "speedrun_layer": SPEEDRUN | {"positions": "learned", "norm": "layer", "bias": True, "attention": "products"},
+    "speedrun_layer": SPEEDRUN | {"positions": "learned", "norm": "layer", "bias": True, "attention": "eager"},
 }
 
 
@@ -71,7 +71,7 @@ def gpt2(**options: Any) -> Any:
     return theirs
 
 
-@pytest.mark.parametrize("kind", ["sdpa", "products"])
+@pytest.mark.parametrize("kind", ["sdpa", "eager"])
 def test_logits_and_gradients_equal_transformers_gpt2(kind: str) -> None:
     torch.manual_seed(0)
     theirs, ours = gpt2(), make("gpt2", attention=kind)
@@ -276,7 +276,7 @@ def test_blocks_compile_in_place_without_breaks(name: str, mixed: bool) -> None:
     net.eval()
     with torch.no_grad():
         net(ids[:, :5])
-        net.start(ids, torch.tensor([1, 2, 3]))
+        net.prefill(ids, torch.tensor([1, 2, 3]))
     assert counter.frame_count == kinds
     assert list(net.state_dict()) == names
 

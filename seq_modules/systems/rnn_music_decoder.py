@@ -10,7 +10,7 @@ from seq_modules.systems.music_decoder import GENERATION, MusicDecoder
 from seq_modules.training.optim import Schedule
 
 
-class LSTMMusicDecoder(MusicDecoder):
+class RNNMusicDecoder(MusicDecoder):
     """Next-note prediction with an LSTM, GRU or RNN (Eck & Schmidhuber 2002 composed blues with an LSTM).
 
     Args:
@@ -31,7 +31,7 @@ class LSTMMusicDecoder(MusicDecoder):
             afterwards.
         dropout: Share dropped of the embedding, between layers and before the heads, while training.
         forget_bias: Start of the LSTM's forget-gate bias (Jozefowicz et al. 2015); by default left as it is drawn.
-        backend: torch.nn's fused kernels, the written-out loop ("scratch"), or NumPy with hand-written gradients. All
+        backend: torch.nn's fused kernels, the written-out loop ("bptt"), or NumPy with hand-written gradients. All
             three compute the same, and a checkpoint of one loads in another.
         max_bars: End a prediction after so many bars; by default --decoding.max_new_tokens, counting notes, ends it,
             and it does so in any case.
@@ -42,7 +42,7 @@ class LSTMMusicDecoder(MusicDecoder):
         weight_decay: Weight decay of matrices.
         warmup_steps: Steps of linear warm-up.
         schedule: What the learning rate does afterwards.
-        final_lr_share: What is left of the learning rate at the end of a falling schedule.
+        min_lr_ratio: What is left of the learning rate at the end of a falling schedule.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class LSTMMusicDecoder(MusicDecoder):
         members: int = 1,
         dropout: float = 0.2,
         forget_bias: float | None = None,
-        backend: Literal["scratch", "fused", "numpy"] = "fused",
+        backend: Literal["bptt", "fused", "numpy"] = "fused",
         max_bars: int | None = None,
         lowest_pitch: int | None = None,
         highest_pitch: int | None = None,
@@ -69,7 +69,7 @@ class LSTMMusicDecoder(MusicDecoder):
         weight_decay: float = 0.1,
         warmup_steps: int = 50,
         schedule: Schedule = "cosine",
-        final_lr_share: float = 0.0,
+        min_lr_ratio: float = 0.0,
     ) -> None:
         super().__init__(
             vocab_sizes,
@@ -81,7 +81,7 @@ class LSTMMusicDecoder(MusicDecoder):
             weight_decay=weight_decay,
             warmup_steps=warmup_steps,
             schedule=schedule,
-            final_lr_share=final_lr_share,
+            min_lr_ratio=min_lr_ratio,
         )
         self.save_hyperparameters(logger=False, ignore=GENERATION)
 
