@@ -9,6 +9,7 @@ from torchmetrics import MeanMetric
 from datamodules import SequenceDataModule
 from seq_modules import SequenceModule
 from seq_modules.base import Step
+from seq_modules.training.optim import OptimConfig
 
 
 class Rows(Dataset):
@@ -36,8 +37,9 @@ class ToyData(SequenceDataModule):
 
 class ToyModule(SequenceModule):
     def __init__(self, width: int = 8, dropout: float = 0.5, learning_rate: float = 1e-2) -> None:
-        super().__init__({"width": MeanMetric()}, learning_rate, weight_decay=0.1, warmup_steps=3, schedule="cosine")
-        self.save_hyperparameters(logger=False)
+        optim = OptimConfig(learning_rate, weight_decay=0.1, warmup_steps=3, schedule="cosine")
+        super().__init__({"width": MeanMetric()}, optim)
+        self.save_hyperparameters()
         self.net = nn.Sequential(nn.Linear(4, width), nn.ReLU(), nn.Dropout(dropout), nn.Linear(width, 1))
         self.seen: list[list[int]] = []
 
