@@ -63,7 +63,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trained")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        words = ["fit", "--config", "parity/lstm_last", *SMALL, "--trainer.max_epochs=1", "--model.hidden_size=4"]
+        words = ["fit", "--config", "parity/lstm_last", *SMALL, "--trainer.max_epochs=1", "--model.net.hidden_size=4"]
         patch.setattr(sys, "argv", ["seqlight", *words])
         with pytest.raises(SystemExit) as exit_info:
             cli.main()

@@ -1,4 +1,4 @@
-"""Bit parity with recurrent nets: the smallest system of the house, and the model for the others."""
+"""Bit parity with recurrent nets: the smallest system, and the model for the others."""
 
 from typing import Any, Literal
 
@@ -7,8 +7,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seq_modules.base import SequenceModule, Step
-from seq_modules.nets.rnn.recurrent import Recurrent, State
+from seq_modules.nets.rnn.recurrent import Recurrent, RecurrentConfig, State
 from seq_modules.training.metrics import BitAccuracy, last_step
+from seq_modules.training.optim import OptimConfig
+from seqlight.core.checks import check_range
+from seqlight.core.config_groups import group_from
 
 
 class ParityModule(SequenceModule):

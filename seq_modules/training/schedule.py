@@ -25,8 +25,8 @@ def learning_rate_factor(
 
     Args:
         step: Optimiser steps taken so far.
-        schedule: What follows the linear warm-up: "constant"; "cosine", half a cosine (Loshchilov & Hutter 2017); "wsd",
-            warm-up, stable, decay: the full rate, then a line down (Zhai et al. 2022; Hu et al. 2024).
+        schedule: What follows the linear warm-up: "constant"; "cosine", half a cosine (Loshchilov & Hutter 2017);
+            "wsd" (warm-up, stable, decay), the full rate, then a line down (Zhai et al. 2022; Hu et al. 2024).
         warmup_steps: Steps until the full rate is reached; 0 starts with it.
         total_steps: Length of the training; infinite if only a time budget ends it.
         decay_fraction: Fraction of the training, at its end, in which "wsd" decays; 1 decays from the start.

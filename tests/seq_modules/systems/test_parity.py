@@ -8,7 +8,9 @@ import torch.nn.functional as F
 
 from datamodules.parity import RandomBits
 from seq_modules import ParityModule
+from seq_modules.nets.rnn.recurrent import RecurrentConfig
 from seq_modules.training.metrics import BitAccuracy, MeanLoss
+from seq_modules.training.optim import OptimConfig
 
 
 def batch(rows: int = 6, longest: int = 9, seed: int = 0) -> dict[str, torch.Tensor]:
@@ -18,7 +20,7 @@ def batch(rows: int = 6, longest: int = 9, seed: int = 0) -> dict[str, torch.Ten
 @pytest.mark.parametrize("loss", ["bce", "mse"])
 @pytest.mark.parametrize("supervision", ["full", "last"])
 def test_loss_is_the_sum_over_the_supervised_steps(supervision: str, loss: str) -> None:
-    module, data = ParityModule(hidden_size=3, supervision=supervision, loss=loss), batch()
+    module, data = ParityModule(net={"hidden_size": 3}, supervision=supervision, loss=loss), batch()
     step = module.step(data)
     total, items = 0.0, 0
     for bits, mask, labels in zip(data["input_ids"], data["attention_mask"], data["labels"], strict=True):
@@ -30,7 +32,7 @@ def test_loss_is_the_sum_over_the_supervised_steps(supervision: str, loss: str) 
             total += (odd - target) ** 2 if loss == "mse" else -math.log(odd if target else 1 - odd)
             items += 1
     assert step.loss_sum.item() == pytest.approx(total, rel=1e-5)
-    assert step.items == items
+    assert step.num_targets == items
 
 
 @pytest.mark.parametrize("supervision", ["full", "last"])
@@ -45,7 +47,7 @@ def test_padding_changes_neither_loss_nor_gradient(supervision: str) -> None:
     gradients = []
     for b in (data, wide):
         torch.manual_seed(0)
-        module = ParityModule(hidden_size=3, supervision=supervision, num_layers=2, bidirectional=True)
+        module = ParityModule(net={"hidden_size": 3, "num_layers": 2, "bidirectional": True}, supervision=supervision)
         module.step(b).loss_sum.backward()
         gradients.append([p.grad.clone() for p in module.parameters()])
     for a, b in zip(*gradients, strict=True):
@@ -54,7 +56,7 @@ def test_padding_changes_neither_loss_nor_gradient(supervision: str) -> None:
 
 def test_two_units_set_by_hand_solve_parity() -> None:
     """h1 = "at least one of h and x", h2 = "both": the state is h1 and not h2, which is XOR (docs/notes/parity.md)."""
-    module = ParityModule(cell="rnn", nonlinearity="sigmoid", hidden_size=2, backend="bptt")
+    module = ParityModule(net={"cell": "rnn", "nonlinearity": "sigmoid", "hidden_size": 2, "backend": "bptt"})
     state = {
         "net.weight_ih_l0": [[10.0], [10.0]],  # the bits come as -1 and 1
         "net.weight_hh_l0": [[20.0, -20.0], [20.0, -20.0]],
@@ -75,20 +77,22 @@ def test_two_units_set_by_hand_solve_parity() -> None:
 @pytest.mark.parametrize("backend", ["bptt", "fused", "numpy"])
 def test_one_batch_is_learnt_by_heart(cell: str, backend: str) -> None:
     torch.manual_seed(0)
-    module = ParityModule(cell=cell, backend=backend, hidden_size=16, supervision="full", recurrent_init="orthogonal")
+    module = ParityModule(
+        net={"cell": cell, "backend": backend, "hidden_size": 16, "recurrent_init": "orthogonal"}, supervision="full"
+    )
     data = RandomBits(8, 4, 10, seed=0).__getitems__(range(8))
     optimizer = torch.optim.Adam(module.parameters(), 1e-2)
     for _ in range(300):
         step = module.step(data)
         optimizer.zero_grad()
-        (step.loss_sum / step.items).backward()
+        (step.loss_sum / step.num_targets).backward()
         torch.nn.utils.clip_grad_norm_(module.parameters(), 1.0)
         optimizer.step()
-    assert (step.loss_sum / step.items).item() < 0.05
+    assert (step.loss_sum / step.num_targets).item() < 0.05
 
 
 def test_the_state_carries_over() -> None:
-    module, data = ParityModule(hidden_size=5), RandomBits(3, 30, 30, seed=0).__getitems__(range(3))
+    module, data = ParityModule(net={"hidden_size": 5}), RandomBits(3, 30, 30, seed=0).__getitems__(range(3))
     whole, _ = module(data["input_ids"])
     first, state = module(data["input_ids"][:, :11])
     second, _ = module(data["input_ids"][:, 11:], state=state)
@@ -96,7 +100,7 @@ def test_the_state_carries_over() -> None:
 
 
 def test_prediction_rows() -> None:
-    rows = ParityModule(hidden_size=3).eval().predict_step(batch(), 0)
+    rows = ParityModule(net={"hidden_size": 3}).eval().predict_step(batch(), 0)
     for row, bits, mask in zip(rows, batch()["input_ids"], batch()["attention_mask"], strict=True):
         assert row["bits"] == "".join(str(int(b)) for b in bits[mask])
         assert len(row["running_parity"]) == len(row["bits"])
@@ -119,9 +123,25 @@ def test_accuracies_count_by_hand() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"hidden_size": 0}, {"num_layers": 0}, {"learning_rate": -1.0}, {"warmup_steps": -1}]
+    ("group", "wrong"),
+    [
+        ("net", {"hidden_size": 0}),
+        ("net", {"num_layers": 0}),
+        ("optim", {"learning_rate": -1.0}),
+        ("optim", {"warmup_steps": -1}),
+        ("net", {"hidden": 3}),
+    ],
 )
-def test_values_out_of_range(wrong: dict[str, float]) -> None:
+def test_values_out_of_range(group: str, wrong: dict[str, float]) -> None:
     (name,) = wrong
     with pytest.raises(ValueError, match=name):
-        ParityModule(**wrong)
+        ParityModule(**{group: wrong})
+
+
+def test_groups_are_saved_as_plain_dicts_and_a_group_may_be_given_as_one() -> None:
+    module = ParityModule(RecurrentConfig("gru", 5), optim={"learning_rate": 0.5})
+    assert module.optim == OptimConfig(0.5)
+    assert module.hparams["net"]["cell"] == "gru"
+    assert module.hparams["optim"] == {"learning_rate": 0.5}
+    again = ParityModule(**module.hparams)
+    assert [p.shape for p in again.parameters()] == [p.shape for p in module.parameters()]

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from seq_modules import SequenceModule
 from seq_modules.training.muon import MuonAdamW
-from seq_modules.training.optim import adamw, learning_rate_factor, scheduler
+from seq_modules.training.optim import OptimConfig, adamw
 from seq_modules.training.progress import Budget
+from seq_modules.training.schedule import learning_rate_factor, scheduler
 
 
 def factors(schedule: Any, total: float = 10, warmup: int = 0, **kwargs: float) -> list[float]:
@@ -76,8 +77,8 @@ class Net(nn.Module):
 
 
 class Module(SequenceModule):
-    def __init__(self, **training: Any) -> None:
-        super().__init__({}, **{"learning_rate": 0.1, **training})
+    def __init__(self, **optim: Any) -> None:
+        super().__init__({}, OptimConfig(**{"learning_rate": 0.1, **optim}))
         self.net = Net()
 
 
@@ -117,7 +118,7 @@ def test_fused_adamw_is_equal_and_lets_lightning_clip() -> None:
         ({"beta1": 1.0}, "beta1 must be at least 0 and below 1"),
         ({"beta2": -0.1}, "beta2 must be"),
         ({"decay_fraction": 0.0}, "decay_fraction must be above 0"),
-        ({"min_lr_ratio": 2.0}, "min_lr_ratio must be from 0 to 1"),
+        ({"min_lr_ratio": 2.0}, "optim.min_lr_ratio must be at least 0 and at most 1"),
     ],
 )
 def test_bad_settings_are_named(setting: dict[str, float], words: str) -> None:

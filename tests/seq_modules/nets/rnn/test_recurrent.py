@@ -12,15 +12,15 @@ from seq_modules.nets.rnn.recurrent import Recurrent
 
 B, T, D, H = 5, 7, 3, 4
 LENGTHS = [3, 7, 1, 5, 6]
-BACKENDS = ["bptt", "fused", "numpy"]
+BACKENDS = ["loop", "bptt", "fused", "numpy"]
 CELLS = ["rnn", "lstm", "gru"]
 TORCH = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 #: Every net there is: (backend, cell, nonlinearity, layer_norm)
 KINDS = [
     *((backend, cell, "tanh", False) for backend in BACKENDS for cell in CELLS),
     *((backend, "rnn", "relu", False) for backend in BACKENDS),
-    *((backend, "rnn", "sigmoid", False) for backend in ("bptt", "numpy")),
-    *(("bptt", cell, "tanh", True) for cell in CELLS),
+    *((backend, "rnn", "sigmoid", False) for backend in ("loop", "bptt", "numpy")),
+    *(("loop", cell, "tanh", True) for cell in CELLS),
 ]
 
 
@@ -35,7 +35,7 @@ def _float64() -> Any:
 def make(kind: tuple[str, str, str, bool], **options: Any) -> Recurrent:
     backend, cell, nonlinearity, layer_norm = kind
     chosen: Any = {"backend": backend, "cell": cell, "nonlinearity": nonlinearity, "layer_norm": layer_norm}
-    net = Recurrent(D, H, **chosen, **options)
+    net = Recurrent(D, hidden_size=H, **chosen, **options)
     for parameter in net.parameters():  # norms start as identities, which would hide a missing gain
         nn.init.uniform_(parameter, -0.8, 0.8)
     return net
@@ -203,7 +203,7 @@ def standardised(a: Tensor) -> Tensor:
 @pytest.mark.parametrize("cell", CELLS)
 def test_layer_norm_by_hand(cell: str) -> None:
     """One step from a given state, by the paper's equations."""
-    net: Any = make(("bptt", cell, "tanh", True))
+    net: Any = make(("loop", cell, "tanh", True))
     x, state = torch.randn(1, 1, D), random_state(net, 1)
     h = parts(state)[0][0, 0]
     wx, wh = net.weight_ih_l0 @ x[0, 0], net.weight_hh_l0 @ h
@@ -261,7 +261,7 @@ def test_dropout_between_layers_while_training_alone(backend: str) -> None:
 @pytest.mark.parametrize("cell", CELLS)
 def test_starting_values(cell: str) -> None:
     def blocks(init: str) -> Any:
-        net = Recurrent(D, H, cell=cell, num_layers=2, recurrent_init=init)  # type: ignore[arg-type]
+        net = Recurrent(D, hidden_size=H, cell=cell, num_layers=2, recurrent_init=init)  # type: ignore[arg-type]
         return [net.weights(index) for index in range(2)]
 
     for weights in blocks("uniform"):
@@ -278,7 +278,7 @@ def test_starting_values(cell: str) -> None:
 
 @pytest.mark.parametrize("init", ["uniform", "identity"])
 def test_forget_bias_is_the_total_of_both_biases(init: Any) -> None:
-    net = Recurrent(D, H, forget_bias=1.5, bidirectional=True, recurrent_init=init)
+    net = Recurrent(D, hidden_size=H, forget_bias=1.5, bidirectional=True, recurrent_init=init)
     for index in range(2):
         total = net.weights(index).b_ih + net.weights(index).b_hh
         assert total[H : 2 * H].eq(1.5).all()
@@ -288,20 +288,20 @@ def test_forget_bias_is_the_total_of_both_biases(init: Any) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"hidden_size": 0}, "hidden_size must be at least 1, not 0"),
+        ({"hidden_size": 0}, "net.hidden_size must be at least 1, not 0"),
         ({"input_size": -1}, "input_size must be at least 1, not -1"),
-        ({"num_layers": 0}, "num_layers must be at least 1, not 0"),
-        ({"dropout": 2}, "dropout must be at least 0 and below 1, not 2"),
-        ({"cell": "mlp"}, "cell must be one of 'rnn', 'lstm', 'gru', not 'mlp'"),
-        ({"backend": "cuda"}, "backend must be one of 'bptt', 'fused', 'numpy', not 'cuda'"),
-        ({"recurrent_init": "zeros"}, "recurrent_init must be one of 'uniform', 'orthogonal', 'identity', not 'zeros'"),
-        ({"nonlinearity": "elu"}, "nonlinearity must be one of 'tanh', 'sigmoid', 'relu', not 'elu'"),
-        ({"nonlinearity": "relu"}, "nonlinearity 'relu' is for cell \"rnn\" alone; cell 'lstm' takes \"tanh\""),
-        ({"cell": "gru", "forget_bias": 1.0}, "forget_bias 1.0 is for cell \"lstm\" alone; cell 'gru' has no"),
-        ({"layer_norm": True, "backend": "numpy"}, "layer_norm is not in backend 'numpy': choose backend \"scratch\""),
+        ({"num_layers": 0}, "net.num_layers must be at least 1, not 0"),
+        ({"dropout": 2}, "net.dropout must be at least 0 and below 1, not 2"),
+        ({"cell": "mlp"}, "net.cell must be one of 'rnn', 'lstm', 'gru', not 'mlp'"),
+        ({"backend": "cuda"}, "net.backend must be one of 'loop', 'bptt', 'fused', 'numpy', not 'cuda'"),
+        ({"recurrent_init": "zeros"}, "net.recurrent_init must be one of 'uniform', 'orthogonal', 'identity', not"),
+        ({"nonlinearity": "elu"}, "net.nonlinearity must be one of 'tanh', 'sigmoid', 'relu', not 'elu'"),
+        ({"nonlinearity": "relu"}, "net.nonlinearity relu is for cell rnn alone; lstm takes tanh"),
+        ({"cell": "gru", "forget_bias": 1.0}, "net.forget_bias 1.0 is for cell lstm alone; gru has no forget gate"),
+        ({"layer_norm": True, "backend": "numpy"}, "net.layer_norm is not in backend numpy: choose backend loop"),
         (
             {"cell": "rnn", "nonlinearity": "sigmoid", "backend": "fused"},
-            'nonlinearity "sigmoid" is not in backend "fused": choose backend "bptt" or "numpy"',
+            "net.nonlinearity sigmoid is not in backend fused: choose loop, bptt or numpy",
         ),
     ],
 )
