@@ -10,13 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seq_modules.nets.piece_ngrams import PieceNgrams
+from seq_modules.nets.hashed_ngrams import CharNgrams, WordNgrams
 from seq_modules.nets.rnn.recurrent import Backend, Recurrent
 from seq_modules.nets.text.pooling import Pool, Pooling
 from seq_modules.nets.text.text_cnn import TextCNN
 from seq_modules.nets.transformer.block import Block, drop, random_bytes
 from seq_modules.nets.transformer.positions import rotary_tables, sinusoidal_table
-from seq_modules.nets.word_ngrams import WordNgrams
 from seqlight.core.checks import check_choice
 from seqlight.core.errors import UserError
 
@@ -179,8 +178,8 @@ class TextEncoder(nn.Module):
         self.state_dropout, self.dropout, self.join_embeddings = state_dropout, dropout, join_embeddings
         self.unknown_id: int | None = None
         self.embedding = nn.Embedding(vocab_size, d_model, padding_idx=pad_id)
-        self.ngrams = PieceNgrams(vocab_size, d_model, char_ngrams, char_buckets) if char_ngrams else None
-        self.phrases = WordNgrams(d_model, word_ngrams, word_buckets, pad_id) if word_ngrams != 1 else None
+        self.ngrams = CharNgrams(vocab_size, d_model, char_ngrams, char_buckets) if char_ngrams else None
+        self.phrases = WordNgrams(d_model, list(range(2, word_ngrams + 1)), word_buckets, pad_id) if word_ngrams != 1 else None
         with torch.no_grad():  # small, as trained vectors are: what a sentence says must not drown in the random start
             for table in (self.embedding, *(added.table for added in (self.ngrams, self.phrases) if added is not None)):
                 table.weight.normal_(std=0.1)[table.padding_idx] = 0

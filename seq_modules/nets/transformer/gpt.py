@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from seq_modules.nets.ngrams import NgramEmbedding
+from seq_modules.nets.hashed_ngrams import NgramEmbedding
 from seq_modules.nets.transformer.attention import Kind, causal_mask, chosen, weights
 from seq_modules.nets.transformer.block import Activation, Block, Norm, drop, make_norm, random_bytes
 from seq_modules.nets.transformer.cache import KVCache
@@ -135,7 +135,7 @@ class GPT(nn.Module):
                 buckets=ngram_buckets,
                 dim=ngram_dim,
                 dropout=ngram_dropout,
-                salt=hash_seed,
+                hash_seed=hash_seed,
             )
             if ngram_orders
             else None

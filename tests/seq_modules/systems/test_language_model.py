@@ -147,7 +147,7 @@ def test_one_batch_is_learnt_by_heart(kind: str, tmp_path: Path) -> None:
 
 def test_members_differ_in_weights_and_in_what_shares_a_row() -> None:
     first, second = make("ensemble").net.members
-    assert first.ngrams.salt != second.ngrams.salt
+    assert first.ngrams.hash_seed != second.ngrams.hash_seed
     assert not torch.equal(first.token_embedding.weight, second.token_embedding.weight)
     with pytest.raises(ValueError, match=r"^members must be at least 1"):
         make("gpt", members=0)

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seq_modules.nets.ngrams import NgramEmbedding, ngram_hashes
+from seq_modules.nets.hashed_ngrams import NgramEmbedding, ngram_hashes
 from seq_modules.nets.transformer.attention import Attention, causal_mask, chosen
 from seq_modules.nets.transformer.block import FeedForward, RMSNorm, drop, make_norm, random_bytes
 from seq_modules.nets.transformer.positions import rotary_tables
@@ -169,11 +169,11 @@ def test_ngram_dropout_is_for_training_alone() -> None:
 @pytest.mark.parametrize(
     ("orders", "options", "message"),
     [
-        ([2, 2], {}, "ngram_orders must be different"),
-        ([0], {}, "ngram_orders must be different and at least 1"),
-        ([2], {"buckets": 1}, "ngram_buckets must be at least 2"),
-        ([2], {"dim": 0}, "ngram_dim must be at least 1"),
-        ([2], {"dropout": 1.0}, "ngram_dropout must be"),
+        ([2, 2], {}, "orders must be different"),
+        ([0], {}, "orders must be different and at least 1"),
+        ([2], {"buckets": 1}, "buckets must be at least 2"),
+        ([2], {"dim": 0}, "dim must be at least 1"),
+        ([2], {"dropout": 1.0}, "dropout must be"),
     ],
 )
 def test_bad_ngrams_are_told(orders: list[int], options: Any, message: str) -> None:

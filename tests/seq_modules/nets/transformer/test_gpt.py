@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch._dynamo.testing import CompileCounterWithBackend
 
-from seq_modules.nets.ngrams import NgramEmbedding
+from seq_modules.nets.hashed_ngrams import NgramEmbedding
 from seq_modules.nets.transformer.block import Block
 from seq_modules.nets.transformer.gpt import GPT
 from seq_modules.nets.transformer.gpt2_weights import from_gpt2

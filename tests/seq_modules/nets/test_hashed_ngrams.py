@@ -1,11 +1,12 @@
 """Embeddings of n-grams, of characters within a token and of words in a row, against loops."""
 
+import zlib
+
 import pytest
 import torch
 
-from seq_modules.nets.piece_ngrams import PieceNgrams, piece_ngrams
+from seq_modules.nets.hashed_ngrams import CharNgrams, WordNgrams, char_ngrams
 from seq_modules.nets.text.text_encoder import TextEncoder
-from seq_modules.nets.word_ngrams import WordNgrams
 
 V, LENGTHS = 23, [7, 1, 4, 2]
 IDS = torch.randint(1, V, (len(LENGTHS), max(LENGTHS)), generator=torch.Generator().manual_seed(0))
@@ -14,22 +15,20 @@ IDS = IDS.masked_fill(~MASK, 0)
 
 
 def test_ngrams_of_pieces() -> None:
-    assert piece_ngrams("who", [3, 5]) == ["<wh", "who", "ho>", "<who>"]
-    assert piece_ngrams("##ing", [3]) == ["ing", "ng>"]
-    assert piece_ngrams("##", [4]) == ["<##>"]
-    assert piece_ngrams("a", [4]) == []
+    assert char_ngrams("who", [3, 5]) == ["<wh", "who", "ho>", "<who>"]
+    assert char_ngrams("##ing", [3]) == ["ing", "ng>"]
+    assert char_ngrams("##", [4]) == ["<##>"]
+    assert char_ngrams("a", [4]) == []
 
 
 def test_ngram_embeddings_are_the_mean_of_a_tokens_rows() -> None:
     torch.manual_seed(0)
-    net = PieceNgrams(4, 6, [2, 3], buckets=50, limit=5)
+    net = CharNgrams(4, 6, [2, 3], buckets=50, limit=5)
     pieces = ["[PAD]", "cats", "cat", "?"]
     net.set_pieces(pieces, [0])
     out = net(torch.tensor([[1, 2, 3, 0]]))[0]
-    import zlib
-
     for at, piece in enumerate(["cats", "cat", "?"]):
-        rows = [zlib.crc32(gram.encode()) % 49 + 1 for gram in piece_ngrams(piece, [2, 3])[:5]]
+        rows = [zlib.crc32(gram.encode()) % 49 + 1 for gram in char_ngrams(piece, [2, 3])[:5]]
         torch.testing.assert_close(out[at], torch.stack([net.table.weight[row] for row in rows]).mean(0))
     assert (out[3] == 0).all()
     with pytest.raises(ValueError, match=r"^vocab_size"):
@@ -37,7 +36,7 @@ def test_ngram_embeddings_are_the_mean_of_a_tokens_rows() -> None:
 
 
 def test_a_tokens_ngrams_do_not_depend_on_its_batch() -> None:
-    net = PieceNgrams(3, 4, [2], limit=9)
+    net = CharNgrams(3, 4, [2], limit=9)
     net.set_pieces(["[PAD]", "a", "abcdefg"], [0])
     together, alone = net(torch.tensor([[1, 2]])), net(torch.tensor([[1]]))
     torch.testing.assert_close(together[:, :1], alone)
@@ -46,7 +45,7 @@ def test_a_tokens_ngrams_do_not_depend_on_its_batch() -> None:
 @pytest.mark.parametrize("longest", [2, 4])
 def test_word_ngrams_are_those_of_a_loop(longest: int) -> None:
     torch.manual_seed(0)
-    net = WordNgrams(8, longest, buckets=5000).double()
+    net = WordNgrams(8, range(2, longest + 1), buckets=5000).double()
     # The same n-gram has the same row wherever it stands, and hardly any two have one.
     of_row: dict[int, set[tuple[int, ...]]] = {}
     rows = net.rows(IDS)
@@ -76,7 +75,7 @@ def test_word_ngrams_are_those_of_a_loop(longest: int) -> None:
 
 
 def test_word_ngrams_do_not_collide_more_than_chance() -> None:
-    net = WordNgrams(1, 2, buckets=20_001)
+    net = WordNgrams(1, [2], buckets=20_001)
     pairs = torch.cartesian_prod(torch.arange(1, 101), torch.arange(1, 101))  # 10,000 pairs of words
     rows = net.rows(pairs)[:, 1, 0].unique()
     expected = 20_000 * (1 - (1 - 1 / 20_000) ** 10_000)  # rows taken when each is drawn alike: 7,869
@@ -89,6 +88,12 @@ def test_pairs_of_words_tell_apart_what_a_bag_of_words_cannot() -> None:
     bag, pairs = (TextEncoder(5, "embeddings", "mean", 4, word_ngrams=n)(ids, mask) for n in (1, 2))
     torch.testing.assert_close(bag[0], bag[1])
     assert not torch.allclose(pairs[0], pairs[1])
-    for wrong, message in (({"word_ngrams": 0}, "word_ngrams must be"), ({"word_buckets": 1}, "word_buckets must be")):
-        with pytest.raises(ValueError, match=message):
-            TextEncoder(5, "embeddings", "mean", 4, **{"word_ngrams": 2, **wrong})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("orders", "buckets", "named"), [([], 9, "orders"), ([0], 9, "orders"), ([2, 2], 9, "orders"), ([2], 1, "buckets")]
+)
+def test_refuses(orders: list[int], buckets: int, named: str) -> None:
+    for make in (lambda: WordNgrams(4, orders, buckets), lambda: CharNgrams(5, 4, orders, buckets)):
+        with pytest.raises(ValueError, match=rf"^{named} must be"):
+            make()
