@@ -37,7 +37,7 @@ def test_a_planted_stretch_is_found_in_another_key_with_other_voices_and_one_int
 
 @pytest.mark.skipif(not PUBLISHED.is_file(), reason="the JSB chorales are not here")
 def test_the_published_list_is_what_the_rule_gives() -> None:
-    published = json.loads((ROOT / "docs/results/jsb_clean_test.json").read_text())
+    published = json.loads((ROOT / "docs/results/music/jsb_clean_test.json").read_text())
     splits = read_frames(Path(PUBLISHED))
     flags = leaked(splits["test"], splits["train"])
     assert published["clean"] == [number for number, flag in enumerate(flags) if not flag]
