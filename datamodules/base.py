@@ -1,72 +1,79 @@
-"""What every datamodule shares: loaders that resume, are split over ranks by us, and draw no global random numbers."""
+"""What every datamodule shares: loaders that resume at any batch and split the rows over ranks themselves."""
 
 from typing import Any
 
 import torch
 from lightning.pytorch import LightningDataModule
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from datamodules.loading.batches import EpochBatches, RankRows, ResumableLoader
+from seqlight.core.checks import check_range
+from seqlight.core.config_groups import PlainHyperparameters
 from seqlight.core.errors import UserError
 
 
-class SequenceDataModule(LightningDataModule):
+class SequenceDataModule(PlainHyperparameters, LightningDataModule):
     """Base of the datamodules.
 
-    A subclass assigns ``train_set``, ``val_set``, ``test_set`` and ``predict_set`` in its ``setup`` (each a map-style
-    data set; the last three may be missing) and may override :meth:`collate`. Rows carry their number as ``index``, by
-    which predictions find their order again.
+    A subclass assigns ``train_set``, ``val_set``, ``test_set`` and ``predict_set`` in its ``setup`` (map-style data
+    sets; the last three may be missing) and may override :meth:`collate`. A batch has the rows' numbers as ``index``,
+    by which predictions are put back in order.
 
     Args:
         batch_size: Rows in a batch of one process, at least 1.
         num_workers: Processes that prepare batches; 0 prepares them in the training process.
-        seed: Seed of the training data's order. By default the run's own (``--seed_everything``). Validation and test
-            data never depend on it.
+        seed: Seed of the training data's order, at least 0. Default: the run's seed (``--seed_everything``). Validation
+            and test data never depend on it.
+
+    Attributes:
+        fresh_rows: True if training rows are generated from their number and from the data set's ``seed``, so that each
+            epoch takes new numbers. False if each epoch shuffles the same rows.
+
+    Raises:
+        UserError: A value is out of its range.
     """
 
-    fresh_rows = False  # True: rows are generated from their number, and each epoch takes new numbers
+    fresh_rows = False
 
     def __init__(self, batch_size: int, num_workers: int = 0, seed: int | None = None) -> None:
         super().__init__()
-        if batch_size < 1:
-            raise UserError(f"batch_size must be at least 1, not {batch_size}")
-        if num_workers < 0:
-            raise UserError(f"num_workers must be 0 or more, not {num_workers}")
+        check_range("batch_size", batch_size, least=1)
+        check_range("num_workers", num_workers, least=0)
+        check_range("seed", seed, least=0)
         self.batch_size, self.num_workers = batch_size, num_workers
-        if seed is not None and seed < 0:
-            raise UserError(f"seed must be 0 or more, not {seed}")
         self._seed_is_given = seed is not None
         self.seed = torch.initial_seed() % 2**31 if seed is None else seed
-        self.train_set: Dataset | None = None
-        self.val_set: Dataset | None = None
-        self.test_set: Dataset | None = None
-        self.predict_set: Dataset | None = None
+        self.train_set: Any = None
+        self.val_set: Any = None
+        self.test_set: Any = None
+        self.predict_set: Any = None
         self._loader: ResumableLoader | None = None
-        self._position: tuple[int, int] | None = None
+        self._resume_at: tuple[int, int] | None = None  # epoch, rows of all ranks done in it
 
     def collate(self, rows: Any) -> Any:
-        """A batch from its rows; by default the data set gives whole batches itself (``__getitems__``)."""
+        """Makes a batch of rows. Not needed by a data set whose ``__getitems__`` returns whole batches."""
         return rows
 
     def setup(self, stage: str) -> None:
-        """Called by Lightning before each stage; a new fit begins at its first epoch unless a checkpoint says else."""
+        """Lightning calls this before each stage. A fit starts at epoch 0 unless a checkpoint is loaded next."""
         if stage == "fit":
-            self._loader, self._position = None, None
+            self._loader, self._resume_at = None, None
 
     def _ranks(self) -> dict[str, int]:
         trainer = self.trainer
         return {"num_replicas": trainer.world_size, "rank": trainer.global_rank} if trainer is not None else {}
 
     def train_dataloader(self) -> DataLoader:
-        """Training batches, from where the checkpoint left off."""
-        assert self.train_set is not None, "setup('fit') assigns train_set"
-        size = len(self.train_set)  # type: ignore[arg-type]
-        batches = EpochBatches(size, self.batch_size, seed=self.seed, fresh=self.fresh_rows, **self._ranks())
-        position, self._position = self._position, None
-        if position is not None:
-            position = (position[0], position[1] // (self.batch_size * batches.num_replicas))
-        elif self._loader is not None:
-            position = self._loader.position
+        """Training batches, from the checkpoint's position on."""
+        if self.fresh_rows:
+            self.train_set.seed = self.seed  # the checkpoint's, if one was loaded after setup
+        batches = EpochBatches(
+            len(self.train_set), self.batch_size, seed=self.seed, fresh=self.fresh_rows, **self._ranks()
+        )
+        position = self._loader.position if self._loader is not None else (0, 0)
+        if self._resume_at is not None:
+            epoch, rows = self._resume_at
+            position, self._resume_at = (epoch, rows // batches.global_size), None
         self._loader = ResumableLoader(
             self.train_set,
             batches,
@@ -86,42 +93,36 @@ class SequenceDataModule(LightningDataModule):
         return self._eval_loader(self.test_set)
 
     def predict_dataloader(self) -> DataLoader:
-        """Each row to predict; a rank without any repeats one, which the writer keeps once."""
+        """Each row to predict. A rank without rows repeats one; the writer of predictions keeps one copy."""
         return self._eval_loader(self.predict_set, may_repeat=True)
 
-    def _eval_loader(self, dataset: Dataset | None, may_repeat: bool = False) -> DataLoader:
+    def _eval_loader(self, dataset: Any, may_repeat: bool = False) -> DataLoader:
         if dataset is None:
             raise UserError(f"{type(self).__name__} has no data for this command")
-        size, ranks = len(dataset), self._ranks()  # type: ignore[arg-type]
+        size, ranks = len(dataset), self._ranks()
         if size < ranks.get("num_replicas", 1) and not may_repeat:
             raise UserError(
                 f"{size} rows are fewer than the {ranks['num_replicas']} processes; use fewer --trainer.devices"
             )
-        rows = RankRows(size, **ranks)
         # All by keyword: for predict, Lightning builds the loader anew from these names.
         return DataLoader(
             dataset=dataset,
             batch_size=self.batch_size,
-            sampler=rows,
+            sampler=RankRows(size, **ranks),
             num_workers=self.num_workers,
             collate_fn=self.collate,
             generator=torch.Generator(),
         )
 
-    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
-        """As Lightning's; on the CPU, where batches are made, it does not even look at them."""
-        return batch if device.type == "cpu" else super().transfer_batch_to_device(batch, device, dataloader_idx)
-
-    def state_dict(self) -> dict[str, int]:
-        """Position in the training data, in rows of all ranks, and its seed; for the checkpoint."""
+    def state_dict(self) -> dict[str, Any]:
+        """For the checkpoint: the seed, the epoch, and the number of rows that all ranks have taken in it."""
         if self._loader is None:
             return {"seed": self.seed}
         epoch, done = self._loader.position
-        rows = done * self.batch_size * self._loader.batches.num_replicas
-        return {"epoch": epoch, "rows": rows, "seed": self.seed}
+        return {"epoch": epoch, "rows": done * self._loader.batches.global_size, "seed": self.seed}
 
-    def load_state_dict(self, state: dict[str, int]) -> None:
-        """Takes the position up; called by Lightning before the loaders and the optimisers are made."""
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Takes over a checkpoint's position. Lightning calls this after ``setup`` and before it makes the loaders."""
         if not self._seed_is_given:
             self.seed = state["seed"]
-        self._position = (state["epoch"], state["rows"]) if "epoch" in state else None
+        self._resume_at = (state["epoch"], state["rows"]) if "epoch" in state else None

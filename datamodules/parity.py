@@ -143,18 +143,13 @@ class ParityDataModule(SequenceDataModule):
     @property
     def train_max_length(self) -> int:
         """Longest training length; a curriculum sets it between epochs, and validation keeps its own."""
-        return self.train_set.max_length  # type: ignore[union-attr]
+        return self.train_set.max_length
 
     @train_max_length.setter
     def train_max_length(self, length: int) -> None:
-        self.train_set.max_length = length  # type: ignore[union-attr]
+        self.train_set.max_length = length
 
     def sequences(self, length: int, count: int, first: int = 0) -> Batch:
         """``count`` test strings of one length that no other set holds, for measurements beyond the test set."""
         rows = RandomBits(count, length, length, self.EXTRA_SEED + length)
         return rows.__getitems__(range(first, first + count))
-
-    def load_state_dict(self, state: dict[str, int]) -> None:
-        """See the base class; the rows follow the seed."""
-        super().load_state_dict(state)
-        self.train_set.seed = self.seed  # type: ignore[union-attr]

@@ -38,8 +38,13 @@ class EpochBatches(Sampler[list[int]]):
         self.num_replicas, self.rank = num_replicas, rank
         self.epoch, self.start = 0, 0
 
+    @property
+    def global_size(self) -> int:
+        """Rows of a batch over all ranks."""
+        return self.batch_size * self.num_replicas
+
     def __len__(self) -> int:
-        full, rest = divmod(self.size, self.batch_size * self.num_replicas)
+        full, rest = divmod(self.size, self.global_size)
         return full + (rest >= self.num_replicas)
 
     def __iter__(self) -> Iterator[list[int]]:
@@ -48,9 +53,8 @@ class EpochBatches(Sampler[list[int]]):
         else:
             generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
             order = torch.randperm(self.size, generator=generator)
-        whole = self.batch_size * self.num_replicas
-        for batch in range(self.start, len(self)):
-            yield order[batch * whole + self.rank : (batch + 1) * whole : self.num_replicas].tolist()
+        for first in range(self.start * self.global_size, len(self) * self.global_size, self.global_size):
+            yield order[first + self.rank : first + self.global_size : self.num_replicas].tolist()
 
 
 class RankRows(SequentialSampler):

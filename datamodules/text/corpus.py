@@ -2,7 +2,7 @@
 
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from datamodules.base import SequenceDataModule
 from datamodules.loading.cache import cache_folder, once
@@ -237,9 +237,3 @@ class CorpusDataModule(SequenceDataModule):
         if self.eval_windows is not None:
             return RandomEvalWindows(stream, self.seq_len, characters, self.eval_windows, self.EVAL_SEED)
         return EvalWindows(stream, self.seq_len, characters, self.stride)
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """See the base class; the windows follow the seed."""
-        super().load_state_dict(state)
-        if isinstance(self.train_set, TrainWindows):
-            self.train_set.seed = self.seed
