@@ -19,6 +19,7 @@ from seq_modules.callbacks.text.english_tests import EnglishTests
 from seq_modules.callbacks.text.neighbours import Neighbours
 from seq_modules.callbacks.text.samples import Samples
 from seq_modules.callbacks.text.text_attention import TextAttention
+from seq_modules.callbacks.training.active_member import ActiveMember
 from seq_modules.callbacks.training.compile import Compile
 from seq_modules.callbacks.training.ema import EMA
 from seq_modules.callbacks.training.gradient_norm import GradientNorm
@@ -30,6 +31,7 @@ from seq_modules.callbacks.training.time_budget import TimeBudget
 
 __all__ = [
     "EMA",
+    "ActiveMember",
     "AttentionMaps",
     "BestCheckpoint",
     "Compile",

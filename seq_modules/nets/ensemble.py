@@ -1,6 +1,6 @@
-"""Several nets of one kind as one language model: their probabilities averaged.
+"""Several nets of one kind as one: their probabilities averaged.
 
-B batch, T time, V vocabulary, L layers, H heads, K nets.
+B batch, T time, V vocabulary or classes, L layers, H heads, K members.
 """
 
 import math
@@ -14,17 +14,22 @@ from seqlight.core.errors import UserError
 
 
 class Ensemble(nn.Module):
-    """Nets that differ by their first weights, their n-grams' hashes and the batches they see (Hansen & Salamon 1990).
+    """K nets that differ in their first weights and in the batches they are trained on (Hansen & Salamon 1990).
 
-    What one net has learned by heart of a small text, another has not, so that the mean of their probabilities loses
-    less than they do (Lakshminarayanan et al. 2017). In training mode a batch goes through one net alone, ``turn``: K
-    nets cost a step no more than one does, and share the steps. In evaluation mode all of them read.
+    In training mode ``forward`` goes through one member alone, so that a step costs no more than with one net; the
+    callback ActiveMember chooses the member of each step. In evaluation mode all members run, and the mean of their
+    probabilities has a lower loss than they have (Lakshminarayanan et al. 2017).
 
     Args:
-        members: K nets, each as in seq_modules/generation/decode.py.
+        members: K nets. Each gives logits (..., V), or a list or tuple of logits, such as one tensor a field. An entry
+            that is None in the first member's output stays None.
 
     Attributes:
-        turn: Number of the net that training goes through; who trains them moves it on.
+        members: The nets.
+        active: Number of the member that training goes through.
+
+    Raises:
+        UserError: There are no members.
     """
 
     def __init__(self, members: Sequence[nn.Module]) -> None:
@@ -32,59 +37,72 @@ class Ensemble(nn.Module):
         if not members:
             raise UserError("members must be at least one net")
         self.members = nn.ModuleList(members)
-        self.turn = 0
+        self.active = 0
+
+    def forward(self, *inputs: Any, **named: Any) -> Any:
+        """The active member's output in training mode, else the members' :func:`combined` outputs."""
+        if self.training:
+            return self.members[self.active](*inputs, **named)
+        return combined([net(*inputs, **named) for net in self.members])
+
+    def prefill(self, *inputs: Any) -> tuple[Any, list[Any]]:
+        """Prompts through all members, as generation/decode.py describes: combined logits, and the members' states."""
+        logits, states = zip(*(net.prefill(*inputs) for net in self._nets), strict=True)
+        return combined(logits), list(states)
+
+    def decode_step(self, ids: Tensor, state: list[Any]) -> tuple[Any, list[Any]]:
+        """One more token through all members: combined logits, and the members' states."""
+        logits, states = zip(
+            *(net.decode_step(ids, own) for net, own in zip(self._nets, state, strict=True)), strict=True
+        )
+        return combined(logits), list(states)
+
+    def window(self, ids: list[int]) -> list[int]:
+        """The part of a row's ids that the members read."""
+        return self._nets[0].window(ids)
+
+    def attention_maps(self, *inputs: Any) -> Tensor:
+        """The first member's attention weights, as an example."""
+        return self._nets[0].attention_maps(*inputs)
 
     @property
-    def blocks(self) -> nn.ModuleList:
-        """The blocks of all nets."""
-        return nn.ModuleList(block for net in self._nets for block in net.blocks)
+    def position_table(self) -> Tensor | None:
+        """The first member's learned positions."""
+        return getattr(self.members[0], "position_table", None)
 
     @property
-    def max_seq_len(self) -> int:
-        """Longest context."""
-        return self._nets[0].max_seq_len
+    def blocks(self) -> nn.ModuleList | None:
+        """The Transformer blocks of all members, for Muon and for compilation; None where there are none."""
+        blocks = [block for net in self._nets for block in getattr(net, "blocks", None) or []]
+        return nn.ModuleList(blocks) if blocks else None
+
+    @property
+    def max_seq_len(self) -> int | None:
+        """Longest context; None for any."""
+        return getattr(self.members[0], "max_seq_len", None)
 
     @property
     def _nets(self) -> list[Any]:
         return list(self.members)
 
-    def forward(self, input_ids: Tensor) -> Tensor:
-        """Logits (B, T, V) from ids (B, T): of the net in training, or else those of the mean probabilities."""
-        if self.training:
-            return self._nets[self.turn](input_ids)
-        return averaged([net(input_ids) for net in self._nets])
 
-    @property
-    def position_table(self) -> Tensor | None:
-        """Learned positions of the first net, to look at."""
-        return self._nets[0].position_table
-
-    def attention_maps(self, input_ids: Tensor) -> Tensor:
-        """Where the first net looks, as an example: (B, L, H, T, T) from ids (B, T)."""
-        return self._nets[0].attention_maps(input_ids)
-
-    def window(self, ids: list[int]) -> list[int]:
-        """The part of a row's ids that the nets look at."""
-        return self._nets[0].window(ids)
-
-    def prefill(self, input_ids: Tensor, lengths: Tensor) -> tuple[Tensor, list[Any]]:
-        """As the nets' own, with the states of all."""
-        logits, states = zip(*(net.prefill(input_ids, lengths) for net in self._nets), strict=True)
-        return averaged(logits), list(states)
-
-    def decode_step(self, ids: Tensor, state: list[Any]) -> tuple[Tensor, list[Any]]:
-        """As the nets' own, with the states of all."""
-        logits, states = zip(
-            *(net.decode_step(ids, own) for net, own in zip(self._nets, state, strict=True)), strict=True
-        )
-        return averaged(logits), list(states)
+def combined(outputs: Sequence[Any]) -> Any:
+    """One output of K members' outputs: logits are :func:`averaged`, in lists and tuples entry by entry."""
+    first = outputs[0]
+    if isinstance(first, Tensor):
+        return averaged(outputs)
+    if first is None:
+        return None
+    return [combined(entries) for entries in zip(*outputs, strict=True)]
 
 
 def averaged(logits: Sequence[Tensor]) -> Tensor:
-    """Logits (..., V) whose probabilities are the mean of K nets'; of nets that agree they are the nets' own.
+    """Logits (..., V) whose probabilities are the mean of K members', at least float32.
 
-    A repetition penalty looks at the logits' signs, so they are not left as logarithms of probabilities.
+    Members that agree keep their own logits: a repetition penalty depends on the logits' signs, so these are not
+    simply logarithms of probabilities.
     """
+    logits = [z.float() if z.dtype in (torch.bfloat16, torch.float16) else z for z in logits]
     scale = logits[0].logsumexp(-1, keepdim=True)
     total = logits[0] - scale
     for other in logits[1:]:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor, nn
 
 from seq_modules.generation import Decoding, generate
 from seq_modules.nets.ensemble import Ensemble, averaged
@@ -42,8 +43,8 @@ def test_average_of_what_is_nearly_impossible() -> None:
     torch.testing.assert_close(log_p[1], torch.tensor(-1000.0 - 0.6931471805599453, dtype=torch.float64))
 
 
-def test_nets_that_agree_speak_as_one() -> None:
-    """With their logits too, whose signs a repetition penalty asks for."""
+def test_members_that_agree_keep_their_logits() -> None:
+    """Their logits stay as well, on whose signs a repetition penalty depends."""
     ensemble, ids = make(2).eval(), torch.randint(V, (2, 5))
     ensemble.members[1].load_state_dict(ensemble.members[0].state_dict())
     torch.testing.assert_close(ensemble(ids), ensemble.members[0](ids))
@@ -51,9 +52,9 @@ def test_nets_that_agree_speak_as_one() -> None:
     assert generate(ensemble, [[1, 2]], decoding) == generate(ensemble.members[0], [[1, 2]], decoding)
 
 
-def test_training_goes_through_one_net() -> None:
+def test_training_goes_through_the_active_member() -> None:
     ensemble, ids = make().train(), torch.randint(V, (2, 5))
-    ensemble.turn = 1
+    ensemble.active = 1
     logits = ensemble(ids)
     assert torch.equal(logits, ensemble.members[1](ids))
     logits.sum().backward()
@@ -74,7 +75,7 @@ def test_cached_generation_equals_naive_past_the_context(temperature: float, opt
     assert generate(ensemble, prompts, decoding) == generate(ensemble, prompts, decoding, cached=False)
 
 
-def test_what_is_looked_at_is_the_first_net() -> None:
+def test_attention_and_positions_are_those_of_the_first_member() -> None:
     ensemble, ids = make().eval(), torch.randint(V, (1, 5))
     assert torch.equal(ensemble.attention_maps(ids), ensemble.members[0].attention_maps(ids))
     assert ensemble.position_table is ensemble.members[0].position_table
@@ -83,3 +84,32 @@ def test_what_is_looked_at_is_the_first_net() -> None:
 def test_an_ensemble_of_none_is_refused() -> None:
     with pytest.raises(ValueError, match="members"):
         Ensemble([])
+
+
+class Fields(nn.Module):
+    """Logits of two fields, and nothing in a third place."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(4, 3), nn.Linear(4, 5)
+
+    def forward(self, x: Tensor, scale: float = 1.0) -> tuple[Tensor, Tensor, None]:
+        return self.first(x) * scale, self.second(x) * scale, None
+
+
+def test_logits_of_several_fields_are_averaged_one_by_one() -> None:
+    ensemble, x = Ensemble([Fields(), Fields()]), torch.randn(2, 4)
+    outputs = [net(x, scale=3.0) for net in ensemble.members]
+    first, second, third = ensemble.eval()(x, scale=3.0)
+    torch.testing.assert_close(first.softmax(-1), (outputs[0][0].softmax(-1) + outputs[1][0].softmax(-1)) / 2)
+    torch.testing.assert_close(second.softmax(-1), (outputs[0][1].softmax(-1) + outputs[1][1].softmax(-1)) / 2)
+    assert third is None
+    assert ensemble.train()(x, scale=3.0)[2] is None
+    assert ensemble.blocks is None
+    assert ensemble.max_seq_len is None
+    assert ensemble.position_table is None
+
+
+def test_half_precision_is_averaged_in_float32() -> None:
+    logits = [torch.randn(3, 7, dtype=torch.bfloat16) for _ in range(2)]
+    assert averaged(logits).dtype == torch.float32
