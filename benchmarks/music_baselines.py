@@ -19,9 +19,9 @@ import time
 from collections.abc import Sequence
 
 from datamodules import MidiDataModule
-from datamodules.music.piece_notes import Piece, transposed
 from datamodules.tokenizers.midi import NOTHING, NoteTokenizer
 from seq_modules.reference.ngram import FORMS, METHODS, Event, EventModel
+from seqlight.music.notes import Piece, transposed
 
 ADAPTIVE = {"fixed": False, "adaptive": True}
 Key = tuple[str, str, str, str, int]  # fitted, measured, method, form, order

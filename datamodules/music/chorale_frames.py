@@ -9,12 +9,12 @@ from torch.utils.data import DataLoader
 from datamodules.base import SequenceDataModule
 from datamodules.music.chorale_rows import Beginnings, EvalRows, TrainRows
 from datamodules.music.leaks import INTERVALS, leaked
-from datamodules.music.piece_notes import Piece
 from datamodules.music.recall import Recall
 from datamodules.music.sources.jsb_files import Chorale, Splits, made_up_chorales, packed, read_frames, unpacked
 from datamodules.music.sources.midi_files import write_midi
 from datamodules.tokenizers.frame import FrameTokenizer
 from seqlight.core.errors import UserError
+from seqlight.music.notes import Piece
 
 
 class ChoraleFramesDataModule(SequenceDataModule):

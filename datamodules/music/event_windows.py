@@ -17,9 +17,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from datamodules.loading.counters import random_words
-from datamodules.music.piece_notes import Piece, stretched
 from datamodules.tokenizers import MusicTokenizer, RemiTokenizer
 from seqlight.core.labels import IGNORED
+from seqlight.music.notes import Piece, stretched
 
 Batch = dict[str, Tensor]
 VALUES = ((1, 1), (2, 1), (1, 2))  # note values as written, doubled, halved

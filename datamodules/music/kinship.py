@@ -6,8 +6,8 @@ A model that has trained on one of them knows the others, however they are calle
 from collections.abc import Callable, Hashable, Iterable, Sequence
 
 from datamodules.music.leaks import stretches
-from datamodules.music.piece_notes import TICKS_PER_QUARTER, Piece
 from datamodules.music.sources.jsb_files import Chorale
+from seqlight.music.notes import TICKS_PER_QUARTER, Piece
 
 PHRASES = 12  # intervals, about two phrases. 382 chorales are 201 families by it, of 11 at most; by 10, chance alone
 # chains 93 of them together, and by 16 they are 227.

@@ -13,10 +13,8 @@ from lightning.pytorch.utilities import rank_zero_info
 from datamodules.base import SequenceDataModule
 from datamodules.loading.cache import cache_folder
 from datamodules.music.event_windows import EvalEvents, TrainEvents, versions_of
-from datamodules.music.key_signatures import parse_key
 from datamodules.music.kinship import families, score, tunes
 from datamodules.music.music_prompts import PiecePrompts, read_prompts
-from datamodules.music.piece_notes import Piece, top_voice
 from datamodules.music.reports import count_notes, report_left_out, report_unseen
 from datamodules.music.sources.chorales import chorales
 from datamodules.music.sources.etudes import etudes
@@ -26,6 +24,8 @@ from datamodules.tokenizers import MusicTokenizer, NoteTokenizer, RemiTokenizer,
 from datamodules.tokenizers.midi import ALL_NOTES, ONE_VOICE
 from datamodules.tokenizers.signatures import parse_metre
 from seqlight.core.errors import UserError
+from seqlight.music.keys import parse_key
+from seqlight.music.notes import Piece, top_voice
 
 MOST_NOTES = 4096  # of a window; what is recalled takes memory by its square
 

@@ -6,11 +6,11 @@ from typing import Any
 import torch
 from torch.utils.data import Dataset
 
-from datamodules.music.piece_notes import Piece, beginning
 from datamodules.music.sources.midi_files import read_folder
 from datamodules.music.sources.prelude import PRELUDE
 from datamodules.tokenizers import MusicTokenizer
 from seqlight.core.errors import UserError
+from seqlight.music.notes import Piece, beginning
 
 
 class PiecePrompts(Dataset):

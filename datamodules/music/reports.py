@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 
 from lightning.pytorch.utilities import rank_zero_info
 
-from datamodules.music.piece_notes import Piece
 from datamodules.tokenizers import MusicTokenizer
+from seqlight.music.notes import Piece
 
 SHOWN = 20  # files left out that are named
 

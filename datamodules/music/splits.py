@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
-from datamodules.music.piece_notes import Piece
 from seqlight.core.errors import UserError
+from seqlight.music.notes import Piece
 
 Splits = dict[str, list[Piece]]  # train, val and test
 
@@ -41,15 +41,15 @@ def split_pieces(
     tests = max(1, round(test_fraction * len(pieces))) if test_fraction else 0
     if vals + tests >= len(pieces):
         raise UserError(
-            f"val_fraction {val_fraction} and test_fraction {test_fraction} leave none of {len(pieces)} pieces to train on; give "
-            "more pieces or smaller shares"
+            f"val_fraction {val_fraction} and test_fraction {test_fraction} leave none of {len(pieces)} pieces to "
+            "train on; give more pieces or smaller fractions"
         )
     val, order = _taken(order, vals)
     test, order = _taken(order, tests)
     if not order:
         raise UserError(
-            f"val_fraction {val_fraction} and test_fraction {test_fraction} leave nothing to train on, as {len(pieces)} pieces are "
-            f"{len(families)} different ones, the others copies or settings of them; give more pieces"
+            f"val_fraction {val_fraction} and test_fraction {test_fraction} leave nothing to train on, as {len(pieces)} "
+            f"pieces are {len(families)} different ones, the others copies or settings of them; give more pieces"
         )
     numbers = {"train": [n for family in order for n in family], "val": val, "test": test or val}
     return {name: [pieces[number] for number in sorted(part)] for name, part in numbers.items()}

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from datamodules.music.key_signatures import Key
-from datamodules.music.piece_notes import HIGHEST_PITCH, Note, Piece, top_voice
 from datamodules.tokenizers.signatures import MOST_METRES, Signatures
 from datamodules.tokenizers.stateful import Stateful
 from seqlight.core.errors import UserError
+from seqlight.music.keys import Key
+from seqlight.music.notes import HIGHEST_PITCH, Note, Piece, top_voice
 
 ONE_VOICE, ALL_NOTES = ("pitch", "duration"), ("shift", "pitch", "duration")
 NOTHING = 0  # in every field but the first: what stands beside START and END

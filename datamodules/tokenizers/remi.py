@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from datamodules.music.key_signatures import Key
-from datamodules.music.piece_notes import TICKS_PER_QUARTER, Note, Piece, top_voice
 from datamodules.tokenizers.midi import folded, rests
 from datamodules.tokenizers.stateful import Stateful
 from seqlight.core.errors import UserError
+from seqlight.music.keys import Key
+from seqlight.music.notes import TICKS_PER_QUARTER, Note, Piece, top_voice
 
 BAR = 4 * TICKS_PER_QUARTER
 HIGHEST = 126  # miditok has no token for MIDI's last pitch

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from datamodules.music.key_signatures import MODES, Key
 from seqlight.core.errors import UserError
+from seqlight.music.keys import MODES, Key
 
 KEYS = 24  # twelve major ones from C upwards, then the minor ones
 MOST_METRES = 64

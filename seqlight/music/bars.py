@@ -1,4 +1,4 @@
-"""Where events stand in time, so that music can be asked for in bars.
+"""Where events stand in time, so that the length of new music can be given in bars.
 
 N events, F fields.
 """
@@ -20,11 +20,11 @@ def ticks(events: np.ndarray, tokenizer: Any) -> int:
 
 def end_of_bars(piece: Piece, bars: int) -> int:
     """The tick at which so many bars after a piece end; the bar that the piece ends in is full first."""
-    end, bar = max((start + duration for start, _, duration in piece.notes), default=0), bar_ticks(piece)
+    end, bar = piece.end, bar_ticks(piece)
     return (-(-end // bar) + bars) * bar
 
 
-def cut(piece: Any, limit: int) -> Any:
+def cut(piece: Piece, limit: int) -> Piece:
     """The piece up to a tick: no note begins there or later, and what sounds there is cut off."""
     notes = [
         note._replace(duration=min(note.duration, limit - note.start)) for note in piece.notes if note.start < limit

@@ -5,13 +5,12 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from seqlight.music.notes import Piece, excerpts
-from seqlight.music.statistics import music_metrics
 
 ONE_SIDED = ("longest_copy", "median_copy", "share_in_copies", "out_of_range")  # less than real music is as well
 FEWEST_SETS, MOST_SETS, PARTS = 3, 12, 6
 
 Measure = Callable[[Sequence[Piece], Sequence[Piece]], dict[str, float]]
-"""Pieces, and what they are compared with, to the numbers of statistics.py by name."""
+"""Pieces, and what they are compared with, to the numbers of seq_modules/training/music_metrics.py by name."""
 
 
 class Row(NamedTuple):
@@ -42,20 +41,13 @@ class Row(NamedTuple):
         return self.samples <= self.high and (self.name in ONE_SIDED or self.samples >= self.low)
 
 
-def measured(pieces: Sequence[Piece], reference: Sequence[Piece]) -> dict[str, float]:
-    """The numbers of some pieces; a :data:`Measure` on one process."""
-    metrics = music_metrics(reference)
-    metrics.update(pieces)
-    return {name: float(value) for name, value in metrics.compute().items()}
-
-
 def compare(
     samples: Sequence[Piece],
     held_out: Sequence[Piece],
     training: Sequence[Piece],
     notes: int,
     sets: str,
-    measure: Measure = measured,
+    measure: Measure,
 ) -> list[Row]:
     """The table of all statistics.
 

@@ -48,7 +48,7 @@ class CopyIndex:
 
     def __init__(self, pieces: Sequence[Piece]) -> None:
         self.pieces = list(pieces)
-        self.voices = [top_voice(piece.notes) for piece in self.pieces]
+        self.voices = [top_voice(piece).notes for piece in self.pieces]
         self.places: list[tuple[int, int]] = []  # of each symbol: piece, note
         self._steps: list[dict[int, int]] = [{}]  # of each state: symbol -> state
         self._links: list[int] = [-1]
@@ -107,7 +107,7 @@ class CopyIndex:
 
     def longest(self, piece: Piece) -> Copy:
         """The longest copy in a piece."""
-        voice = top_voice(piece.notes)
+        voice = top_voice(piece).notes
         matches = self.matches(voice)
         if not any(match.notes for match in matches):
             return Copy(0, (0, 0), "", (0, 0), 0)
@@ -123,7 +123,7 @@ class CopyIndex:
 
     def lengths(self, piece: Piece, least: int) -> tuple[int, int, int]:
         """Notes of the longest copy, how many notes lie in copies of at least ``least`` notes, and of how many."""
-        matches = self.matches(top_voice(piece.notes))
+        matches = self.matches(top_voice(piece).notes)
         copied, reached = 0, len(matches)  # backwards: notes from ``reached`` on are counted or not in a copy
         for at in range(len(matches) - 1, -1, -1):
             if matches[at].notes >= least:

@@ -1,10 +1,19 @@
-"""Which key music is in, by its pitch classes."""
+"""Keys: how they are called, how they are signed, and which one music is in by its pitch classes."""
 
+import re
 from typing import Any
 
 import numpy as np
 
+from seqlight.core.errors import UserError
+
 Array = np.ndarray[Any, np.dtype[np.floating[Any]]]
+
+Key = tuple[int, str]
+"""Tonic as a pitch class from C upwards, and "major" or "minor"."""
+
+MODES = ("major", "minor")
+NAMES = ("C", "C sharp", "D", "E flat", "E", "F", "F sharp", "G", "A flat", "A", "B flat", "B")
 
 # How well each pitch class fits after a context of C major and of C minor: Krumhansl and Kessler 1982, as in
 # Krumhansl, Cognitive Foundations of Musical Pitch (1990), p. 30.
@@ -22,10 +31,10 @@ def _standard(rows: Array) -> Array:
 
 
 # (24, 12): the profiles of the twelve major keys from C upwards, then of the minor keys.
-KEYS = _standard(np.array([np.roll(PROFILES[mode], tonic) for mode in ("major", "minor") for tonic in range(12)]))
+KEYS = _standard(np.array([np.roll(PROFILES[mode], tonic) for mode in MODES for tonic in range(12)]))
 
 
-def find_key(pitch_classes: Array) -> tuple[int, str]:
+def find_key(pitch_classes: Array) -> Key:
     """The key whose profile correlates best with how often, or how long, each pitch class sounds.
 
     The algorithm of Krumhansl and Schmuckler (Krumhansl 1990, chapter 4).
@@ -43,3 +52,32 @@ def find_key(pitch_classes: Array) -> tuple[int, str]:
 def relative_major(tonic: int, mode: str) -> int:
     """Tonic of the major key with the same signature: C for a minor."""
     return tonic if mode == "major" else (tonic + 3) % 12
+
+
+def sharps(tonic: int, mode: str) -> int:
+    """Sharps of a key's signature, flats below 0, from -5 to 6."""
+    return (7 * relative_major(tonic, mode) + 5) % 12 - 5
+
+
+def key_of_signature(sharps: int, mode: str) -> Key:
+    """The key with so many sharps, or flats below 0: C minor with -3."""
+    return (7 * sharps + (9 if mode == "minor" else 0)) % 12, mode
+
+
+def key_name(key: Key) -> str:
+    """Such as "B flat minor"."""
+    return f"{NAMES[key[0]]} {key[1]}"
+
+
+def parse_key(text: str) -> Key:
+    """The key of a name such as "G major", "c# minor" or "B flat minor".
+
+    Raises:
+        UserError: It is none.
+    """
+    found = re.fullmatch(r"([a-g])[ -]?(sharp|flat|#|b)?[ -]?(major|minor)", text.strip().lower())
+    if found is None:
+        raise UserError(f"key {text!r} is none; give {', '.join(NAMES)} with major or minor, such as G major")
+    step, accidental, mode = found.groups()
+    shift = {None: 0, "sharp": 1, "#": 1, "flat": -1, "b": -1}[accidental]
+    return (NAMES.index(step.upper()) + shift) % 12, mode

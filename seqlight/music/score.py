@@ -13,7 +13,7 @@ from xml.sax.saxutils import escape, quoteattr
 import numpy as np
 
 from seqlight.core.errors import UserError
-from seqlight.music.keys import find_key, relative_major
+from seqlight.music.keys import find_key, sharps
 from seqlight.music.measures import Sign, bar_unit, beat_ticks, measures, voices_of
 from seqlight.music.notes import Piece
 
@@ -63,7 +63,7 @@ def mei(piece: Piece, given: int = 0) -> str:
     for _, pitch, duration in piece.notes:
         sounding[pitch % 12] += duration
     tonic, mode = find_key(sounding)
-    fifths = (7 * relative_major(tonic, mode) + 5) % 12 - 5  # sharps, or flats below 0: from -5 to 6
+    fifths = sharps(tonic, mode)
     voices = voices_of(piece.notes, given)
     middles = [sum(chord.pitches[-1] for chord in voice) / len(voice) for voice in voices] or [float(MIDDLE)]
     both = min(middles) < MIDDLE <= max(middles) and len(voices) > 2

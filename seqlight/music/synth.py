@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from seqlight.music.notes import TICKS_PER_QUARTER, Piece, quarters_per_minute
+from seqlight.music.notes import TICKS_PER_QUARTER, Piece
 
 Sound = np.ndarray[Any, np.dtype[np.float32]]
 
@@ -53,7 +53,7 @@ def render(piece: Piece, rate: int = SAMPLE_RATE) -> Sound:
     Returns:
         (N,) between -0.7 and 0.7; a moment of silence for a piece without notes.
     """
-    seconds = 60 / quarters_per_minute(piece) / TICKS_PER_QUARTER  # of a tick
+    seconds = 60 / piece.quarters_per_minute / TICKS_PER_QUARTER  # of a tick
     parts = []
     for start, pitch, duration in piece.notes:
         if start * seconds < LONGEST:

@@ -5,10 +5,10 @@ from conftest import Run
 from helpers.music_commands import SIZES, SMALL, newest, predictions
 
 import seqlight
-from datamodules.music.piece_notes import Piece
 from datamodules.music.sources.etudes import etudes
 from datamodules.music.sources.midi_files import read_midi, write_midi
 from seq_modules.generation.sampling import Decoding
+from seqlight.music.notes import Piece
 
 TOLD = (*SMALL, "--data.num_etudes=30", "--data.signatures=true")
 WRITER = '--trainer.callbacks=[{"class_path":"MusicWriter","init_args":{"audio":"none","score":false}}]'

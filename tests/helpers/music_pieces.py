@@ -3,20 +3,28 @@
 import random
 from collections.abc import Iterable, Sequence
 
-from seqlight.music.notes import Excerpt
+from seqlight.music.notes import Note, Piece
 
 C_MAJOR = (48, 50, 52, 53, 55, 57, 59, 60, 62, 64, 65, 67)
 
 
-def piece_of(
-    events: Iterable[tuple[int, int]], name: str = "piece", time_signature: tuple[int, int] = (4, 4)
-) -> Excerpt:
+def piece_from(
+    name: str,
+    notes: Iterable[tuple[int, int, int]],
+    time_signature: tuple[int, int] = (4, 4),
+    quarters_per_minute: float = 72.0,
+) -> Piece:
+    """A piece of plain (start, pitch, duration)."""
+    return Piece(name, tuple(Note(*note) for note in notes), time_signature, quarters_per_minute)
+
+
+def piece_of(events: Iterable[tuple[int, int]], name: str = "piece", time_signature: tuple[int, int] = (4, 4)) -> Piece:
     """A melody of (pitch, duration), one note after the other."""
     notes, now = [], 0
     for pitch, duration in events:
         notes.append((now, pitch, duration))
         now += duration
-    return Excerpt(name, tuple(notes), time_signature)
+    return piece_from(name, notes, time_signature)
 
 
 def melody(
@@ -25,12 +33,12 @@ def melody(
     name: str = "melody",
     pitches: Sequence[int] = tuple(range(40, 70)),
     durations: Sequence[int] = (3, 6, 9, 12, 18, 24),
-) -> Excerpt:
+) -> Piece:
     """Notes without any order."""
     return piece_of([(generator.choice(pitches), generator.choice(durations)) for _ in range(length)], name)
 
 
-def tune(length: int, seed: int, tonic: int = 0, name: str = "tune") -> Excerpt:
+def tune(length: int, seed: int, tonic: int = 0, name: str = "tune") -> Piece:
     """Steps and small leaps in a major key, in eighths and sixteenths."""
     generator, at, events = random.Random(seed), 5, []
     while len(events) < length:

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from datamodules.loading.cache import once
-from datamodules.music.piece_notes import TICKS_PER_QUARTER, Note, Piece
 from seqlight.core.errors import UserError
+from seqlight.music.notes import TICKS_PER_QUARTER, Note, Piece
 
 VOICES = 4
 READING = 1  # counted up when what is read of a score changes

@@ -8,9 +8,9 @@ certain (the figure, the metre), partly a matter of harmony (the chord), partly 
 
 import numpy as np
 
-from datamodules.music.key_signatures import MODES, key_name
-from datamodules.music.piece_notes import TICKS_PER_QUARTER, Note, Piece
 from seqlight.core.errors import UserError
+from seqlight.music.keys import MODES, key_name
+from seqlight.music.notes import TICKS_PER_QUARTER, Note, Piece
 
 LOWEST, HIGHEST = 36, 76  # C2, the cello's lowest string, and E5, the fourth finger's on its highest
 SCALES = {"major": (0, 2, 4, 5, 7, 9, 11), "minor": (0, 2, 3, 5, 7, 8, 10)}

@@ -8,9 +8,9 @@ from collections import Counter
 from pathlib import Path
 from types import ModuleType
 
-from datamodules.music.key_signatures import MODES, Key, key_of_signature, sharps
-from datamodules.music.piece_notes import TICKS_PER_QUARTER, Note, Piece
 from seqlight.core.errors import UserError
+from seqlight.music.keys import MODES, Key, key_of_signature, sharps
+from seqlight.music.notes import TICKS_PER_QUARTER, Note, Piece
 
 ENDINGS = (".mid", ".midi")
 LARGEST = 8 * 2**20  # bytes of a file; all of Bach fits in one

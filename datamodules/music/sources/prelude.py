@@ -1,6 +1,6 @@
 """The opening of the prelude of Bach's first suite for cello (BWV 1007), typed by hand: where music may go on from."""
 
-from datamodules.music.piece_notes import TICKS_PER_QUARTER, Note, Piece
+from seqlight.music.notes import TICKS_PER_QUARTER, Note, Piece
 
 # Sixteenths in common time, a bar in two lines. C4 is the piano's middle C, C2 the cello's lowest string.
 BARS = """

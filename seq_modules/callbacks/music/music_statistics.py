@@ -14,12 +14,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from seq_modules.callbacks.run.curves import save_figure
 from seq_modules.callbacks.run.run_folder import run_folder
 from seq_modules.generation.sampling import Decoding
-from seqlight.core.errors import UserError
-from seqlight.core.plots import new_figure
-from seqlight.music.comparison import Measure, Row, compare, markdown
-from seqlight.music.copying import Copy, CopyIndex
-from seqlight.music.notes import Piece, excerpts
-from seqlight.music.statistics import (
+from seq_modules.training.music_metrics import (
     DurationOverlap,
     IntervalOverlap,
     OnsetTimeOverlap,
@@ -27,6 +22,11 @@ from seqlight.music.statistics import (
     PitchClassDivergence,
     music_metrics,
 )
+from seqlight.core.errors import UserError
+from seqlight.core.plots import new_figure
+from seqlight.music.comparison import Measure, Row, compare, markdown
+from seqlight.music.copying import Copy, CopyIndex
+from seqlight.music.notes import Piece, excerpts
 
 SHOWN_COPIES = 5
 HISTOGRAMS: dict[str, Callable[[Sequence[Piece]], PitchClassDivergence | Overlap]] = {

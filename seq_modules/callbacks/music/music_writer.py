@@ -12,7 +12,7 @@ from seq_modules.callbacks.run.run_folder import run_folder
 from seqlight.core.errors import UserError
 from seqlight.core.plots import new_figure
 from seqlight.music import fluidsynth, score, synth
-from seqlight.music.notes import Excerpt, Piece, plain
+from seqlight.music.notes import Piece, plain
 from seqlight.music.piano_roll import draw_piano_roll, lines_of
 
 Audio = Literal["auto", "fluidsynth", "synth", "none"]
@@ -48,11 +48,11 @@ class MusicWriter(Callback):
         for row in outputs if isinstance(outputs, list) else ():
             if isinstance(row, dict) and "notes" in row:
                 given = [plain(note) for note in row.get("prompt_notes", ())]
-                piece = Excerpt(
+                piece = Piece(
                     str(row.get("prompt", "")),
                     (*given, *map(plain, row["notes"])),
-                    tuple(row.get("time_signature", Excerpt.time_signature)),
-                    row.get("quarters_per_minute", Excerpt.quarters_per_minute),
+                    tuple(row.get("time_signature", Piece.time_signature)),
+                    row.get("quarters_per_minute", Piece.quarters_per_minute),
                     None if row.get("key") is None else tuple(row["key"]),
                 )
                 name = "-".join([f"{row['index']:05d}", *re.findall(r"[\w.]+", Path(piece.name).name)[:8]])

@@ -9,11 +9,11 @@ import torch
 
 from datamodules import ChoraleFramesDataModule
 from datamodules.music.chorale_rows import Beginnings, TrainRows
-from datamodules.music.piece_notes import Note, Piece
 from datamodules.music.recall import Listener
 from datamodules.music.sources.jsb_files import made_up_chorales
 from datamodules.tokenizers import FrameTokenizer
 from seqlight.core.labels import IGNORED
+from seqlight.music.notes import Note, Piece
 
 
 def ready(stage: str = "fit", **settings: object) -> ChoraleFramesDataModule:

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from datamodules.music.piece_notes import Note
 from datamodules.music.sources import chorales as module
 from datamodules.music.sources.chorales import chorales
+from seqlight.music.notes import Note
 
 music21 = pytest.importorskip("music21")
 

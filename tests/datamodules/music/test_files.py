@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datamodules.music.piece_notes import Note, Piece
 from datamodules.music.sources import midi_files as files
 from datamodules.music.sources.etudes import etudes
 from datamodules.music.sources.midi_files import find_midi_files, read_folder, read_midi, write_midi
+from seqlight.music.notes import Note, Piece
 
 symusic = pytest.importorskip("symusic")
 

@@ -3,8 +3,8 @@
 import random
 
 from datamodules.music.kinship import PHRASES, families, score, tunes
-from datamodules.music.piece_notes import TICKS_PER_QUARTER, Note, Piece, top_voice, transposed
 from datamodules.music.sources.etudes import etudes
+from seqlight.music.notes import TICKS_PER_QUARTER, Note, Piece, top_voice, transposed
 
 
 def setting(tune: list[int], seed: int, name: str, passing: bool = False, upbeat: int = 0) -> Piece:

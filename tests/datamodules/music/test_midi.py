@@ -14,12 +14,12 @@ from lightning.pytorch.demos.boring_classes import BoringModel
 from lightning.pytorch.loggers import CSVLogger
 
 from datamodules import MidiDataModule
-from datamodules.music.piece_notes import Note, Piece, top_voice, transposed
 from datamodules.music.sources.etudes import etudes
 from datamodules.music.sources.midi_files import read_midi, write_midi
 from datamodules.music.sources.prelude import PRELUDE
 from datamodules.tokenizers import save
 from seqlight.core.labels import IGNORED
+from seqlight.music.notes import Note, Piece, top_voice, transposed
 
 pytest.importorskip("symusic")
 

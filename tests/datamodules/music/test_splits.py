@@ -2,9 +2,9 @@
 
 import pytest
 
-from datamodules.music.piece_notes import Note, Piece
 from datamodules.music.sources.etudes import etudes
 from datamodules.music.splits import hold_out, split_pieces
+from seqlight.music.notes import Note, Piece
 
 SUITES = [Piece(f"public-domain/suite{s}-{m}", (Note(0, 60, 24),)) for s in range(1, 7) for m in range(1, 5)]
 

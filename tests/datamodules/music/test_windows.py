@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from datamodules.music.event_windows import EvalEvents, TrainEvents, versions_of
-from datamodules.music.piece_notes import Note, Piece, top_voice
 from datamodules.music.sources.etudes import etudes
 from datamodules.tokenizers import NoteTokenizer
 from datamodules.tokenizers.midi import ALL_NOTES, ONE_VOICE
 from seqlight.core.labels import IGNORED
+from seqlight.music.notes import Note, Piece, top_voice
 
 PIECES = etudes(8, 2)
 SHORT = Piece("short", (Note(0, 60, 12), Note(24, 62, 24)))  # with a rest in one voice

@@ -8,11 +8,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datamodules.music.piece_notes import Note, Piece, top_voice, transposed
 from datamodules.music.sources.etudes import etudes
 from datamodules.music.sources.prelude import PRELUDE
 from datamodules.tokenizers import CharTokenizer, NoteTokenizer, from_state, load, load_notes, save
 from datamodules.tokenizers.midi import ALL_NOTES, MOST_VALUES, ONE_VOICE
+from seqlight.music.notes import Note, Piece, top_voice, transposed
 
 NOTES = st.lists(
     st.builds(Note, st.integers(0, 300), st.integers(0, 127), st.integers(1, 100)), min_size=1, max_size=40

@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datamodules.music.event_windows import EvalEvents, TrainEvents
-from datamodules.music.piece_notes import Note, Piece, top_voice, transposed
 from datamodules.music.sources.etudes import etudes
 from datamodules.tokenizers import NoteTokenizer, RemiTokenizer, from_state, load_notes, save
 from datamodules.tokenizers.midi import ALL_NOTES, ONE_VOICE
 from datamodules.tokenizers.remi import BAR
 from seqlight.core.labels import IGNORED
+from seqlight.music.notes import Note, Piece, top_voice, transposed
 
 pytest.importorskip("miditok")
 

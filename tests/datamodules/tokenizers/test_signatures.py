@@ -8,11 +8,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datamodules.music.piece_notes import Note, Piece, transposed
 from datamodules.music.sources.etudes import etudes
 from datamodules.tokenizers import NoteTokenizer, from_state, load_notes
 from datamodules.tokenizers.midi import ALL_NOTES, ONE_VOICE
 from datamodules.tokenizers.signatures import KEYS, Signatures, parse_metre
+from seqlight.music.notes import Note, Piece, transposed
 
 KEY = st.tuples(st.integers(0, 11), st.sampled_from(["major", "minor"]))
 METRE = st.tuples(st.integers(1, 64), st.sampled_from([1, 2, 4, 8, 16, 32]))

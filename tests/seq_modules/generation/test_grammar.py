@@ -8,9 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datamodules.music.piece_notes import Note, Piece
 from datamodules.tokenizers import RemiTokenizer
 from seq_modules.generation.grammar import FOLLOWS, TokenRules
+from seqlight.music.notes import Note, Piece
 
 pytest.importorskip("miditok")
 

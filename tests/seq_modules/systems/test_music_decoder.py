@@ -12,10 +12,10 @@ from lightning.pytorch import LightningDataModule, Trainer
 from torch.utils.data import DataLoader
 
 import seqlight
-from datamodules.music.piece_notes import Note, Piece
 from datamodules.tokenizers import NoteTokenizer
 from seq_modules import MusicDecoder, RNNMusicDecoder, TransformerMusicDecoder
 from seq_modules.generation.sampling import Decoding
+from seqlight.music.notes import Note, Piece
 
 ONE_VOICE, ALL_NOTES = ("pitch", "duration"), ("shift", "pitch", "duration")
 TUNE = Piece("tune", tuple(Note(12 * i, 48 + 2 * (i * i % 7), 12 if i % 3 else 6) for i in range(12)), (3, 4), 90.0)

@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from datamodules.music.event_windows import EvalEvents
-from datamodules.music.piece_notes import Note, Piece
 from datamodules.music.sources.etudes import etudes
 from datamodules.tokenizers import NoteTokenizer
 from datamodules.tokenizers.midi import ALL_NOTES, ONE_VOICE
 from seq_modules import MusicDecoder, RNNMusicDecoder, TransformerMusicDecoder
 from seq_modules.generation.sampling import Decoding
+from seqlight.music.notes import Note, Piece
 
 # Which of them is to come, the signature alone says.
 TUNES = [

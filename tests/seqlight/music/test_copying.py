@@ -3,10 +3,10 @@
 import random
 
 import pytest
-from helpers.music_pieces import melody, piece_of
+from helpers.music_pieces import melody, piece_from, piece_of
 
 from seqlight.music.copying import CopyIndex, Match
-from seqlight.music.notes import Excerpt, top_voice
+from seqlight.music.notes import top_voice
 
 
 def quadratic(voice: list, others: list[list]) -> list[int]:
@@ -73,9 +73,9 @@ def test_one_other_duration_or_interval_ends_a_copy() -> None:
 
 def test_no_copy_lies_across_two_pieces_or_a_piece_that_is_empty() -> None:
     first, second = [(60, 6), (61, 7), (63, 8)], [(66, 9), (70, 10), (75, 11)]
-    index = CopyIndex([piece_of(first), Excerpt("empty", ()), piece_of(second)])
+    index = CopyIndex([piece_of(first), piece_from("empty", ()), piece_of(second)])
     assert [match.notes for match in index.matches(piece_of(first + second).notes)] == [1, 2, 3, 1, 2, 3]
-    assert index.longest(Excerpt("empty", ())).notes == 0
+    assert index.longest(piece_from("empty", ())).notes == 0
     assert index.longest(piece_of([(60, 5)])).source == ""
     assert index.matches(piece_of([(60, 5)]).notes) == [Match(0, -1, -1)]
     assert CopyIndex([]).longest(piece_of(first)).notes == 0
@@ -91,10 +91,11 @@ def test_the_bar_is_counted_in_the_pieces_metre() -> None:
 
 def test_a_chord_counts_as_its_highest_note() -> None:
     plain = piece_of([(60, 12), (64, 12), (62, 12), (67, 12)])
-    chords = Excerpt("chords", tuple(sorted([*plain.notes, (0, 40, 48), (12, 45, 12), (24, 50, 24)])))
-    assert top_voice(chords.notes) == list(plain.notes)
+    chords = piece_from("chords", tuple(sorted([*plain.notes, (0, 40, 48), (12, 45, 12), (24, 50, 24)])))
+    assert top_voice(chords).notes == plain.notes
     assert CopyIndex([chords]).longest(plain).notes == 4
 
 
 def test_a_note_of_the_top_voice_ends_where_the_next_begins() -> None:
-    assert top_voice([(0, 60, 50), (12, 40, 6), (24, 62, 12)]) == [(0, 60, 12), (12, 40, 6), (24, 62, 12)]
+    piece = piece_from("held", [(0, 60, 50), (12, 40, 6), (24, 62, 12)])
+    assert top_voice(piece).notes == ((0, 60, 12), (12, 40, 6), (24, 62, 12))

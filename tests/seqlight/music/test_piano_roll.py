@@ -3,15 +3,15 @@
 from typing import Any
 
 import pytest
-from helpers.music_pieces import piece_of
+from helpers.music_pieces import piece_from, piece_of
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
-from seqlight.music.notes import Excerpt
+from seqlight.music.notes import Piece
 from seqlight.music.piano_roll import GIVEN, NEW, draw_piano_roll, lines_of
 
 
-def drawn(piece: Excerpt, given: int = 0) -> list[list[tuple[float, float, float, Any]]]:
+def drawn(piece: Piece, given: int = 0) -> list[list[tuple[float, float, float, Any]]]:
     """Boxes of each line: begin, width, middle of the height, colour."""
     axes = Figure().subplots(lines_of(piece), 1, squeeze=False).ravel()
     draw_piano_roll(axes, piece, given)
@@ -37,17 +37,17 @@ def test_each_note_has_its_place_and_colour() -> None:
 
 
 def test_lines_of_eight_bars_and_notes_across_them() -> None:
-    piece = Excerpt("long", ((0, 60, 24), (8 * 96 - 24, 62, 48), (9 * 96, 64, 24)))
+    piece = piece_from("long", ((0, 60, 24), (8 * 96 - 24, 62, 48), (9 * 96, 64, 24)))
     first, second = drawn(piece)
     assert [(begin, round(middle)) for begin, _, middle, _ in first] == [(0, 60), (8 * 96 - 24, 62)]
     assert [(begin, round(middle)) for begin, _, middle, _ in second] == [(8 * 96, 62), (9 * 96, 64)]
-    assert lines_of(Excerpt("far", ((10**7, 60, 24),))) == 12
-    assert lines_of(Excerpt("waltz", ((8 * 72, 60, 24),), (3, 4))) == 2
-    assert drawn(Excerpt("empty", ())) == [[]]
+    assert lines_of(piece_from("far", ((10**7, 60, 24),))) == 12
+    assert lines_of(piece_from("waltz", ((8 * 72, 60, 24),), (3, 4))) == 2
+    assert drawn(piece_from("empty", ())) == [[]]
 
 
 def test_octaves_and_bars_are_named() -> None:
-    piece = Excerpt("waltz", ((0, 47, 24), (72, 61, 24)), (3, 4))
+    piece = piece_from("waltz", ((0, 47, 24), (72, 61, 24)), (3, 4))
     (axis,) = Figure().subplots(1, 1, squeeze=False).ravel()
     draw_piano_roll([axis], piece)
     assert [label.get_text() for label in axis.get_yticklabels()] == ["C3", "C4"]

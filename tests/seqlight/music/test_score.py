@@ -5,11 +5,11 @@ import xml.etree.ElementTree as ET
 from itertools import pairwise
 
 import pytest
-from helpers.music_pieces import melody, piece_of, tune
+from helpers.music_pieces import melody, piece_from, piece_of, tune
 
 from seqlight.music import score
 from seqlight.music.measures import measures, voices_of
-from seqlight.music.notes import Excerpt, bar_ticks
+from seqlight.music.notes import bar_ticks
 
 MEI = "{http://www.music-encoding.org/ns/mei}"
 METRES = [(4, 4), (3, 4), (2, 2), (3, 8), (6, 8), (12, 8), (5, 16)]
@@ -66,7 +66,7 @@ def read(document: str, staves: int = 1) -> tuple[list[tuple[int, int, int]], li
 @pytest.mark.parametrize("seed", range(3))
 def test_what_is_written_reads_back(metre: tuple[int, int], seed: int) -> None:
     piece = melody(80, random.Random(seed), durations=(3, 6, 9, 12, 18, 24, 36, 60, 96))
-    piece = Excerpt(piece.name, piece.notes[:30] + tuple((s + 30, p, d) for s, p, d in piece.notes[30:]), metre)
+    piece = piece_from(piece.name, piece.notes[:30] + tuple((s + 30, p, d) for s, p, d in piece.notes[30:]), metre)
     notes, lengths = read(score.mei(piece))
     assert notes == list(piece.notes)
     assert set(lengths) == {bar_ticks(piece)}
@@ -80,7 +80,7 @@ def test_triplets(metre: tuple[int, int]) -> None:
     if metre == (3, 8):  # a triplet stands in an eighth here
         notes = list(piece_of([(50, 12), (52, 4), (53, 4), (55, 4), (57, 12), (50, 24), (52, 8), (53, 4)]).notes)
     del notes[3]
-    piece = Excerpt("triplets", tuple(notes), metre)
+    piece = piece_from("triplets", tuple(notes), metre)
     document = score.mei(piece)
     assert "<tuplet" in document
     back, lengths = read(document)
@@ -100,14 +100,14 @@ def test_what_has_no_value_is_moved_a_little() -> None:
 
 def test_chords_and_voices() -> None:
     upper = [(24 * at, pitch, 24) for at in range(8) for pitch in (72 - at % 3, 67, 64 - at % 2)]
-    chorale = Excerpt("chorale", tuple(sorted([*upper, (0, 48, 96), (96, 43, 96)])))
+    chorale = piece_from("chorale", tuple(sorted([*upper, (0, 48, 96), (96, 43, 96)])))
     document = score.mei(chorale)
     assert read(document)[0] == list(chorale.notes)
     voices = voices_of(chorale.notes)
     assert [chord.pitches for chord in voices[-1]] == [(48,), (43,)]
     assert all(a.end <= b.start for voice in voices for a, b in pairwise(voice))
     parts = [(0, 76, 24), (0, 67, 48), (0, 55, 96), (0, 43, 96), (24, 74, 72), (48, 65, 48)]
-    four = Excerpt("four", tuple(sorted(parts)))
+    four = piece_from("four", tuple(sorted(parts)))
     document = score.mei(four)
     assert 'clef.shape="G"' in document
     assert 'clef.shape="F"' in document
@@ -141,7 +141,7 @@ def test_accidentals_hold_for_a_bar() -> None:
 
 
 def test_given_notes_are_grey_and_the_name_is_escaped() -> None:
-    piece = Excerpt("<b>&'\"", tune(20, 0).notes)
+    piece = piece_from("<b>&'\"", tune(20, 0).notes)
     document = score.mei(piece, given=7)
     assert sum(note.get("color") == score.GIVEN for note in ET.fromstring(document).iter(f"{MEI}note")) >= 7
     first = [
@@ -152,11 +152,11 @@ def test_given_notes_are_grey_and_the_name_is_escaped() -> None:
 
 
 def test_long_and_empty_pieces() -> None:
-    far = Excerpt("far", ((0, 60, 24), (10**6, 62, 24)))
+    far = piece_from("far", ((0, 60, 24), (10**6, 62, 24)))
     bars = measures(far, voices_of(far.notes)[0])
     assert len(bars) == 400
     assert [sign.pitches for bar in bars for sign in bar if sign.pitches] == [(60,)]
-    assert "<measure" not in score.mei(Excerpt("empty", ()))
+    assert "<measure" not in score.mei(piece_from("empty", ()))
 
 
 def test_verovio_engraves_it() -> None:

@@ -9,10 +9,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from helpers.music_pieces import piece_of
+from helpers.music_pieces import piece_from, piece_of
 
 from seqlight.music import fluidsynth, synth
-from seqlight.music.notes import Excerpt
+from seqlight.music.notes import Piece
 
 
 def strongest(sound: np.ndarray, rate: int) -> float:
@@ -25,7 +25,7 @@ def strongest(sound: np.ndarray, rate: int) -> float:
 
 @pytest.mark.parametrize("pitch", [36, 45, 57, 60, 69, 81, 96])
 def test_a_note_has_its_frequency(pitch: int) -> None:
-    sound = synth.render(Excerpt("one", ((0, pitch, 24),), quarters_per_minute=60))
+    sound = synth.render(piece_from("one", ((0, pitch, 24),), quarters_per_minute=60))
     expected = 440 * 2 ** ((pitch - 69) / 12)
     assert abs(12 * math.log2(strongest(sound, synth.SAMPLE_RATE) / expected)) < 0.05  # semitones
 
@@ -42,7 +42,7 @@ def test_each_note_sounds_when_it_should() -> None:
 
 
 def test_chords_have_all_their_notes_and_rests_none() -> None:
-    sound = synth.render(Excerpt("chord", ((0, 60, 24), (0, 67, 24), (96, 60, 24)), quarters_per_minute=60))
+    sound = synth.render(piece_from("chord", ((0, 60, 24), (0, 67, 24), (96, 60, 24)), quarters_per_minute=60))
     rate = synth.SAMPLE_RATE
     spectrum = np.abs(np.fft.rfft(sound[:rate] * np.hanning(rate)))  # a bin a Hz
     peaks = [
@@ -62,10 +62,10 @@ def test_the_file_is_read_back() -> None:
 
 
 def test_what_is_odd_ends_well(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert not synth.render(Excerpt("empty", ())).any()
-    assert len(synth.render(Excerpt("empty", ()))) > 0
+    assert not synth.render(piece_from("empty", ())).any()
+    assert len(synth.render(piece_from("empty", ()))) > 0
     monkeypatch.setattr(synth, "LONGEST", 5)
-    late = Excerpt("late", ((0, 60, 10**9), (10**9, 62, 5)), quarters_per_minute=60)
+    late = piece_from("late", ((0, 60, 10**9), (10**9, 62, 5)), quarters_per_minute=60)
     assert len(synth.render(late)) == math.ceil((synth.HELD + synth.RELEASE) * synth.SAMPLE_RATE)
 
 
@@ -135,8 +135,8 @@ def test_soundfonts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.skipif(not fluidsynth.available(), reason="fluidsynth or a soundfont is not installed")
 def test_fluidsynth_plays_the_pitch(tmp_path: Path) -> None:
-    from datamodules.music.piece_notes import Note, Piece
     from datamodules.music.sources.midi_files import write_midi
+    from seqlight.music.notes import Note
 
     write_midi(tmp_path / "a.mid", Piece("a", (Note(0, 57, 48),), quarters_per_minute=60))
     fluidsynth.render(tmp_path / "a.mid", tmp_path / "a.wav")

@@ -11,16 +11,16 @@ from typing import Any
 import pytest
 import torch
 from conftest import Run
+from helpers.music_pieces import piece_from
 from lightning.pytorch import LightningModule, Trainer
 
-from datamodules.music.piece_notes import Note, Piece
 from datamodules.music.sources.midi_files import read_midi, write_midi
 from seq_modules.callbacks import MusicSamples, MusicStatistics, MusicWriter
 from seq_modules.callbacks.music import music_writer as writer
 from seq_modules.callbacks.music.music_samples import MusicSamples as Samples
 from seqlight.music.comparison import Row, compare, markdown, sets_of
 from seqlight.music.copying import CopyIndex
-from seqlight.music.notes import Excerpt
+from seqlight.music.notes import Note, Piece
 
 SMALL = (
     "--model.d_model=16", "--model.hidden_size=16", "--model.num_layers=1", "--data.num_etudes=24",
@@ -171,7 +171,7 @@ def test_fluidsynth_that_fails_is_replaced_and_named(tmp_path: Path, monkeypatch
 
     monkeypatch.setattr(writer.fluidsynth, "available", lambda: True)
     monkeypatch.setattr(writer.fluidsynth, "render", fail)
-    piece = Excerpt("one", ((0, 60, 12),))
+    piece = piece_from("one", ((0, 60, 12),))
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         files = writer.write_music(tmp_path / "a", piece, trainer_of(tmp_path), audio="auto", engrave=False)
@@ -181,7 +181,7 @@ def test_fluidsynth_that_fails_is_replaced_and_named(tmp_path: Path, monkeypatch
 
 def test_without_verovio_there_is_no_score(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer.importlib.util, "find_spec", lambda name: None)
-    files = writer.write_music(tmp_path / "a", Excerpt("one", ((0, 60, 12),)), trainer_of(tmp_path), audio="none")
+    files = writer.write_music(tmp_path / "a", piece_from("one", ((0, 60, 12),)), trainer_of(tmp_path), audio="none")
     assert sorted(files) == ["mid", "png"]
 
 

@@ -7,15 +7,11 @@ import random
 from collections import Counter
 from collections.abc import Callable
 
-import numpy as np
 import pytest
 import torch
-from helpers.music_pieces import melody, piece_of, tune
+from helpers.music_pieces import melody, piece_from, piece_of, tune
 
-from seqlight.music.copying import CopyIndex
-from seqlight.music.keys import PROFILES, find_key
-from seqlight.music.notes import Excerpt, excerpts
-from seqlight.music.statistics import (
+from seq_modules.training.music_metrics import (
     Copying,
     DistinctFourGrams,
     DurationOverlap,
@@ -29,12 +25,14 @@ from seqlight.music.statistics import (
     ScaleConsistency,
     music_metrics,
 )
+from seqlight.music.copying import CopyIndex
+from seqlight.music.notes import Piece, excerpts
 
 REFERENCE = [tune(100, seed, tonic=seed % 12) for seed in range(8)]
 PIECES = [tune(64, 100 + seed, tonic=seed % 5) for seed in range(5)] + [melody(40, random.Random(0))]
 
 
-def measured(metric: PieceMetric, pieces: list[Excerpt]) -> float:
+def measured(metric: PieceMetric, pieces: list[Piece]) -> float:
     metric.update(pieces)
     return float(metric.compute())
 
@@ -56,7 +54,7 @@ def overlap(here: list[int], there: list[int]) -> float:
         (OnsetTimeOverlap, lambda p: [b[0] - a[0] for a, b in itertools.pairwise(p.notes)]),
     ],
 )
-def test_overlaps(metric: type, values: Callable[[Excerpt], list[int]]) -> None:
+def test_overlaps(metric: type, values: Callable[[Piece], list[int]]) -> None:
     here, there = ([value for p in pieces for value in values(p)] for pieces in (PIECES, REFERENCE))
     assert measured(metric(REFERENCE), PIECES) == pytest.approx(overlap(here, there), abs=1e-12)
     assert measured(metric(REFERENCE), REFERENCE) == pytest.approx(1)
@@ -64,7 +62,7 @@ def test_overlaps(metric: type, values: Callable[[Excerpt], list[int]]) -> None:
 
 
 def test_chords_have_one_onset_and_their_highest_note() -> None:
-    chords = Excerpt("chords", ((0, 48, 12), (0, 55, 12), (0, 64, 12), (24, 50, 12), (24, 65, 6)))
+    chords = piece_from("chords", ((0, 48, 12), (0, 55, 12), (0, 64, 12), (24, 50, 12), (24, 65, 6)))
     reference = [piece_of([(64, 24), (65, 24)])]
     assert measured(IntervalOverlap(reference), [chords]) == 1
     assert measured(OnsetTimeOverlap(reference), [chords]) == 1
@@ -78,17 +76,6 @@ def test_very_long_times_and_wide_intervals_count_as_one() -> None:
         assert measured(metric([long]), [longer]) == 1
 
 
-@pytest.mark.parametrize("mode", ["major", "minor"])
-@pytest.mark.parametrize("tonic", range(12))
-def test_the_key_of_a_profile_and_of_a_scale_is_found(tonic: int, mode: str) -> None:
-    assert find_key(np.roll(PROFILES[mode], tonic)) == (tonic, mode)
-    scale = [0, 2, 4, 5, 7, 9, 11] if mode == "major" else [0, 2, 3, 5, 7, 8, 11]
-    weights = np.zeros(12)
-    for step in [*scale, 0, 7, 0]:
-        weights[(tonic + step) % 12] += 1
-    assert find_key(weights) == (tonic, mode)
-
-
 def test_pitch_class_divergence() -> None:
     # In C major and in a minor everything stays where it is.
     scale = [60, 62, 64, 65, 67, 69, 71, 60, 64, 67]
@@ -99,13 +86,13 @@ def test_pitch_class_divergence() -> None:
     both = [piece_of([(pitch, 6) for pitch in pitches]) for pitches in (minor, scale)]
     assert measured(PitchClassDivergence([both[1]]), [both[0]]) == pytest.approx(expected, abs=1e-12)
     for semitones in range(12):  # the key does not matter, of neither
-        moved = [Excerpt(p.name, tuple((s, pitch + semitones, d) for s, pitch, d in p.notes)) for p in both]
+        moved = [piece_from(p.name, tuple((s, pitch + semitones, d) for s, pitch, d in p.notes)) for p in both]
         assert measured(PitchClassDivergence([both[1]]), [moved[0]]) == pytest.approx(expected, abs=1e-12)
         assert measured(PitchClassDivergence([moved[1]]), [both[0]]) == pytest.approx(expected, abs=1e-12)
 
 
 def test_scale_consistency() -> None:
-    def brute(piece: Excerpt) -> float:
+    def brute(piece: Piece) -> float:
         pitches = [pitch for _, pitch, _ in piece.notes]
         scales = [{(tonic + step) % 12 for step in (0, 2, 4, 5, 7, 9, 11)} for tonic in range(12)]
         return max(sum(pitch % 12 in scale for pitch in pitches) for scale in scales) / len(pitches)
@@ -126,21 +113,21 @@ def test_distinct_four_grams_and_longest_run() -> None:
     rhythm = piece_of([(60, 6), (60, 12)] * 4)
     assert measured(DistinctFourGrams(), [rhythm]) == pytest.approx(2 / 5)
     assert measured(LongestRun(), [figure, piece_of([(60, 6), (60, 9), (60, 6), (62, 6), (62, 6)])]) == 2
-    assert math.isnan(measured(LongestRun(), [Excerpt("empty", ())]))
+    assert math.isnan(measured(LongestRun(), [piece_from("empty", ())]))
 
 
 def test_onset_jaccard() -> None:
     # Bars of 4/4: onsets 0 24 48 72; 0 24 48 72; 0 48; none; 0.
     notes = [(at, 60, 6) for at in (0, 24, 48, 72, 96, 120, 144, 168, 192, 240, 384)]
-    piece = Excerpt("piece", tuple(notes))
+    piece = piece_from("piece", tuple(notes))
     assert measured(OnsetJaccard(), [piece]) == pytest.approx((1 + 2 / 4 + 0 + 0) / 4)
-    three = Excerpt("waltz", tuple((at * 24, 60, 24) for at in range(12)), (3, 4))
+    three = piece_from("waltz", tuple((at * 24, 60, 24) for at in range(12)), (3, 4))
     assert measured(OnsetJaccard(), [three]) == 1
-    dotted = Excerpt("dotted", tuple((start * 36 + at, 60, 6) for start in range(4) for at in (0, 24)), (4, 4))
+    dotted = piece_from("dotted", tuple((start * 36 + at, 60, 6) for start in range(4) for at in (0, 24)), (4, 4))
     assert measured(OnsetJaccard(), [dotted]) < 0.5
     assert measured(OnsetJaccard([96, 36]), [dotted]) == 1  # in bars of 3/8
     assert math.isnan(measured(OnsetJaccard(), [piece_of([(60, 6)] * 3)]))  # one bar
-    late = Excerpt("late", tuple((start + 960, pitch, ticks) for start, pitch, ticks in piece.notes))
+    late = piece_from("late", tuple((start + 960, pitch, ticks) for start, pitch, ticks in piece.notes))
     assert measured(OnsetJaccard(), [late]) == measured(OnsetJaccard(), [piece])
 
 
@@ -154,7 +141,7 @@ def test_out_of_range() -> None:
 def test_copies_maximum_median_and_share() -> None:
     source = tune(60, 3)
     cuts = [12, 5, 9, 20]
-    parts = [Excerpt("part", source.notes[:cut]) for cut in cuts]
+    parts = [piece_from("part", source.notes[:cut]) for cut in cuts]
     metric = Copying(CopyIndex([source]))
     metric.update(parts)
     values = {name: float(value) for name, value in metric.compute().items()}
@@ -187,28 +174,19 @@ def test_states_sum_over_ranks() -> None:
             torch.testing.assert_close(one, expected[key], rtol=1e-12, atol=0)
 
 
-def test_excerpts_are_equally_long_and_keep_their_place() -> None:
-    piece, short = tune(100, 0, name="long"), tune(10, 1, name="short")
-    parts = excerpts([piece, short], 32)
-    assert [(part.name, len(part.notes)) for part in parts] == [("long", 32)] * 3 + [("short", 10)]
-    assert parts[2].notes == piece.notes[64:96]
-    with pytest.raises(ValueError, match=r"^length must be at least 1"):
-        excerpts([piece], 0)
-
-
 def test_nonsense_is_told_from_music() -> None:
     """As on the cello suites (music-notes.md, section 5): each statistic has something that it notices."""
     generator = random.Random(0)
     fresh = excerpts([tune(100, 500 + seed, tonic=seed) for seed in range(8)], 100)
 
-    def values(pieces: list[Excerpt]) -> dict[str, float]:
+    def values(pieces: list[Piece]) -> dict[str, float]:
         metrics = music_metrics(REFERENCE)
         metrics.update(pieces)
         return {name: float(value) for name, value in metrics.compute().items()}
 
-    def shuffled(piece: Excerpt) -> Excerpt:
+    def shuffled(piece: Piece) -> Piece:
         pitches = generator.sample([pitch for _, pitch, _ in piece.notes], len(piece.notes))
-        return Excerpt("", tuple((s, p, d) for (s, _, d), p in zip(piece.notes, pitches, strict=True)))
+        return piece_from("", tuple((s, p, d) for (s, _, d), p in zip(piece.notes, pitches, strict=True)))
 
     real, mixed = values(fresh), values([shuffled(piece) for piece in fresh])
     wild = values([melody(100, generator) for _ in range(8)])
@@ -234,4 +212,4 @@ def test_nonsense_is_told_from_music() -> None:
 
 def test_a_reference_without_notes_is_refused() -> None:
     with pytest.raises(ValueError, match=r"^reference has no notes"):
-        music_metrics([Excerpt("empty", ())])
+        music_metrics([piece_from("empty", ())])

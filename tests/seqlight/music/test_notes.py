@@ -1,9 +1,10 @@
 """Pieces: bars, the top voice, transposition and note values keep what they should."""
 
 import pytest
+from helpers.music_pieces import tune
 
-from datamodules.music.piece_notes import Note, Piece, bar, beginning, stretched, top_voice, transposed
 from datamodules.music.sources.etudes import etudes
+from seqlight.music.notes import Note, Piece, bar_of, beginning, excerpts, stretched, top_voice, transposed
 
 CHORDS = Piece(
     "chords",
@@ -40,7 +41,7 @@ def test_a_piece_without_notes_is_a_piece() -> None:
     ],
 )
 def test_bars(metre: tuple[int, int], tick: int, number: int) -> None:
-    assert bar(Piece("", (), metre), tick) == number
+    assert bar_of(Piece("", (), metre), tick) == number
 
 
 def test_the_beginning_is_whole_bars() -> None:
@@ -66,3 +67,12 @@ def test_note_values_change_by_whole_ticks_or_not_at_all() -> None:
         assert [stretched(piece, *by).time_signature for by in ((2, 1), (1, 2))] == [doubled, halved]
     assert stretched(Piece("", (Note(0, 60, 3),)), 1, 2) is None
     assert stretched(Piece("", (Note(3, 60, 4),)), 1, 2) is None
+
+
+def test_excerpts_are_equally_long_and_keep_their_place() -> None:
+    piece, short = tune(100, 0, name="long"), tune(10, 1, name="short")
+    parts = excerpts([piece, short], 32)
+    assert [(part.name, len(part.notes)) for part in parts] == [("long", 32)] * 3 + [("short", 10)]
+    assert parts[2].notes == piece.notes[64:96]
+    with pytest.raises(ValueError, match=r"^length must be at least 1"):
+        excerpts([piece], 0)

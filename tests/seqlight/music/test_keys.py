@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from datamodules.music.key_signatures import MODES, key_name, key_of_signature, parse_key, sharps
 from datamodules.music.sources.etudes import etudes
-from seqlight.music.keys import find_key
+from seqlight.music.keys import MODES, PROFILES, find_key, key_name, key_of_signature, parse_key, sharps
 
 KEYS = [(tonic, mode) for mode in MODES for tonic in range(12)]
 
@@ -41,3 +40,14 @@ def test_by_hand() -> None:
 def test_what_is_no_key_is_named(text: str) -> None:
     with pytest.raises(ValueError, match=r"^key .* is none; give C, C sharp, .* with major or minor"):
         parse_key(text)
+
+
+@pytest.mark.parametrize("mode", ["major", "minor"])
+@pytest.mark.parametrize("tonic", range(12))
+def test_the_key_of_a_profile_and_of_a_scale_is_found(tonic: int, mode: str) -> None:
+    assert find_key(np.roll(PROFILES[mode], tonic)) == (tonic, mode)
+    scale = [0, 2, 4, 5, 7, 9, 11] if mode == "major" else [0, 2, 3, 5, 7, 8, 11]
+    weights = np.zeros(12)
+    for step in [*scale, 0, 7, 0]:
+        weights[(tonic + step) % 12] += 1
+    assert find_key(weights) == (tonic, mode)
