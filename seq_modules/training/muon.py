@@ -1,4 +1,8 @@
-"""Muon for hidden matrices, AdamW for the rest, in one optimiser: Lightning's automatic optimisation takes only one."""
+"""Muon for hidden matrices, AdamW for the rest, in one optimiser: Lightning's automatic optimisation takes only one.
+
+torch.optim.Muon would need a second optimiser for the rest, and would treat a fused projection of queries, keys and
+values, which holds three matrices, as one; tests/seq_modules/training/test_muon.py compares with it where both apply.
+"""
 
 import math
 from collections import defaultdict
@@ -11,6 +15,7 @@ from torch.nn import Parameter
 from torch.optim import Optimizer
 from torch.optim.adamw import adamw
 
+from seqlight.core.checks import check_range
 from seqlight.core.errors import UserError
 
 # Factors (a, b, c) of X <- aX + b(XX')X + c(XX')²X, which drives the singular values of X to 1, for each iteration; the
@@ -178,19 +183,22 @@ class MuonAdamW(Optimizer):
     def _muon_of_one_shape(self, params: list[Tensor], group: dict[str, Any]) -> None:
         grads: list[Any] = [p.grad for p in params]
         buffers = [self.state[p]["momentum_buffer"] for p in params]
-        torch._foreach_lerp_(buffers, grads, 1 - group["momentum"])
-        ahead = torch._foreach_lerp(grads, buffers, group["momentum"]) if group["nesterov"] else buffers
+        for buffer, grad in zip(buffers, grads, strict=True):
+            buffer.lerp_(grad, 1 - group["momentum"])
+        ahead = buffers
+        if group["nesterov"]:
+            ahead = [grad.lerp(buffer, group["momentum"]) for grad, buffer in zip(grads, buffers, strict=True)]
         rows, columns = params[0].shape[0] // group["stacked"], params[0].shape[1]
         wanted = group["precision"]
         quick = wanted == "bf16" or (wanted == "auto" and bf16_is_quick(params[0].device))
         dtype = torch.bfloat16 if quick else torch.float32
-        matrices = torch.stack(list(ahead)).view(-1, rows, columns)  # (params x stacked, rows, columns)
+        matrices = torch.stack(ahead).view(-1, rows, columns)  # (params x stacked, rows, columns)
         direction = orthogonalise(matrices, group["polynomial"], group["steps"], dtype)
         by_rows = group["scale"] == "rows"
         gain = math.sqrt(max(1, rows / columns)) if by_rows else 0.2 * math.sqrt(max(rows, columns))
         updates = direction.to(params[0].dtype).reshape(len(params), *params[0].shape).unbind()
-        torch._foreach_mul_(params, 1 - group["lr"] * group["weight_decay"])
-        torch._foreach_add_(params, updates, alpha=-group["lr"] * gain)
+        for p, update in zip(params, updates, strict=True):
+            p.mul_(1 - group["lr"] * group["weight_decay"]).add_(update, alpha=-group["lr"] * gain)
 
     def _adamw(self, params: list[Tensor], group: dict[str, Any]) -> None:
         for p in params:
@@ -218,18 +226,15 @@ class MuonAdamW(Optimizer):
 
 
 def _check(group: dict[str, Any]) -> None:
-    """Refuses settings that cannot be meant."""
+    """Refuses settings out of their range."""
     for name in ("lr", "weight_decay"):
-        if not group[name] >= 0:
-            raise UserError(f"{name} must be 0 or more, not {group[name]}")
+        check_range(name, group[name], least=0)
     for beta in group["betas"] if group["rule"] == "adamw" else [group["momentum"]]:
-        if not 0 <= beta < 1:
-            raise UserError(f"betas and momentum must be at least 0 and below 1, not {beta}")
+        check_range("betas and momentum", beta, least=0, below=1)
     if group["rule"] == "adamw":
         group["fused"] = True  # read by torch when a state is loaded: the counts of steps stay beside the weights
         return
-    if group["steps"] < 1:
-        raise UserError(f"steps must be at least 1, not {group['steps']}")
+    check_range("steps", group["steps"], least=1)
     for p in group["params"]:
         if p.ndim != 2 or p.shape[0] % group["stacked"]:
             raise UserError(f"params of Muon must be {group['stacked']} matrices each, not of shape {tuple(p.shape)}")
