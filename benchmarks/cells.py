@@ -13,37 +13,23 @@ import statistics
 import time
 from collections.abc import Callable
 from functools import partial
+from typing import get_args
 
 import torch
 from torch import Tensor, nn
 
-from seq_modules.nets.rnn import cells
-from seq_modules.nets.rnn.recurrent import Recurrent
+from seq_modules.nets.rnn.recurrent import Backend, Recurrent
 
 MODULES: dict[str, Callable[..., nn.RNNBase]] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
-
-
-class PlainLoop(Recurrent):
-    """The written-out loop with automatic differentiation: what "bptt" would be without hand-written gradients."""
-
-    def run_one(
-        self, index: int, rows: Tensor, sizes: list[int], states: cells.States, reverse: bool
-    ) -> tuple[Tensor, cells.States]:
-        """As the base class, by the plain loop."""
-        return cells.scan(self.cell, rows, sizes, self.weights(index), states, reverse, self.nonlinearity)
 
 
 def contenders(cell: str, input_size: int, hidden_size: int) -> dict[str, nn.Module]:
     """All engines with equal weights; torch.nn first."""
     peer = MODULES[cell](input_size, hidden_size, batch_first=True)
     modules: dict[str, nn.Module] = {"torch.nn": peer}
-    for name, cls, backend in (
-        ("bptt", Recurrent, "bptt"),
-        ("plain loop", PlainLoop, "bptt"),
-        ("fused", Recurrent, "fused"),
-        ("numpy", Recurrent, "numpy"),
-    ):
-        modules[name] = cls(input_size, hidden_size, cell=cell, backend=backend)  # type: ignore[arg-type]
+    for backend in get_args(Backend):
+        name = f"{backend} (ours)"
+        modules[name] = Recurrent(input_size, hidden_size=hidden_size, cell=cell, backend=backend)  # type: ignore[arg-type]
         modules[name].load_state_dict(peer.state_dict())
     return modules
 

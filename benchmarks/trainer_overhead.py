@@ -34,7 +34,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from datamodules import SequenceDataModule
 from seq_modules import SequenceModule
 from seq_modules.base import Step
-from seq_modules.training.optim import adamw
+from seq_modules.training.optim import OptimConfig, build_optimizer
 
 Clock = Callable[[], float]
 
@@ -43,8 +43,8 @@ class Mlp(SequenceModule):
     """A model whose step takes about 5 ms on two cores: enough work to matter, little enough that overhead shows."""
 
     def __init__(self, width: int = 512) -> None:
-        super().__init__({}, learning_rate=1e-3)
-        self.save_hyperparameters(logger=False)
+        super().__init__({}, OptimConfig(learning_rate=1e-3))
+        self.save_hyperparameters()
         self.net = nn.Sequential(
             nn.Linear(40, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 1)
         )
@@ -70,7 +70,7 @@ def fresh(made: Any) -> Any:
 
 def bare_loop(module: SequenceModule, data: SequenceDataModule, epochs: int, folder: Path, clock: Clock) -> float:
     """The same training as one writes it in plain PyTorch; seconds."""
-    optimizer = adamw(module.parameters(), module.learning_rate, module.weight_decay)
+    optimizer = build_optimizer(module, module.optim)
     train, val = data.train_dataloader(), data.val_dataloader()
     best, step = float("inf"), 0
     started = clock()
@@ -79,8 +79,8 @@ def bare_loop(module: SequenceModule, data: SequenceDataModule, epochs: int, fol
         for _ in range(epochs):
             module.train()
             for batch in train:
-                loss_sum, items, _ = module.step(batch)
-                loss = loss_sum / items
+                loss_sum, num_targets, _ = module.step(batch)
+                loss = loss_sum / num_targets
                 optimizer.zero_grad()
                 loss.backward()
                 torch.nn.utils.clip_grad_norm_(module.parameters(), 1.0)
@@ -92,8 +92,8 @@ def bare_loop(module: SequenceModule, data: SequenceDataModule, epochs: int, fol
             total, count = 0.0, 0
             with torch.inference_mode():
                 for batch in val:
-                    loss_sum, items, _ = module.step(batch)
-                    total, count = total + loss_sum.item(), count + int(items)
+                    loss_sum, num_targets, _ = module.step(batch)
+                    total, count = total + loss_sum.item(), count + int(num_targets)
             log.writerow([step, "val/loss", total / count])
             file.flush()
             if total / count < best:
@@ -109,8 +109,8 @@ def command(
     """The training loop of ``seqlight fit``; seconds, and the module and data for the bare loop."""
     from lightning.pytorch import Callback
     from lightning.pytorch.trainer import Trainer
+    from seqlight.main import quieten
 
-    from cli import quieten
     from seqlight.arguments import prepare
     from seqlight.trainer_cli import SeqCLI
 
@@ -138,11 +138,11 @@ def measure(rounds: int, epochs: int, report: Path, clock: Clock) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for name, words in CASES.items():
             bare, ours, ratios = [], [], []
-            for turn in range(rounds + 1):
+            for number in range(rounds + 1):
                 seconds, module, data = command(words, epochs, folder, clock)
                 data = fresh(data)
                 plain = bare_loop(fresh(module), data, epochs, Path(tempfile.mkdtemp(dir=folder)), clock)
-                if turn:  # the first is a warm-up
+                if number:  # the first is a warm-up
                     steps = epochs * len(data.train_dataloader())
                     bare.append(1e3 * plain / steps)
                     ours.append(1e3 * seconds / steps)
