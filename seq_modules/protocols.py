@@ -1,0 +1,207 @@
+"""What the callbacks and the command need of a system, of its net and of its data.
+
+A callback asks ``isinstance(pl_module, Generates)`` and then calls the method. Every protocol can be checked at run
+time; the check compares names and no signatures. Methods and plain attributes are found. Submodules and parameters are
+not (Python 3.12 looks past ``nn.Module.__getattr__``), so no protocol names one; a system's net comes from
+:func:`net_of`.
+
+B batch, T time, V vocabulary, D width, L layers, H heads, C classes.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from torch import Tensor, nn
+
+from seq_modules.generation.sampling import Decoding
+from seqlight.music.notes import Piece
+
+__all__ = [
+    "Classifies",
+    "ComposesMusic",
+    "Generates",
+    "HasAttentionMaps",
+    "HasDecoding",
+    "HasPieces",
+    "HasTexts",
+    "HasTokenVectors",
+    "HasTokenWeights",
+    "HasTokenizer",
+    "Scores",
+    "StreamsText",
+    "WritesMidi",
+    "net_of",
+]
+
+
+# Of a system.
+
+
+@runtime_checkable
+class HasTokenizer(Protocol):
+    """A system whose data come through a tokenizer."""
+
+    tokenizer: Any  # datamodules.tokenizers; None until data or a checkpoint bring it
+
+
+@runtime_checkable
+class HasDecoding(Protocol):
+    """A system that generates; the command sets its ``decoding`` from ``--decoding``."""
+
+    decoding: Decoding
+
+
+@runtime_checkable
+class Generates(Protocol):
+    """A language model that continues texts."""
+
+    def generate(
+        self, prompts: Sequence[str], decoding: Decoding | None = None, stop: list[str] | None = None
+    ) -> list[str]:
+        """Continuations of the prompts, none of which is empty.
+
+        Args:
+            prompts: Texts to continue.
+            decoding: How tokens are chosen; by default the system's own ``decoding``.
+            stop: A continuation ends before the first of these strings.
+        """
+        ...
+
+
+@runtime_checkable
+class StreamsText(Protocol):
+    """A language model that reports its text during ``predict``."""
+
+    on_text: Callable[[int, str], None] | None  # called with a row's number and its text so far; None: no reports
+
+
+@runtime_checkable
+class Scores(Protocol):
+    """A language model that gives texts a probability."""
+
+    def score(self, texts: Sequence[str]) -> list[tuple[float, int]]:
+        """The log-probability of each text in nats, and its number of tokens. No text is empty."""
+        ...
+
+
+@runtime_checkable
+class Classifies(Protocol):
+    """A classifier that names its classes and counts its confusions."""
+
+    def name_of(self, label: int) -> str:
+        """The name of a class, its number where it has no name."""
+        ...
+
+    def confusion_counts(self) -> Tensor | None:
+        """Counts (C, C), true class by predicted class, of the last validation or test, summed over all ranks.
+
+        None where nothing was counted. Every rank must call it.
+        """
+        ...
+
+
+@runtime_checkable
+class ComposesMusic(Protocol):
+    """A music model that makes whole pieces."""
+
+    @property
+    def tokens_per_note(self) -> int:
+        """How many decoding steps one note usually takes."""
+        ...
+
+    def sample_pieces(self, count: int, decoding: Decoding | None = None, prompt: Piece | None = None) -> list[Piece]:
+        """New pieces, which begin with the prompt's notes.
+
+        Args:
+            count: How many.
+            decoding: How events are chosen; by default the system's own ``decoding``.
+            prompt: The piece to continue; by default none.
+        """
+        ...
+
+
+# Of a net.
+
+
+def net_of(module: nn.Module) -> nn.Module | None:
+    """The ``net`` of a system; None where it has none."""
+    net = getattr(module, "net", None)
+    return net if isinstance(net, nn.Module) else None
+
+
+@runtime_checkable
+class HasAttentionMaps(Protocol):
+    """A net with self-attention."""
+
+    def window(self, ids: list[int]) -> list[int]:
+        """The part of a sequence of ids that the net reads."""
+        ...
+
+    def attention_maps(self, input_ids: Tensor) -> Tensor | None:
+        """Attention weights (B, L, H, T, T) of ids (B, T), each row with the sum 1.
+
+        None where there is no attention after all, as in an ensemble of recurrent nets.
+        """
+        ...
+
+
+@runtime_checkable
+class HasTokenVectors(Protocol):
+    """A net with a vector for each token."""
+
+    def token_vectors(self) -> Tensor:
+        """Embeddings of all tokens, (V, D)."""
+        ...
+
+
+@runtime_checkable
+class HasTokenWeights(Protocol):
+    """A net that may pool its states by additive attention."""
+
+    def token_weights(self, input_ids: Tensor, mask: Tensor) -> Tensor | None:
+        """Weights of the pooling, (B, T), each row with the sum 1; None with another kind of pooling.
+
+        Args:
+            input_ids: (B, T), padded on the right.
+            mask: (B, T), true at the tokens.
+        """
+        ...
+
+
+# Of a datamodule.
+
+
+@runtime_checkable
+class HasTexts(Protocol):
+    """Data of one text each for training and test."""
+
+    def train_text(self) -> str:
+        """The text of the training part."""
+        ...
+
+    def test_text(self) -> str:
+        """The text of the test part."""
+        ...
+
+
+@runtime_checkable
+class HasPieces(Protocol):
+    """Data of pieces of music."""
+
+    def train_pieces(self) -> list[Piece]:
+        """The pieces of the training part."""
+        ...
+
+    def test_pieces(self) -> list[Piece]:
+        """The pieces of the test part."""
+        ...
+
+
+@runtime_checkable
+class WritesMidi(Protocol):
+    """Data that can write a piece of music as a MIDI file."""
+
+    def write_midi(self, path: Path, piece: Piece) -> None:
+        """Writes a piece to a MIDI file."""
+        ...
