@@ -1,4 +1,4 @@
-"""Which token may follow in music that is spelled token by token: as :class:`seq_modules.generation.fields.Rules`.
+"""Which token may follow in music that is spelled token by token: as :class:`seq_modules.generation.rules.Rules`.
 
 B batch, V vocabulary.
 """
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from seq_modules.generation.fields import Event, Rules
+from seq_modules.generation.rules import Event, Rules
 from seqlight.core.errors import UserError
 
 KINDS = ("BOS", "EOS", "PAD", "Bar", "Position", "Pitch", "Duration")

@@ -5,13 +5,16 @@ B batch, V vocabulary.
 
 import math
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 from torch import Tensor
 
-from seqlight.core.errors import UserError
+from seqlight.core.checks import check_range
+
+BLOCK = 256  # steps whose uniform numbers are drawn at once
 
 
 @dataclass(frozen=True)
@@ -44,18 +47,12 @@ class Decoding:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.max_new_tokens < 1:
-            raise UserError(f"max_new_tokens must be at least 1, not {self.max_new_tokens!r}")
-        if not 0 < self.repetition_penalty < math.inf:
-            raise UserError(f"repetition_penalty must be above 0 (1: none), not {self.repetition_penalty!r}")
-        if not 0 <= self.temperature < math.inf:
-            raise UserError(f"temperature must be 0 (the likeliest token) or above, not {self.temperature!r}")
-        if self.top_k is not None and self.top_k < 1:
-            raise UserError(f"top_k must be at least 1, or left out for all tokens, not {self.top_k!r}")
-        if self.top_p is not None and not 0 < self.top_p <= 1:
-            raise UserError(f"top_p must be above 0 and at most 1, or left out for all tokens, not {self.top_p!r}")
-        if self.min_p is not None and not 0 <= self.min_p <= 1:
-            raise UserError(f"min_p must be from 0 to 1, or left out for all tokens, not {self.min_p!r}")
+        check_range("max_new_tokens", self.max_new_tokens, least=1)
+        check_range("repetition_penalty", self.repetition_penalty, above=0, below=math.inf)
+        check_range("temperature", self.temperature, least=0, below=math.inf)
+        check_range("top_k", self.top_k, least=1)
+        check_range("top_p", self.top_p, above=0, most=1)
+        check_range("min_p", self.min_p, least=0, most=1)
 
 
 def choose(logits: Tensor, decoding: Decoding, uniforms: Tensor | None = None, seen: Tensor | None = None) -> Tensor:
@@ -123,8 +120,34 @@ def wide(tensor: Tensor) -> torch.dtype:
 def uniforms(seed: int, row: int) -> Iterator[float]:
     """Endless numbers in [0, 1) for one row: the same for equal seed and row, on every machine.
 
-    Python's generator, seeded with a hash of the text: rows share nothing, and torch's generators are left alone.
+    Python's generator, seeded with a hash of the text, so that rows share nothing and torch's generators stay as they
+    are.
     """
     generator = random.Random(f"{seed} {row}")
     while True:
         yield generator.random()
+
+
+def uniform_blocks(decoding: Decoding, rows: Sequence[int], fields: int, device: torch.device) -> Iterator[Tensor]:
+    """Endless numbers in [0, 1), one step after the other, (F, B) each; they go to the device in blocks of steps.
+
+    Args:
+        decoding: Has the seed, and how many steps there are at most.
+        rows: Number of each row; its numbers are those of :func:`uniforms`.
+        fields: Numbers of a row and step, F.
+        device: Where they are needed.
+    """
+    streams = [uniforms(decoding.seed, row) for row in rows]
+    steps = min(BLOCK, decoding.max_new_tokens)
+    while True:
+        block = torch.tensor([list(islice(stream, steps * fields)) for stream in streams], dtype=torch.float64)
+        block = block.view(len(rows), steps, fields).permute(1, 2, 0).contiguous()  # (B, steps · F) -> (steps, F, B)
+        yield from block.to(device, wide(torch.empty(0, device=device)))
+
+
+def seen_ids(rows: Sequence[Sequence[int]], vocab_size: int, device: torch.device) -> Tensor:
+    """Whether each row of ids has each id, (B, V)."""
+    seen = torch.zeros(len(rows), vocab_size, dtype=torch.bool, device=device)
+    for place, row in enumerate(rows):
+        seen[place, torch.tensor(row, device=device)] = True
+    return seen
