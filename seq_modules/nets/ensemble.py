@@ -61,9 +61,10 @@ class Ensemble(nn.Module):
         """The part of a row's ids that the members read."""
         return self._nets[0].window(ids)
 
-    def attention_maps(self, *inputs: Any) -> Tensor:
-        """The first member's attention weights, as an example."""
-        return self._nets[0].attention_maps(*inputs)
+    def attention_maps(self, *inputs: Any) -> Tensor | None:
+        """The first member's attention weights, as an example; None where it has no attention."""
+        first = self._nets[0]
+        return first.attention_maps(*inputs) if hasattr(first, "attention_maps") else None
 
     @property
     def position_table(self) -> Tensor | None:

@@ -1,39 +1,52 @@
-"""Language models: the next token, from those before it. What GPT and the recurrent nets share."""
+"""Language models: the next token, from those before it; with a Transformer (GPT) or with a recurrent net."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
+from lightning.pytorch import Callback
 from torch import Tensor, nn
 
 from seq_modules.base import Step
+from seq_modules.callbacks.training.active_member import ActiveMember
 from seq_modules.generation.decode import evaluating, generate
 from seq_modules.generation.sampling import Decoding
-from seq_modules.systems.turns import TurnTaking
+from seq_modules.generation.scoring import log_prob_sums
+from seq_modules.nets.ensemble import Ensemble
+from seq_modules.nets.rnn.language_net import RNNConfig, RNNNet
+from seq_modules.nets.transformer.gpt import GPT
+from seq_modules.nets.transformer.gpt_config import GPTConfig
+from seq_modules.systems.tokenized import TokenizedModule
 from seq_modules.training.metrics import BitsPerCharacter, Perplexity
+from seq_modules.training.optim import OptimConfig
+from seqlight.core.checks import check_range, required
+from seqlight.core.config_groups import group_from
+from seqlight.core.errors import UserError
 from seqlight.core.labels import IGNORED
 
-START = "\n"  # what a text that is scored stands after: the beginning of a line
+START = "\n"  # context of a text that is scored: the beginning of a line
 
 
-class LanguageModel(TurnTaking):
+class LanguageModel(TokenizedModule):
     """Base of the language models: loss, generation and scoring with any net that predicts the next token.
 
-    A subclass assigns ``net`` (ids (B, T) -> logits (B, T, V), with the ``prefill``, ``decode_step`` and ``window`` of
-    seq_modules/generation/decode.py).
+    A subclass assigns ``net``: ids (B, T) to logits (B, T, V), with the methods of seq_modules/generation/decode.py.
 
     Args:
-        training: The arguments of SequenceModule, from ``learning_rate`` on.
+        optim: Optimiser and schedule.
+
+    Attributes:
+        decoding: How tokens are chosen where a call does not say; the command line's --decoding.
+        on_text: During ``predict_step``, called with a row's number and its text so far; None calls nothing.
     """
 
     net: nn.Module
-    fused_adamw = True
 
-    def __init__(self, **training: Any) -> None:
-        super().__init__({"perplexity": Perplexity(), "bits_per_character": BitsPerCharacter()}, **training)
-        self.decoding = Decoding()  # the command line's --decoding
-        self.on_text: Callable[[int, str], None] | None = None  # is told a prediction's text as it grows
+    def __init__(self, optim: OptimConfig) -> None:
+        super().__init__({"perplexity": Perplexity(), "bits_per_character": BitsPerCharacter()}, optim)
+        self.decoding = Decoding()
+        self.on_text: Callable[[int, str], None] | None = None
 
     def forward(self, input_ids: Tensor) -> Tensor:
         """Logits of the next token at every step, (B, T, V), from ids (B, T)."""
@@ -44,12 +57,12 @@ class LanguageModel(TurnTaking):
         labels = batch["labels"]
         logits = self(batch["input_ids"])
         loss_sum = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED, reduction="sum")
-        items = (labels != IGNORED).sum()
-        characters = batch["characters"].sum() if "characters" in batch else items
-        return Step(loss_sum, items, {"characters": characters})
+        num_targets = (labels != IGNORED).sum()
+        characters = batch["characters"].sum() if "characters" in batch else num_targets
+        return Step(loss_sum, num_targets, {"characters": characters})
 
     def predict_step(self, batch: dict[str, Any], batch_idx: int) -> list[dict[str, Any]]:
-        """One row a prompt: its text and how the model goes on."""
+        """One row a prompt: its text and the model's continuation."""
         ids = [row[:length].tolist() for row, length in zip(batch["input_ids"], batch["lengths"].tolist(), strict=True)]
         indices = batch["index"].tolist()
         texts = self.continuations(ids, indices, stop=batch.get("stop"))
@@ -64,12 +77,12 @@ class LanguageModel(TurnTaking):
         """Continuations of texts.
 
         Args:
-            prompts: Texts to go on from, none of them empty.
-            decoding: How to choose tokens; by default as ``self.decoding`` says.
+            prompts: Texts to continue, none of them empty.
+            decoding: How to choose tokens; by default ``self.decoding``.
             stop: End a continuation before the first of these strings.
 
         Raises:
-            ValueError: There is no tokenizer, or a prompt is empty.
+            UserError: There is no tokenizer, or a prompt is empty.
         """
         ids = [self.required_tokenizer().encode(prompt) for prompt in prompts]
         return self.continuations(ids, list(range(len(ids))), decoding, stop)
@@ -83,32 +96,30 @@ class LanguageModel(TurnTaking):
     ) -> list[str]:
         """As :meth:`generate`, for prompts in ids; a row's number and the seed alone decide what is drawn for it."""
         tokenizer = self.required_tokenizer()
-        grown: list[list[int]] = [[] for _ in prompts]
+        new: list[list[int]] = [[] for _ in prompts]
 
-        def on_token(row: int, token: int) -> None:
-            grown[row].append(token)
+        def on_token(place: int, token: int) -> None:
+            new[place].append(token)
             assert self.on_text is not None
-            self.on_text(rows[row], cut(tokenizer.decode(grown[row]), stop))
+            self.on_text(rows[place], cut(tokenizer.decode(new[place]), stop))
 
-        def is_over(row: int, ids: list[int]) -> bool:
+        def has_ended(place: int, ids: list[int]) -> bool:
             text = tokenizer.decode(ids)
             return any(end in text for end in stop or [])
 
-        new = generate(
+        found = generate(
             self.net,
             prompts,
             decoding or self.decoding,
             rows=rows,
-            stop=is_over if stop else None,
+            stop=has_ended if stop else None,
             on_token=on_token if self.on_text else None,
         )
-        return [cut(tokenizer.decode(ids), stop) for ids in new]
+        return [cut(tokenizer.decode(ids), stop) for ids in found]
 
     @torch.no_grad()
     def score(self, texts: Sequence[str], batch_tokens: int = 16384) -> list[tuple[float, int]]:
-        """Log-probability of each text at the beginning of a line, its first token included.
-
-        In evaluation mode; texts of like length go through the net together.
+        """Log-probability of each text at the beginning of a line, its first token included, in evaluation mode.
 
         Args:
             texts: Any number of texts, none of them empty.
@@ -117,51 +128,74 @@ class LanguageModel(TurnTaking):
         Returns:
             For each text the sum of the log-probabilities of its tokens, in nats, and their number.
         """
-        tokenizer = self.required_tokenizer()
+        tokenizer, net = self.required_tokenizer(), self.net
         start = tokenizer.encode(START)
         rows = [start + tokenizer.encode(text) for text in texts]
-        sums = [0.0] * len(rows)
-        pieces = [piece for row in range(len(rows)) for piece in windows(self.net, rows[row], len(start), row)]
-        pieces.sort(key=lambda piece: -len(piece[1]))
         with evaluating(self):
-            while pieces:
-                count = max(1, batch_tokens // len(pieces[0][1]))
-                batch, pieces = pieces[:count], pieces[count:]
-                scores = self._log_prob_sums([(ids, counted) for _, ids, counted in batch])
-                for (row, _, _), value in zip(batch, scores, strict=True):
-                    sums[row] += value
+            sums = log_prob_sums(self, net.window, rows, len(start), batch_tokens, self.device)  # type: ignore[arg-type]
         return [(total, len(ids) - len(start)) for total, ids in zip(sums, rows, strict=True)]
 
-    def _log_prob_sums(self, batch: list[tuple[list[int], int]]) -> list[float]:
-        """Sum of log p of the last n tokens of each row of ids, the longest row first."""
-        width = len(batch[0][0])
-        ids = torch.zeros(len(batch), width, dtype=torch.long)
-        labels = torch.full((len(batch), width - 1), IGNORED)
-        for at, (row, counted) in enumerate(batch):
-            ids[at, : len(row)] = torch.tensor(row)
-            labels[at, len(row) - 1 - counted : len(row) - 1] = torch.tensor(row[len(row) - counted :])
-        ids, labels = ids.to(self.device), labels.to(self.device)
-        losses = F.cross_entropy(self(ids[:, :-1]).mT.float(), labels, ignore_index=IGNORED, reduction="none")  # (B, T)
-        return (-losses.double().sum(1)).tolist()
+    def configure_callbacks(self) -> list[Callback]:
+        """For an ensemble, the callback that chooses the member of a step."""
+        return [ActiveMember()] if isinstance(self.net, Ensemble) else []
+
+
+class GPTLanguageModel(LanguageModel):
+    """Next-token prediction with a Transformer decoder (Radford et al. 2019).
+
+    Args:
+        vocab_size: Number of tokens; comes from the data.
+        net: Shape of the net.
+        ensemble_size: Nets that are trained in rotation, one a step, and whose probabilities are averaged in
+            evaluation. For a long training on a small text, which a single net would overfit.
+        optim: Optimiser and schedule.
+
+    Raises:
+        UserError: A value is out of its range, or there is no vocab_size.
+    """
+
+    def __init__(
+        self,
+        vocab_size: int | None = None,
+        net: GPTConfig = GPTConfig(),
+        ensemble_size: int = 1,
+        optim: OptimConfig = OptimConfig(
+            weight_decay=0.1, beta2=0.99, warmup_steps=100, schedule="cosine", min_lr_ratio=0.1, fused=True
+        ),
+    ) -> None:
+        super().__init__(optim)
+        self.save_hyperparameters()
+        check_range("ensemble_size", ensemble_size, least=1)
+        size, config = required("vocab_size", vocab_size), group_from(GPTConfig, net)
+        nets = [GPT(size, config, hash_seed=member) for member in range(ensemble_size)]
+        self.net = nets[0] if ensemble_size == 1 else Ensemble(nets)
+
+
+class RNNLanguageModel(LanguageModel):
+    """Next-token prediction with an RNN, LSTM or GRU.
+
+    Args:
+        vocab_size: Number of tokens; comes from the data.
+        net: Shape of the net.
+        optim: Optimiser and schedule; AdamW, for Muon needs the blocks of a Transformer.
+
+    Raises:
+        UserError: A value is out of its range, or there is no vocab_size.
+    """
+
+    def __init__(
+        self,
+        vocab_size: int | None = None,
+        net: RNNConfig = RNNConfig(),
+        optim: OptimConfig = OptimConfig(learning_rate=3e-3, fused=True),
+    ) -> None:
+        super().__init__(optim)
+        self.save_hyperparameters()
+        if self.optim.optimizer == "muon":
+            raise UserError("optim.optimizer muon needs the blocks of a Transformer, which this net has not; use adamw")
+        self.net = RNNNet(required("vocab_size", vocab_size), group_from(RNNConfig, net))
 
 
 def cut(text: str, stop: list[str] | None) -> str:
     """The text before the first of the stop strings."""
     return text[: min([text.find(end) for end in stop or [] if end in text], default=len(text))]
-
-
-def windows(net: Any, ids: list[int], first: int, row: int) -> list[tuple[int, list[int], int]]:
-    """How a row of ids is scored by a net that sees a window: ``(row, ids, counted)``, the last ``counted`` judged.
-
-    Every token from the ``first`` on is judged once, with the context that generation would give it.
-    """
-    if len(net.window(ids[:-1])) == len(ids) - 1:
-        return [(row, ids, len(ids) - first)] if len(ids) > first else []
-    found: list[tuple[int, list[int], int]] = []
-    for at in range(first, len(ids)):
-        begin = at - len(net.window(ids[:at]))
-        if found and at - 1 - len(net.window(ids[: at - 1])) == begin and found[-1][2]:
-            found[-1] = (row, ids[begin : at + 1], found[-1][2] + 1)
-        else:
-            found.append((row, ids[begin : at + 1], 1))
-    return found

@@ -10,35 +10,36 @@ class TokenizedModule(SequenceModule):
     """Base of the systems that read tokens.
 
     The tokenizer comes with the data (its ``tokenizer`` attribute), travels in the checkpoint, and may not change under
-    weights that were trained with it. Of it, this class asks ``fingerprint`` and ``state()`` (plain data from which
-    datamodules.tokenizers makes it again).
+    weights that were trained with it. This class uses its ``fingerprint`` and its ``state()``, plain data from which
+    datamodules.tokenizers makes it again.
 
     Attributes:
         tokenizer: The tokenizer; None until data or a checkpoint bring it.
     """
 
     tokenizer: Any = None
-    tokenizer_flags = "--data.tokenizer, --data.vocab_size and --data.tokenizer_path"  # what asks for another one
+    tokenizer_flags = "--data.tokenizer, --data.vocab_size and --data.tokenizer_path"  # options that make another one
 
     def setup(self, stage: str) -> None:
         """Takes the tokenizer of the data.
 
         Raises:
-            ValueError: The data's windows are longer than the net's context.
+            UserError: The data's windows are longer than the net's context.
         """
         data = getattr(self.trainer, "datamodule", None)
         self.tokenizer = getattr(data, "tokenizer", self.tokenizer)
         seq_len, longest = getattr(data, "seq_len", 0), getattr(getattr(self, "net", None), "max_seq_len", None)
         if longest is not None and seq_len > longest:
             raise UserError(
-                f"data.seq_len {seq_len} is longer than model.max_seq_len {longest}; make one of them the other's size"
+                f"data.seq_len {seq_len} is longer than model.net.max_seq_len {longest}; lower the one or raise the "
+                "other"
             )
 
     def required_tokenizer(self) -> Any:
         """The tokenizer.
 
         Raises:
-            ValueError: There is none.
+            UserError: There is none.
         """
         if self.tokenizer is None:
             raise UserError("tokenizer is missing: load the model with seqlight.load, or assign module.tokenizer")

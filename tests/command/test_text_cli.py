@@ -1,4 +1,4 @@
-"""A language model from the command line: what a checkpoint alone can do, decoding by flags, mistakes."""
+"""A language model from the command line: prediction from a checkpoint alone, decoding by flags, mistakes."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,7 @@ from seq_modules.generation.sampling import Decoding
 
 LINES = "".join(f"{word} went to the {place}.\n" for word in ("he", "she", "the dog") for place in ("sea", "hill")) * 40
 SMALL = (
-    "--model.d_model=16", "--model.num_layers=1", "--model.num_heads=2", "--data.seq_len=32", "--data.batch_size=8",
+    "--model.net.d_model=16", "--model.net.num_layers=1", "--model.net.num_heads=2", "--data.seq_len=32", "--data.batch_size=8",
     "--data.epoch_size=40", "--data.cache_dir=cache", "--trainer.max_epochs=2", "--trainer.log_every_n_steps=2",
     "--trainer.accelerator=cpu", "--trainer.callbacks=[]",
 )  # fmt: skip
@@ -43,7 +43,7 @@ def test_a_checkpoint_alone_writes_text(run: Run, trained: str) -> None:
     assert [row["prompt"] for row in rows] == ["he went", "she"]
     module = seqlight.load("best")
     assert module.generate(["he went", "she"], Decoding(max_new_tokens=12)) == [row["continuation"] for row in rows]
-    # Greedy and seeded: flags of decoding are heard, and a row's draws do not depend on its batch.
+    # Greedy and seeded: flags of decoding take effect, and a row's draws do not depend on its batch.
     run("predict", "--ckpt_path=best", '--data.prompts=["he went", "she"]', "--decoding.max_new_tokens=12")
     assert predictions() == rows
     run("predict", "--ckpt_path=best", '--data.prompts=["he went"]', *few, "--decoding.temperature=0")
@@ -101,9 +101,9 @@ def test_a_text_with_any_line_end_is_written_as_one_row(run: Run) -> None:
         (("--data.path=empty.txt",), "empty"),
         (("--data.path=short.txt",), "seq_len"),
         (("--data.path=latin.txt",), "encoding"),
-        (("--data.path=lines.txt", "--model.num_heads=3"), "num_heads"),
+        (("--data.path=lines.txt", "--model.net.num_heads=3"), "net.num_heads 3"),
         (("--data.path=lines.txt", "--data.seq_len=0"), "seq_len"),
-        (("--data.path=lines.txt", "--data.seq_len=192"), "model.max_seq_len"),
+        (("--data.path=lines.txt", "--data.seq_len=192"), "model.net.max_seq_len"),
         (("--data.path=lines.txt", "--data.tokenizer=unigram", "--data.vocab_size=50"), "data.vocab_size"),
         (("--data.path=lines.txt", "--decoding.temperature=-1"), "decoding.temperature"),
         (("--data.path=lines.txt", "--data.val_fraction=2"), "val_fraction"),

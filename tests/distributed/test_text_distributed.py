@@ -15,14 +15,14 @@ from seqlight.core.plots import read_metrics
 TEXT = "".join(f"{n} of the {thing}s went to the sea.\n" for n in range(40) for thing in ("dog", "cat", "old hat")) * 2
 ROWS = 20  # of an epoch: batches of 8, 8 and 4 in all
 COMMON = (
-    "fit", "--config=text/gpt_char", "--model.d_model=16", "--model.num_layers=2", "--model.num_heads=2",
-    "--model.dropout=0", "--model.schedule=constant", "--data.path=text.txt", "--data.cache_dir=cache",
+    "fit", "--config=text/gpt_char", "--model.net.d_model=16", "--model.net.num_layers=2", "--model.net.num_heads=2",
+    "--model.net.dropout=0", "--model.optim.schedule=constant", "--data.path=text.txt", "--data.cache_dir=cache",
     "--data.seq_len=16", "--data.crops=tiled", f"--data.epoch_size={ROWS}", "--trainer.max_epochs=2",
-    "--trainer.log_every_n_steps=1", "--model.warmup_steps=2",
+    "--trainer.log_every_n_steps=1", "--model.optim.warmup_steps=2",
     '--trainer.callbacks=[{"class_path":"EMA","init_args":{"decay":0.9}}]',
 )  # fmt: skip
 PROMPTS = ["the dogs", "1", "old", "sea.\n", "went to"]
-ENSEMBLE = ("--model.members=2", "--model.optimizer=muon", "--model.tie_weights=false")
+ENSEMBLE = ("--model.ensemble_size=2", "--model.optim.optimizer=muon", "--model.net.tie_weights=false")
 UNUSED = "--trainer.strategy=ddp_find_unused_parameters_true"
 
 

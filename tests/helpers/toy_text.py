@@ -1,4 +1,4 @@
-"""A tiny text system of the tests' own: tied weights, blocks, dropout, Muon. What training callbacks must get right."""
+"""A tiny text system for the tests of training callbacks: tied weights, blocks, dropout, Muon."""
 
 import os
 import signal
@@ -15,6 +15,7 @@ from datamodules import SequenceDataModule
 from seq_modules import SequenceModule
 from seq_modules.base import Step
 from seq_modules.callbacks import BestCheckpoint, GracefulStop, LastCheckpoint, RNGState
+from seq_modules.training.optim import OptimConfig
 
 EPOCH, STEPS, V = 7, 8, 11  # batches of an epoch (the last one small), tokens of a row, size of the alphabet
 
@@ -66,14 +67,12 @@ class Net(nn.Module):
 
 
 class TextModule(SequenceModule):
-    def __init__(self, **training: Any) -> None:
-        muon: dict[str, Any] = {
-            "optimizer": "muon",
-            "muon_learning_rate": 0.05,
-            "schedule": "wsd",
-            "decay_fraction": 0.6,
-        }
-        super().__init__({}, **{"learning_rate": 0.01, "weight_decay": 0.1, "warmup_steps": 2, **muon, **training})
+    def __init__(self, **optim: Any) -> None:
+        settings: dict[str, Any] = {
+            "learning_rate": 0.01, "weight_decay": 0.1, "warmup_steps": 2, "optimizer": "muon",
+            "muon_learning_rate": 0.05, "schedule": "wsd", "decay_fraction": 0.6,
+        }  # fmt: skip
+        super().__init__({}, OptimConfig(**settings | optim))
         self.net = Net()
 
     def step(self, batch: dict[str, Tensor]) -> Step:

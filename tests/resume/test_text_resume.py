@@ -1,4 +1,4 @@
-"""Language models go on exactly where they were broken off: real nets, Muon, averaged weights, crops of a corpus."""
+"""Resumed training of language models equals uninterrupted training: Muon, averaged weights, an ensemble, an LSTM."""
 
 from pathlib import Path
 
@@ -15,25 +15,25 @@ EPOCH = 6  # steps
 COMMON = (
     "--data.path=text.txt", "--data.cache_dir=cache", "--data.seq_len=16", "--data.batch_size=4",
     f"--data.epoch_size={4 * EPOCH}", "--trainer.max_epochs=3", "--trainer.log_every_n_steps=1",
-    "--trainer.accelerator=cpu", "--model.warmup_steps=2", "--model.dropout=0.2",
+    "--trainer.accelerator=cpu", "--model.optim.warmup_steps=2", "--model.net.dropout=0.2",
 )  # fmt: skip
 AVERAGE = '{"class_path":"EMA","init_args":{"decay":0.9,"every_n_steps":2}}'
 SHORT = '{"class_path":"SequenceLengthWarmup","init_args":{"window":8,"share":0.4}}'
 MODELS = {
     "gpt": (
-        "--config=text/gpt_char", "--model.d_model=16", "--model.num_layers=2", "--model.num_heads=2",
-        "--model.optimizer=muon", "--model.schedule=wsd", "--model.decay_fraction=0.5", "--model.ngram_orders=[2]",
-        "--model.ngram_buckets=64", "--model.ngram_dim=4", "--model.ngram_dropout=0.3", "--data.crops=tiled",
-        f"--trainer.callbacks=[{AVERAGE},{SHORT}]",
+        "--config=text/gpt_char", "--model.net.d_model=16", "--model.net.num_layers=2", "--model.net.num_heads=2",
+        "--model.optim.optimizer=muon", "--model.optim.schedule=wsd", "--model.optim.decay_fraction=0.5",
+        "--model.net.ngrams.orders=[2]", "--model.net.ngrams.buckets=64", "--model.net.ngrams.dim=4",
+        "--model.net.ngrams.dropout=0.3", "--data.crops=tiled", f"--trainer.callbacks=[{AVERAGE},{SHORT}]",
     ),
     "ensemble": (
-        "--config=text/gpt_char", "--model.d_model=16", "--model.num_layers=1", "--model.num_heads=2",
-        "--model.members=2", "--model.optimizer=muon", f"--trainer.callbacks=[{AVERAGE}]",
+        "--config=text/gpt_char", "--model.net.d_model=16", "--model.net.num_layers=1", "--model.net.num_heads=2",
+        "--model.ensemble_size=2", "--model.optim.optimizer=muon", f"--trainer.callbacks=[{AVERAGE}]",
     ),
     "rnn": (
-        "--config=text/lstm_char", "--model.d_model=8", "--model.hidden_size=12", "--model.num_layers=2",
-        "--model.schedule=cosine", "--model.min_lr_ratio=0.1", "--model.beta2=0.95", "--data.crops=random",
-        f"--trainer.callbacks=[{AVERAGE}]",
+        "--config=text/lstm_char", "--model.net.d_model=8", "--model.net.rnn.hidden_size=12",
+        "--model.net.rnn.num_layers=2", "--model.optim.schedule=cosine", "--model.optim.min_lr_ratio=0.1",
+        "--model.optim.beta2=0.95", "--data.crops=random", f"--trainer.callbacks=[{AVERAGE}]",
     ),
 }  # fmt: skip
 

@@ -13,7 +13,8 @@ from datamodules.tokenizers import CharTokenizer, save
 
 LINES = "".join(f"{word} went to the {place}.\n" for word in ("he", "she", "the dog") for place in ("sea", "hill")) * 20
 SMALL = (
-    "--config=text/gpt_char", "--model.d_model=8", "--model.num_layers=1", "--model.num_heads=1", "--data.seq_len=16",
+    "--config=text/gpt_char", "--model.net.d_model=8", "--model.net.num_layers=1", "--model.net.num_heads=1",
+    "--data.seq_len=16",
     "--data.path=lines.txt", "--data.batch_size=8", "--data.epoch_size=16", "--trainer.max_epochs=1",
     "--trainer.log_every_n_steps=1", "--trainer.accelerator=cpu",
 )  # fmt: skip

@@ -3,13 +3,46 @@
 B batch, T time, D width of the embedding, H hidden width, V vocabulary.
 """
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seq_modules.nets.rnn.cells import Cell
-from seq_modules.nets.rnn.recurrent import Backend, Recurrent, State
+from seq_modules.nets.rnn.recurrent import Recurrent, RecurrentConfig, State
+from seqlight.core.checks import check_range
 from seqlight.core.errors import UserError
+
+
+@dataclass(frozen=True)
+class RNNConfig:
+    """Shape of a recurrent language model.
+
+    Attributes:
+        d_model: Width of the embedding.
+        dropout: Fraction dropped of the embedding and before the head, while training, in [0, 1).
+        tie_weights: Use the embedding as the head's weights; needs d_model equal to rnn.hidden_size.
+        rnn: The recurrent layers, of one direction.
+
+    Raises:
+        UserError: A value is out of its range, or two do not go together.
+    """
+
+    d_model: int = 128
+    dropout: float = 0.0
+    tie_weights: bool = False
+    rnn: RecurrentConfig = RecurrentConfig(hidden_size=256)
+
+    def __post_init__(self) -> None:
+        check_range("net.d_model", self.d_model, least=1)
+        check_range("net.dropout", self.dropout, least=0, below=1)
+        if self.tie_weights and self.d_model != self.rnn.hidden_size:
+            raise UserError(
+                f"net.tie_weights needs net.d_model ({self.d_model}) and net.rnn.hidden_size ({self.rnn.hidden_size}) "
+                "to be equal"
+            )
+        if self.rnn.bidirectional:
+            raise UserError("net.rnn.bidirectional must be false: the next token is predicted from those before it")
 
 
 class RNNNet(nn.Module):
@@ -17,56 +50,31 @@ class RNNNet(nn.Module):
 
     Args:
         vocab_size: V.
-        d_model: Width of the embedding, D.
-        hidden_size: Width of the hidden state, H.
-        num_layers: Recurrent layers.
-        cell: Recurrent cell.
-        dropout: Share dropped of the embedding, between layers, and before the head, while training.
-        forget_bias: Start of the LSTM's forget-gate bias; None leaves it as drawn.
-        tie_weights: Use the embedding as the head's weights; needs ``d_model == hidden_size``.
-        backend: Engine of the recurrence; see Recurrent.
+        config: The net's shape.
         embedding: In place of the token embedding, for ids that are no rows of one table; gives (B, T, D) of (B, T).
         head: In place of the linear layer to V logits; not tied.
 
     Raises:
-        ValueError: If an argument is out of its range, or one does not go with another.
+        UserError: An argument is out of its range.
     """
 
     def __init__(
         self,
         vocab_size: int,
-        d_model: int = 128,
-        hidden_size: int = 256,
+        config: RNNConfig = RNNConfig(),
         *,
-        num_layers: int = 1,
-        cell: Cell = "lstm",
-        dropout: float = 0.0,
-        forget_bias: float | None = None,
-        tie_weights: bool = False,
-        backend: Backend = "fused",
         embedding: nn.Embedding | None = None,
         head: nn.Module | None = None,
     ) -> None:
         super().__init__()
-        for name, size in (("vocab_size", vocab_size), ("d_model", d_model)):
-            if size < 1:
-                raise UserError(f"{name} must be at least 1, not {size!r}")
-        if tie_weights and d_model != hidden_size:
-            raise UserError(f"tie_weights needs d_model ({d_model}) and hidden_size ({hidden_size}) to be equal")
-        self.dropout = dropout
-        self.embedding = nn.Embedding(vocab_size, d_model) if embedding is None else embedding
-        self.layers = Recurrent(
-            d_model,
-            hidden_size,
-            cell=cell,
-            num_layers=num_layers,
-            dropout=dropout,
-            forget_bias=forget_bias,
-            backend=backend,
-        )
-        self.head = nn.Linear(hidden_size, vocab_size) if head is None else head
-        if tie_weights and head is None:
-            nn.init.normal_(self.embedding.weight, std=d_model**-0.5)  # a head's scale; torch's N(0, 1) is too wide
+        check_range("vocab_size", vocab_size, least=1)
+        width = config.d_model
+        self.dropout = config.dropout
+        self.embedding = nn.Embedding(vocab_size, width) if embedding is None else embedding
+        self.layers = Recurrent(width, config.rnn)
+        self.head = nn.Linear(config.rnn.hidden_size, vocab_size) if head is None else head
+        if config.tie_weights and head is None:
+            nn.init.normal_(self.embedding.weight, std=width**-0.5)  # a head's scale; torch's N(0, 1) is too wide
             self.head.weight = self.embedding.weight
 
     def forward(self, input_ids: Tensor) -> Tensor:
@@ -81,14 +89,14 @@ class RNNNet(nn.Module):
         return F.dropout(hidden, self.dropout, self.training), state
 
     def window(self, ids: list[int]) -> list[int]:
-        """The part of a row's ids that the net looks at: all of them."""
+        """The part of a row's ids that the net reads: all of them."""
         return ids
 
     def prefill(self, input_ids: Tensor, lengths: Tensor) -> tuple[Tensor, State]:
         """Reads prompts (B, T), padded on the right, of true lengths (B,).
 
         Returns:
-            Logits (B, V) after each row's last true token, and the state to :meth:`advance` from.
+            Logits (B, V) after each row's last true token, and the state for :meth:`decode_step`.
         """
         hidden, state = self.run(input_ids, lengths)
         last = hidden[torch.arange(len(hidden), device=hidden.device), lengths - 1]

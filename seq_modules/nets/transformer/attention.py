@@ -1,4 +1,4 @@
-"""Multi-head causal self-attention, written out and through torch's kernel.
+"""Multi-head self-attention, causal or with a mask of one's own.
 
 B batch, T time, D width, H heads, K head size.
 """
@@ -15,12 +15,12 @@ from seq_modules.nets.transformer.positions import rotate
 
 Kind = Literal["auto", "sdpa", "eager"]
 Attend = Callable[[Tensor, Tensor, Tensor], Tensor]  # queries, keys, values, each (B, H, T, K), to (B, H, T, K)
-MOST_STEPS = 256  # of sequences that "auto" attends to by products
+MAX_EAGER_STEPS = 256  # longest sequence for which "auto" is eager
 EPS = 1e-6  # of root-mean-square norms; torch's default depends on the precision, and is 0.008 in bf16
 
 
 class Attention(nn.Module):
-    """Causal self-attention (Vaswani et al. 2017) with one projection to queries, keys and values.
+    """Self-attention (Vaswani et al. 2017) with one projection to queries, keys and values.
 
     Args:
         d_model: Width D.
@@ -31,7 +31,7 @@ class Attention(nn.Module):
         value_embedding: Add an embedding of the token, times a learned gate, to the values (Zhou et al. 2024).
     """
 
-    stacked: ClassVar[dict[str, int]] = {"qkv.weight": 3}  # three matrices in one, for optimisers that treat matrices
+    stacked: ClassVar[dict[str, int]] = {"qkv.weight": 3}  # matrices in one weight, which Muon orthogonalises apart
 
     def __init__(
         self, d_model: int, num_heads: int, *, bias: bool, qk_norm: bool, kind: Kind, value_embedding: bool
@@ -44,13 +44,7 @@ class Attention(nn.Module):
         self.value_gate = nn.Parameter(torch.tensor([0.5])) if value_embedding else None
 
     def project(self, x: Tensor, rotary: Tensor | None, values: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys and values, each (B, H, T, K), of inputs (B, T, D).
-
-        Args:
-            x: Inputs.
-            rotary: Tables of `positions.rotate` for these steps; None rotates nothing.
-            values: Value embeddings (B, H, T, K); needed where the layer takes them.
-        """
+        """Queries, keys and values, each (B, H, T, K), of inputs (B, T, D); arguments as for :meth:`forward`."""
         batch, steps, _ = x.shape
         # (B, T, 3·D) -> (B, T, 3, H, K) -> (3, B, H, T, K)
         qkv = self.qkv(x).view(batch, steps, 3, self.num_heads, self.head_size).permute(2, 0, 3, 1, 4)
@@ -73,47 +67,51 @@ class Attention(nn.Module):
         mask: Tensor | None = None,
         attend: Attend | None = None,
     ) -> Tensor:
-        """(B, T, D) to (B, T, D), no step seeing a later one; see :meth:`project` for the arguments.
+        """(B, T, D) to (B, T, D).
 
         Args:
             x: Inputs.
-            rotary: See :meth:`project`.
-            values: See :meth:`project`.
-            mask: :func:`causal_mask` for these steps; needed by the written-out products.
-            attend: What to do with queries, keys and values in place of attending as ``kind`` says.
+            rotary: Tables of `positions.rotate` for these steps; None rotates nothing.
+            values: Value embeddings (B, H, T, K); needed with ``value_embedding``.
+            mask: True where a query (row) may attend to a key (column), or numbers that are added to the scores; of a
+                shape that broadcasts to (B, H, T, T). None is the causal mask. Each query needs a key.
+            attend: What to do with queries, keys and values instead, such as attending to those of a KV cache.
         """
         batch, steps, width = x.shape
         q, k, v = self.project(x, rotary, values)
         if attend is not None:
             y = attend(q, k, v)
         elif chosen(self.kind, q.device.type, q.dtype, steps) == "eager":
-            assert mask is not None
-            y = eager(q, k, v, mask)
+            y = eager(q, k, v, causal_mask(steps, q.device, q.dtype) if mask is None else mask)
         else:
-            y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+            y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None)
         return self.out(y.transpose(1, 2).reshape(batch, steps, width))  # (B, H, T, K) -> (B, T, H, K) -> (B, T, D)
 
 
 def chosen(kind: Kind, device: str, dtype: torch.dtype, steps: int) -> Literal["sdpa", "eager"]:
     """The engine that "auto" stands for, on CPUs by measurement (benchmarks/attention.py).
 
-    In bf16 on two cores the products took 0.14 to 0.46 of the kernel's time, forward and backward, for 64 to 256 steps,
+    In bf16 on two cores "eager" took 0.14 to 0.46 of the kernel's time, forward and backward, for 64 to 256 steps,
     1.3 times its time for 512 and twice for 1,024. In fp32 the two are near each other up to 256 steps, and the kernel
     needs no T × T memory. GPUs were not measured: they get the kernel.
     """
     if kind != "auto":
         return kind
-    return "eager" if device == "cpu" and dtype == torch.bfloat16 and steps <= MOST_STEPS else "sdpa"
+    return "eager" if device == "cpu" and dtype == torch.bfloat16 and steps <= MAX_EAGER_STEPS else "sdpa"
 
 
 def causal_mask(steps: int, device: torch.device, dtype: torch.dtype) -> Tensor:
-    """(T, T): 0 where a step (row) may look, minus infinity at the steps after it."""
+    """(T, T): 0 where a step (row) may attend, minus infinity at the steps after it."""
     return torch.full((steps, steps), -math.inf, device=device, dtype=dtype).triu(1)
 
 
-def weights(q: Tensor, k: Tensor, mask: Tensor) -> Tensor:
-    """Where each query looks, (B, H, T, T), rows summing to 1: softmax(q·kᵀ/√K + mask)."""
+def attention_weights(q: Tensor, k: Tensor, mask: Tensor) -> Tensor:
+    """(B, H, T, T), rows summing to 1: softmax(q·kᵀ/√K + mask), with a mask as for Attention."""
     batch, heads, steps, size = q.shape
+    if mask.dtype == torch.bool:
+        mask = torch.zeros_like(mask, dtype=q.dtype).masked_fill(~mask, -math.inf)
+    if mask.dim() > 2:
+        mask = mask.expand(batch, heads, steps, steps).flatten(0, 1)  # (B·H, T, T)
     q, k = q.reshape(-1, steps, size), k.reshape(-1, steps, size)  # (B, H, T, K) -> (B·H, T, K)
     scores = torch.baddbmm(mask, q, k.mT, alpha=1 / math.sqrt(size))  # the mask is added in the same pass
     return scores.softmax(-1).view(batch, heads, steps, steps)
@@ -122,5 +120,5 @@ def weights(q: Tensor, k: Tensor, mask: Tensor) -> Tensor:
 def eager(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
     """Attention as two batched products: queries, keys and values (B, H, T, K) to (B, H, T, K)."""
     batch, heads, steps, size = q.shape
-    attention_weights = weights(q, k, mask).view(-1, steps, steps)  # (B, H, T, T) -> (B·H, T, T)
-    return torch.bmm(attention_weights, v.reshape(-1, steps, size)).view(batch, heads, steps, size)
+    weights = attention_weights(q, k, mask).view(-1, steps, steps)  # (B, H, T, T) -> (B·H, T, T)
+    return torch.bmm(weights, v.reshape(-1, steps, size)).view(batch, heads, steps, size)

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seq_modules.nets.transformer.attention import EPS, Attend, Attention, Kind
+from seq_modules.nets.transformer.cross_attention import CrossAttention
 
 Norm = Literal["layer", "rms"]
 Activation = Literal["gelu", "gelu_tanh", "swiglu", "relu2"]
@@ -75,8 +76,9 @@ def activate(h: Tensor, activation: Activation) -> Tensor:
 class Block(nn.Module):
     """Pre-norm Transformer block: x + attention(norm(x)), then x + feed_forward(norm(x)).
 
-    ``block.compile(dynamic=False)`` works in place: nothing in it depends on the data. ``block.forward`` still runs
-    uncompiled.
+    With ``cross_attention``, x + cross(norm(x), memory) stands between the two: the block of an encoder-decoder. It
+    works with a KV cache by way of ``attend``. ``block.compile(dynamic=False)`` works in place: nothing in a block
+    depends on the data.
 
     Args:
         d_model: Width D.
@@ -85,11 +87,12 @@ class Block(nn.Module):
         norm: Norm before each branch.
         activation: Of the feed-forward net.
         bias: Whether linear layers and layer norms have a bias.
-        dropout: Share of each branch's output dropped, in [0, 1).
+        dropout: Fraction of each branch's output dropped, in [0, 1), in steps of 1/256.
         qk_norm: See Attention.
-        attention: Engine of the attention.
-        value_embedding: Whether the attention takes value embeddings.
+        attention: Engine of the self-attention.
+        value_embedding: Whether the self-attention takes value embeddings.
         residual_mix: Start from a·x + b·x0 with learned a and b, at first 1 and 0; x0 is the first block's input.
+        cross_attention: Whether the block attends to a memory.
     """
 
     def __init__(
@@ -106,6 +109,7 @@ class Block(nn.Module):
         attention: Kind = "auto",
         value_embedding: bool = False,
         residual_mix: bool = False,
+        cross_attention: bool = False,
     ) -> None:
         super().__init__()
         self.dropout = dropout
@@ -114,18 +118,23 @@ class Block(nn.Module):
         self.attention = Attention(
             d_model, num_heads, bias=bias, qk_norm=qk_norm, kind=attention, value_embedding=value_embedding
         )
+        self.cross_norm = make_norm(norm, d_model, bias) if cross_attention else None
+        self.cross = CrossAttention(d_model, num_heads, bias=bias) if cross_attention else None
         self.feed_forward_norm = make_norm(norm, d_model, bias)
         self.feed_forward = FeedForward(d_model, d_ff, activation=activation, bias=bias)
 
     def forward(
         self,
         x: Tensor,
+        *,
         x0: Tensor | None = None,
         rotary: Tensor | None = None,
         values: Tensor | None = None,
         mask: Tensor | None = None,
-        noise: Tensor | None = None,
         attend: Attend | None = None,
+        memory: Tensor | tuple[Tensor, Tensor] | None = None,
+        memory_mask: Tensor | None = None,
+        noise: Tensor | None = None,
     ) -> Tensor:
         """(B, T, D) to (B, T, D).
 
@@ -134,23 +143,30 @@ class Block(nn.Module):
             x0: The first block's input, (B, T, D); needed with residual_mix.
             rotary: See Attention, as ``values``, ``mask`` and ``attend``.
             values: See Attention.
-            mask: See Attention.
-            noise: Random bytes (2, B, T, D) for :func:`drop`, one half for each branch; None drops nothing.
+            mask: See Attention; by default the causal mask.
             attend: See Attention.
+            memory: See CrossAttention; needed with cross_attention.
+            memory_mask: See CrossAttention.
+            noise: Random bytes for :func:`drop`, (branches, B, T, D), one of the two or three parts for each branch;
+                None drops nothing.
         """
         if self.mix is not None:
             assert x0 is not None
             x = self.mix[0] * x + self.mix[1] * x0  # numbers without dimensions: the stream keeps its precision
         y = self.attention(self.attention_norm(x), rotary, values, mask, attend)
         x = x + (y if noise is None else drop(y, noise[0], self.dropout))
+        if self.cross is not None and self.cross_norm is not None:
+            assert memory is not None
+            y = self.cross(self.cross_norm(x), memory, memory_mask)
+            x = x + (y if noise is None else drop(y, noise[1], self.dropout))
         y = self.feed_forward(self.feed_forward_norm(x))
-        return x + (y if noise is None else drop(y, noise[1], self.dropout))
+        return x + (y if noise is None else drop(y, noise[-1], self.dropout))
 
 
 def random_bytes(*shape: int, device: torch.device) -> Tensor:
     """Uniform bytes for :func:`drop`, from torch's generator of the device.
 
-    Eight numbers of dropout come from one of the generator's, whose numbers are a good part of dropout's cost on a CPU.
+    Eight bytes come from each number drawn: on a CPU, drawing is a large part of dropout's cost.
     """
     size = 1
     for length in shape:
@@ -159,13 +175,13 @@ def random_bytes(*shape: int, device: torch.device) -> Tensor:
     return words.view(torch.uint8)[:size].view(shape)
 
 
-def drop(x: Tensor, noise: Tensor, share: float) -> Tensor:
+def drop(x: Tensor, noise: Tensor, fraction: float) -> Tensor:
     """Dropout (Srivastava et al. 2014) by random bytes: zeros where the byte is small, the rest scaled up to the mean.
 
     Args:
         x: Any tensor.
         noise: A byte for each number of x.
-        share: How many to drop, in [0, 1); rounded to 1/256, and the scale goes by what is really dropped.
+        fraction: How many to drop, in [0, 1); rounded to 1/256, and the scale follows the rounded number.
     """
-    threshold = min(round(256 * share), 255)
+    threshold = min(round(256 * fraction), 255)
     return torch.where(noise >= threshold, x * (256 / (256 - threshold)), 0)

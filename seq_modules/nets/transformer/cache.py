@@ -1,4 +1,4 @@
-"""Keys and values of what a Transformer has read, so that a new token costs one step and not the whole window again.
+"""KV cache: keys and values of the tokens so far, so that a new token costs one step and not the whole window again.
 
 L layers, B rows, H heads, S slots (the longest context), T tokens at once, K head size.
 """
@@ -9,32 +9,36 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# Rows from which on one query a row is quicker attended by two products than by the kernel: with 128 keys, six layers
-# took 0.08 ms by the kernel and 0.13 by products for one row, 2.6 and 1.9 for 32 (two cores, fp32).
-MANY = 8
+# Rows from which on two written-out products are quicker than torch's kernel for one query a row: with 128 keys, six
+# layers took 0.08 ms by the kernel and 0.13 by products for one row, 2.6 and 1.9 for 32 (two cores, fp32).
+MANY_ROWS = 8
 
 
 class KVCache:
-    """Preallocated keys and values, and the ids they stand for. Rows are of different lengths and grow in place.
+    """Preallocated keys and values, and the ids they stand for. Rows have different lengths and grow in place.
 
-    :meth:`fill` rows from their beginnings, then let each layer's block attend by :meth:`attend_filled`. Afterwards
-    :meth:`append` a token to every row, then let them attend by :meth:`attend_appended`. While all rows are equally
-    long, appending needs no mask: keys and values are views of the cache.
+    First :meth:`fill` rows from their beginnings and run the blocks with :meth:`attend_filled`. Then, token by token,
+    :meth:`append` to every row and run the blocks with :meth:`attend_appended`. While all rows are equally long, no
+    mask is needed: keys and values are views of the cache.
 
     Args:
         num_layers: L.
         batch: B.
         slots: S.
-        device: Where the rows live.
+        device: Where keys, values and ids live.
+
+    Attributes:
+        ids: The tokens, (B, S).
+        lengths: Used slots of each row.
     """
 
     def __init__(self, num_layers: int, batch: int, slots: int, device: torch.device) -> None:
         self.num_layers, self.slots, self.device = num_layers, slots, device
         self.ids = torch.zeros(batch, slots, dtype=torch.long, device=device)
-        self.lengths = [0] * batch  # used slots of each row
+        self.lengths = [0] * batch
         self.keys: Tensor | None = None  # (L, B, H, S, K), as `values`; made when the first keys show their precision
         self.values: Tensor | None = None
-        self._by_products = device.type == "cpu" and batch >= MANY
+        self._eager = device.type == "cpu" and batch >= MANY_ROWS
         self._rows: Tensor | None = None  # the rows being filled; None: all
         self._at: Tensor | None = None  # (B,) slots being written, where they differ
         self._mask: Tensor | None = None  # (B, 1, 1, T): 0 at the used slots, minus infinity at the others
@@ -97,7 +101,7 @@ class KVCache:
         if self._mask is None:
             key_slot.copy_(k)
             value_slot.copy_(v)
-            if self._by_products:
+            if self._eager:
                 return (q / math.sqrt(q.shape[3]) @ keys.mT).softmax(-1) @ values
             return F.scaled_dot_product_attention(q, keys, values)
         assert self._at is not None
@@ -114,7 +118,7 @@ class KVCache:
         return self.keys, self.values
 
     def _make_views(self, longest: int) -> None:
-        """All layers' views for one step at once, which is quicker than slicing layer by layer."""
+        """Makes all layers' views for one step at once, which is quicker than slicing layer by layer."""
         assert self.keys is not None
         assert self.values is not None
         self._views = list(

@@ -1,8 +1,7 @@
-"""A Transformer's block for one new token of each row, with as little as possible around its products.
+"""A Transformer's block for one new token of each row: what Block.forward computes, without the modules' overhead.
 
 Going through the modules, the six blocks of a GPT cost 0.45 ms a token beside their products; with a block's tensors
-taken out once for a whole text, 0.26 ms (one thread, width 12, a loaded machine). test_cache.py holds it to
-Block.forward.
+taken out once for a whole text, 0.26 ms (one thread, width 12, a loaded machine). test_cache.py compares the two.
 
 B batch, D width, H heads, K head size.
 """
@@ -18,19 +17,18 @@ from seq_modules.nets.transformer.block import Block, activate
 from seq_modules.nets.transformer.cache import KVCache
 from seq_modules.nets.transformer.positions import rotate
 
-# Rows from which on transposed weights are quicker: a step's products at width 384 took 0.8 ms as they are and 0.9
-# transposed for one row, 3.8 and 2.7 for 32 (two cores, fp32).
-MANY = 8
+# Rows from which on contiguous transposed weights are quicker: a step's products at width 384 took 0.8 ms as they are
+# and 0.9 transposed for one row, 3.8 and 2.7 for 32 (two cores, fp32).
+MANY_ROWS = 8
 
 
 class BlockStep:
-    """The block's function for T = 1, in evaluation mode.
+    """A block's function for T = 1, in evaluation mode, with the weights that the block has now.
 
     Args:
-        block: Whose weights, as they are now, in ``dtype``, which copies them where they are in another.
-        dtype: Of the residual stream.
-        batch: B; for :data:`MANY` rows and more on a CPU the weights are copied into the order that products of many
-            rows read quickest.
+        block: The block; without cross-attention.
+        dtype: Precision of the residual stream; weights in another are copied.
+        batch: B; for :data:`MANY_ROWS` and more on a CPU the weights are copied in transposed order.
         attend: What to do with queries, keys and values, each (B, H, 1, K).
     """
 
@@ -50,7 +48,7 @@ class BlockStep:
         Args:
             x: The residual stream.
             x0: The first block's input.
-            rotary: Tables for the rows' positions, (2, 1, K), or (2, B, 1, 1, 1, K) where they differ.
+            rotary: Tables for the token's position, (2, 1, K), or (2, B, 1, 1, 1, K) where it differs between rows.
             values: Value embeddings, (B, H, 1, K).
         """
         if self.mix is not None:
@@ -74,29 +72,31 @@ class BlockStep:
         return x + self.down(h)
 
 
-class Reading:
-    """The state of generation: what was read, and the blocks made ready to read one token at a time.
+class DecodeState:
+    """The state of generation: the KV cache, and the blocks prepared for one token at a time.
 
     Args:
-        blocks: The net's, L of them.
-        cache: Filled with the prompts.
+        blocks: The net's blocks.
+        cache: A cache that is filled with the prompts.
+
+    Attributes:
+        cache: The cache.
+        steps: The prepared blocks.
     """
 
     def __init__(self, blocks: nn.ModuleList, cache: KVCache) -> None:
         assert cache.keys is not None
-        self.cache = cache
-        self.steps: list[BlockStep] = []
+        dtype, batch = cache.keys.dtype, len(cache.lengths)
+        self.cache, self.steps = cache, list[BlockStep]()
         for layer, block in enumerate(blocks):
             assert isinstance(block, Block)
-            self.steps.append(
-                BlockStep(block, cache.keys.dtype, len(cache.lengths), partial(cache.attend_appended, layer))
-            )
+            self.steps.append(BlockStep(block, dtype, batch, partial(cache.attend_appended, layer)))
 
 
 def product(linear: nn.Linear, dtype: torch.dtype, batch: int) -> Callable[[Tensor], Tensor]:
     """A linear layer without its module, (B, inputs) to (B, outputs)."""
-    weight = linear.weight.detach().to(dtype).t()  # (inputs, outputs), read by columns
-    if batch >= MANY and weight.device.type == "cpu":
+    weight = linear.weight.detach().to(dtype).t()  # (inputs, outputs)
+    if batch >= MANY_ROWS and weight.device.type == "cpu":
         weight = weight.contiguous()
     if linear.bias is None:
         return partial(torch.matmul, other=weight)

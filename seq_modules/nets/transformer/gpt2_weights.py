@@ -1,4 +1,4 @@
-"""Weights of transformers' GPT-2 for :class:`seq_modules.nets.transformer.gpt.GPT`."""
+"""Weights of transformers' GPT-2 for our GPT."""
 
 from collections.abc import Mapping
 
@@ -23,14 +23,14 @@ NAMES = {
 def from_gpt2(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """A state dict for GPT with its default options, from that of transformers' GPT2LMHeadModel or GPT2Model.
 
-        net = GPT(50257, 768, 12, 12, 1024)
+        net = GPT(50257, GPTConfig(d_model=768, num_layers=12, num_heads=12, max_seq_len=1024))
         net.load_state_dict(from_gpt2(GPT2LMHeadModel.from_pretrained("gpt2").state_dict()))
 
     Args:
-        weights: theirs; the products' weights, (inputs, outputs) there, are transposed.
+        weights: GPT-2's. Weights of its Conv1D layers, (inputs, outputs), are transposed.
 
     Raises:
-        ValueError: If a name is not one of GPT-2's.
+        UserError: A name is not one of GPT-2's.
     """
     found: dict[str, Tensor] = {}
     for name, weight in weights.items():
@@ -40,9 +40,9 @@ def from_gpt2(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
             continue
         known = next((theirs for theirs in NAMES if rest == theirs or rest.startswith(f"{theirs}.")), None)
         if known is None:
-            raise UserError(f"weights has {name!r}, which is no part of GPT-2")
+            raise UserError(f"weights has {name!r}, which is not a weight of GPT-2")
         ours = NAMES[known] + rest.removeprefix(known)
-        is_product = weight.dim() == 2 and ".c_" in name
-        found[f"blocks.{layer}.{ours}" if layer else ours] = weight.T if is_product else weight
+        is_conv1d = weight.dim() == 2 and ".c_" in name
+        found[f"blocks.{layer}.{ours}" if layer else ours] = weight.T if is_conv1d else weight
     found.setdefault("head.weight", found["token_embedding.weight"])
     return found

@@ -20,10 +20,10 @@ def sinusoidal_table(length: int, width: int) -> Tensor:
 
 
 def rotary_tables(length: int, head_size: int) -> Tensor:
-    """What :func:`rotate` multiplies by at every position, (2, T, K): cosines, then sines with the turn's sign.
+    """The factors of :func:`rotate` at every position, (2, T, K): cosines, then sines with the rotation's sign.
 
     Raises:
-        ValueError: If the head size is odd.
+        UserError: The head size is odd.
     """
     if head_size % 2:
         raise UserError(f"positions 'rotary' needs an even head size (d_model / num_heads), not {head_size}")
@@ -34,20 +34,20 @@ def rotary_tables(length: int, head_size: int) -> Tensor:
 
 
 def rotate(x: Tensor, tables: Tensor) -> Tensor:
-    """Turns each pair (x_i, x_(i + K/2)) by its position's angle t / 10000^(2i/K) (Su et al. 2021).
+    """Rotates each pair (x_i, x_(i + K/2)) by its position's angle t / 10000^(2i/K) (Su et al. 2021).
 
-    The product of two turned vectors depends on the distance of their positions alone.
+    The product of two rotated vectors depends on the distance of their positions alone.
 
     Args:
         x: Queries or keys, (..., T, K).
-        tables: Rows of :func:`rotary_tables`, (2, T, K) or with dimensions between that broadcast with those of x.
+        tables: Rows of :func:`rotary_tables`, (2, T, K), or with dimensions between 2 and T that broadcast with x.
     """
-    # Swapping the halves and a signed sine: three operations, which counts when one token is made at a time.
+    # Swapped halves and signed sines make three operations, which matters when one token is generated at a time.
     swapped = x.unflatten(-1, (2, -1)).flip(-2).flatten(-2)  # (..., K) -> (..., 2, K/2) -> (..., K)
     return torch.addcmul(x * tables[0], swapped, tables[1])
 
 
 def _angles(length: int, width: int) -> Tensor:
-    """t / 10000^(2i/width), (T, width/2); in float64 whatever the default, for half precision cannot count to 300."""
+    """t / 10000^(2i/width), (T, width/2); in float64, since bf16 has no exact 257."""
     exponents = torch.arange(0, width, 2, dtype=torch.float64) / width
     return torch.outer(torch.arange(length, dtype=torch.float64), 10000.0**-exponents)

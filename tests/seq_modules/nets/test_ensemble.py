@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from seq_modules.generation import Decoding, generate
 from seq_modules.nets.ensemble import Ensemble, averaged
 from seq_modules.nets.transformer.gpt import GPT
+from seq_modules.nets.transformer.gpt_config import ExtrasConfig, GPTConfig, NgramConfig
 from seq_modules.training.muon import hidden_matrices
 
 V, S = 11, 8
@@ -16,14 +17,15 @@ V, S = 11, 8
 
 SIZES: dict[str, Any] = {"d_model": 16, "num_layers": 2, "num_heads": 2, "max_seq_len": S, "tie_weights": False}
 SPEEDRUN: dict[str, Any] = {
-    "positions": "rotary", "ngram_orders": [2, 3], "ngram_buckets": 16, "ngram_dim": 4, "value_embeddings": True,
-    "residual_mix": True, "logit_softcap": 15.0,
-}  # fmt: skip
+    "positions": "rotary",
+    "ngrams": NgramConfig([2, 3], buckets=16, dim=4),
+    "extras": ExtrasConfig(value_embeddings=True, residual_mix=True, logit_softcap=15.0),
+}
 
 
 def make(count: int = 3, **options: Any) -> Ensemble:
     torch.manual_seed(0)
-    nets = [GPT(V, **SIZES, **options, hash_seed=net if options else 0) for net in range(count)]
+    nets = [GPT(V, GPTConfig(**SIZES, **options), hash_seed=net) for net in range(count)]
     ensemble = Ensemble(nets).double()
     for parameter in ensemble.parameters():
         torch.nn.init.normal_(parameter, std=0.5)
@@ -108,6 +110,7 @@ def test_logits_of_several_fields_are_averaged_one_by_one() -> None:
     assert ensemble.blocks is None
     assert ensemble.max_seq_len is None
     assert ensemble.position_table is None
+    assert ensemble.attention_maps(x) is None
 
 
 def test_half_precision_is_averaged_in_float32() -> None:

@@ -1,4 +1,4 @@
-"""Language models: loss and scores against plain sums, generation, the tokenizer's way through the checkpoint."""
+"""Language models: loss and scores against plain sums, generation, the tokenizer in the checkpoint."""
 
 import math
 from pathlib import Path
@@ -8,32 +8,30 @@ from typing import Any
 import pytest
 import torch
 from lightning.pytorch import LightningDataModule, Trainer
-from lightning.pytorch.strategies import DDPStrategy
 from torch.utils.data import DataLoader
 
 import seqlight
 from datamodules.tokenizers.byte import ByteTokenizer
 from seq_modules import GPTLanguageModel, LanguageModel, RNNLanguageModel
+from seq_modules.callbacks import ActiveMember
 from seq_modules.generation.sampling import Decoding
+from seq_modules.nets.rnn.language_net import RNNConfig
+from seq_modules.nets.rnn.recurrent import RecurrentConfig
+from seq_modules.nets.transformer.gpt_config import GPTConfig, NgramConfig
 from seq_modules.systems.language_model import cut
+from seq_modules.training.optim import OptimConfig
 
 TEXT = "the cat sat on the mat.\nthe dog sat on the log.\n" * 40
 
 
-def make(kind: str, **changes: Any) -> LanguageModel:
+def make(kind: str, dropout: float = 0.0, **changes: Any) -> LanguageModel:
     torch.manual_seed(0)
     if kind == "rnn":
-        module: LanguageModel = RNNLanguageModel(256, d_model=16, hidden_size=48, **changes)
+        recurrent = RNNConfig(d_model=16, dropout=dropout, rnn=RecurrentConfig(hidden_size=48))
+        module: LanguageModel = RNNLanguageModel(256, recurrent, **changes)
     else:
-        sizes = {
-            "d_model": 16,
-            "num_layers": 2,
-            "num_heads": 2,
-            "max_seq_len": 8,
-            "ngram_orders": [2],
-            "ngram_buckets": 64,
-        }
-        module = GPTLanguageModel(256, **{**sizes, "members": 2 if kind == "ensemble" else 1, **changes})
+        net = GPTConfig(16, num_layers=2, num_heads=2, max_seq_len=8, dropout=dropout, ngrams=NgramConfig([2], 64))
+        module = GPTLanguageModel(256, net, **{"ensemble_size": 2 if kind == "ensemble" else 1, **changes})
     module.tokenizer = ByteTokenizer()
     return module
 
@@ -48,8 +46,8 @@ def test_step_sums_the_loss_of_the_labels_that_count(kind: str) -> None:
     log_p = module(ids).log_softmax(-1)
     total = -sum(log_p[b, t, labels[b, t]] for b in range(2) for t in range(6) if labels[b, t] >= 0)
     torch.testing.assert_close(step.loss_sum, total)
-    assert step.items == 8
-    assert step.measured["characters"] == 7
+    assert step.num_targets == 8
+    assert step.metric_inputs["characters"] == 7
 
 
 @pytest.mark.parametrize("kind", ["gpt", "ensemble", "rnn"])
@@ -84,7 +82,7 @@ def test_generate_is_seeded_and_stops_before_the_stop_string(kind: str) -> None:
     assert stopped[0] == first[0].partition(stop)[0]
 
 
-def test_text_is_told_as_it_grows() -> None:
+def test_text_is_reported_as_it_grows() -> None:
     module = make("rnn")
     told: list[tuple[int, str]] = []
     module.on_text = lambda row, text: told.append((row, text))
@@ -98,7 +96,7 @@ def test_cut() -> None:
     assert cut("abc", None) == "abc"
 
 
-def test_a_model_without_tokenizer_says_what_to_do() -> None:
+def test_a_model_without_tokenizer_is_refused() -> None:
     module = make("rnn")
     module.tokenizer = None
     with pytest.raises(ValueError, match=r"^tokenizer .* seqlight.load"):
@@ -123,8 +121,8 @@ class OneBatch(LightningDataModule):
 
 
 @pytest.mark.parametrize("kind", ["gpt", "ensemble", "rnn"])
-def test_one_batch_is_learnt_by_heart(kind: str, tmp_path: Path) -> None:
-    module = make(kind, learning_rate=1e-2, warmup_steps=0, schedule="constant")
+def test_one_batch_is_memorised(kind: str, tmp_path: Path) -> None:
+    module = make(kind, optim=OptimConfig(learning_rate=1e-2, beta2=0.99, weight_decay=0.1 * (kind != "rnn")))
     data = OneBatch(ByteTokenizer())
     trainer = Trainer(
         max_epochs=500 if kind == "ensemble" else 250, logger=False, enable_progress_bar=False,
@@ -145,27 +143,23 @@ def test_one_batch_is_learnt_by_heart(kind: str, tmp_path: Path) -> None:
     assert again.score(["the"]) == module.score(["the"])
 
 
-def test_members_differ_in_weights_and_in_what_shares_a_row() -> None:
+def test_members_differ_in_weights_and_in_the_hash_of_their_ngrams() -> None:
     first, second = make("ensemble").net.members
     assert first.ngrams.hash_seed != second.ngrams.hash_seed
     assert not torch.equal(first.token_embedding.weight, second.token_embedding.weight)
-    with pytest.raises(ValueError, match=r"^members must be at least 1"):
-        make("gpt", members=0)
+    with pytest.raises(ValueError, match=r"^ensemble_size must be at least 1"):
+        make("gpt", ensemble_size=0)
 
 
-def test_an_ensemble_under_ddp_that_waits_for_every_gradient_is_refused() -> None:
-    module = make("ensemble")
-    module._trainer = SimpleNamespace(strategy=DDPStrategy(find_unused_parameters=True))  # type: ignore[assignment]
-    module.on_fit_start()
-    module._trainer = SimpleNamespace(strategy=DDPStrategy())  # type: ignore[assignment]
-    with pytest.raises(ValueError, match=r"^members 2 .*ddp_find_unused_parameters_true"):
-        module.on_fit_start()
+def test_an_ensemble_brings_the_callback_that_chooses_its_member() -> None:
+    assert [type(callback) for callback in make("ensemble").configure_callbacks()] == [ActiveMember]
+    assert make("gpt").configure_callbacks() == []
 
 
 def test_recurrent_nets_are_trained_with_the_same_settings_and_without_muon() -> None:
     torch.manual_seed(0)
-    given = {"beta1": 0.8, "beta2": 0.9, "schedule": "wsd", "decay_fraction": 0.5, "min_lr_ratio": 0.25}
-    module = RNNLanguageModel(256, d_model=4, hidden_size=4, learning_rate=0.01, **given)  # type: ignore[arg-type]
+    optim = OptimConfig(0.01, beta1=0.8, beta2=0.9, schedule="wsd", decay_fraction=0.5, min_lr_ratio=0.25)
+    module = RNNLanguageModel(256, RNNConfig(4, rnn=RecurrentConfig(hidden_size=4)), optim)
     module._trainer = SimpleNamespace(estimated_stepping_batches=8, callbacks=[])  # type: ignore[assignment]
     found: Any = module.configure_optimizers()
     rates = []
@@ -177,5 +171,12 @@ def test_recurrent_nets_are_trained_with_the_same_settings_and_without_muon() ->
     assert rates == pytest.approx([*full, *(0.01 * (0.25 + 0.75 * left) for left in (0.75, 0.5, 0.25, 0))])
     assert {group["betas"] for group in found["optimizer"].param_groups} == {(0.8, 0.9)}
     assert isinstance(found["optimizer"], torch.optim.AdamW)
-    with pytest.raises(ValueError, match=r"^optimizer muon .* use adamw"):
-        RNNLanguageModel(256, optimizer="muon")
+    with pytest.raises(ValueError, match=r"^optim.optimizer muon .* use adamw"):
+        RNNLanguageModel(256, optim=OptimConfig(optimizer="muon"))
+
+
+def test_defaults_of_the_optimiser() -> None:
+    gpt, rnn = make("gpt").optim, make("rnn").optim
+    assert (gpt.learning_rate, gpt.weight_decay, gpt.beta2, gpt.warmup_steps) == (1e-3, 0.1, 0.99, 100)
+    assert (gpt.schedule, gpt.min_lr_ratio, gpt.fused) == ("cosine", 0.1, True)
+    assert (rnn.learning_rate, rnn.weight_decay, rnn.beta2, rnn.schedule) == (3e-3, 0.0, 0.999, "constant")

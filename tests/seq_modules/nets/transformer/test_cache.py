@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from seq_modules.nets.transformer.gpt import GPT
+from seq_modules.nets.transformer.gpt_config import ExtrasConfig, GPTConfig, NgramConfig
 
 V, D, L, H, S = 17, 16, 3, 2, 12
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -18,31 +19,27 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "gelu": {"activation": "gelu"},
     "swiglu": {"activation": "swiglu"},
     "relu2": {"activation": "relu2"},
-    "qk_norm": {"qk_norm": True, "positions": "rotary"},
-    "ngrams": {"ngram_orders": [2, 3, 4], "ngram_buckets": 64, "ngram_dim": 4},
-    "values": {"value_embeddings": True},
-    "mix": {"residual_mix": True, "logit_softcap": 3.0, "tie_weights": False},
+    "qk_norm": {"extras": ExtrasConfig(qk_norm=True), "positions": "rotary"},
+    "ngrams": {"ngrams": NgramConfig([2, 3, 4], buckets=64, dim=4)},
+    "values": {"extras": ExtrasConfig(value_embeddings=True)},
+    "mix": {"extras": ExtrasConfig(residual_mix=True, logit_softcap=3.0), "tie_weights": False},
     "all": {
         "positions": "rotary",
         "norm": "rms",
         "activation": "relu2",
         "bias": False,
         "tie_weights": False,
-        "qk_norm": True,
         "attention": "eager",
-        "ngram_orders": [4, 2],
-        "ngram_buckets": 64,
-        "ngram_dim": 4,
-        "value_embeddings": True,
-        "residual_mix": True,
-        "logit_softcap": 15.0,
+        "ngrams": NgramConfig([4, 2], buckets=64, dim=4),
+        "extras": ExtrasConfig(qk_norm=True, value_embeddings=True, residual_mix=True, logit_softcap=15.0),
     },
 }
 
 
 def make(name: str, slots: int = S) -> GPT:
     torch.manual_seed(0)
-    net = GPT(V, D, L, H, slots, **OPTIONS[name]).double().eval()
+    config = GPTConfig(D, L, H, slots, **OPTIONS[name])
+    net = GPT(V, config).double().eval()
     for parameter in net.parameters():
         torch.nn.init.normal_(parameter, std=0.4)
     return net
@@ -101,6 +98,18 @@ def test_a_row_does_not_depend_on_its_batch() -> None:
             torch.testing.assert_close(together[at], logits[0], rtol=0, atol=1e-10)
         together, state = net.decode_step(torch.tensor([token % V] * 3), state)
         alone = [net.decode_step(torch.tensor([token % V]), one) for _, one in alone]
+
+
+@pytest.mark.parametrize("prefix_len", [1, 3])
+def test_the_prefix_stays_in_the_context(prefix_len: int) -> None:
+    for name in ("learned", "all"):
+        net = make(name)
+        net.prefix_len = prefix_len
+        ids = list(range(100, 130))
+        assert net.window(ids)[:prefix_len] == ids[:prefix_len]
+        assert net.window(ids)[prefix_len:] == ids[len(ids) - len(net.window(ids)) + prefix_len :]
+        assert len(net.window(ids)) <= S
+        check(net, [1, 5, S, S + 1, 3 * S + 2], 2 * S)
 
 
 def test_the_window_slides_by_half_a_context() -> None:

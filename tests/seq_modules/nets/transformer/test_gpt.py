@@ -1,6 +1,7 @@
-"""GPT against transformers' GPT-2, and what must hold of it whatever the options."""
+"""GPT against transformers' GPT-2, and properties that hold for every option."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,21 +14,18 @@ from seq_modules.nets.hashed_ngrams import NgramEmbedding
 from seq_modules.nets.transformer.block import Block
 from seq_modules.nets.transformer.gpt import GPT
 from seq_modules.nets.transformer.gpt2_weights import from_gpt2
+from seq_modules.nets.transformer.gpt_config import ExtrasConfig, GPTConfig, NgramConfig
 
 V, D, L, H, S = 17, 16, 3, 2, 12
+SIZES: dict[str, Any] = {"d_model": D, "num_layers": L, "num_heads": H, "max_seq_len": S}
 SPEEDRUN: dict[str, Any] = {
     "positions": "rotary",
     "norm": "rms",
     "activation": "relu2",
     "bias": False,
     "tie_weights": False,
-    "qk_norm": True,
-    "ngram_orders": [2, 3, 4],
-    "ngram_buckets": 64,
-    "ngram_dim": 4,
-    "value_embeddings": True,
-    "residual_mix": True,
-    "logit_softcap": 15.0,
+    "ngrams": NgramConfig([2, 3, 4], buckets=64, dim=4),
+    "extras": ExtrasConfig(qk_norm=True, value_embeddings=True, residual_mix=True, logit_softcap=15.0),
 }
 OPTIONS: dict[str, dict[str, Any]] = {
     "gpt2": {},
@@ -39,12 +37,12 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "swiglu": {"activation": "swiglu", "d_ff": 20},
     "relu2": {"activation": "relu2"},
     "untied": {"tie_weights": False},
-    "qk_norm": {"qk_norm": True},
+    "qk_norm": {"extras": ExtrasConfig(qk_norm=True)},
     "eager": {"attention": "eager"},
-    "ngrams": {"ngram_orders": [2, 4], "ngram_buckets": 64, "ngram_dim": 4},
-    "values": {"value_embeddings": True},
-    "mix": {"residual_mix": True},
-    "softcap": {"logit_softcap": 5.0},
+    "ngrams": {"ngrams": NgramConfig([2, 4], buckets=64, dim=4)},
+    "values": {"extras": ExtrasConfig(value_embeddings=True)},
+    "mix": {"extras": ExtrasConfig(residual_mix=True)},
+    "softcap": {"extras": ExtrasConfig(logit_softcap=5.0)},
     "speedrun": SPEEDRUN,
     "speedrun_layer": SPEEDRUN | {"positions": "learned", "norm": "layer", "bias": True, "attention": "eager"},
 }
@@ -53,7 +51,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 def make(name: str, **options: Any) -> GPT:
     """A net in float64 whose every parameter is random: fresh ones hide behind zeros, ones and small numbers."""
     torch.manual_seed(0)
-    net = GPT(V, **{"d_model": D, "num_layers": L, "num_heads": H, "max_seq_len": S} | OPTIONS[name] | options).double()
+    net = GPT(V, GPTConfig(**SIZES | OPTIONS[name] | options)).double()
     for parameter in net.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
     return net.eval()
@@ -93,7 +91,7 @@ def test_names_that_are_not_gpt2s_are_told() -> None:
 
 def test_initialisation_is_gpt2s() -> None:
     torch.manual_seed(0)
-    net = GPT(1000, 128, num_layers=4, num_heads=2)
+    net = GPT(1000, GPTConfig(d_model=128, num_layers=4, num_heads=2))
     for name, parameter in net.named_parameters():
         if name.endswith("bias"):
             assert not parameter.any(), name
@@ -107,15 +105,15 @@ def test_initialisation_is_gpt2s() -> None:
 
 
 def test_zero_init_starts_with_even_odds_and_silent_branches() -> None:
-    net = GPT(V, D, L, H, S, **{**SPEEDRUN, "zero_init": True})
+    net = GPT(V, GPTConfig(**SIZES | SPEEDRUN | {"extras": replace(SPEEDRUN["extras"], zero_init=True)}))
     ids = torch.randint(V, (2, S))
     assert not net(ids).any()
     for block in net.blocks:
         x = torch.randn(2, S, D)
         values = torch.randn(2, H, S, D // H)
         assert isinstance(block, Block)
-        assert torch.equal(block(x, torch.randn(2, S, D), net.rotary, values), x)
-    tied = GPT(V, D, L, H, S, zero_init=True)
+        assert torch.equal(block(x, x0=torch.randn(2, S, D), rotary=net.rotary, values=values), x)
+    tied = GPT(V, GPTConfig(**SIZES, extras=ExtrasConfig(zero_init=True)))
     assert tied.head.weight is tied.token_embedding.weight
     assert tied(ids).any()
 
@@ -184,10 +182,11 @@ def test_attention_maps_give_the_attention(name: str) -> None:
     block = net.blocks[0]
     assert isinstance(block, Block)
     x = torch.randn(2, 9, D, dtype=torch.float64)
-    found: list[Tensor] = []
-    block.register_forward_pre_hook(lambda module, inputs: found.append(inputs))
+    found: list[Any] = []
+    block.register_forward_pre_hook(lambda module, inputs, named: found.append((*inputs, named)), with_kwargs=True)
     net(ids)
-    x, x0, rotary, values = found[0][:4]
+    x, named = found[0]
+    x0, rotary, values = named["x0"], named["rotary"], named["values"]
     x = x if block.mix is None else block.mix[0] * x + block.mix[1] * x0
     q, k, v = block.attention.project(block.attention_norm(x), rotary, values)
     y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
@@ -206,7 +205,7 @@ def test_dropout_is_for_training_alone_and_follows_the_seed() -> None:
 
 
 def test_value_embeddings_go_to_the_outer_blocks() -> None:
-    net = GPT(V, D, 6, H, S, value_embeddings=True)
+    net = GPT(V, GPTConfig(**SIZES | {"num_layers": 6}, extras=ExtrasConfig(value_embeddings=True)))
     gates = [block.attention.value_gate for block in net.blocks]  # type: ignore[union-attr]
     assert [gate is not None for gate in gates] == [True, True, False, False, True, True]
 
@@ -223,24 +222,39 @@ def test_softcap_bounds_the_logits() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"vocab_size": 0}, "vocab_size must be at least 1"),
-        ({"num_layers": 0}, "num_layers must be at least 1"),
-        ({"max_seq_len": 0}, "max_seq_len must be at least 1"),
-        ({"d_ff": 0}, "d_ff must be at least 1"),
-        ({"num_heads": 3}, "num_heads 3 must divide d_model 16"),
-        ({"positions": "alibi"}, "positions must be one of"),
-        ({"norm": "batch"}, "norm must be one of"),
-        ({"activation": "tanh"}, "activation must be one of"),
-        ({"attention": "flash"}, "attention must be one of"),
-        ({"dropout": 1.0}, "dropout must be at least 0"),
-        ({"logit_softcap": 0.0}, "logit_softcap must be above 0"),
-        ({"positions": "rotary", "num_heads": 16}, "even head size"),
+        ({"num_layers": 0}, r"net.num_layers must be at least 1"),
+        ({"max_seq_len": 0}, r"net.max_seq_len must be at least 1"),
+        ({"d_ff": 0}, r"net.d_ff must be at least 1"),
+        ({"num_heads": 3}, r"net.num_heads 3 must divide net.d_model 16"),
+        ({"positions": "alibi"}, r"net.positions must be one of"),
+        ({"norm": "batch"}, r"net.norm must be one of"),
+        ({"activation": "tanh"}, r"net.activation must be one of"),
+        ({"attention": "flash"}, r"net.attention must be one of"),
+        ({"dropout": 1.0}, r"net.dropout must be at least 0"),
+        ({"positions": "rotary", "num_heads": 16}, r"net.positions rotary needs an even head size"),
     ],
 )
-def test_bad_arguments_are_told(options: dict[str, Any], message: str) -> None:
-    defaults: dict[str, Any] = {"vocab_size": V, "d_model": D, "num_layers": L, "num_heads": H, "max_seq_len": S}
-    with pytest.raises(ValueError, match=message):
-        GPT(**defaults | options)
+def test_a_shape_that_cannot_be_is_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{message}"):
+        GPTConfig(**SIZES | options)
+
+
+@pytest.mark.parametrize(
+    ("group", "options", "message"),
+    [
+        (NgramConfig, {"orders": [2, 2]}, r"net.ngrams.orders must be different"),
+        (NgramConfig, {"orders": [0]}, r"net.ngrams.orders must be different and at least 1"),
+        (NgramConfig, {"buckets": 1}, r"net.ngrams.buckets must be at least 2"),
+        (NgramConfig, {"dim": 0}, r"net.ngrams.dim must be at least 1"),
+        (NgramConfig, {"dropout": 1.0}, r"net.ngrams.dropout must be at least 0 and below 1"),
+        (ExtrasConfig, {"logit_softcap": 0.0}, r"net.extras.logit_softcap must be above 0"),
+    ],
+)
+def test_groups_name_their_fields(group: Any, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{message}"):
+        group(**options)
+    with pytest.raises(ValueError, match=r"^vocab_size must be at least 1"):
+        GPT(0)
 
 
 def test_too_long_a_sequence_is_told() -> None:
@@ -272,11 +286,6 @@ def test_blocks_compile_in_place_without_breaks(name: str, mixed: bool) -> None:
     for one, other in zip(results(), expected, strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=0.05 if mixed else 1e-5)
     kinds = 2 if name == "speedrun" else 1  # of blocks: with and without value embeddings
-    assert counter.frame_count == kinds
-    net.eval()
-    with torch.no_grad():
-        net(ids[:, :5])
-        net.prefill(ids, torch.tensor([1, 2, 3]))
     assert counter.frame_count == kinds
     assert list(net.state_dict()) == names
 

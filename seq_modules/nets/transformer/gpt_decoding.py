@@ -1,0 +1,103 @@
+"""GPT's methods for generation, with a KV cache and a context that moves along, and its attention weights.
+
+B batch, T time, D width, H heads, K head size, L layers, V vocabulary, S longest context, P length of the prefix.
+"""
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from seq_modules.nets.transformer.attention import attention_weights, causal_mask
+from seq_modules.nets.transformer.cache import KVCache
+from seq_modules.nets.transformer.decode_step import DecodeState
+
+if TYPE_CHECKING:
+    from seq_modules.nets.transformer.gpt import GPT
+
+
+def window(net: "GPT", ids: list[int]) -> list[int]:
+    """The part of a row's ids that fits the context.
+
+    Up to S ids it is all of them. Then it begins at the smallest multiple of S // 2 from which they fit: the beginning
+    moves once in S // 2 tokens, so that the cache is seldom refilled, and a token's position and n-grams do not depend
+    on how the window came about. The first P ids stay before it.
+    """
+    prefix = net.prefix_len
+    return ids[:prefix] + ids[prefix + left_out(net.max_seq_len, len(ids)) :]
+
+
+def left_out(slots: int, length: int) -> int:
+    """How many of a row's ids do not fit S slots, rounded up to a multiple of :func:`slide`."""
+    return -((slots - length) // slide(slots)) * slide(slots) if length > slots else 0
+
+
+def slide(slots: int) -> int:
+    """How many ids a full window drops at once."""
+    return max(1, slots // 2)
+
+
+@torch.no_grad()
+def prefill(net: "GPT", input_ids: Tensor, lengths: Tensor) -> tuple[Tensor, DecodeState]:
+    """Reads prompts.
+
+    Args:
+        net: The net.
+        input_ids: (B, T), padded on the right; T may be longer than ``max_seq_len``.
+        lengths: True tokens of each row, (B,), from 1 to T.
+
+    Returns:
+        Logits (B, V) after each row's last true token, those of ``forward`` on its :func:`window`, and the state for
+        :func:`decode_step`.
+
+    Raises:
+        ValueError: A length is out of its range.
+    """
+    ends, prefix = lengths.tolist(), net.prefix_len
+    batch, steps = input_ids.shape
+    if len(ends) != batch or not ends or min(ends) < 1 or max(ends) > steps:
+        raise ValueError(f"lengths must be {batch} numbers from 1 to {steps}, not {ends}")
+    rows = [
+        torch.cat([row[: min(prefix, end)], row[prefix + left_out(net.max_seq_len, end) : end]])
+        for row, end in zip(input_ids, ends, strict=True)
+    ]
+    ids = nn.utils.rnn.pad_sequence(rows, batch_first=True)  # (B, longest window)
+    cache = KVCache(len(net.blocks), batch, net.max_seq_len, ids.device)
+    cache.fill(ids, [len(row) for row in rows])
+    x = net.hidden(ids, cache.attend_filled)
+    last = torch.tensor(cache.lengths, device=ids.device) - 1
+    return net.logits(x[torch.arange(batch, device=ids.device), last]), DecodeState(net.blocks, cache)
+
+
+@torch.no_grad()
+def decode_step(net: "GPT", ids: Tensor, state: DecodeState) -> tuple[Tensor, DecodeState]:
+    """Reads one more token of each row, (B,). Returns logits (B, V) and the state, which is changed in place."""
+    cache, prefix = state.cache, net.prefix_len
+    full = [row for row, length in enumerate(cache.lengths) if length == net.max_seq_len]
+    if full:  # their windows move on; the ids that stay are read again, at their new positions
+        rows = torch.tensor(full, device=ids.device)
+        rest = torch.cat([cache.ids[rows, :prefix], cache.ids[rows, prefix + slide(net.max_seq_len) :]], dim=1)
+        cache.fill(rest, [rest.shape[1]] * len(full), rows)
+        if rest.shape[1]:
+            net.hidden(rest, cache.attend_filled)
+    at = cache.append(ids)
+    hashes = None if net.ngrams is None else net.ngrams.newest(cache.ids, at)
+    x, rotary, values, _ = net.embed(ids[:, None], at, hashes)
+    if rotary is not None and rotary.dim() == 4:
+        rotary = rotary[:, :, None, None]  # (2, B, 1, K) -> (2, B, 1, 1, 1, K)
+    x = x0 = x[:, 0]
+    for step in state.steps:
+        x = step(x, x0, rotary, values)
+    return net.logits(net.norm(x)), state
+
+
+def attention_maps(net: "GPT", input_ids: Tensor) -> Tensor:
+    """Attention weights of all layers, (B, L, H, T, T), each row summing to 1, from ids (B, T)."""
+    maps: list[Tensor] = []
+
+    def attend(layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        maps.append(attention_weights(q, k, causal_mask(q.shape[2], q.device, q.dtype)))
+        return maps[-1] @ v
+
+    net.hidden(input_ids, attend)
+    return torch.stack(maps, dim=1)  # L × (B, H, T, T) -> (B, L, H, T, T)
