@@ -4,18 +4,21 @@ A checkpoint holds, beside Lightning's own entries, the class paths and plain hy
 and under ``config`` the run's settings. That is enough to test, predict and resume with no config given.
 """
 
+import dataclasses
 import importlib
+import inspect
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 from seqlight.core.errors import UserError
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from seq_modules import SequenceModule
 
-INSTANTIATOR = "lightning.pytorch.cli.instantiate_module"  # what LightningCLI writes into a checkpoint
 CHECKPOINTS = "checkpoints"  # folder of a run that holds them
 # Settings of a run that a checkpoint brings back when training is resumed: plain values that only steer the loop.
 TRAINER_KEYS = (
@@ -77,7 +80,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: not a Lightning checkpoint (no weights with their version in it)")
     for entry in ("hyper_parameters", "datamodule_hyper_parameters", "config"):
         if not isinstance(content.get(entry, {}), dict):
-            raise UserError(f"{path}: not a checkpoint of ours: its {entry} are no settings")
+            raise UserError(f"{path}: not a seqlight checkpoint: `{entry}` is not a mapping")
     return content
 
 
@@ -91,10 +94,9 @@ def known_class(path: Any, base: type) -> type | None:
 def class_settings(content: dict[str, Any], entry: str, base: type, path: Path) -> dict[str, Any] | None:
     """``{class_path, init_args}`` of a checkpoint's model (``hyper_parameters``) or data, or None if it has none.
 
-    Arguments that the class no longer has, or never had (Lightning writes linked ones), are left out.
+    Groups of arguments are nested dicts. Left out are arguments that the class, or fields that a group, no longer has,
+    and what is not plain.
     """
-    import inspect
-
     saved = content.get(entry) or {}
     class_path = saved.get("_class_path")
     if class_path is None:
@@ -102,24 +104,58 @@ def class_settings(content: dict[str, Any], entry: str, base: type, path: Path) 
     cls = known_class(class_path, base)
     if cls is None:
         raise UserError(f"{path}: its class {class_path} is none of this program's, so the checkpoint is not loaded")
-    accepted = inspect.signature(cls).parameters
-    kept = {k: v for k, v in saved.items() if k in accepted and k not in WRITTEN and is_plain(v)}
+    accepted = inspect.signature(cls, eval_str=True).parameters
+    kept = {
+        name: known_fields(accepted[name].annotation, value)
+        for name, value in saved.items()
+        if name in accepted and name not in WRITTEN and is_plain(value)
+    }
     return {"class_path": class_path, "init_args": kept}
 
 
+def known_fields(group: Any, value: Any) -> Any:
+    """A group of arguments without the fields that its dataclass does not have; every other value as it is."""
+    if not dataclasses.is_dataclass(group):
+        return value
+    hints, held = get_type_hints(group), value if isinstance(value, dict) else {}
+    return {name: known_fields(hints[name], held[name]) for name in held if name in hints}
+
+
 def is_plain(value: Any) -> bool:
-    """Whether a value is a number, a string, None or a list of such: nothing the parser could make an object of."""
+    """Whether a value is a number, a string, None, or a list or a group of such.
+
+    The parser could make an object of nothing else; a mapping that names a class would be one.
+    """
+    if isinstance(value, dict):
+        names_class = not {"class_path", "init_args", "dict_kwargs"}.isdisjoint(value)
+        return not names_class and all(isinstance(name, str) and is_plain(held) for name, held in value.items())
     if isinstance(value, list | tuple):
         return all(map(is_plain, value))
     return value is None or isinstance(value, int | float | str)
 
 
-def settings(content: dict[str, Any], path: Path, command: str) -> dict[str, Any]:
-    """What a checkpoint says of its run, as a config to lay configs and flags over.
+def check_weights(content: dict[str, Any], model: "nn.Module", path: str | Path) -> None:
+    """Refuses a checkpoint whose weights have other names or shapes than the model's.
 
-    Resuming (fit) takes up the training loop's settings too; the other commands take the callbacks alone, so that they
-    run on any machine. Files that it names are read as if the user had named them, but nothing is written where it
-    says (docs/decisions/2026-11-21-language.md).
+    Raises:
+        UserError: The message names the first weight that differs.
+    """
+    held = {name: tuple(value.shape) for name, value in content["state_dict"].items() if hasattr(value, "shape")}
+    wanted = {name: tuple(value.shape) for name, value in model.state_dict().items() if hasattr(value, "shape")}
+    for name in [*wanted, *held]:
+        if held.get(name) != wanted.get(name):
+            raise UserError(
+                f"{path}: the checkpoint's weights do not fit the model; leave out --model options that change its "
+                f"shape ({name}: {held.get(name, 'none')} in the checkpoint, {wanted.get(name, 'none')} in the model)"
+            )
+
+
+def settings(content: dict[str, Any], path: Path, command: str) -> dict[str, Any]:
+    """The settings that a checkpoint holds, as a config; configs and flags override it.
+
+    Resuming (fit) restores the settings of the training loop too. The other commands restore the callbacks alone, so
+    that they run on any machine. Files that the checkpoint names are read as if the user had named them, but nothing
+    is written to a place that it names (docs/decisions/2026-11-21-language.md).
     """
     from lightning.pytorch import Callback, LightningDataModule, LightningModule
     from lightning.pytorch.loggers import Logger
@@ -162,10 +198,10 @@ def settings(content: dict[str, Any], path: Path, command: str) -> dict[str, Any
 
 
 def without_missing_files(callback: dict[str, Any]) -> dict[str, Any]:
-    """A saved callback without the files that it would read and that are not here, which is said.
+    """A saved callback without its files that do not exist here; a log line names each of them.
 
-    A checkpoint from another machine names them as they were there. What reads files says so in a class attribute,
-    such as ``reads = ("pairs",)``: names of its arguments.
+    A checkpoint from another machine names files of that machine. A callback lists the arguments that are files in a
+    class attribute, such as ``reads = ("pairs",)``.
     """
     from lightning.pytorch.utilities import rank_zero_info
 
@@ -180,9 +216,9 @@ def without_missing_files(callback: dict[str, Any]) -> dict[str, Any]:
 
 
 def runs_root(path: Path, experiment: Any) -> Path | None:
-    """The folder of runs that a checkpoint lies in (``root/<experiment>/<time>/checkpoints/``), if one may write there.
+    """The folder of runs that a checkpoint lies in (``root/<experiment>/<time>/checkpoints/``), if it can be written.
 
-    Told from where the file lies, not from what it says: it may come from another machine, or from somebody else.
+    It follows from the place of the file, not from its contents, which may come from another machine or person.
     """
     parts = Path(experiment).parts if isinstance(experiment, str) else ()
     place = path.absolute().parents
@@ -207,7 +243,7 @@ def _is_safe(item: Any, allowed: tuple[str, ...], base: type) -> bool:
     """Whether a saved callback or logger is of an allowed class that is imported, with plain arguments."""
     if not isinstance(item, dict) or not str(item.get("class_path")).startswith(allowed):
         return False
-    plain = all(value == {} or is_plain(value) for value in (item.get("init_args") or {}).values())
+    plain = all(map(is_plain, (item.get("init_args") or {}).values()))
     return plain and known_class(item["class_path"], base) is not None
 
 
@@ -231,14 +267,15 @@ def load(checkpoint: str | Path, root: str = "runs") -> "SequenceModule":
     importlib.import_module("seq_modules")  # its classes must be known before a checkpoint may name one
     path = find_checkpoint(str(checkpoint), "test", root)
     content = read_checkpoint(path)
-    if content.get("hyper_parameters", {}).get("_instantiator") not in (None, INSTANTIATOR):
-        raise UserError(f"{path}: wants to be made by something else than Lightning, and is not loaded")
     found = class_settings(content, "hyper_parameters", LightningModule, path)
     if found is None:
         raise UserError(f"{path}: does not say which class it is of; load it with that class's load_from_checkpoint")
-    cls = known_class(found["class_path"], LightningModule)
-    assert cls is not None
-    module = cls.load_from_checkpoint(path, map_location="cpu", weights_only=True).eval()  # type: ignore[attr-defined]
+    cls: Any = known_class(found["class_path"], LightningModule)
+    module = cls(**found["init_args"])
+    check_weights(content, module, path)
+    module.on_load_checkpoint(content)
+    module.load_state_dict(content["state_dict"])
+    module.eval()
     if "tokenizer" in content:
         from datamodules import tokenizers
 

@@ -1,55 +1,116 @@
-"""How jsonargparse's account of a mistake becomes a single line."""
+"""Errors of jsonargparse, Lightning and the constructors, as one line that names the option."""
 
-import re
+import contextlib
+import inspect
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+
+from seqlight.core.errors import UserError
+
+A_LIST = """a list, in quotes: '["...", "..."]'"""
+HEADINGS = (
+    "Does not validate against any",
+    "Subtype",
+    "Error:",
+    "Errors:",
+    "Given value type",
+    "Problem with given class_path",
+)
+
+
+class NamedError(UserError):
+    """A value that a constructor refused, under the full name of its option."""
 
 
 def one_line(message: str) -> str:
-    """jsonargparse's message of many lines, less what the unions of types add, in one.
+    """jsonargparse's message of many lines in one: the keys, then what is wrong with the value.
 
-    The innermost line says what is wrong; the keys on the way to it say where.
+    For a union of types, jsonargparse lists every type with its error; the line lists the types alone.
     """
     keys: list[str] = []
     said: list[str] = []
-    wanted: list[str] = []
+    expected: list[str] = []
     given = ""
     for raw in message.splitlines():
-        line = raw.strip().removeprefix("- ").strip()
-        if found := re.match(r"Parser key \"([\w.+-]+)\":\s*(.*)", line):
-            keys.append(found[1])
-            line = found[2]
-        if found := ALTERNATIVE.fullmatch(line):
-            wanted.append(A_LIST if found[1] == "list" else found[1] or f"one of {found[2]}")
+        line = raw.strip().removeprefix("- ")
+        if line.startswith('Parser key "'):
+            key, _, line = line.removeprefix('Parser key "').partition('":')
+            keys.append(key)
+            line = line.strip()
+        if line.startswith("Expected a dot import path string: "):
+            said.append(f"no class {line.rpartition(': ')[2]} is known")
+        elif line.startswith("Expected a path but"):
+            continue
+        elif line.startswith("Expected a "):
+            kind, _, value = line.removeprefix("Expected a ").partition(". Got value: ")
+            given = value or given
+            if (name := name_of_type(kind)) is not None:
+                expected.append(name)
         elif line.startswith("Given value: "):
-            given = re.sub(r"NestedArg\(key=.*, val='?(.*?)'?\)$", r"\1", line.removeprefix("Given value: "))
-        elif line and not NOISE.match(line):
+            given = line.removeprefix("Given value: ")
+            if given.startswith("NestedArg("):
+                given = given.partition("val=")[2].removesuffix(")").strip("'")
+        elif line and not line.startswith(HEADINGS):
             said.append(line)
-    if wanted and not said:  # nothing is known but the types that would do
-        said.append(f"expected {' or '.join(wanted)}, not {given}")
+    if expected and not said:
+        said.append(f"expected {' or '.join(dict.fromkeys(expected))}, not {given}")
     text = " ".join(dict.fromkeys(said))
-    for pattern, plain in PLAINER:
-        text = re.sub(pattern, plain, text)
-    return f"{'.'.join(keys)}: {text}" if keys else text
+    return f"{'.'.join(dict.fromkeys(keys))}: {text}" if keys else text
 
 
-A_LIST = """a list, in quotes: '["...", "..."]'"""
-ALTERNATIVE = re.compile(r"Expected a (?:<class '(?!NoneType)(\w+)'>|typing\.Literal\[(.*)\])")
-NOISE = re.compile(
-    r"Expected a <class 'NoneType'>|Does not validate against any|Subtypes?:|Errors?:|Given value|"
-    r"Problem with given class_path|Expected a path but"
-)
-PLAINER = (
-    (r"Expected a <class '(\w+)'>\. Got value: ", r"expected \1, not "),
-    (r"Expected a typing\.Literal\[(.*?)\]\. Got value: ", r"expected one of \1, not "),
-    (r"Expected a <class 'list'>\.?( Got value: )?", f"expected {A_LIST}; not "),
-    (r"Expected a dot import path string: (\S+)", r"no class \1 is known"),
-    (
-        r"You selected an invalid strategy name: `strategy='(.*?)'`.*",
-        r"trainer.strategy: expected one of auto, ddp, ddp_spawn, ddp_find_unused_parameters_true, fsdp, deepspeed "
-        r"or another of Lightning's, not \1",
-    ),
-    (
-        r"You selected an invalid accelerator name: `accelerator='(.*?)'`. Available",
-        r"trainer.accelerator: no \1; available",
-    ),
-    (r"the following arguments are required: (fit\.)?model", "no experiment given: add --config NAME"),
-)
+def name_of_type(kind: str) -> str | None:
+    """jsonargparse's ``<class 'int'>`` and ``typing.Literal['a', 'b']`` in words; None for NoneType."""
+    kind = kind.removesuffix(".")
+    if kind.startswith("typing.Literal["):
+        return f"one of {kind.removeprefix('typing.Literal[').removesuffix(']')}"
+    name = kind.removeprefix("<class '").removesuffix("'>")
+    return {"NoneType": None, "list": A_LIST}.get(name, name)
+
+
+def naming_options(instantiator: Callable[..., Any], key: str | None) -> Callable[..., Any]:
+    """An instantiator for jsonargparse that names the option when the constructor refuses a value.
+
+    Args:
+        instantiator: What builds the object.
+        key: The option of the object, such as "model"; None takes the name of its class.
+    """
+    takes_links = "applied_instantiation_links" in inspect.signature(instantiator).parameters
+
+    def build(cls: type, *args: Any, applied_instantiation_links: dict[str, Any], **kwargs: Any) -> Any:
+        links = {"applied_instantiation_links": applied_instantiation_links} if takes_links else {}
+        try:
+            return instantiator(cls, *args, **links, **kwargs)
+        except (ValueError, TypeError, MisconfigurationException) as error:
+            raise NamedError(with_option(one_line(str(error)), key or cls.__name__, cls)) from error
+
+    return build
+
+
+def with_option(text: str, key: str, cls: type) -> str:
+    """A message under its option, if it begins with an argument of the class, or with a field of a group of them."""
+    argument = text.partition(" ")[0].rstrip(":").partition(".")[0]
+    if argument not in inspect.signature(cls).parameters:
+        return text
+    if key in ("model", "data"):
+        return f"{key}.{text}; see `seqlight fit --{key}.help {cls.__name__}`"
+    return f"{key}.{text}"
+
+
+@contextlib.contextmanager
+def user_errors() -> Iterator[None]:
+    """Raises what Lightning and W&B call a misconfiguration as UserError."""
+    try:
+        yield
+    except MisconfigurationException as error:
+        raise UserError(one_line(str(error))) from error
+    except Exception as error:
+        wandb = sys.modules.get("wandb")  # imported by its logger alone
+        if wandb is None or not isinstance(error, wandb.errors.UsageError):
+            raise
+        raise UserError(
+            "logger/wandb needs an account: run `wandb login`, or set WANDB_MODE=offline to log without one "
+            f"({one_line(str(error))})"
+        ) from error

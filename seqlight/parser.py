@@ -2,52 +2,69 @@
 
 import argparse
 import difflib
-import inspect
 import re
 import sys
+from collections.abc import Callable
 from typing import Any, NoReturn
 
+from lightning.pytorch import LightningDataModule, LightningModule
 from lightning.pytorch.cli import LightningArgumentParser
 
-from seqlight.messages import one_line
+from seqlight.messages import naming_options, one_line
+
+REFUSED = re.compile(r"(?:group '(?P<group>[\w.]+)' does not accept )?(?:option|key) '(?P<key>[\w.]+)'", re.IGNORECASE)
+UNRECOGNIZED = "unrecognized arguments: --"
 
 
 class Parser(LightningArgumentParser):
-    """Takes no abbreviated flags, and turns each error into one line and exit code 2."""
+    """Takes no abbreviated flags, and turns each error into one line and exit code 2.
+
+    jsonargparse parses the arguments of a class with a parser of this type too, which knows that class's options.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{"allow_abbrev": False, **kwargs})
 
+    def add_instantiator(
+        self, instantiator: Callable[..., Any], class_type: type, key: str | None = None, **kwargs: Any
+    ) -> None:
+        """jsonargparse's own; a value that the constructor refuses is named with its option.
+
+        Args:
+            instantiator: What builds objects of the class. Lightning gives its own for the model and the data.
+            class_type: The class.
+            key: The option of the object; None takes "model", "data", or the class's name.
+            kwargs: jsonargparse's other arguments.
+        """
+        for name, base in (("model", LightningModule), ("data", LightningDataModule)):
+            key = name if issubclass(class_type, base) else key
+        super().add_instantiator(naming_options(instantiator, key), class_type, **kwargs)
+
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Writes the line and ends the program."""
-        if not self.exit_on_error:
-            super().error(message, ex)
+        """Writes the line and ends the program; the parser of a class adds its hint and passes the error on."""
         parser = getattr(ex, "subcommand_parser", None) or self
-        program = parser.prog.replace(" [options]", "")
         hint = did_you_mean(parser, message)
-        if hint is None and "arguments are required" in message:
-            hint = "`seqlight configs` lists the recipes"
-        hint = hint or f"see `{program} --help`, or `{program} --model.help CLASS`"
-        sys.stderr.write(f"{program}: error: {one_line(message).rstrip('.')}; {hint}\n")
+        if not self.exit_on_error:
+            super().error(f"{message}; {hint}" if hint else message, ex)
+        program = parser.prog.replace(" [options]", "")
+        if "arguments are required" in message:
+            message, hint = "no experiment given: add --config NAME", "`seqlight configs` lists the recipes"
+        line = one_line(message).rstrip(".")
+        if "did you mean" not in line:
+            line += f"; {hint or f'see `{program} --help`, or `{program} --model.help CLASS`'}"
+        sys.stderr.write(f"{program}: error: {line}\n")
         self.exit(2)
 
 
 def did_you_mean(parser: argparse.ArgumentParser, message: str) -> str | None:
-    """A remark with the nearest option to one that was not accepted."""
-    found = re.search(
-        r"[Oo]ption '([\w.]+)'|[Uu]nrecognized arguments?: (?:--)?([\w.]+)|[Kk]ey '([\w.]+)' is not", message
-    )
-    if found is None:
-        return None
-    wrong = next(group for group in found.groups() if group)
-    known = [action.dest for action in parser._actions]
-    if in_class := re.search(r"class_path '([\w.]+)'", message):
-        module, _, name = in_class[1].rpartition(".")
-        if cls := getattr(sys.modules.get(module), name, None):
-            known = list(inspect.signature(cls).parameters)
+    """A hint with the option of the parser whose name is nearest to one that was not accepted."""
+    if UNRECOGNIZED in message:
+        wrong = message.partition(UNRECOGNIZED)[2].partition("=")[0].partition(" ")[0]
+    elif found := REFUSED.search(message):
+        wrong = ".".join(name for name in (found["group"], found["key"]) if name)
     else:
-        head = wrong.rpartition(".")[0]
-        if head in ("model", "data", "model.init_args", "data.init_args"):
-            return f"see `--{head.partition('.')[0]}.help CLASS` for its options"
+        return None
+    known = [action.dest for action in parser._actions]
     close = difflib.get_close_matches(wrong, known, n=1, cutoff=0.6)
-    return f"did you mean {'' if in_class else '--'}{close[0]}?" if close else None
+    dashes = "--" if getattr(parser, "exit_on_error", True) else ""
+    return f"did you mean {dashes}{close[0]}?" if close else None

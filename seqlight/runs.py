@@ -1,5 +1,6 @@
-"""A run's own folder: runs/<experiment>/<time>/, made once and never written over."""
+"""A run's own folder, runs/<experiment>/<time>/, made once and never written over; and what to run next."""
 
+import shlex
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -53,10 +54,10 @@ def make_unique(parent: Path, name: str) -> Path:
 
 
 def point_loggers(trainer: Any, folder: Path) -> None:
-    """Sends the configured loggers of a parsed ``trainer`` namespace to the folder; the first decides where all goes.
+    """Points the loggers of a parsed ``trainer`` namespace at the folder; the first of them decides where all files go.
 
     Lightning's loggers write to ``save_dir/name/version`` (CSV, TensorBoard) or to ``save_dir`` (W&B). A CSV logger
-    comes first, also where another was asked for alone: the pictures are drawn from its file.
+    comes first, also where the config names another logger alone: the pictures are drawn from its file.
     """
     trainer.default_root_dir = str(folder)
     if trainer.logger is False:
@@ -69,9 +70,31 @@ def point_loggers(trainer: Any, folder: Path) -> None:
     for logger in trainer.logger:
         args = logger.init_args
         if logger.class_path == CSV_LOGGER:
-            logger.class_path = "seqlight.quick_files.BufferedCSV"
+            args.flush_logs_every_n_steps = 1  # a process that is killed loses no row
         if logger.class_path.rpartition(".")[2] == "WandbLogger":
             args.save_dir = str(folder)
             args.name = args.get("name") or f"{folder.parent.name}/{folder.name}"
         else:
             args.save_dir, args.name, args.version = str(folder.parent.parent), folder.parent.name, folder.name
+
+
+def next_command(command: str, run_folder: Path, checkpoint: str | None) -> str:
+    """What a user is most likely to run after a command that ended well.
+
+    Args:
+        command: The command that ended.
+        run_folder: Its folder.
+        checkpoint: The checkpoint that it used, if any.
+    """
+    run, used = shlex.quote(str(run_folder)), shlex.quote(str(checkpoint))
+    if command == "fit" and checkpoint and not (run_folder / CHECKPOINTS).exists():
+        again = f"seqlight fit --ckpt_path {used} --trainer.max_epochs MORE"
+        return f"{again}  (or a longer max_time; it was trained to its end)"
+    if command == "fit" and not (run_folder / CHECKPOINTS / "best.ckpt").is_file():
+        return "a run with validation, whose best.ckpt can be tested"
+    return {
+        "fit": f"seqlight test --ckpt_path {run}",
+        "validate": f"seqlight test --ckpt_path {used}",
+        "test": f"seqlight predict --ckpt_path {used}",
+        "predict": "seqlight configs",
+    }[command]

@@ -16,8 +16,8 @@ os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_BF16")
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(Path(__file__).parent))  # `import toy`
 
-import cli  # noqa: E402
 from seq_modules.callbacks import GracefulStop  # noqa: E402
+from seqlight.main import main  # noqa: E402
 
 SMALL = (
     "--data.train_size=256", "--data.val_size=64", "--data.test_size=64", "--data.batch_size=32",
@@ -50,7 +50,7 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp
         monkeypatch.setattr(sys, "argv", ["seqlight", *words])
         capsys.readouterr()
         with pytest.raises(SystemExit) as exit_info:
-            cli.main()
+            main()
         code = exit_info.value.code
         return Result(code if isinstance(code, int) else int(code is not None), *capsys.readouterr())
 
@@ -66,7 +66,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         words = ["fit", "--config", "parity/lstm_last", *SMALL, "--trainer.max_epochs=1", "--model.net.hidden_size=4"]
         patch.setattr(sys, "argv", ["seqlight", *words])
         with pytest.raises(SystemExit) as exit_info:
-            cli.main()
+            main()
         assert exit_info.value.code == 0
     return folder
 

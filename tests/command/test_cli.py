@@ -16,7 +16,7 @@ from conftest import ROOT, SMALL, Run
 import seqlight
 from seqlight.core.errors import UserError
 
-FIT = ("fit", "--config", "parity/lstm_last", *SMALL, "--trainer.max_epochs=1", "--model.hidden_size=4")
+FIT = ("fit", "--config", "parity/lstm_last", *SMALL, "--trainer.max_epochs=1", "--model.net.hidden_size=4")
 QUICK_SWEEP = "--trainer.callbacks=[]"  # the length sweep has a test of its own
 
 
@@ -35,7 +35,7 @@ def test_fit_test_predict_need_only_the_checkpoint(run: Run, run_folder: Path, t
     assert str(written.parent.relative_to(tmp_path)) in predicted.out
     # The settings of the checkpoint, with the flag on top.
     config = yaml.safe_load((written.parent / "config.yaml").read_text())
-    assert config["model"]["init_args"]["hidden_size"] == 4
+    assert config["model"]["init_args"]["net"]["hidden_size"] == 4
     assert config["data"]["init_args"]["bits"] == ["0110", "111"]
     assert config["data"]["init_args"]["batch_size"] == 32
 
@@ -51,13 +51,14 @@ def test_a_run_is_never_written_over_and_its_config_runs_again(run: Run, run_fol
 
 
 def test_resuming_takes_up_the_runs_settings_and_flags_win(run: Run, run_folder: Path) -> None:
-    result = run("fit", "--ckpt_path", "last", "--trainer.max_epochs=2", "--model.learning_rate=0.5")
+    result = run("fit", "--ckpt_path", "last", "--trainer.max_epochs=2", "--model.optim.learning_rate=0.5")
     assert result.code == 0, result.err
     newest = max(run_folder.parent.iterdir(), key=lambda path: path.stat().st_mtime_ns)
     config = yaml.safe_load((newest / "config.yaml").read_text())
     assert config["trainer"]["gradient_clip_val"] == 1.0  # from the checkpoint
     assert config["trainer"]["log_every_n_steps"] == 2
-    assert config["model"]["init_args"] | {"hidden_size": 4, "learning_rate": 0.5} == config["model"]["init_args"]
+    assert config["model"]["init_args"]["net"]["hidden_size"] == 4
+    assert config["model"]["init_args"]["optim"]["learning_rate"] == 0.5
     content = torch.load(newest / "checkpoints/last.ckpt", weights_only=True)
     assert content["global_step"] == 16
     assert content["optimizer_states"][0]["param_groups"][0]["lr"] == 0.5
@@ -65,12 +66,14 @@ def test_resuming_takes_up_the_runs_settings_and_flags_win(run: Run, run_folder:
 
 def test_options_before_the_command_and_layers(run: Run, tmp_path: Path) -> None:
     overlay = tmp_path / "mine.yaml"
-    overlay.write_text("model:\n  init_args:\n    hidden_size: 5\ntrainer:\n  max_epochs: 7\n")
+    overlay.write_text("model:\n  init_args:\n    net:\n      hidden_size: 5\ntrainer:\n  max_epochs: 7\n")
     words = ("-c", "configs/parity/lstm_last.yaml", "fit", "--config", str(overlay), "--config=trainer/bf16")
     shown = run(*words, "--trainer.max_epochs=3", "--print_config")
     assert shown.code == 0, shown.err
     config = yaml.safe_load(shown.out)
-    assert config["model"]["init_args"]["hidden_size"] == 5
+    assert (
+        config["model"]["init_args"]["net"] | {"cell": "lstm", "hidden_size": 5} == config["model"]["init_args"]["net"]
+    )
     assert config["trainer"]["max_epochs"] == 3
     assert config["trainer"]["precision"] == "bf16-mixed"
     assert config["trainer"]["use_distributed_sampler"] is False  # defaults.yaml
@@ -79,14 +82,14 @@ def test_options_before_the_command_and_layers(run: Run, tmp_path: Path) -> None
 def test_help_of_a_model_tells_what_its_docstring_says(run: Run) -> None:
     shown = run("fit", "--model.help", "ParityModule")
     assert shown.code == 0
-    assert "--model.hidden_size" in shown.out
+    assert "--model.net.hidden_size" in shown.out
     assert "Width of the hidden state" in shown.out
 
 
 def test_quick_commands_import_no_torch() -> None:
     code = (
-        "import sys; sys.argv = ['seqlight', *{word!r}.split()]\nimport cli\n"
-        "try: cli.main()\nexcept SystemExit as e: assert e.code == 0\n"
+        "import sys; sys.argv = ['seqlight', *{word!r}.split()]\nfrom seqlight.main import main\n"
+        "try: main()\nexcept SystemExit as e: assert e.code == 0\n"
         "assert 'torch' not in sys.modules and 'lightning' not in sys.modules"
     )
     for word in ("--version", "configs", "--help", "sweep --help", "configs -h"):
@@ -120,19 +123,35 @@ def test_completion_script(run: Run, tmp_path: Path) -> None:
 
 
 MISTAKES = {
-    "unknown key": (("--model.hiden_size=3",), r"hiden_size.* did you mean hidden_size\?"),
+    "unknown key": (("--model.hiden_size=3",), r"hiden_size.* did you mean net\.hidden_size\?"),
+    "unknown field of a group": (("--model.optim.learning_rat=1",), r"did you mean optim\.learning_rate\?"),
+    "unknown group": (("--model.optm.learning_rate=1",), r"did you mean optim\.learning_rate\?"),
+    "unknown field in a mapping": (('--model.optim={"learning_rat": 1}',), r"did you mean optim\.learning_rate\?"),
+    "a group that is a number": (("--model.net=3",), r"model\.net: .*'3'"),
+    "unknown field of data": (("--data.batch_siz=3",), r"batch_siz.* did you mean .*batch_size\?"),
+    "decoding": (("--decoding.top_p=3",), r"error: decoding\.top_p must be"),
+    "unknown way of decoding": (("--decoding.topp=3",), r"did you mean --decoding\.top_p\?"),
+    "checkpoint's mode": (("--best_checkpoint.mode=foo",), r"error: best_checkpoint\.mode"),
+    "checkpoint's minutes": (("--last_checkpoint.minutes=-1",), r"error: last_checkpoint\.minutes must be above 0"),
+    "one group with another": (
+        ("--model.net.layer_norm=true",),
+        r"model\.net\.layer_norm is not in .*; see `seqlight fit --model\.help Par",
+    ),
     "unknown flag": (("--bogus=3",), r"bogus"),
     "abbreviated flag": (("--trainer.max_epoch=3",), r"max_epoch.* did you mean --trainer.max_epochs\?"),
-    "wrong type": (("--model.hidden_size=abc",), r"model\.hidden_size: expected int, not abc"),
-    "not a choice": (("--model.cell=foo",), r"model\.cell: expected one of 'rnn', 'lstm', 'gru', not foo"),
-    "dropout 2": (("--model.dropout=2", "--model.num_layers=2"), r"model\.dropout .*2"),
-    "negative seed": (("--data.seed=-1",), r"data\.seed must be 0 or more"),
+    "wrong type": (("--model.net.hidden_size=abc",), r"model\.net\.hidden_size: expected int, not abc"),
+    "not a choice": (("--model.net.cell=foo",), r"model\.net\.cell: expected one of 'rnn', 'lstm', 'gru', not foo"),
+    "dropout 2": (("--model.net.dropout=2", "--model.net.num_layers=2"), r"error: model\.net\.dropout must be .*2"),
+    "negative seed": (("--data.seed=-1",), r"data\.seed must be at least 0"),
     "bits without quotes": (("--data.bits=0110",), r"data\.bits: expected a list, in quotes"),
     "no bits": (("--data.bits=[]",), r"data\.bits: the list is empty"),
     "a folder outside": (("--experiment=../x",), r"--experiment \.\./x"),
     "a file for a folder": ((f"--trainer.default_root_dir={__file__}",), r"is a file, not a folder"),
-    "hidden_size 0": (("--model.hidden_size=0",), r"model\.hidden_size .*0"),
-    "learning rate 0": (("--model.learning_rate=0",), r"model\.learning_rate must be above 0"),
+    "hidden_size 0": (("--model.net.hidden_size=0",), r"error: model\.net\.hidden_size .*0"),
+    "learning rate 0": (
+        ("--model.optim.learning_rate=0",),
+        r"error: model\.optim\.learning_rate must be above 0, not 0.*; see `seqlight fit --model\.help ParityModule`",
+    ),
     "negative length": (("--data.min_length=-3",), r"data\.min_length must be at least 1, not -3"),
     "lengths the wrong way round": (("--data.max_length=5", "--data.min_length=9"), r"data\.max_length .*9.*5"),
     "batch of nothing": (("--data.batch_size=0",), r"data\.batch_size must be at least 1"),
@@ -141,10 +160,10 @@ MISTAKES = {
     "bad bits": (("--data.bits=['01a']",), r"data\.bits: string 1 is '01a'"),
     "callback out of range": (
         ('--trainer.callbacks=[{"class_path": "LengthSweep", "init_args": {"min_length": 0}}]',),
-        r"min_length must be 1 or more",
+        r"LengthSweep\.min_length must be",
     ),
     "no such precision": (("--trainer.precision=bf17",), r"trainer\.precision: expected .*'bf16-mixed'.*, not bf17"),
-    "no such strategy": (("--trainer.strategy=dpp",), r"trainer\.strategy: expected one of auto, ddp.*, not dpp"),
+    "no such strategy": (("--trainer.strategy=dpp",), r"strategy='dpp'.*auto, ddp"),
     "a word for a number": (("--trainer.gradient_clip_val=x",), r"gradient_clip_val: expected int or float, not x"),
     "no such monitor": (("--best_checkpoint.monitor=val/nothing",), r"val/nothing"),
 }
@@ -244,10 +263,10 @@ def test_nothing_in_a_checkpoint_is_executed(
     hparams = {**good["hyper_parameters"], "_class_path": "evil.Evil"}
     torch.save({**good, "hyper_parameters": hparams}, tmp_path / "class.ckpt")
     check_refusal(run("test", "--ckpt_path", "class.ckpt"), r"its class evil\.Evil is none of this program's")
-    torch.save(
-        {**good, "hyper_parameters": {**good["hyper_parameters"], "_instantiator": "evil.Evil"}}, tmp_path / "i.ckpt"
-    )
-    with pytest.raises(UserError, match="something else than Lightning"):
+    # Neither as what builds the module, nor inside a group of its arguments.
+    changes = {"_instantiator": "evil.Evil", "net": {**hparams["net"], "cell": {"class_path": "evil.Evil"}}}
+    torch.save({**good, "hyper_parameters": {**good["hyper_parameters"], **changes}}, tmp_path / "i.ckpt")
+    with pytest.raises(UserError, match="weights do not fit"):  # the group is left out
         seqlight.load(tmp_path / "i.ckpt")
     for trainer in (
         {"logger": [{"class_path": "evil.Evil"}], "max_epochs": 1},
@@ -271,12 +290,12 @@ def test_nothing_in_a_checkpoint_is_executed(
 def test_checkpoint_of_another_class_or_shape(run: Run, run_folder: Path) -> None:
     other = run("test", "--ckpt_path", "best", "--model=toy.ToyModule")
     check_refusal(other, r"ParityModule.*ToyModule")
-    check_refusal(run("test", "--ckpt_path", "best", "--model.hidden_size=5"), r"weights do not fit.*--model")
+    check_refusal(run("test", "--ckpt_path", "best", "--model.net.hidden_size=5"), r"weights do not fit.*--model")
 
 
 def test_debug_shows_where(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEQLIGHT_DEBUG", "")
-    code = "import sys; sys.argv = ['seqlight', 'test', '--debug']; import cli; cli.main()"
+    code = "import sys; sys.argv = ['seqlight', 'test', '--debug']; from seqlight.main import main; main()"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 1
     assert "Traceback" in done.stderr

@@ -23,11 +23,11 @@ from seq_modules.callbacks.training.ema import KEY
 SCRIPT = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
-import cli
+from seqlight.main import main
 for words in json.loads(sys.argv[2]):
     sys.argv = ["seqlight", *words]
     try:
-        cli.main()
+        main()
     except SystemExit as end:
         if end.code:
             raise

@@ -6,24 +6,28 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
+
+from seqlight.core.checks import check_choice
 
 
 class BestCheckpoint(ModelCheckpoint):
     """Keeps the checkpoint with the best value of a metric, across resumed runs too.
 
-    A resumed run has a folder of its own. The best checkpoint that lies beside the one it goes on from is copied there,
-    with its score, so that ``best.ckpt`` is the best of the whole training.
+    A resumed run has a folder of its own. The best checkpoint beside the one it resumes from is copied there, with its
+    score, so that ``best.ckpt`` is the best of the whole training.
 
     Args:
         monitor: A metric of validation.
         mode: "min" or "max".
+
+    Raises:
+        UserError: The mode is neither.
     """
 
-    on_train_batch_end = Callback.on_train_batch_end  # it looks after validation alone, once an epoch
-
     def __init__(self, monitor: str = "val/loss", mode: str = "min") -> None:
+        check_choice("mode", mode, ("min", "max"))
         super().__init__(
             monitor=monitor,
             mode=mode,
@@ -34,20 +38,20 @@ class BestCheckpoint(ModelCheckpoint):
         )
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Takes the run's folder, as LastCheckpoint does; on every rank."""
+        """Finds the run's folder, as LastCheckpoint does; on every rank."""
         if self.dirpath is None:
             self.dirpath = str(Path(trainer.log_dir or trainer.default_root_dir) / "checkpoints")
         super().setup(trainer, pl_module, stage)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes nothing: the best checkpoint's own file is asked, when training starts.
+        """Restores nothing: the score is read from the best checkpoint's own file when training starts.
 
         A last checkpoint may be older than the best beside it: a training that ends in the middle of an epoch, as a
         timed one does, is saved before its final validation, and one that was killed, some time before.
         """
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Takes over the best so far."""
+        """Copies the best checkpoint so far."""
         super().on_train_start(trainer, pl_module)
         if not trainer.ckpt_path:
             return
@@ -66,7 +70,7 @@ class BestCheckpoint(ModelCheckpoint):
         self.best_k_models = {str(path): self.best_model_score}
 
     def _score_in(self, path: Path) -> float | None:
-        """What a checkpoint says that its value of our metric was; None where it is not the best by that metric."""
+        """The score of a best checkpoint; None if the file is not the best checkpoint by this metric."""
         try:
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
             return float(content["callbacks"][self.state_key]["best_model_score"])

@@ -1,0 +1,110 @@
+"""The entry point: ``seqlight fit|validate|test|predict``, ``sweep`` and ``configs``."""
+
+import logging
+import os
+import sys
+import warnings
+
+from seqlight.core.errors import UserError
+
+COMMANDS = {
+    "fit": "train a model: --config RECIPE, or --ckpt_path to resume an interrupted run",
+    "validate": "measure a checkpoint on the validation data: --ckpt_path best",
+    "test": "measure a checkpoint on the test data: --ckpt_path best",
+    "predict": "use a checkpoint on new data: --ckpt_path best",
+}
+HELP = f"""usage: seqlight COMMAND [options]
+
+{chr(10).join(f"  {name:<9} {text}" for name, text in COMMANDS.items())}
+  sweep     run a study of many trainings: seqlight sweep SWEEP; with --report its table so far
+  configs   list the recipes; `seqlight configs copy NAME` starts one of your own
+
+  seqlight COMMAND --help                all options of a command
+  seqlight fit --model.help CLASS        the options of a model (--data.help of its data)
+  seqlight fit --config NAME --print_config=skip_default
+  seqlight --print_completion bash|zsh   shell completion
+  seqlight --version
+  --debug (or SEQLIGHT_DEBUG=1)          show the traceback of an error
+"""
+# What a user can put right; every other exception keeps its traceback.
+MISTAKES = (UserError, FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
+# Warnings of Lightning and torch that call for no action by the user.
+IGNORED_WARNINGS = (
+    ".*LeafSpec.*",
+    ".*does not have many workers.*",
+    ".*callbacks used to create the checkpoint.*",
+    ".*training batches .* smaller than the logging interval.*",
+    ".*Experiment logs directory.*not empty.*",
+)
+
+
+def main() -> None:
+    """Runs one command and exits: 0 done, 2 a user's mistake, 1 a failure, 130 and 143 after Ctrl-C and SIGTERM."""
+    words = sys.argv[1:]
+    if "--debug" in words:
+        words.remove("--debug")
+        os.environ["SEQLIGHT_DEBUG"] = "1"  # the other processes of a DDP run read it too
+    try:
+        sys.exit(dispatch(words))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except MISTAKES as error:
+        if os.environ.get("SEQLIGHT_DEBUG"):
+            raise
+        sys.stderr.write(f"seqlight: error: {' '.join(str(error).split())}\n  (--debug shows where)\n")
+        sys.exit(2)
+
+
+def dispatch(words: list[str]) -> int:
+    """Runs the command that the words name; what needs no torch runs without importing it."""
+    match words:
+        case [] | ["--help" | "-h", *_] | ["sweep" | "configs", "--help" | "-h", *_]:
+            print(HELP, end="")
+        case ["--version", *_]:
+            from seqlight import __version__
+
+            print(__version__)
+        case ["configs", *rest]:
+            from seqlight.recipes import command
+
+            print(command(rest))
+        case ["sweep", *rest]:
+            from seqlight.sweep import command
+
+            print(command(rest))
+        case ["--print_completion", shell, *_]:
+            os.environ["JSONARGPARSE_ADD_PRINT_COMPLETION_ARGUMENT"] = "true"
+            from seqlight.trainer_cli import SeqCLI
+
+            SeqCLI(["--print_completion", f"shtab-{shell}"], commands=tuple(COMMANDS))
+        case _:
+            return train_test_predict(words)
+    return 0
+
+
+def train_test_predict(words: list[str]) -> int:
+    """Runs one of Lightning's commands; returns the exit code."""
+    from seqlight.arguments import prepare
+
+    sys.argv[1:] = prepare(words, tuple(COMMANDS))
+    quieten()
+    from seqlight.trainer_cli import GracefulStop, SeqCLI
+
+    try:
+        SeqCLI()
+    except SystemExit as stop:
+        if isinstance(stop.__context__, KeyboardInterrupt):  # Lightning turns Ctrl-C outside training into exit code 1
+            return 130
+        raise
+    return 128 + GracefulStop.received if GracefulStop.received else 0
+
+
+def quieten() -> None:
+    """Silences Lightning's advertisements, and the warnings that call for no action."""
+
+    def is_no_tip(record: logging.LogRecord) -> bool:
+        return "Tip:" not in record.getMessage() and "litlogger" not in record.getMessage()
+
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(is_no_tip)
+    for message in IGNORED_WARNINGS:
+        warnings.filterwarnings("ignore", message)

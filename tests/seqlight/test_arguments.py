@@ -1,0 +1,61 @@
+"""The words of a command line: options found, recipes and checkpoints turned into paths."""
+
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+from seqlight.arguments import config_values, option, prepare
+from seqlight.core.errors import UserError
+
+COMMANDS = ("fit", "test", "predict")
+RECIPE = str(ROOT / "configs/parity/lstm_last.yaml")
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        (["--a", "1"], (1, "1")),
+        (["--a=1", "--a=2"], (1, "2")),
+        (["--a=1=2"], (0, "1=2")),
+        (["--ab=1", "--a"], None),
+    ],
+)
+def test_the_last_value_of_an_option(words: list[str], found: tuple[int, str] | None) -> None:
+    assert option(words, "--a") == found
+
+
+def test_configs_in_order() -> None:
+    assert config_values(["--config=a", "-c", "b", "--x", "--config", "c"]) == ["a", "b", "c"]
+
+
+def test_the_command_comes_first_and_recipes_are_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["--x", "test", "--config", "parity/lstm_last", "fit", "--config=configs/parity/lstm_last.yaml"]
+    assert prepare(words, COMMANDS) == ["fit", "--x", "test", "--config", RECIPE, f"--config={RECIPE}"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["fot"], "fot: no such command; there are fit, test, predict"),
+        (["fit", "parity/lstm_last"], "a recipe is named by its option: fit --config parity/lstm_last"),
+        (["fit", "--model.help"], "needs a class, such as ParityModule"),
+        (["fit", "--config=parity/lstm_lasst"], r"did you mean parity/lstm_last\?"),
+        (["test"], "test needs a trained model"),
+        (["test", "--ckpt_path=best"], "no run under runs/ has a best.ckpt"),
+    ],
+)
+def test_mistakes(words: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=message):
+        prepare(words, COMMANDS)
+
+
+def test_a_checkpoint_by_name_becomes_its_file(
+    run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = run_folder.relative_to(tmp_path)
+    assert prepare(["test", "--ckpt_path", "best"], COMMANDS)[-1] == str(folder / "checkpoints/best.ckpt")
+    assert prepare(["fit", f"--ckpt_path={folder}"], COMMANDS)[-1] == f"--ckpt_path={folder / 'checkpoints/last.ckpt'}"

@@ -1,0 +1,124 @@
+"""Settings in checkpoints: groups of arguments stay plain nested data, and flags win over them."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from conftest import Run
+from lightning.pytorch import LightningModule
+
+import seqlight
+from seq_modules import ParityModule
+from seqlight.checkpoints import check_weights, class_settings, find_checkpoint, is_plain, read_checkpoint, runs_root
+from seqlight.core.errors import UserError
+
+BEST = "checkpoints/best.ckpt"
+
+
+@pytest.mark.parametrize(
+    ("value", "plain"),
+    [
+        (None, True),
+        ({"a": [1, {"b": "c"}]}, True),
+        ({}, True),
+        ({"class_path": "os.system"}, False),
+        ({"a": {"init_args": {}}}, False),
+        ([{"a": {"class_path": "os.system"}}], False),
+        ({"a": torch.ones(1)}, False),
+        ({1: 2}, False),
+    ],
+)
+def test_plain_values(value: Any, plain: bool) -> None:
+    assert is_plain(value) is plain
+
+
+def test_a_checkpoint_holds_groups_as_nested_plain_data(run_folder: Path) -> None:
+    content = torch.load(run_folder / BEST, weights_only=True)
+    hparams = content["hyper_parameters"]
+    assert hparams["net"]["hidden_size"] == 4
+    assert hparams["optim"]["learning_rate"] == 0.01
+    assert is_plain(hparams["net"])
+    assert is_plain(hparams["optim"])
+
+
+def changed(run_folder: Path, path: Path, group: str, **fields: Any) -> dict[str, Any]:
+    """The best checkpoint with other fields in a group of the model's arguments."""
+    content = torch.load(run_folder / BEST, weights_only=True)
+    content["hyper_parameters"][group] |= fields
+    torch.save(content, path)
+    return content
+
+
+def test_fields_and_arguments_that_are_gone_are_left_out(run: Run, run_folder: Path, tmp_path: Path) -> None:
+    content = changed(run_folder, tmp_path / "old.ckpt", "net", gone=1, cell={"class_path": "evil.Evil"})
+    content["hyper_parameters"]["gone_too"] = 2
+    torch.save(content, tmp_path / "old.ckpt")
+    found = class_settings(content, "hyper_parameters", LightningModule, tmp_path)
+    assert found is not None
+    assert "gone_too" not in found["init_args"]
+    assert "net" not in found["init_args"]  # a class in it
+    content = changed(run_folder, tmp_path / "old.ckpt", "net", gone=1)
+    found = class_settings(content, "hyper_parameters", LightningModule, tmp_path)
+    assert found is not None
+    assert found["init_args"]["net"] == {k: v for k, v in content["hyper_parameters"]["net"].items() if k != "gone"}
+    assert isinstance(seqlight.load(tmp_path / "old.ckpt"), ParityModule)
+    tested = run("test", "--ckpt_path", "old.ckpt", "--trainer.callbacks=[]")
+    assert tested.code == 0, tested.err
+
+
+def test_load_and_load_from_checkpoint_give_the_same_net(run_folder: Path) -> None:
+    module = seqlight.load(run_folder)
+    again = ParityModule.load_from_checkpoint(run_folder / BEST, map_location="cpu", weights_only=True)
+    assert module.hparams["net"]["hidden_size"] == again.hparams["net"]["hidden_size"] == 4
+    assert module.optim == again.optim
+    for name, value in module.state_dict().items():
+        assert torch.equal(value, again.state_dict()[name])
+
+
+def test_flags_change_single_fields_of_a_checkpoints_groups(run: Run, run_folder: Path) -> None:
+    flags = ("--model.net.num_layers=1", "--model.optim.learning_rate=0.5", "--model.optim.beta2=0.9")
+    done = run("fit", "--ckpt_path", "last", "--trainer.max_epochs=2", *flags)
+    assert done.code == 0, done.err
+    newest = max(run_folder.parent.iterdir(), key=lambda path: path.stat().st_mtime_ns)
+    config = yaml.safe_load((newest / "config.yaml").read_text())["model"]["init_args"]
+    assert (config["net"]["hidden_size"], config["net"]["cell"], config["net"]["num_layers"]) == (4, "lstm", 1)
+    assert (config["optim"]["learning_rate"], config["optim"]["beta2"], config["optim"]["beta1"]) == (0.5, 0.9, 0.9)
+    held = torch.load(newest / "checkpoints/last.ckpt", weights_only=True)["hyper_parameters"]
+    assert held["optim"] == config["optim"]
+    assert seqlight.load(newest).optim.learning_rate == 0.5
+
+
+def test_dropout_over_a_checkpoint(run: Run, run_folder: Path) -> None:
+    tested = run("test", "--ckpt_path", "best", "--trainer.callbacks=[]", "--model.net.dropout=0.1")
+    assert tested.code == 0, tested.err
+    (config,) = run_folder.glob("test/*/config.yaml")
+    net = yaml.safe_load(config.read_text())["model"]["init_args"]["net"]
+    assert (net["dropout"], net["hidden_size"]) == (0.1, 4)
+
+
+def test_weights_of_another_shape_are_named() -> None:
+    content = {"state_dict": ParityModule(net={"hidden_size": 4}).state_dict()}  # type: ignore[arg-type]
+    check_weights(content, ParityModule(net={"hidden_size": 4}), "a.ckpt")  # type: ignore[arg-type]
+    with pytest.raises(UserError, match=r"a\.ckpt: .*\(16, 1\) in the checkpoint, \(20, 1\) in the model"):
+        check_weights(content, ParityModule(net={"hidden_size": 5}), "a.ckpt")  # type: ignore[arg-type]
+    del content["state_dict"]["head.bias"]
+    with pytest.raises(UserError, match=r"head\.bias: none in the checkpoint"):
+        check_weights(content, ParityModule(net={"hidden_size": 4}), "a.ckpt")  # type: ignore[arg-type]
+
+
+def test_find_and_read(run_folder: Path, tmp_path: Path) -> None:
+    assert find_checkpoint(str(run_folder), "test") == run_folder / BEST
+    assert find_checkpoint(str(run_folder), "fit").name == "last.ckpt"
+    torch.save({"state_dict": {}, "pytorch-lightning_version": "2", "config": 3}, tmp_path / "a.ckpt")
+    with pytest.raises(UserError, match="not a seqlight checkpoint: `config` is not a mapping"):
+        read_checkpoint(tmp_path / "a.ckpt")
+
+
+def test_the_folder_of_runs_follows_from_the_place(tmp_path: Path) -> None:
+    path = tmp_path / "disk/a/b/now/checkpoints/last.ckpt"
+    path.parent.mkdir(parents=True)
+    assert runs_root(path, "a/b") == tmp_path / "disk"
+    assert runs_root(path, "c") is None
+    assert runs_root(tmp_path / "last.ckpt", "a/b") is None
