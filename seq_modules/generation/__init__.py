@@ -1,4 +1,4 @@
-"""Going on from a prompt: ids in, ids out. Knows no text and no music."""
+"""Generation: continuing a prompt with any net that predicts the next token. Ids in, ids out; no text and no music."""
 
 from seq_modules.generation.decode import generate
 from seq_modules.generation.sampling import Decoding

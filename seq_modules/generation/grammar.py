@@ -1,6 +1,6 @@
-"""Which token may follow in music that is spelled token by token: as :class:`seq_modules.generation.rules.Rules`.
+"""Which token may follow in REMI, music as tokens: :class:`seq_modules.generation.rules.Rules` of one field.
 
-B batch, V vocabulary.
+B rows, V vocabulary.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from seqlight.core.errors import UserError
 KINDS = ("BOS", "EOS", "PAD", "Bar", "Position", "Pitch", "Duration")
 FOLLOWS = {
     "BOS": {"Bar"},
-    "EOS": {"Bar"},  # of a row that is over: its tokens are not looked at, but one must be drawn as of the others
+    "EOS": {"Bar"},  # a row that has ended still draws a token at each step, which is not returned
     "Bar": {"Bar", "Position"},
     "Position": {"Pitch"},
     "Pitch": {"Duration"},
@@ -23,22 +23,22 @@ FOLLOWS = {
 
 
 class TokenRules(Rules):
-    """The grammar of REMI, so that whatever is drawn is well formed, and spelled as the tokenizer would.
+    """The grammar of REMI (Huang & Yang 2020), so that all output is well formed and in the tokenizer's order.
 
-    Bar, then Position, then Pitch and Duration of each note there; positions rise within a bar, pitches within a
-    position, and durations where a pitch comes again. So much of a row's past is carried from token to token.
+    A bar is followed by positions, a position by the pitch and the duration of each note there. Positions rise within a
+    bar, pitches within a position, and durations within a pitch. The rules carry from token to token what this needs.
 
     Args:
-        kinds: Of each id one of KINDS.
-        values: Of each id its position, pitch or duration.
+        kinds: For each id one of KINDS.
+        values: For each id its position, pitch or duration.
         end_id: END.
-        allowed: Of each id whether it may ever be chosen; pitches are what it is meant for.
+        allowed: For each id whether it may ever be chosen; meant for a range of pitches.
         may_end: Whether END may be chosen.
-        bar: Of one voice: a bar's length in the unit of positions and durations. No note then begins before the one
-            before it has ended, be it a bar later. By default there are several voices.
+        bar: For music of one voice: a bar's length in the unit of positions and durations. A note then begins when the
+            one before it has ended, or later, also across bars. None: several voices.
 
     Raises:
-        ValueError: No pitch may be chosen.
+        UserError: No pitch may be chosen.
     """
 
     def __init__(
@@ -65,20 +65,20 @@ class TokenRules(Rules):
         self.past = torch.empty(0)
 
     def to(self, device: torch.device) -> "TokenRules":
-        """Itself, with its tensors on a device."""
+        """The rules themselves, with their tensors on a device."""
         self.kinds, self.values = self.kinds.to(device), self.values.to(device)
         self.following = self.following.to(device)
         return self
 
     def begin(self, prompts: Sequence[Sequence[Event]]) -> None:
-        """Reads what stands before the first new token."""
+        """Reads the prompts, once, before the first choice."""
         pasts = []
         for prompt in prompts:
             self.past = torch.full((1, 4), -1, device=self.kinds.device)
             for event in prompt:
                 self.follow(torch.tensor([event], device=self.kinds.device))
             pasts.append(self.past)
-        # (B, 4): the last kind, and position, pitch and duration that must not be fallen below
+        # (B, 4): the last kind, and the least position, pitch and duration that may follow
         self.past = torch.cat(pasts)
 
     def follow(self, events: Tensor) -> None:
@@ -94,11 +94,11 @@ class TokenRules(Rules):
             position = torch.where(length, position - 1 + value, torch.where(bar, position - self.bar, position))
         else:
             position = torch.where(bar, none, position)
-        position = torch.where(place, value + 1, position.clamp(min=-1))  # the next lies behind it
+        position = torch.where(place, value + 1, position.clamp(min=-1))  # the next position is later
         self.past = torch.stack([kind, position, pitch, duration], dim=1)
 
     def mask(self, field: int, chosen: list[Tensor], before: Tensor, first: bool) -> Tensor:
-        """Whether each id may be chosen now, (B, V); in every row one may. See the base class."""
+        """Whether each id may be chosen now, (B, V). In every row at least one may. See the base class."""
         may = self.following[self.past[:, 0]].clone()
         for place, name in enumerate(("Position", "Pitch", "Duration"), 1):
             of_kind = self.kinds == KINDS.index(name)  # (V,)

@@ -13,7 +13,6 @@ from typing import Any, Generic, Protocol, TypeVar
 from torch import Tensor
 
 Item = TypeVar("Item")
-Items = TypeVar("Items", covariant=True)
 
 
 class State(Protocol):
@@ -49,10 +48,10 @@ class Choice(Generic[Item]):
     parents: Tensor | None = None
 
 
-class Chooser(Protocol[Items]):
+class Chooser(Protocol[Item]):
     """Makes a choice of the net's output, once a step."""
 
-    def __call__(self, output: Any) -> "Choice[Items]":
+    def __call__(self, output: Any, /) -> Choice[Item]:
         """The next item of every row, those that have ended included: their items are read and not returned.
 
         A beam search returns ``parents``. A row that has ended stays as it is as long as its parent is an ended row.

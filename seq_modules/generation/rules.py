@@ -14,23 +14,22 @@ Event = tuple[int, ...]
 
 
 class Rules:
-    """Which ids an event may have, so that whatever is drawn is well formed.
+    """Which ids an event may have, so that every event is well formed.
 
-    The first field's START is never chosen, and its END brings nothing (id 0) in all other fields, which nothing else
-    does.
+    The first field's START is never chosen. With its END all other fields have id 0, which they have in no other event.
 
     Args:
         vocab_sizes: V_f of each field.
-        start_id: START.
-        end_id: END.
-        allowed: Of each field a boolean for each id: whether it may ever be chosen. By default all.
-        may_end: Whether END may be chosen. The first new event never is.
-        together: The first field's id that puts an event at the same time as the one before. Events of one time are
-            written in the order of their other fields, the second first, and may be equal (two voices in unison); so
-            none may come before the one before it. None: there is no such id.
+        start_id: START, an id of the first field.
+        end_id: END, an id of the first field.
+        allowed: For each field a boolean for each id: whether it may ever be chosen. By default all may.
+        may_end: Whether END may be chosen. The first new event is never END.
+        together: The first field's id of an event at the same time as the event before it. Events of one time are
+            sorted by their other fields, the second field first, and may be equal (two voices in unison). None: there
+            is no such id.
 
     Raises:
-        ValueError: A field is left without an id.
+        UserError: A field is left without an id.
     """
 
     def __init__(
@@ -56,24 +55,24 @@ class Rules:
         self.highest = [int(ids.nonzero().max()) for ids in self.allowed]
 
     def to(self, device: torch.device) -> "Rules":
-        """Itself, with its tensors on a device."""
+        """The rules themselves, with their tensors on a device."""
         self.allowed = [ids.to(device) for ids in self.allowed]
         return self
 
     def begin(self, prompts: Sequence[Sequence[Event]]) -> None:
-        """Is told the prompts once, before the first choice. What may follow here depends on the last event alone."""
+        """Reads the prompts, once, before the first choice. Here nothing is kept: the last event alone matters."""
 
     def follow(self, events: Tensor) -> None:
-        """Is told the events that were chosen, (B, F), after each step."""
+        """Reads the events that were chosen, (B, F), after each step."""
 
     def mask(self, field: int, chosen: list[Tensor], before: Tensor, first: bool) -> Tensor:
-        """Whether each id of a field may be chosen now, (B, V_f); in every row one may.
+        """Whether each id of a field may be chosen now, (B, V_f). In every row at least one may.
 
         Args:
-            field: Which field.
-            chosen: The event's fields before it, (B,) each.
+            field: Number of the field.
+            chosen: The event's earlier fields, (B,) each.
             before: The event before, (B, F).
-            first: Whether it is the first new event.
+            first: Whether this is the first new event.
         """
         may = self.allowed[field].repeat(len(before), 1)
         if field == 0:
@@ -83,7 +82,7 @@ class Rules:
                 may[:, self.end_id] |= ~may.any(1)
             return may
         if self.together is not None:
-            tied = chosen[0] == self.together  # and as the event before in all fields in between
+            tied = chosen[0] == self.together  # and equal to the event before in the fields from 1 to field - 1
             for earlier in range(1, field):
                 tied = tied & (chosen[earlier] == before[:, earlier])
             ids, last = torch.arange(may.shape[1], device=may.device), before[:, field, None]
@@ -95,7 +94,7 @@ class Rules:
         return may
 
     def _may_follow(self, before: Tensor, field: int) -> Tensor:
-        """Whether allowed ids of the fields from ``field`` on can be no less than the event before's, (B,)."""
+        """Whether allowed ids exist for the fields from ``field`` on that do not sort below the event before, (B,)."""
         may = torch.ones(len(before), dtype=torch.bool, device=before.device)
         for at in reversed(range(field, len(self.allowed))):
             may = (before[:, at] < self.highest[at]) | (self.allowed[at][before[:, at]] & may)

@@ -1,6 +1,6 @@
-"""From logits to the next ids: how one token is chosen. Pure functions.
+"""From logits to ids: how one token is chosen.
 
-B batch, V vocabulary.
+B rows, V vocabulary, F fields.
 """
 
 import math
@@ -19,23 +19,23 @@ BLOCK = 256  # steps whose uniform numbers are drawn at once
 
 @dataclass(frozen=True)
 class Decoding:
-    """How a continuation is chosen. The settings apply in the order they stand here, as in transformers.
+    """How a continuation is chosen. The settings apply in this order, as in transformers.
 
     Args:
-        max_new_tokens: Length of a continuation, at least 1.
-        repetition_penalty: Above 0; positive logits of tokens that a row already has are divided by it, negative ones
-            multiplied (CTRL, Keskar et al. 2019). 1 changes nothing.
-        temperature: 0 takes the likeliest token each time; otherwise logits are divided by it.
-        top_k: Choose among this many of the likeliest tokens, and those that tie with the last of them (Fan et al.
-            2018). None: all.
-        top_p: Choose among the fewest tokens that together have this probability, in (0, 1] (nucleus sampling,
-            Holtzman et al. 2020). None: all.
-        min_p: Choose among tokens at least this share as likely as the likeliest, in [0, 1] (Nguyen et al. 2024).
-            None: all.
-        seed: Of the choices.
+        max_new_tokens: Most tokens of a continuation, at least 1.
+        repetition_penalty: Above 0. Positive logits of tokens that the row already has are divided by it, negative ones
+            multiplied (CTRL, Keskar et al. 2019). 1: no penalty.
+        temperature: The logits are divided by it. 0: the most likely token is chosen each time (greedy).
+        top_k: Sample from this many of the most likely tokens, and from those that tie with the last of them (Fan et
+            al. 2018). None: from all.
+        top_p: Sample from the fewest tokens that together have this probability, in (0, 1] (nucleus sampling, Holtzman
+            et al. 2020). None: from all.
+        min_p: Sample from tokens at least this fraction as likely as the most likely one, in [0, 1] (Nguyen et al.
+            2024). None: from all.
+        seed: Seed of the sampling.
 
     Raises:
-        ValueError: If a setting is out of its range.
+        UserError: A setting is out of its range.
     """
 
     max_new_tokens: int = 200
@@ -61,8 +61,8 @@ def choose(logits: Tensor, decoding: Decoding, uniforms: Tensor | None = None, s
     Args:
         logits: (B, V).
         decoding: The settings.
-        uniforms: (B,) one number in [0, 1) a row; not needed where ``decoding.temperature`` is 0.
-        seen: (B, V) whether a row already has a token; needed where there is a repetition penalty.
+        uniforms: One number in [0, 1) for each row, (B,); not needed where ``decoding.temperature`` is 0.
+        seen: Whether a row already has each token, (B, V); needed for a repetition penalty.
 
     Returns:
         Ids, (B,).
@@ -77,15 +77,15 @@ def choose(logits: Tensor, decoding: Decoding, uniforms: Tensor | None = None, s
 
 
 def penalised(logits: Tensor, seen: Tensor, penalty: float) -> Tensor:
-    """Logits (B, V) with the tokens that are ``seen`` (B, V) made less likely, if ``penalty`` is above 1."""
+    """Logits (B, V) after the repetition penalty on the tokens that are ``seen``, (B, V)."""
     return torch.where(seen, torch.where(logits < 0, logits * penalty, logits / penalty), logits)
 
 
 def warped(logits: Tensor, decoding: Decoding) -> Tensor:
-    """Logits (B, V) after temperature, top-k, top-p and min-p; what is ruled out has minus infinity."""
+    """Logits (B, V) after temperature, top-k, top-p and min-p; tokens that are ruled out have minus infinity."""
     logits = logits.to(wide(logits))
     if decoding.temperature != 1:
-        # Less the largest, so that dividing by next to nothing overflows on the side of minus infinity alone.
+        # The largest becomes 0, so that a division by a tiny temperature can only overflow to minus infinity.
         logits = (logits - logits.amax(-1, keepdim=True)) / decoding.temperature
     if decoding.top_k is not None and decoding.top_k < logits.shape[-1]:
         last = logits.topk(decoding.top_k).values[:, -1:]
@@ -93,7 +93,7 @@ def warped(logits: Tensor, decoding: Decoding) -> Tensor:
     if decoding.top_p is not None and decoding.top_p < 1:
         ordered, order = logits.sort(descending=True, stable=True)
         probs = ordered.softmax(-1)
-        before = probs.cumsum(-1) - probs  # of the likelier ones; 0 for the likeliest, which always stays
+        before = probs.cumsum(-1) - probs  # probability of all likelier tokens; 0 for the first, which always stays
         out = torch.zeros_like(logits, dtype=torch.bool).scatter(-1, order, before >= decoding.top_p)
         logits = logits.masked_fill(out, -math.inf)
     if decoding.min_p:
@@ -113,7 +113,7 @@ def inverse_cdf(logits: Tensor, uniforms: Tensor) -> Tensor:
 
 
 def wide(tensor: Tensor) -> torch.dtype:
-    """The precision to add up probabilities in: float64, where the device has it."""
+    """The precision in which probabilities are added: float64 where the device has it."""
     return torch.float32 if tensor.device.type == "mps" else torch.float64
 
 

@@ -1,4 +1,4 @@
-"""Going on from prompts: the quick loop against the obvious one, and what a row's continuation may depend on."""
+"""Tokens from prompts: cached against naive, spelled words, and what a row's continuation depends on."""
 
 import pytest
 import torch
@@ -6,7 +6,8 @@ from torch import Tensor, nn
 
 from seq_modules.generation import Decoding, generate
 from seq_modules.generation.sampling import choose, uniforms
-from seq_modules.nets.rnn.language_net import RNNNet
+from seq_modules.nets.rnn.language_net import RNNConfig, RNNNet
+from seq_modules.nets.rnn.recurrent import RecurrentConfig
 
 
 class LastThree(nn.Module):
@@ -36,13 +37,22 @@ class LastThree(nn.Module):
 
 
 class Speller(LastThree):
-    """Spells a word, whatever it reads: a token is followed by the word's next letter."""
+    """Follows each letter of a word without repeated letters by the next one: "^" begins, "$" ends, then "^" again.
 
-    def __init__(self, word: str) -> None:
+    Any other letter is as likely as each other one.
+    """
+
+    def __init__(self, word: str, logit: float = 9.0) -> None:
         super().__init__(128)
         self.tables.data.zero_()
-        for this, following in zip(f"^{word}", f"{word}^", strict=True):
-            self.tables.data[0, ord(this), ord(following)] = 9.0
+        for this, following in zip(f"^{word}$", f"{word}$^", strict=True):
+            self.tables.data[0, ord(this), ord(following)] = logit
+
+
+def spelled(net: nn.Module, prompts: list[str], decoding: Decoding, **more: object) -> list[str]:
+    """Continuations of texts as texts."""
+    rows = generate(net, [list(map(ord, prompt)) for prompt in prompts], decoding, **more)
+    return ["".join(map(chr, row)) for row in rows]
 
 
 PROMPTS = [[1], [2, 3, 4, 5, 6], [7, 8], [0, 0, 11]]
@@ -59,7 +69,8 @@ def net(request) -> nn.Module:
     torch.manual_seed(0)
     if request.param == "trigram":
         return LastThree()
-    net = RNNNet(12, 6, 16, cell=request.param, num_layers=2, dropout=0.3).double()
+    layers = RecurrentConfig(request.param, hidden_size=16, num_layers=2, dropout=0.3)
+    net = RNNNet(12, RNNConfig(6, dropout=0.3, rnn=layers)).double()
     nn.init.normal_(net.head.weight, std=2.0)  # or greedy repeats one token for ever, whatever it reads
     return net
 
@@ -122,9 +133,42 @@ def test_more_steps_than_are_drawn_at_once() -> None:
     assert long[256:300] != long[:44]
 
 
-def test_it_spells() -> None:
-    (ids,) = generate(Speller("sampling"), [[ord("^")]], Decoding(8, temperature=0))
-    assert "".join(map(chr, ids)) == "sampling"
+def test_greedy_spells() -> None:
+    net = Speller("sampling")
+    assert spelled(net, ["^", "^sam", "g"], Decoding(8, temperature=0)) == ["sampling", "pling$^s", "$^sampli"]
+
+
+def test_top_k_of_one_spells_and_without_it_letters_are_wrong() -> None:
+    net = Speller("sampling", logit=4.0)  # a wrong letter has 127 / (127 + e^4), about two thirds
+    assert spelled(net, ["^"] * 3, Decoding(8, top_k=1)) == ["sampling"] * 3
+    assert spelled(net, ["^"] * 3, Decoding(8, top_p=0.2)) == ["sampling"] * 3
+    assert "sampling" not in spelled(net, ["^"] * 3, Decoding(8))
+
+
+@pytest.mark.parametrize("cached", [True, False])
+def test_a_row_ends_with_its_end_of_sequence_and_the_others_go_on(cached) -> None:
+    net, spoken = Speller("sampling"), ["", "", ""]
+
+    def speak(row: int, token: int) -> None:
+        spoken[row] += chr(token)
+
+    texts = spelled(
+        net, ["^", "^sampl", "^sam"], Decoding(7, temperature=0), cached=cached, eos_id=ord("$"), on_token=speak
+    )
+    assert texts == spoken == ["samplin", "ing$", "pling$"]
+
+
+def test_an_end_of_sequence_in_the_prompt_is_a_token_like_others() -> None:
+    assert spelled(Speller("dog"), ["^dog$"], Decoding(9, temperature=0), eos_id=ord("$")) == ["^dog$"]
+
+
+def test_stop_is_not_called_for_a_row_that_ended() -> None:
+    calls = []
+    spelled(
+        Speller("dog"), ["^", "^do"], Decoding(9, temperature=0), eos_id=ord("$"),
+        stop=lambda row, ids: calls.append((row, "".join(map(chr, ids)))) is not None,
+    )  # fmt: skip
+    assert calls == [(0, "d"), (1, "g"), (0, "do"), (0, "dog")]
 
 
 @pytest.mark.parametrize("cached", [True, False])
@@ -165,7 +209,7 @@ def test_tokens_are_told_before_stop_is_asked() -> None:
 
 
 def test_modes_come_back_even_after_an_error() -> None:
-    net = RNNNet(12, 4, 4, dropout=0.5)
+    net = RNNNet(12, RNNConfig(4, dropout=0.5))
     net.head.eval()
     generate(net, [[1]], Decoding(2))
     assert net.training

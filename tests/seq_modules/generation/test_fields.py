@@ -1,17 +1,19 @@
-"""Events from prompts: the quick loop against the obvious one, well-formed whatever the net says, seeded by row."""
+"""Events from prompts: cached against naive, well-formed whatever the logits are, sampled by seed and row."""
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from seq_modules.generation import Decoding
-from seq_modules.generation.fields import Rules, generate_events
+from seq_modules.generation.fields import generate_events
+from seq_modules.generation.rules import Rules
 from seq_modules.generation.sampling import choose, uniforms
 from seq_modules.nets.music.event_embedding import EventEmbedding, pack
-from seq_modules.nets.music.event_heads import EventHeads
-from seq_modules.nets.music.event_net import EventNet
-from seq_modules.nets.rnn.language_net import RNNNet
+from seq_modules.nets.music.event_net import EventNet, EventSteps
+from seq_modules.nets.rnn.language_net import RNNConfig, RNNNet
+from seq_modules.nets.rnn.recurrent import RecurrentConfig
 from seq_modules.nets.transformer.gpt import GPT
+from seq_modules.nets.transformer.gpt_config import GPTConfig
 
 START, END = 0, 1
 SIZES = [6, 9, 5]
@@ -57,19 +59,25 @@ class Says(nn.Module):
 
 @pytest.fixture(params=["lstm", "gru", "gpt"])
 def nets(request: pytest.FixtureRequest) -> tuple[nn.Module, nn.Module]:
+    """A net of packed events, and its heads."""
     torch.manual_seed(0)
-    parts = {"embedding": EventEmbedding(SIZES, 8), "head": nn.Identity()}
-    if request.param == "gpt":  # a context far shorter than what is generated
-        net: nn.Module = GPT(20, 8, 2, 2, max_seq_len=8, positions="rotary", dropout=0.3, tie_weights=False, **parts)
-        nn.init.normal_(net.token_embedding.weight)
-    else:
-        net = RNNNet(20, 8, 8, cell=request.param, num_layers=2, dropout=0.3, **parts)
+
+    def backbone(embedding: EventEmbedding) -> nn.Module:
+        if request.param == "gpt":  # a context far shorter than what is generated
+            shape = {"max_seq_len": 8, "positions": "rotary", "dropout": 0.3, "tie_weights": False}
+            gpt = GPT(20, GPTConfig(8, 2, 2, **shape), embedding=embedding, head=nn.Identity())
+            nn.init.normal_(gpt.token_embedding.weight)
+            return gpt
+        layers = RecurrentConfig(request.param, hidden_size=8, num_layers=2, dropout=0.3)
+        net = RNNNet(20, RNNConfig(8, dropout=0.3, rnn=layers), embedding=embedding, head=nn.Identity())
         for weight in net.layers.parameters():
             nn.init.normal_(weight)
-    heads = EventHeads(SIZES, 8)
-    for out in heads.members[0].outputs:
-        nn.init.normal_(out.weight, std=2.0)  # or greedy repeats one event for ever, whatever it reads
-    return EventNet([net], SIZES).double(), heads.double()
+        return net
+
+    net = EventNet(backbone, SIZES, d_model=8, width=8)
+    for output in net.members.head.outputs:
+        nn.init.normal_(output.weight, std=2.0)  # or greedy repeats one event for ever, whatever it reads
+    return EventSteps(net.double()), net
 
 
 def rules(**changes: object) -> Rules:
@@ -190,6 +198,16 @@ def test_a_unison_needs_a_duration_that_may_follow() -> None:
 
 
 @pytest.mark.parametrize("cached", [True, False])
+def test_a_row_ends_with_its_end_event_and_the_others_go_on(nets, cached: bool) -> None:
+    may_end = [generate_events(*nets, PROMPTS, Decoding(30, seed=seed), rules(may_end=True)) for seed in range(5)]
+    assert any(len({len(row) for row in rows}) > 1 and rows[0][-1][0] == END for rows in may_end)
+    for seed, rows in enumerate(may_end):
+        assert rows == generate_events(*nets, PROMPTS, Decoding(30, seed=seed), rules(may_end=True), cached=cached)
+        assert all(event[0] != END for row in rows for event in row[:-1])
+        assert all(len(row) == 30 or row[-1] == (END, 0, 0) for row in rows)
+
+
+@pytest.mark.parametrize("cached", [True, False])
 def test_a_stopped_row_is_left_alone_and_the_others_go_on(nets, cached: bool) -> None:
     free, asked = generate_events(*nets, PROMPTS, Decoding(20), rules()), []
 
@@ -218,6 +236,6 @@ def test_bad_input_is_refused(nets) -> None:
         generate_events(net, heads, [PROMPTS[0], []], Decoding(), rules())
     with pytest.raises(ValueError, match=r"^rows must number every prompt: 1 numbers for 3"):
         generate_events(net, heads, PROMPTS, Decoding(), rules(), rows=[0])
-    heads.members[0].outputs[1].bias.data.fill_(torch.nan)
+    heads.members.head.outputs[1].bias.data.fill_(torch.nan)
     with pytest.raises(ValueError, match=r"^net: its logits are not numbers"):
         generate_events(net, heads, PROMPTS, Decoding(), rules())
