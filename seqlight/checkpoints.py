@@ -6,13 +6,13 @@ and under ``config`` the run's settings. That is enough to test, predict and res
 
 import dataclasses
 import importlib
-import inspect
 import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from seqlight.core.errors import UserError
+from seqlight.core.signatures import parameters_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -104,7 +104,7 @@ def class_settings(content: dict[str, Any], entry: str, base: type, path: Path) 
     cls = known_class(class_path, base)
     if cls is None:
         raise UserError(f"{path}: its class {class_path} is none of this program's, so the checkpoint is not loaded")
-    accepted = inspect.signature(cls, eval_str=True).parameters
+    accepted = parameters_of(cls)
     kept = {
         name: known_fields(accepted[name].annotation, value)
         for name, value in saved.items()

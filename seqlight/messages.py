@@ -9,6 +9,7 @@ from typing import Any
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from seqlight.core.errors import UserError
+from seqlight.core.signatures import parameters_of
 
 A_LIST = """a list, in quotes: '["...", "..."]'"""
 HEADINGS = (
@@ -92,7 +93,7 @@ def naming_options(instantiator: Callable[..., Any], key: str | None) -> Callabl
 def with_option(text: str, key: str, cls: type) -> str:
     """A message under its option, if it begins with an argument of the class, or with a field of a group of them."""
     argument = text.partition(" ")[0].rstrip(":").partition(".")[0]
-    if argument not in inspect.signature(cls).parameters:
+    if argument not in parameters_of(cls):
         return text
     if key in ("model", "data"):
         return f"{key}.{text}; see `seqlight fit --{key}.help {cls.__name__}`"

@@ -40,7 +40,9 @@ from seqlight.runs import new_run_folder, next_command, point_loggers
 # What a model takes from its data (a model without the argument, and data without the attribute, are left alone).
 LINKED = ("vocab_size", "num_classes", "num_aux_classes", "pad_id", "vocab_sizes", "pitch_ids", "ticks", "frame_size")
 TOKENIZER_FLAGS = tuple(
-    f"--data.{prefix}{name}" for prefix in ("", "init_args.") for name in ("tokenizer", "vocab_size")
+    f"--data.{prefix}{name}"
+    for prefix in ("", "init_args.")
+    for name in ("tokenizer", "vocab_size", "tokens.lower_case")
 )
 
 
