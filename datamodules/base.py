@@ -1,5 +1,7 @@
 """What every datamodule shares: loaders that resume at any batch and split the rows over ranks themselves."""
 
+import inspect
+from types import FrameType
 from typing import Any
 
 import torch
@@ -8,11 +10,11 @@ from torch.utils.data import DataLoader
 
 from datamodules.loading.batches import EpochBatches, RankRows, ResumableLoader
 from seqlight.core.checks import check_range
-from seqlight.core.config_groups import PlainHyperparameters
+from seqlight.core.config_groups import make_plain
 from seqlight.core.errors import UserError
 
 
-class SequenceDataModule(PlainHyperparameters, LightningDataModule):
+class SequenceDataModule(LightningDataModule):
     """Base of the datamodules.
 
     A subclass assigns ``train_set``, ``val_set``, ``test_set`` and ``predict_set`` in its ``setup`` (map-style data
@@ -53,6 +55,12 @@ class SequenceDataModule(PlainHyperparameters, LightningDataModule):
     def collate(self, rows: Any) -> Any:
         """Makes a batch of rows. Not needed by a data set whose ``__getitems__`` returns whole batches."""
         return rows
+
+    def save_hyperparameters(self, *args: Any, frame: FrameType | None = None, **kwargs: Any) -> None:
+        """Lightning's, never given to the logger, with groups of arguments as plain dicts."""
+        frame = frame or inspect.currentframe().f_back  # type: ignore[union-attr]
+        super().save_hyperparameters(*args, frame=frame, **{"logger": False, **kwargs})
+        make_plain(self.hparams)
 
     def setup(self, stage: str) -> None:
         """Lightning calls this before each stage. A fit starts at epoch 0 unless a checkpoint is loaded next."""

@@ -1,22 +1,22 @@
 """What every system shares: the stages, their metrics, the optimiser. It knows no architecture and no data."""
 
+import inspect
 from collections.abc import Mapping
+from types import FrameType
 from typing import Any, NamedTuple
 
 from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
-from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 from torchmetrics import Metric, MetricCollection
 
+from seq_modules.training.distributed import keep_buffers_apart, mean_over_ranks
 from seq_modules.training.metrics import MeanLoss
-from seq_modules.training.optim import OptimConfig, build_optimizer
-from seq_modules.training.progress import budget_of
-from seq_modules.training.resume import ResumedTraining, metric_states
-from seq_modules.training.schedule import scheduler
-from seqlight.core.config_groups import PlainHyperparameters, group_from
-from seqlight.core.errors import UserError
+from seq_modules.training.optim import OptimConfig, build_optimizer, build_scheduler
+from seq_modules.training.resume import ResumedTraining
+from seq_modules.training.tokenizer import check_tokenizer, save_tokenizer, take_tokenizer
+from seqlight.core.config_groups import class_path, group_from, make_plain
 
 
 class Step(NamedTuple):
@@ -33,7 +33,7 @@ class Step(NamedTuple):
     metric_inputs: dict[str, Tensor]
 
 
-class SequenceModule(PlainHyperparameters, LightningModule):
+class SequenceModule(LightningModule):
     """Base of the systems.
 
     A subclass builds its net in ``__init__``, calls ``save_hyperparameters``, and writes ``forward`` (inference),
@@ -42,7 +42,13 @@ class SequenceModule(PlainHyperparameters, LightningModule):
     Args:
         metrics: The system's metrics by name, beside the loss; logged as ``val/<name>`` and so on.
         optim: Optimiser and schedule.
+
+    Attributes:
+        tokenizer: The data's tokenizer; None for data without one, and until data or ``seqlight.load`` bring it.
     """
+
+    tokenizer: Any = None
+    tokenizer_flags = "--data.tokenizer, --data.vocab_size and --data.tokenizer_path"  # options for another one
 
     def __init__(self, metrics: Mapping[str, Metric], optim: OptimConfig | dict[str, Any]) -> None:
         super().__init__()
@@ -61,7 +67,7 @@ class SequenceModule(PlainHyperparameters, LightningModule):
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """The batch's mean loss, from ``step``'s sum and count."""
         step = self.step(batch)
-        loss = step.loss_sum / self._mean_over_ranks(step.num_targets)
+        loss = step.loss_sum / mean_over_ranks(self, step.num_targets)
         self.log("train/loss", loss.detach(), prog_bar=True, sync_dist=self.trainer.world_size > 1)
         self.measure(self.train_metrics, step)
         return loss
@@ -80,59 +86,47 @@ class SequenceModule(PlainHyperparameters, LightningModule):
         metrics.update(loss_sum=step.loss_sum.detach(), num_targets=step.num_targets, **inputs)
         self.log_dict(metrics, on_step=False, on_epoch=True, prog_bar=True, batch_size=1)
 
-    def _mean_over_ranks(self, num_targets: Tensor) -> Tensor:
-        """The number of targets, averaged over ranks, so that DDP's mean of gradients is that of the joined batch.
-
-        Ranks hold different numbers of unpadded targets; a mean of their means would weigh the targets unequally.
-        """
-        if self.trainer.world_size == 1:
-            return num_targets
-        mean = self.trainer.strategy.reduce(num_targets.detach().float(), reduce_op="mean")
-        assert isinstance(mean, Tensor)
-        return mean
-
     def make_optimizer(self) -> Optimizer:
         """The optimiser, as the group ``optim`` says."""
         return build_optimizer(self, self.optim)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """The optimiser with its schedule, stepped per optimiser step; a rate that never changes needs none."""
-        config, optimizer = self.optim, self.make_optimizer()
+        optimizer = self.make_optimizer()
         self._resumed.request(optimizer)
-        if config.schedule == "constant" and not config.warmup_steps:
+        schedule = build_scheduler(optimizer, self.optim, self.trainer)
+        if schedule is None:
             return optimizer
-        # Asking for the number of steps builds the training loader, so only a schedule that needs it asks.
-        total = float("inf") if config.schedule == "constant" else self.trainer.estimated_stepping_batches
-        shape = (config.schedule, config.warmup_steps, total, config.decay_fraction, config.min_lr_ratio)
-        schedule = scheduler(optimizer, *shape, budget=budget_of(self.trainer))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_train_start(self) -> None:
         """Takes up what Lightning does not restore, after it has restored the rest."""
-        if isinstance(wrapped := self.trainer.strategy.model, DistributedDataParallel):
-            # Buffers never change here, and one rank may have a batch more to validate: sending them before each
-            # batch would set ranks waiting for one another.
-            wrapped.broadcast_buffers = False
+        keep_buffers_apart(self)
         self._resumed.apply_settings(self.trainer)
-        self._resumed.restore_metrics(self, self.train_metrics)
+        self._resumed.restore_metrics(self)
 
     def on_train_epoch_start(self) -> None:
         """Begins the epoch's metrics anew, except in the rest of an epoch that was broken off."""
         if self.trainer.current_epoch != self._resumed.epoch:
             self.train_metrics.reset()
 
+    def setup(self, stage: str) -> None:
+        """Takes the tokenizer of the data, if there is one."""
+        take_tokenizer(self)
+
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuses another optimiser for the rest of a training, and remembers the epoch's metrics."""
-        if self._trainer is not None and self.trainer.state.fn == "fit":
-            held = checkpoint.get("hyper_parameters", {}).get("optim", {}).get("optimizer", self.optim.optimizer)
-            if held != self.optim.optimizer:
-                raise UserError(f"optim.optimizer {self.optim.optimizer} cannot resume a training with {held}")
-        self._resumed.metrics = checkpoint.get("train_metrics", {})
+        """Refuses another tokenizer, and another optimiser for the rest of a training."""
+        check_tokenizer(self, checkpoint)
+        self._resumed.load(self, checkpoint)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Names the class, by which the command line and ``seqlight.load`` find it again; a root's class by the root."""
-        checkpoint["train_metrics"] = metric_states(self, self.train_metrics)
-        cls = type(self)
-        package = cls.__module__.partition(".")[0]
-        module = package if package == "seq_modules" else cls.__module__
-        checkpoint.setdefault("hyper_parameters", {})["_class_path"] = f"{module}.{cls.__qualname__}"
+        """Adds the tokenizer, the metrics of the epoch, and the class's path, by which ``seqlight.load`` finds it."""
+        save_tokenizer(self, checkpoint)
+        self._resumed.save(self, checkpoint)
+        checkpoint.setdefault("hyper_parameters", {})["_class_path"] = class_path(type(self))
+
+    def save_hyperparameters(self, *args: Any, frame: FrameType | None = None, **kwargs: Any) -> None:
+        """Lightning's, never given to the logger, with groups of arguments as plain dicts."""
+        frame = frame or inspect.currentframe().f_back  # type: ignore[union-attr]
+        super().save_hyperparameters(*args, frame=frame, **{"logger": False, **kwargs})
+        make_plain(self.hparams)

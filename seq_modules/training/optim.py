@@ -5,12 +5,15 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
+from lightning.pytorch import Trainer
 from torch import nn
 from torch.nn import Parameter
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
 
 from seq_modules.training.muon import MuonAdamW, hidden_matrices
-from seq_modules.training.schedule import Schedule
+from seq_modules.training.progress import budget_of
+from seq_modules.training.schedule import Schedule, scheduler
 from seqlight.core.checks import check_choice, check_range
 
 
@@ -72,6 +75,16 @@ def build_optimizer(module: nn.Module, config: OptimConfig) -> Optimizer:
     net: Any = getattr(module, "net", module)
     rates = (config.learning_rate, config.muon_learning_rate)
     return muon(module, net, *rates, config.weight_decay, betas, config.muon_iterations)
+
+
+def build_scheduler(optimizer: Optimizer, config: OptimConfig, trainer: Trainer) -> LambdaLR | None:
+    """The learning rate's schedule, to be stepped once an optimiser step; None for a rate that never changes."""
+    if config.schedule == "constant" and not config.warmup_steps:
+        return None
+    # Asking for the number of steps builds the training loader, so only a schedule that needs it asks.
+    total = float("inf") if config.schedule == "constant" else trainer.estimated_stepping_batches
+    shape = (config.schedule, config.warmup_steps, total, config.decay_fraction, config.min_lr_ratio)
+    return scheduler(optimizer, *shape, budget=budget_of(trainer))
 
 
 def adamw(

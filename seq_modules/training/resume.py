@@ -7,6 +7,9 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torchmetrics import MetricCollection
 
+from seq_modules.training.distributed import sum_over_ranks, trainer_of
+from seqlight.core.errors import UserError
+
 SETTINGS = ("weight_decay", "betas")  # of a parameter group: the command line's value overrides the checkpoint's
 
 
@@ -40,25 +43,35 @@ class ResumedTraining:
             groups = config.scheduler.optimizer.param_groups
             config.scheduler.base_lrs = [group.get("initial_lr", group["lr"]) for group in groups]
 
-    def restore_metrics(self, module: LightningModule, metrics: MetricCollection) -> None:
+    def save(self, module: Any, checkpoint: dict[str, Any]) -> None:
+        """Puts the training metrics into the checkpoint."""
+        checkpoint["train_metrics"] = metric_states(module, module.train_metrics)
+
+    def load(self, module: Any, checkpoint: dict[str, Any]) -> None:
+        """Remembers the checkpoint's training metrics.
+
+        Raises:
+            UserError: The rest of a training is to use another optimiser, whose state the checkpoint lacks.
+        """
+        trainer, wanted = trainer_of(module), module.optim.optimizer
+        held = checkpoint.get("hyper_parameters", {}).get("optim", {}).get("optimizer", wanted)
+        if trainer is not None and trainer.state.fn == "fit" and held != wanted:
+            raise UserError(f"optim.optimizer {wanted} cannot go on from a training with {held}; leave it out")
+        self.metrics = checkpoint.get("train_metrics", {})
+
+    def restore_metrics(self, module: Any) -> None:
         """Goes on with the metrics of the epoch; on rank 0, since the checkpoint holds the sums over all ranks."""
         self.epoch = module.trainer.current_epoch if self.metrics else None
         if module.trainer.is_global_zero:
             for name, state in self.metrics.items():
                 for key, value in state.items():
-                    setattr(metrics[name], key, value.to(module.device))
+                    setattr(module.train_metrics[name], key, value.to(module.device))
         self.metrics = {}
 
 
 def metric_states(module: LightningModule, metrics: MetricCollection) -> dict[str, dict[str, Tensor]]:
     """Each metric's state, summed over ranks, all of which put a checkpoint together."""
-
-    def summed(value: Any) -> Any:
-        if module._trainer is None or module.trainer.world_size == 1:
-            return value
-        return module.trainer.strategy.reduce(value.clone(), reduce_op="sum")
-
     return {
-        name: {key: summed(value) for key, value in metric.metric_state.items()}
+        name: {key: sum_over_ranks(module, value) for key, value in metric.metric_state.items()}
         for name, metric in metrics.items(keep_base=True)
     }

@@ -5,9 +5,7 @@ of plain values, which loads under torch's ``weights_only``, and from which :fun
 """
 
 import dataclasses
-import inspect
 from collections.abc import Mapping
-from types import FrameType
 from typing import Any, TypeVar, get_type_hints
 
 from seqlight.core.errors import UserError
@@ -35,14 +33,14 @@ def group_from(cls: type[Group], value: Any) -> Group:
     return cls(**made)
 
 
-class PlainHyperparameters:
-    """Mixin before LightningModule and LightningDataModule: ``save_hyperparameters`` turns groups into plain dicts."""
+def make_plain(hparams: Any) -> None:
+    """Turns the groups among saved hyperparameters into plain dicts, in place."""
+    for name, value in hparams.items():
+        if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            hparams[name] = dataclasses.asdict(value)
 
-    def save_hyperparameters(self, *args: Any, frame: FrameType | None = None, **kwargs: Any) -> None:
-        """Lightning's own, never given to the logger, with each group as a dict."""
-        frame = frame or inspect.currentframe().f_back  # type: ignore[union-attr]
-        super().save_hyperparameters(*args, frame=frame, **{"logger": False, **kwargs})  # type: ignore[misc]
-        hparams = self.hparams  # type: ignore[attr-defined]
-        for name, value in hparams.items():
-            if dataclasses.is_dataclass(value) and not isinstance(value, type):
-                hparams[name] = dataclasses.asdict(value)
+
+def class_path(cls: type) -> str:
+    """The import path of a class of ours by its package's root, where it stays; of another class, by its module."""
+    package = cls.__module__.partition(".")[0]
+    return f"{package if package in ('seq_modules', 'datamodules') else cls.__module__}.{cls.__qualname__}"
