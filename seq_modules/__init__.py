@@ -2,16 +2,12 @@
 
 import seq_modules.callbacks  # noqa: F401  the command line names callbacks by their class alone
 from seq_modules.base import SequenceModule
-from seq_modules.systems.frame_decoder import FrameDecoder
+from seq_modules.systems.frame_decoder import FrameDecoder, LSTMFrameDecoder, TransformerFrameDecoder
 from seq_modules.systems.language_model import GPTLanguageModel, LanguageModel, RNNLanguageModel
-from seq_modules.systems.lstm_frame_decoder import LSTMFrameDecoder
-from seq_modules.systems.music_decoder import MusicDecoder
+from seq_modules.systems.music_decoder import MusicDecoder, RNNMusicDecoder, TransformerMusicDecoder
 from seq_modules.systems.parity import ParityModule
 from seq_modules.systems.pretrained_classifier import PretrainedClassifier
-from seq_modules.systems.rnn_music_decoder import RNNMusicDecoder
 from seq_modules.systems.text_classifier import TextClassifier
-from seq_modules.systems.transformer_frame_decoder import TransformerFrameDecoder
-from seq_modules.systems.transformer_music_decoder import TransformerMusicDecoder
 
 __all__ = [
     "FrameDecoder",

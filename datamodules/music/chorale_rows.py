@@ -1,6 +1,6 @@
 """Rows of chorales in frames: transposed ones to train on, whole ones to evaluate, beginnings to go on from.
 
-B rows, T frames, S places of a frame, M frames recalled.
+B rows, T frames, S places of a frame, M frames retrieved.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ import torch
 from torch.utils.data import Dataset
 
 from datamodules.loading.counters import random_words
-from datamodules.music.recall import Listener, Recall, moved_by
+from datamodules.music.retrieval import RetrievalIndex, Retriever, moved_by
 from datamodules.music.sources.jsb_files import Chorale
 from datamodules.tokenizers.frame import FrameTokenizer
 from seqlight.core.errors import UserError
@@ -21,20 +21,20 @@ Batch = dict[str, Any]
 
 
 class ChoraleRows(Dataset):
-    """Base: batches of chorales, or stretches of them, padded on the right. B rows, T frames, S places, M recalled.
+    """Base: batches of chorales, or parts of them, padded on the right.
 
     Args:
         chorales: The pieces.
         tokenizer: Makes the ids.
-        recall: What the pieces are reminded of; None recalls nothing.
-        members: Whether the pieces are those that are remembered, and shall not recall themselves.
+        index: What is retrieved from; None retrieves nothing.
+        members: Whether the pieces are those of the index, and retrieve nothing from themselves but their own past.
 
     Raises:
-        ValueError: A frame does not fit the tokenizer; the text names the piece.
+        UserError: A frame does not fit the tokenizer; the text names the piece.
     """
 
     def __init__(
-        self, chorales: Sequence[Chorale], tokenizer: FrameTokenizer, recall: Recall | None, members: bool
+        self, chorales: Sequence[Chorale], tokenizer: FrameTokenizer, index: RetrievalIndex | None, members: bool
     ) -> None:
         self.tokenizer = tokenizer
         self.names = [chorale.name for chorale in chorales]
@@ -44,10 +44,10 @@ class ChoraleRows(Dataset):
                 self.ids.append(tokenizer.encode(chorale.frames))
             except ValueError as error:
                 raise UserError(f"{error} (the piece is {chorale.name})") from error
-        self.recalled = [
-            recall.read(chorale, number if members else None)
+        self.retrieved = [
+            index.retrieve_all(chorale, number if members else None)
             for number, chorale in enumerate(chorales)
-            if recall is not None
+            if index is not None
         ]
 
     def __len__(self) -> int:
@@ -57,22 +57,22 @@ class ChoraleRows(Dataset):
         """Frames from ``starts`` (B,) on, ``lengths`` (B,) of them, of pieces by number and transposition upward."""
         tokenizer, shape = self.tokenizer, (len(rows), int(lengths.max()), self.tokenizer.frame_size)
         batch = {"input_ids": np.full(shape, tokenizer.end_id), "labels": np.full(shape, IGNORED)}
-        if self.recalled:
-            many = self.recalled[0][0].shape[1]
-            batch["recalled"] = np.full((*shape[:2], many, shape[2]), tokenizer.end_id)
-            batch["runs"] = np.zeros((*shape[:2], many, 2), dtype=np.int64)
+        if self.retrieved:
+            many = self.retrieved[0][0].shape[1]
+            batch["retrieved"] = np.full((*shape[:2], many, shape[2]), tokenizer.end_id)
+            batch["match_lengths"] = np.zeros((*shape[:2], many, 2), dtype=np.int64)
         for row, ((number, up), start, length) in enumerate(zip(rows, starts.tolist(), lengths.tolist(), strict=True)):
             piece, _ = moved_by(self.ids[number], up, tokenizer)
             before = np.full((1, shape[2]), tokenizer.start_id) if start == 0 else piece[start - 1 : start]
             batch["input_ids"][row, :length] = np.concatenate((before, piece[start : start + length - 1]))
-            asked = piece[start : start + length].copy()
-            asked[np.cumsum(asked == tokenizer.end_id, axis=1) > 1] = IGNORED  # the first END is asked for, no more
-            batch["labels"][row, :length] = asked
-            if self.recalled:
-                ids, runs = (part[start : start + length] for part in self.recalled[number])
+            labels = piece[start : start + length].copy()
+            labels[np.cumsum(labels == tokenizer.end_id, axis=1) > 1] = IGNORED  # a frame's first END alone counts
+            batch["labels"][row, :length] = labels
+            if self.retrieved:
+                ids, lengths_of = (part[start : start + length] for part in self.retrieved[number])
                 moved, fits = moved_by(ids, up, tokenizer)
-                batch["recalled"][row, :length] = np.where(fits[..., None], moved, tokenizer.end_id)
-                batch["runs"][row, :length] = runs * fits[..., None]
+                batch["retrieved"][row, :length] = np.where(fits[..., None], moved, tokenizer.end_id)
+                batch["match_lengths"][row, :length] = lengths_of * fits[..., None]
         batch |= {"position": starts, "index": index}
         return {name: torch.from_numpy(value) for name, value in batch.items()}
 
@@ -80,9 +80,9 @@ class ChoraleRows(Dataset):
         """A batch: ``input_ids`` and ``labels`` (B, T, S); ``position`` and ``index`` (B,).
 
         Step t of the input holds frame t - 1, or START everywhere in the first of a piece, and its labels are frame t:
-        its pitches, then END if there is room. ``position`` counts the piece's frames before the first. With a memory
-        also ``recalled`` (B, T, M, S) and ``runs`` (B, T, M, 2): frames that may be frame t, and how far back they
-        agree; see datamodules/music/recall.py.
+        its pitches, then END if there is room. ``position`` counts the piece's frames before the first. With an
+        index also ``retrieved`` (B, T, M, S) and ``match_lengths`` (B, T, M, 2): frames that may be frame t, and how
+        far back their contexts agree; see datamodules/music/retrieval.py.
         """
         raise NotImplementedError
 
@@ -90,15 +90,15 @@ class ChoraleRows(Dataset):
         return {name: value[0] for name, value in self.__getitems__([row]).items()}
 
 
-class TrainRows(ChoraleRows):
-    """Every piece once in a pass, in an order of the pass's own; any row number may be asked for.
+class ChoraleTrainRows(ChoraleRows):
+    """Every piece once in a pass, each pass in another order; row numbers have no upper end.
 
     A row depends on its number and the seed alone: the piece, where a longer one is cut, by how much it is transposed.
 
     Args:
         chorales: The pieces.
         tokenizer: Makes the ids.
-        recall: What they are reminded of.
+        index: What is retrieved from; None retrieves nothing.
         seq_len: Frames at most; a longer piece begins anywhere. None: whole pieces.
         transpose: The lowest and the highest transposition in semitones, both included. A piece takes part in those
             alone that keep it within the tokenizer's range, each as likely.
@@ -109,12 +109,12 @@ class TrainRows(ChoraleRows):
         self,
         chorales: Sequence[Chorale],
         tokenizer: FrameTokenizer,
-        recall: Recall | None,
+        index: RetrievalIndex | None,
         seq_len: int | None,
         transpose: tuple[int, int],
         seed: int,
     ) -> None:
-        super().__init__(chorales, tokenizer, recall, members=True)
+        super().__init__(chorales, tokenizer, index, members=True)
         self.seq_len, self.seed = seq_len, seed
         ups = range(transpose[0], transpose[1] + 1)
         self.ups = [[up for up in ups if moved_by(ids, up, tokenizer)[1].all()] or [0] for ids in self.ids]
@@ -147,20 +147,20 @@ class TrainRows(ChoraleRows):
         return self._orders[key]
 
 
-class EvalRows(ChoraleRows):
+class ChoraleEvalRows(ChoraleRows):
     """Whole pieces as they are, each once, with ``leaked`` (B,): whether its melody is known from training.
 
     Args:
         chorales: The pieces.
         tokenizer: Makes the ids.
-        recall: What they are reminded of.
+        index: What is retrieved from; None retrieves nothing.
         flags: Whether each is leaked.
     """
 
     def __init__(
-        self, chorales: Sequence[Chorale], tokenizer: FrameTokenizer, recall: Recall | None, flags: list[bool]
+        self, chorales: Sequence[Chorale], tokenizer: FrameTokenizer, index: RetrievalIndex | None, flags: list[bool]
     ) -> None:
-        super().__init__(chorales, tokenizer, recall, members=False)
+        super().__init__(chorales, tokenizer, index, members=False)
         self.flags = torch.tensor(flags)
 
     def __getitems__(self, rows: Sequence[int]) -> Batch:
@@ -171,7 +171,7 @@ class EvalRows(ChoraleRows):
         return batch | {"leaked": self.flags[torch.from_numpy(index)]}
 
 
-class Beginnings(Dataset):
+class ChoralePrompts(Dataset):
     """What ``predict`` goes on from: the first frames of pieces, or nothing at all.
 
     Args:
@@ -179,26 +179,31 @@ class Beginnings(Dataset):
         size: How many rows.
         frames: Frames of each beginning.
         tokenizer: Makes the ids.
-        recall: What the model is reminded of; None recalls nothing.
+        index: What is retrieved from; None retrieves nothing.
     """
 
     def __init__(
-        self, chorales: Sequence[Chorale], size: int, frames: int, tokenizer: FrameTokenizer, recall: Recall | None
+        self,
+        chorales: Sequence[Chorale],
+        size: int,
+        frames: int,
+        tokenizer: FrameTokenizer,
+        index: RetrievalIndex | None,
     ) -> None:
         self.chorales, self.size, self.frames = list(chorales) or [Chorale("", ())], size, frames
-        self.tokenizer, self.recall = tokenizer, recall
+        self.tokenizer, self.index = tokenizer, index
 
     def __len__(self) -> int:
         return self.size
 
     def __getitems__(self, rows: Sequence[int]) -> Batch:
-        """``prompts``, B names; ``prompt_ids``, B of (·, S); ``index`` (B,); with a memory ``listeners``, B of them."""
+        """``prompts``, B names; ``prompt_ids``, B of (·, S); ``index`` (B,); with an index B ``retrievers``."""
         taken = [self.chorales[row % len(self.chorales)] for row in rows]
         batch: Batch = {
             "prompts": [chorale.name for chorale in taken],
             "prompt_ids": [torch.from_numpy(self.tokenizer.encode(c.frames[: self.frames])) for c in taken],
             "index": torch.tensor(list(rows)),
         }
-        if self.recall is not None:
-            batch["listeners"] = [Listener(self.recall) for _ in rows]
+        if self.index is not None:
+            batch["retrievers"] = [Retriever(self.index) for _ in rows]
         return batch

@@ -35,7 +35,7 @@ def families(pieces: Sequence[Piece], traits: Traits) -> list[int]:
     return [head(at) for at in range(len(pieces))]
 
 
-def score(piece: Piece) -> list[Hashable]:
+def note_traits(piece: Piece) -> list[Hashable]:
     """The trait of copies: all notes, as seen from the first, so that one in another key is a copy too."""
     if not piece.notes:
         return []
@@ -43,7 +43,7 @@ def score(piece: Piece) -> list[Hashable]:
     return [tuple((start, pitch - base, duration) for start, pitch, duration in piece.notes)]
 
 
-def tunes(piece: Piece) -> list[Hashable]:
+def tune_traits(piece: Piece) -> list[Hashable]:
     """The traits of settings of one tune: each run of 12 intervals of the melody, from quarter to quarter.
 
     The melody is the highest pitch that sounds on each quarter, which passes over passing notes and is the same in any
@@ -55,4 +55,4 @@ def tunes(piece: Piece) -> list[Hashable]:
         for quarter in range(-(-start // TICKS_PER_QUARTER), -(-(start + duration) // TICKS_PER_QUARTER)):
             highest[quarter] = max(pitch, highest[quarter] or 0)
     frames = tuple(() if pitch is None else (pitch,) for pitch in highest)
-    return [*stretches(Chorale(piece.name, frames), PHRASES), *score(piece)]
+    return [*stretches(Chorale(piece.name, frames), PHRASES), *note_traits(piece)]

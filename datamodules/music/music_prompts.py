@@ -45,7 +45,7 @@ def read_prompts(prompt: str, bars: int | None) -> tuple[list[Piece], list[str]]
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It cannot be read, or has no note in those bars.
+        UserError: It cannot be read, or has no note in those bars.
     """
     problems: list[str] = []
     if prompt == "none":
@@ -53,13 +53,10 @@ def read_prompts(prompt: str, bars: int | None) -> tuple[list[Piece], list[str]]
     if prompt == "prelude":
         pieces = [PRELUDE]
     else:
-        try:
-            pieces, problems = read_folder(prompt)
-        except (FileNotFoundError, ValueError) as error:
-            raise type(error)(str(error).replace("path ", "prompt ", 1)) from error
+        pieces, problems = read_folder(prompt, "prompt.source")
     if bars is not None:
         pieces = [beginning(piece, bars) for piece in pieces]
         for piece in pieces:
             if not piece.notes:
-                raise UserError(f"prompt_bars {bars}: {piece.name} has no note in them; give more bars")
+                raise UserError(f"prompt.bars {bars}: {piece.name} has no note in them; give more bars")
     return pieces, problems

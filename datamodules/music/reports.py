@@ -36,5 +36,5 @@ def report_unseen(what: str, pieces: Sequence[Piece], tokenizer: MusicTokenizer)
     if strange:
         rank_zero_info(
             f"{what}: {len(strange):,} of {len(pieces):,} pieces ({strange[0]}{', ...' if strange[1:] else ''}) have a "
-            "metre that training has not, and it is not told"
+            "metre that training has not, and it is left open"
         )

@@ -17,7 +17,7 @@ Splits = dict[str, list[Piece]]  # train, val and test
 def split_pieces(
     pieces: Sequence[Piece], val_fraction: float, test_fraction: float, seed: int, kin: Sequence[int] | None = None
 ) -> Splits:
-    """Train, validation and test pieces by shares.
+    """Train, validation and test pieces by fractions.
 
     A piece's place is decided by its name (a family's, by the first of its names) and the seed alone, so that a piece
     more in the folder moves at most one other from one side to another. A family that is larger than what a split still
@@ -25,13 +25,13 @@ def split_pieces(
 
     Args:
         pieces: All, with names that differ.
-        val_fraction: Share of the pieces for validation, rounded, at least one.
-        test_fraction: Share for the test, likewise; 0 for none, and the test uses the validation pieces.
+        val_fraction: Fraction of the pieces for validation, rounded, at least one.
+        test_fraction: Fraction for the test, likewise; 0 for none, and the test uses the validation pieces.
         seed: Of the split.
         kin: A number for each piece, the same for those that stay together; by default each is alone.
 
     Raises:
-        ValueError: The shares leave nothing to train on, or there are too few families.
+        UserError: The fractions leave nothing to train on, or there are too few families.
     """
     families: dict[int, list[int]] = {}
     for number, family in enumerate(range(len(pieces)) if kin is None else kin):
@@ -41,15 +41,16 @@ def split_pieces(
     tests = max(1, round(test_fraction * len(pieces))) if test_fraction else 0
     if vals + tests >= len(pieces):
         raise UserError(
-            f"val_fraction {val_fraction} and test_fraction {test_fraction} leave none of {len(pieces)} pieces to "
-            "train on; give more pieces or smaller fractions"
+            f"split.val_fraction {val_fraction} and split.test_fraction {test_fraction} leave none of {len(pieces)} "
+            "pieces to train on; give more pieces or smaller fractions"
         )
     val, order = _taken(order, vals)
     test, order = _taken(order, tests)
     if not order:
         raise UserError(
-            f"val_fraction {val_fraction} and test_fraction {test_fraction} leave nothing to train on, as {len(pieces)} "
-            f"pieces are {len(families)} different ones, the others copies or settings of them; give more pieces"
+            f"split.val_fraction {val_fraction} and split.test_fraction {test_fraction} leave nothing to train on, as "
+            f"{len(pieces)} pieces are {len(families)} different ones, the others copies or settings of them; give "
+            "more pieces"
         )
     numbers = {"train": [n for family in order for n in family], "val": val, "test": test or val}
     return {name: [pieces[number] for number in sorted(part)] for name, part in numbers.items()}
@@ -77,9 +78,9 @@ def _taken(order: list[list[int]], size: int) -> tuple[list[int], list[list[int]
 def hold_out(
     pieces: Sequence[Piece], pattern: str, val_fraction: float, seed: int, kin: Sequence[int] | None = None
 ) -> Splits:
-    """The pieces that fit a pattern for the test; of the others a share validates, so that no test chooses its model.
+    """Splits by name: the pieces that fit a pattern are for the test, and a fraction of the others validates.
 
-    Others that are kin of a held-out piece are in no split: they would tell what the test asks.
+    Others that are kin of a held-out piece are in no split: they would reveal the test pieces.
 
     Args:
         pieces: All.
@@ -89,18 +90,18 @@ def hold_out(
         kin: See :func:`split_pieces`.
 
     Raises:
-        ValueError: None fits, or all do, or too few are left.
+        UserError: None fits, or all do, or too few are left.
     """
     kin = range(len(pieces)) if kin is None else kin
     held = [number for number, piece in enumerate(pieces) if _fits(piece.name, pattern)]
     if not held:
-        raise UserError(f"held_out {pattern}: no piece has such a name; they are called like {pieces[0].name}")
+        raise UserError(f"split.held_out {pattern}: no piece has such a name; they are called like {pieces[0].name}")
     if len(held) == len(pieces):
-        raise UserError(f"held_out {pattern}: every piece has such a name, and none is left to train on")
+        raise UserError(f"split.held_out {pattern}: every piece has such a name, and none is left to train on")
     known = {kin[number] for number in held}
     rest = [number for number in range(len(pieces)) if kin[number] not in known]
     if not rest:
-        raise UserError(f"held_out {pattern}: all other pieces are copies or settings of those, and none is left")
+        raise UserError(f"split.held_out {pattern}: all other pieces are copies or settings of those, and none is left")
     others = split_pieces([pieces[n] for n in rest], val_fraction, 0, seed, [kin[n] for n in rest])
     return others | {"test": [pieces[number] for number in held]}
 

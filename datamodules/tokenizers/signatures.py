@@ -1,4 +1,4 @@
-"""A piece's metre and key as one event, which stands before the notes and is told to the model, never asked of it.
+"""A piece's metre and key as one event before the notes, which the model reads and never predicts.
 
 Its ids lie behind those of the notes in every field, so that notes have the same ids with it and without it. N pieces,
 F fields.
@@ -21,7 +21,7 @@ class Signatures:
     """Metres and keys to events.
 
     The event's last field but one says the key and the last the metre; a field before these says that it is a
-    signature. Two more ids stand for a key that is not told and for a metre that training has not.
+    signature. Two more ids stand for a key that is left open and for a metre that training has not.
 
     Args:
         note_sizes: Ids of each field that the notes have.
@@ -41,7 +41,7 @@ class Signatures:
         self._first = np.array(note_sizes, dtype=np.int64)
 
     def event(self, metre: Metre, key: Key | None) -> np.ndarray:
-        """The event of a metre and a key (None: not told), (F,)."""
+        """The event of a metre and a key (None: left open), (F,)."""
         ids = self._first.copy()
         ids[-2] += KEYS if key is None else key[0] + 12 * MODES.index(key[1])
         ids[-1] += self.metres.index(metre) if metre in self.metres else len(self.metres)
@@ -54,23 +54,27 @@ class Signatures:
         return moved
 
     def hidden(self, events: np.ndarray, key: np.ndarray, metre: np.ndarray) -> np.ndarray:
-        """Events (..., F) that do not tell the key, and as their metre an unknown one, where those are true, (...)."""
+        """Events (..., F) with the key left open, and with an unknown metre, where those are true, (...)."""
         untold = events.copy()
         untold[..., -2] = np.where(key, self._first[-2] + KEYS, events[..., -2])
         untold[..., -1] = np.where(metre, self._first[-1] + len(self.metres), events[..., -1])
         return untold
 
 
-def parse_metre(text: str) -> Metre:
+def parse_metre(text: str, name: str = "metre") -> Metre:
     """The metre of a text such as 3/4.
 
+    Args:
+        text: The metre.
+        name: What an error calls it.
+
     Raises:
-        ValueError: It is none.
+        UserError: It is none.
     """
     found = re.fullmatch(r"(\d{1,2})/(\d{1,2})", text.strip())
     beats, fraction = (int(number) for number in found.groups()) if found else (0, 0)
     if not 1 <= beats <= 64 or fraction not in (1, 2, 4, 8, 16, 32):
-        raise UserError(f"metre {text!r} is none; give 1 to 64 beats of 1, 2, 4, 8, 16 or 32, such as 3/4")
+        raise UserError(f"{name} {text!r} is none; give 1 to 64 beats of 1, 2, 4, 8, 16 or 32, such as 3/4")
     return beats, fraction
 
 

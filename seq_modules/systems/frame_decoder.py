@@ -1,4 +1,7 @@
-"""Chorales frame by frame: the exact probability of the set of pitches on each quarter, from all frames before."""
+"""Chorales frame by frame: the exact probability of the set of pitches on each quarter, from all frames before.
+
+B batch, T time, S places of a frame, M frames retrieved, N frames that count.
+"""
 
 from collections.abc import Sequence
 from itertools import islice
@@ -11,95 +14,82 @@ from torch import Tensor
 from seq_modules.base import Step
 from seq_modules.generation.decode import evaluating
 from seq_modules.generation.sampling import Decoding, choose, uniforms
-from seq_modules.nets.music.frame_backbones import RecurrentBody, TransformerBody
-from seq_modules.nets.music.frame_net import FrameNet
+from seq_modules.nets.music.frame_backbones import FrameTransformerConfig, RecurrentBackbone, TransformerBackbone
+from seq_modules.nets.music.frame_net import FrameConfig, FrameNet
+from seq_modules.nets.rnn.recurrent import RecurrentConfig
 from seq_modules.systems.tokenized import TokenizedModule
 from seq_modules.training.frame_metrics import ExactFrames, FrameAccuracy, NatsPerFrame, Part
 from seq_modules.training.metrics import MeanLoss
+from seq_modules.training.optim import OptimConfig
+from seqlight.core.checks import required
+from seqlight.core.config_groups import group_from
 from seqlight.core.errors import UserError
 from seqlight.core.labels import IGNORED
 from seqlight.music.frame_notes import held_notes
 
 
-class Listener(Protocol):
-    """Who is reminded of other pieces while one is made; datamodules.music.recall has one."""
+class FrameRetriever(Protocol):
+    """Incremental retrieval for one piece during generation; datamodules.music.retrieval has one."""
 
-    def hear(self, frame: tuple[int, ...]) -> None:
-        """Takes the next frame, MIDI pitches."""
+    def append(self, frame: tuple[int, ...]) -> None:
+        """Appends the piece's next frame, MIDI pitches."""
 
-    def recalled(self) -> tuple[Any, Any]:
-        """Arrays: ids (M, S) of frames that may come next, and how far back each agrees, (M, 2)."""
+    def retrieved(self) -> tuple[Any, Any]:
+        """Arrays: ids (M, S) of frames that may come next, and how far back the context of each agrees, (M, 2)."""
 
 
 class FrameDecoder(TokenizedModule):
-    """Base of the models of frames: likelihood, metrics and sampling with a body that a subclass chooses.
+    """Base of the models of frames: likelihood, metrics and sampling with a backbone that a subclass chooses.
 
-    Batches have ``input_ids`` and ``labels`` (B, T, S), ``position`` (B,), and where the data recall something
-    ``recalled`` (B, T, M, S) and ``runs`` (B, T, M, 2); see datamodules/music/chorale_frames.py.
+    Batches have ``input_ids`` and ``labels`` (B, T, S), ``position`` (B,), and with retrieval ``retrieved``
+    (B, T, M, S) and ``match_lengths`` (B, T, M, 2); see datamodules/music/chorale_frames.py.
 
     Args:
-        body: The net over time.
+        backbone: The net over time.
         vocab_size: Pitches, END and START.
         frame_size: Pitches of a frame at most.
-        d_model: Width over time.
-        d_frame: Width within a frame.
-        input_dropout: Share of the body's inputs dropped while training.
-        frame_dropout: Share dropped within a frame while training.
-        recall: Whether to point at recalled frames.
-        recall_dropout: Share of the pieces that are trained without recall.
-        training: The arguments of SequenceModule, from ``learning_rate`` on.
+        frame: The net within a frame, and its retrieval.
+        optim: Optimiser and schedule.
+
+    Attributes:
+        decoding: How frames are chosen where a call does not say; the command line's --decoding.
     """
 
-    fused_adamw = True
-    tokenizer_flags = "--data.lowest, --data.highest, --data.frame_size and --data.order"
+    tokenizer_flags = "--data.tokens"
 
     def __init__(
         self,
-        body: RecurrentBody | TransformerBody,
-        vocab_size: int,
-        frame_size: int,
-        d_model: int,
-        d_frame: int,
-        input_dropout: float,
-        frame_dropout: float,
-        recall: bool,
-        recall_dropout: float,
-        **training: Any,
+        backbone: RecurrentBackbone | TransformerBackbone,
+        vocab_size: int | None,
+        frame_size: int | None,
+        frame: FrameConfig | dict[str, Any],
+        optim: OptimConfig | dict[str, Any],
     ) -> None:
-        super().__init__({"nats_per_frame": MeanLoss()}, **training)
-        if not 0 <= recall_dropout <= 1:
-            raise UserError(f"recall_dropout must be from 0 to 1, not {recall_dropout}")
-        self.recall_dropout = recall_dropout
+        super().__init__({"nats_per_frame": MeanLoss()}, optim)
         for metrics in (self.val_metrics, self.test_metrics):
             metrics.add_metrics({"frame_accuracy": FrameAccuracy(), "exact_frames": ExactFrames()})
         parts: tuple[Part, ...] = ("clean", "leaked")
         for part in parts:
             self.test_metrics.add_metrics({f"{part}_nats_per_frame": NatsPerFrame(part)})
-        self.decoding = Decoding()  # the command line's --decoding
-        self.net = FrameNet(
-            vocab_size,
-            frame_size,
-            body,
-            d_model=d_model,
-            d_frame=d_frame,
-            input_dropout=input_dropout,
-            frame_dropout=frame_dropout,
-            recall=recall,
-        )
+        self.decoding = Decoding()
+        config = group_from(FrameConfig, frame)
+        self.retrieval_dropout = config.retrieval_dropout
+        sizes = required("vocab_size", vocab_size), required("frame_size", frame_size)
+        self.net = FrameNet(*sizes, backbone, config)
 
     def setup(self, stage: str) -> None:
         """Takes the tokenizer of the data.
 
         Raises:
-            ValueError: In training, the net points at recalled frames and the data recall none: its weights for that
-                would get no gradient. A trained net may well be tested without.
+            UserError: In training, the net has a copy head and the data retrieve nothing: its weights would get no
+                gradient. A trained net may well be tested without.
         """
         super().setup(stage)
-        recalled = getattr(getattr(self.trainer, "datamodule", None), "recalled", None)
-        if stage == "fit" and recalled == 0 and self.net.within.pointer is not None:
+        retrieved = getattr(getattr(self.trainer, "datamodule", None), "retrieved", None)
+        if stage == "fit" and retrieved == 0 and self.net.within.copy is not None:
             raise UserError(
-                "model.recall is true, but --data.recalled 0 gives it nothing to recall; add --model.recall false, or "
-                "leave out --data.recalled 0"
+                "frame.retrieval is true, but --data.retrieved 0 gives it nothing; add --model.frame.retrieval false, "
+                "or leave out --data.retrieved 0"
             )
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
@@ -110,39 +100,39 @@ class FrameDecoder(TokenizedModule):
         """Nats at each place (N, S), 0 behind END; and what :meth:`predicted` needs of the frames."""
         labels = batch["labels"]
         real = labels[:, :, 0] != IGNORED  # (B, T): a frame has at least END
-        known = self.net(batch["input_ids"], batch["position"])[real]  # (B, T, D) -> (N, D)
-        given = {"known": known, "before": batch["input_ids"][real]}
-        if "recalled" in batch:
-            runs = batch["runs"]
-            if self.training and self.recall_dropout:
-                kept = torch.rand(len(runs), device=runs.device) >= self.recall_dropout
-                runs = runs * kept[:, None, None, None]
-            given |= {"recalled": batch["recalled"][real], "runs": runs[real]}
+        state = self.net(batch["input_ids"], batch["position"])[real]  # (B, T, D) -> (N, D)
+        given = {"state": state, "before": batch["input_ids"][real]}
+        if "retrieved" in batch:
+            lengths = batch["match_lengths"]
+            if self.training and self.retrieval_dropout:
+                used = torch.rand(len(lengths), device=lengths.device) >= self.retrieval_dropout
+                lengths = lengths * used[:, None, None, None]
+            given |= {"retrieved": batch["retrieved"][real], "lengths": lengths[real]}
         labels = labels[real]
         frame = labels.masked_fill(labels == IGNORED, self.net.end_id)
         logits = self.net.within(frame=frame, **given)  # (N, S, P + 1)
         nats = F.cross_entropy(logits.mT.float(), labels, ignore_index=IGNORED, reduction="none")
         return nats, {**given, "frame": frame}
 
-    def predicted(self, known: Tensor, before: Tensor, **recalled: Tensor) -> Tensor:
-        """The likeliest id at each place, after the likeliest before it: (N, S) from known (N, D), before (N, S)."""
+    def predicted(self, state: Tensor, before: Tensor, **retrieved: Tensor) -> Tensor:
+        """The likeliest id at each place, after the likeliest before it: (N, S) from states (N, D), before (N, S)."""
         frame = torch.full_like(before, self.net.end_id)
         for place in range(self.net.frame_size):
-            frame[:, place] = self.net.within(known, before, frame, **recalled)[:, place].argmax(-1)
+            frame[:, place] = self.net.within(state, before, frame, **retrieved)[:, place].argmax(-1)
         return frame
 
     def step(self, batch: dict[str, Tensor]) -> Step:
-        """Negative log-likelihood in nats, summed; an item is a frame."""
+        """Negative log-likelihood in nats, summed; a target is a frame."""
         nats, given = self._places(batch)
-        measured: dict[str, Tensor] = {}
+        inputs: dict[str, Tensor] = {}
         if not self.training:
             frame = given.pop("frame")
             leaked = batch.get("leaked", torch.zeros(len(batch["labels"]), dtype=torch.bool, device=nats.device))
             per_frame = leaked[:, None].expand(batch["labels"].shape[:2])[batch["labels"][:, :, 0] != IGNORED]
             end = torch.tensor(self.net.end_id, device=nats.device)
-            measured = {"nats": nats.sum(1), "leaked": per_frame, "frame": frame, "end": end}
-            measured["predicted"] = self.predicted(**given)
-        return Step(nats.sum(), torch.tensor(len(nats), device=nats.device), measured)
+            inputs = {"nats": nats.sum(1), "leaked": per_frame, "frame": frame, "end": end}
+            inputs["predicted"] = self.predicted(**given)
+        return Step(nats.sum(), torch.tensor(len(nats), device=nats.device), inputs)
 
     @torch.no_grad()
     def sample(
@@ -151,7 +141,7 @@ class FrameDecoder(TokenizedModule):
         decoding: Decoding | None = None,
         prompts: Sequence[Tensor] | None = None,
         rows: Sequence[int] | None = None,
-        listeners: Sequence[Listener] | None = None,
+        retrievers: Sequence[FrameRetriever] | None = None,
     ) -> list[Tensor]:
         """New frames, each drawn id by id; what is drawn for a row depends on the seed and its number alone.
 
@@ -160,13 +150,13 @@ class FrameDecoder(TokenizedModule):
             decoding: How to choose; ``max_new_tokens`` frames each. By default as ``self.decoding`` says.
             prompts: Ids (·, S) of the frames each begins with, none of them by default.
             rows: Number of each for the drawing; by default 0, 1, 2 ...
-            listeners: Who recalls other pieces meanwhile; by default nobody does. Needs ``self.tokenizer``.
+            retrievers: Retrieval for each piece; by default none. Needs ``self.tokenizer``.
 
         Returns:
             The new frames' ids, (max_new_tokens, S) for each piece.
 
         Raises:
-            ValueError: ``decoding`` has a repetition penalty, which sets do not know.
+            UserError: ``decoding`` has a repetition penalty, which sets do not know.
         """
         decoding = decoding or self.decoding
         if decoding.repetition_penalty != 1:
@@ -178,23 +168,23 @@ class FrameDecoder(TokenizedModule):
         lengths = [len(piece) + decoding.max_new_tokens for piece in pieces]
         before = torch.full((count, size), self.net.start_id, device=self.device)
         written: list[Tensor] = []
-        state: Any = None
+        cache: Any = None
         with evaluating(self):
             for at in range(max(lengths)):
                 x = self.net.embed(before[:, None], torch.full((count,), at, device=self.device))
-                known, state = self.net.body.decode_step(x, state)
+                state, cache = self.net.backbone.decode_step(x, cache)
                 drawn = [
                     list(islice(draw, size)) if at >= len(piece) else [0.0] * size  # a given frame draws nothing
                     for draw, piece in zip(draws, pieces, strict=True)
                 ]
-                frame = self._chosen(known[:, 0], before, decoding, drawn, listeners)
+                frame = self._chosen(state[:, 0], before, decoding, drawn, retrievers)
                 for row, piece in enumerate(pieces):
                     if at < len(piece):
                         frame[row] = piece[at]
-                if listeners:
-                    heard = self.required_tokenizer().decode(frame.cpu().numpy())
-                    for listener, pitches in zip(listeners, heard, strict=True):
-                        listener.hear(pitches)
+                if retrievers:
+                    frames = self.required_tokenizer().decode(frame.cpu().numpy())
+                    for retriever, pitches in zip(retrievers, frames, strict=True):
+                        retriever.append(pitches)
                 written.append(frame)
                 before = frame
         whole = torch.stack(written, dim=1)  # (count, T, S)
@@ -202,30 +192,30 @@ class FrameDecoder(TokenizedModule):
 
     def _chosen(
         self,
-        known: Tensor,
+        state: Tensor,
         before: Tensor,
         decoding: Decoding,
         numbers: list[list[float]],
-        listeners: Sequence[Listener] | None,
+        retrievers: Sequence[FrameRetriever] | None,
     ) -> Tensor:
         """The next frame of each row, (B, S), by one number in [0, 1) for each place."""
-        recalled: dict[str, Tensor] = {}
-        if listeners:
-            found = [listener.recalled() for listener in listeners]
-            for name, part in (("recalled", 0), ("runs", 1)):
-                recalled[name] = torch.stack([torch.as_tensor(f[part], device=self.device) for f in found])
+        retrieved: dict[str, Tensor] = {}
+        if retrievers:
+            found = [retriever.retrieved() for retriever in retrievers]
+            for name, part in (("retrieved", 0), ("lengths", 1)):
+                retrieved[name] = torch.stack([torch.as_tensor(f[part], device=self.device) for f in found])
         drawn = torch.tensor(numbers, dtype=torch.float64).to(self.device)
         frame = torch.full_like(before, self.net.end_id)
         for place in range(self.net.frame_size):
-            logits = self.net.within(known, before, frame, **recalled)[:, place]
+            logits = self.net.within(state, before, frame, **retrieved)[:, place]
             frame[:, place] = choose(logits, decoding, drawn[:, place])
         return frame
 
     def predict_step(self, batch: dict[str, Any], batch_idx: int) -> list[dict[str, Any]]:
-        """One row a piece: its frames, and its notes after those of the beginning that was given."""
+        """One row a piece: its frames, and its notes after those of the prompt."""
         tokenizer = self.required_tokenizer()
         prompts, indices = batch["prompt_ids"], batch["index"].tolist()
-        new = self.sample(len(prompts), None, prompts, indices, batch.get("listeners"))
+        new = self.sample(len(prompts), None, prompts, indices, batch.get("retrievers"))
         found = []
         for index, name, prompt, ids in zip(indices, batch["prompts"], prompts, new, strict=True):
             given, frames = tokenizer.decode(prompt.cpu().numpy()), tokenizer.decode(ids.cpu().numpy())
@@ -239,3 +229,56 @@ class FrameDecoder(TokenizedModule):
                 }
             )
         return found
+
+
+class LSTMFrameDecoder(FrameDecoder):
+    """Chorales frame by frame with a recurrent net.
+
+    Args:
+        vocab_size: Pitches, END and START; comes from the data.
+        frame_size: Pitches of a frame at most; comes from the data.
+        net: The recurrent layers; ``hidden_size`` is the width of their inputs too, and ``dropout`` applies to their
+            outputs too.
+        frame: The net within a frame, and its retrieval.
+        optim: Optimiser and schedule.
+    """
+
+    def __init__(
+        self,
+        vocab_size: int | None = None,
+        frame_size: int | None = None,
+        net: RecurrentConfig = RecurrentConfig(hidden_size=256, num_layers=2, dropout=0.4),
+        frame: FrameConfig = FrameConfig(),
+        optim: OptimConfig = OptimConfig(
+            learning_rate=3e-3, weight_decay=0.1, beta2=0.98, warmup_steps=50, schedule="cosine", fused=True
+        ),
+    ) -> None:
+        backbone = RecurrentBackbone(group_from(RecurrentConfig, net))
+        super().__init__(backbone, vocab_size, frame_size, frame, optim)
+        self.save_hyperparameters()
+
+
+class TransformerFrameDecoder(FrameDecoder):
+    """Chorales frame by frame with a Transformer over the frames.
+
+    Args:
+        vocab_size: Pitches, END and START; comes from the data.
+        frame_size: Pitches of a frame at most; comes from the data.
+        net: The Transformer.
+        frame: The net within a frame, and its retrieval.
+        optim: Optimiser and schedule.
+    """
+
+    def __init__(
+        self,
+        vocab_size: int | None = None,
+        frame_size: int | None = None,
+        net: FrameTransformerConfig = FrameTransformerConfig(),
+        frame: FrameConfig = FrameConfig(input_dropout=0.1),
+        optim: OptimConfig = OptimConfig(
+            learning_rate=2e-3, weight_decay=0.1, beta2=0.98, warmup_steps=100, schedule="cosine", fused=True
+        ),
+    ) -> None:
+        backbone = TransformerBackbone(group_from(FrameTransformerConfig, net))
+        super().__init__(backbone, vocab_size, frame_size, frame, optim)
+        self.save_hyperparameters()

@@ -69,15 +69,19 @@ def key_name(key: Key) -> str:
     return f"{NAMES[key[0]]} {key[1]}"
 
 
-def parse_key(text: str) -> Key:
+def parse_key(text: str, name: str = "key") -> Key:
     """The key of a name such as "G major", "c# minor" or "B flat minor".
+
+    Args:
+        text: The name.
+        name: What an error calls it.
 
     Raises:
         UserError: It is none.
     """
     found = re.fullmatch(r"([a-g])[ -]?(sharp|flat|#|b)?[ -]?(major|minor)", text.strip().lower())
     if found is None:
-        raise UserError(f"key {text!r} is none; give {', '.join(NAMES)} with major or minor, such as G major")
+        raise UserError(f"{name} {text!r} is none; give {', '.join(NAMES)} with major or minor, such as G major")
     step, accidental, mode = found.groups()
     shift = {None: 0, "sharp": 1, "#": 1, "flat": -1, "b": -1}[accidental]
     return (NAMES.index(step.upper()) + shift) % 12, mode

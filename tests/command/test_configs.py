@@ -19,19 +19,19 @@ EXPERIMENTS = [name for name in EXPERIMENTS if name.partition("/")[0] not in ("t
 QUICK = (*SMALL, "--trainer.max_epochs=1", "--data.test_max_length=50")
 FEW = '--trainer.callbacks=[{"class_path":"LengthSweep","init_args":{"max_length":43,"sequences":4,"stream_bits":50}}]'
 TEXT = (
-    "--data.batch_size=4", "--data.epoch_size=12", "--data.eval_windows=8", "--data.cache_dir=cache",
+    "--data.batch_size=4", "--data.windows.epoch_size=12", "--data.windows.eval_size=8", "--data.cache_dir=cache",
     "--trainer.max_epochs=1", "--trainer.log_every_n_steps=1", "--trainer.accelerator=cpu",
 )  # fmt: skip
 PAIRS = '--trainer.callbacks=[{"class_path":"EnglishTests","init_args":{"per_kind":2}},{"class_path":"AttentionMaps"}]'
 # By the configs' folder: less to train on, less to test with, and what the test leaves in its folder.
 SIZES = {"parity": (QUICK, FEW, "plots/length_sweep.png"), "text": (TEXT, PAIRS, "english.md")}
 FRAMES = (
-    "--data.samples=1", "--model.d_model=24", "--model.d_frame=16", "--trainer.max_epochs=1",
-    "--trainer.accelerator=cpu",
+    "--data.samples=1", "--model.frame.d_frame=16", "--trainer.max_epochs=1", "--trainer.accelerator=cpu",
 )  # fmt: skip
-SIZES |= {f"music/jsb_{net}": (FRAMES, "--trainer.callbacks=[]", "metrics.csv") for net in ("lstm", "transformer")}
+WIDTHS = {"lstm": "--model.net.hidden_size=24", "transformer": "--model.net.d_model=24"}
+SIZES |= {f"music/jsb_{net}": ((*FRAMES, width), "--trainer.callbacks=[]", "metrics.csv") for net, width in WIDTHS.items()}
 NOTES = (
-    "--data.num_etudes=12", "--data.epoch_size=16", "--data.batch_size=4", "--trainer.max_epochs=1",
+    "--data.source.num_etudes=12", "--data.epoch_size=16", "--data.batch_size=4", "--trainer.max_epochs=1",
     "--trainer.log_every_n_steps=1", "--trainer.accelerator=cpu",
 )  # fmt: skip
 HEARD = (
@@ -40,16 +40,16 @@ HEARD = (
 )
 SIZES |= {"music": (NOTES, HEARD, "music.md")}
 LABELLED = (
-    "--data.cache_dir=cache", "--data.batch_size=8", "--data.max_seq_len=24", "--trainer.max_epochs=1",
+    "--data.cache_dir=cache", "--data.batch_size=8", "--data.tokens.max_seq_len=24", "--trainer.max_epochs=1",
     "--trainer.limit_train_batches=3", "--trainer.limit_val_batches=2", "--trainer.log_every_n_steps=1",
     "--trainer.accelerator=cpu",
 )  # fmt: skip
 CLASSES = '--trainer.callbacks=[{"class_path":"ConfusionMatrix"},{"class_path":"TextAttention"}]'
 SIZES |= dict.fromkeys(("questions", "reviews"), (LABELLED, CLASSES, "classes.csv"))
 TINY_BERT = (
-    '--model.encoder_config={"model_type":"bert","vocab_size":8000,"hidden_size":16,"num_hidden_layers":2,'
+    '--model.net.encoder_config={"model_type":"bert","vocab_size":8000,"hidden_size":16,"num_hidden_layers":2,'
     '"num_attention_heads":2,"intermediate_size":16}',
-    "--model.pretrained=null", "--data.tokenizer_path=null",
+    "--model.net.pretrained=null", "--data.tokenizer_path=null",
 )  # fmt: skip
 # Of one config: what would take seconds, with all of its callbacks.
 OWN = {
@@ -91,7 +91,7 @@ def test_an_ensemble_is_trained_compiled_tested_and_used(run: Run, part: str) ->
     own = OWN["text/speedrun"][0].replace('"backend":"eager"', f'"backend":"eager","part":"{part}"')
     few = ("--trainer.callbacks=[]", "--decoding.max_new_tokens=3")
     for words in (
-        ("fit", "--config=text/speedrun", *quick, own, "--model.members=2", "--trainer.max_epochs=2"),
+        ("fit", "--config=text/speedrun", *quick, own, "--model.ensemble_size=2", "--trainer.max_epochs=2"),
         ("test", "--ckpt_path=last", few[0]),
         ("predict", "--ckpt_path=last", few[1]),
     ):

@@ -12,6 +12,7 @@ from datamodules.music.sources.etudes import etudes
 from datamodules.music.sources.midi_files import read_midi, write_midi
 from datamodules.music.sources.prelude import PRELUDE
 from seq_modules.generation.sampling import Decoding
+from seq_modules.systems.music_generation import MusicGeneration
 
 
 def folder_of_music(folder: str) -> Path:
@@ -25,14 +26,14 @@ def folder_of_music(folder: str) -> Path:
 @pytest.mark.parametrize("voices", ["top", "all"])
 def test_a_checkpoint_alone_composes(run: Run, kind: str, voices: str) -> None:
     folder = folder_of_music("midi")
-    source = ("--data.source=path", f"--data.path={folder}", f"--data.voices={voices}", "--data.held_out=etude 1 *")
+    source = ("--data.source.kind=path", f"--data.source.path={folder}", f"--data.tokens.voices={voices}", "--data.split.held_out=etude 1 *")
     done = run("fit", f"--config=music/{kind}", *SIZES[kind], *SMALL, *source)
     assert done.code == 0, done.err
     done = run("test", "--ckpt_path=best")
     assert done.code == 0, done.err
     assert all(f"test/{name}" in done.out for name in ("loss", "pitch_accuracy", "duration_accuracy", "perplexity"))
     folder.rename("gone")  # the checkpoint knows the tokens; it needs no music
-    few = ("--decoding.max_new_tokens=20", "--data.samples=2", "--model.stop_at_end=false")
+    few = ("--decoding.max_new_tokens=20", "--data.prompt.samples=2", "--model.generation.stop_at_end=false")
     done = run("predict", "--ckpt_path=best", *few, "--data.batch_size=1")
     assert done.code == 0, done.err
     rows = predictions()
@@ -40,12 +41,12 @@ def test_a_checkpoint_alone_composes(run: Run, kind: str, voices: str) -> None:
     assert [note[1] for note in rows[0]["prompt_notes"]] == [note.pitch for note in PRELUDE.notes]
     assert rows[0]["notes"] != rows[1]["notes"]
     module = seqlight.load("best")
-    module.stop_at_end = False
+    module.generation = MusicGeneration(stop_at_end=False)
     first, _ = module.sample_pieces(2, Decoding(max_new_tokens=20), PRELUDE)
     assert [list(note) for note in first.notes] == rows[0]["prompt_notes"] + rows[0]["notes"]
     run("predict", "--ckpt_path=best", *few)  # seeded, and the same in one batch
     assert predictions() == rows
-    greedy = run("predict", "--ckpt_path=best", *few, "--decoding.temperature=0", "--data.prompt=none")
+    greedy = run("predict", "--ckpt_path=best", *few, "--decoding.temperature=0", "--data.prompt.source=none")
     assert greedy.code == 0, greedy.err
     expected, _ = module.sample_pieces(2, Decoding(max_new_tokens=20, temperature=0))
     assert predictions()[0]["notes"] == [list(note) for note in expected.notes]
@@ -53,12 +54,12 @@ def test_a_checkpoint_alone_composes(run: Run, kind: str, voices: str) -> None:
 
 
 def test_flags_of_a_prediction_are_heard_and_not_kept(run: Run) -> None:
-    run("fit", "--config=music/lstm", *SIZES["lstm"], *SMALL, "--model.lowest_pitch=60", "--data.num_etudes=60")
+    run("fit", "--config=music/lstm", *SIZES["lstm"], *SMALL, "--model.generation.lowest_pitch=60", "--data.source.num_etudes=60")
     held = seqlight.load("best")
-    assert held.lowest_pitch is None
+    assert held.generation.lowest_pitch is None
     write_midi("begin.mid", PRELUDE)
-    words = ("--model.max_bars=2", "--model.lowest_pitch=50", "--model.highest_pitch=52", "--model.stop_at_end=false")
-    done = run("predict", "--ckpt_path=best", *words, "--data.prompt=begin.mid", "--data.prompt_bars=1")
+    words = ("--model.generation.max_bars=2", "--model.generation.lowest_pitch=50", "--model.generation.highest_pitch=52", "--model.generation.stop_at_end=false")
+    done = run("predict", "--ckpt_path=best", *words, "--data.prompt.source=begin.mid", "--data.prompt.bars=1")
     assert done.code == 0, done.err
     (row,) = predictions()
     assert row["prompt"] == "begin"
@@ -68,9 +69,9 @@ def test_flags_of_a_prediction_are_heard_and_not_kept(run: Run) -> None:
 
 
 def test_what_is_written_reads_back_equal(run: Run) -> None:
-    run("fit", "--config=music/transformer", *SIZES["transformer"], *SMALL, "--data.voices=all")
+    run("fit", "--config=music/transformer", *SIZES["transformer"], *SMALL, "--data.tokens.voices=all")
     writer = '--trainer.callbacks=[{"class_path":"MusicWriter","init_args":{"audio":"none","score":false}}]'
-    done = run("predict", "--ckpt_path=best", writer, "--decoding.max_new_tokens=60", "--model.stop_at_end=false")
+    done = run("predict", "--ckpt_path=best", writer, "--decoding.max_new_tokens=60", "--model.generation.stop_at_end=false")
     assert done.code == 0, done.err
     (row,) = predictions()
     notes = sorted(row["prompt_notes"] + row["notes"])
@@ -81,11 +82,11 @@ def test_what_is_written_reads_back_equal(run: Run) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--model.max_bars=0",), "model.max_bars"),
-        (("--model.lowest_pitch=200",), "model.lowest_pitch"),
-        (("--model.heads=both",), "model"),
-        (("--data.source=path", "--data.path=nowhere"), "nowhere"),
-        (("--data.seq_len=96",), "model.max_seq_len"),
+        (("--model.generation.max_bars=0",), "generation.max_bars"),
+        (("--model.generation.lowest_pitch=200",), "generation.lowest_pitch"),
+        (("--model.notes.heads=both",), "model"),
+        (("--data.source.kind=path", "--data.source.path=nowhere"), "nowhere"),
+        (("--data.seq_len=96",), "max_seq_len"),
     ],
 )
 def test_mistakes_get_one_line(run: Run, words: tuple[str, ...], said: str) -> None:
@@ -98,6 +99,6 @@ def test_mistakes_get_one_line(run: Run, words: tuple[str, ...], said: str) -> N
 def test_a_range_without_pitches_is_named(run: Run) -> None:
     run("fit", "--config=music/lstm", *SIZES["lstm"], *SMALL)
     pitches = [pitch for pitch in seqlight.load("best").tokenizer.pitches if pitch is not None]
-    done = run("predict", "--ckpt_path=best", f"--model.lowest_pitch={np.max(pitches) + 1}")
+    done = run("predict", "--ckpt_path=best", f"--model.generation.lowest_pitch={np.max(pitches) + 1}")
     assert done.code == 2, done.err
     assert "lowest_pitch" in done.err

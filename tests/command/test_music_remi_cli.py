@@ -13,7 +13,7 @@ from seq_modules.generation.sampling import Decoding
 
 pytest.importorskip("miditok")
 
-REMI = (*SMALL, "--data.tokens=remi", "--model.relative=false", "--model.recalled=0")
+REMI = (*SMALL, "--data.tokens.kind=remi", "--model.notes.relative=false", "--model.notes.retrieved=0")
 WRITER = '--trainer.callbacks=[{"class_path":"MusicWriter","init_args":{"audio":"none","score":false}}]'
 STATISTICS = '--trainer.callbacks=[{"class_path":"MusicStatistics","init_args":{"num_samples":4,"num_notes":12}}]'
 
@@ -21,16 +21,16 @@ STATISTICS = '--trainer.callbacks=[{"class_path":"MusicStatistics","init_args":{
 @pytest.mark.parametrize("kind", SIZES)
 @pytest.mark.parametrize("voices", ["top", "all"])
 def test_fit_test_and_predict(run: Run, kind: str, voices: str) -> None:
-    done = run("fit", f"--config=music/{kind}", *SIZES[kind], *REMI, f"--data.voices={voices}")
+    done = run("fit", f"--config=music/{kind}", *SIZES[kind], *REMI, f"--data.tokens.voices={voices}")
     assert done.code == 0, done.err
     done = run("test", "--ckpt_path=best", STATISTICS)
     assert done.code == 0, done.err
     assert all(f"test/{name}" in done.out for name in ("nats_per_note", "token_accuracy", "interval_overlap"))
     words = (
         "--decoding.max_new_tokens=300",
-        "--model.stop_at_end=false",
-        "--model.max_bars=2",
-        "--model.lowest_pitch=50",
+        "--model.generation.stop_at_end=false",
+        "--model.generation.max_bars=2",
+        "--model.generation.lowest_pitch=50",
     )
     done = run("predict", "--ckpt_path=best", *words, WRITER)
     assert done.code == 0, done.err
@@ -47,24 +47,24 @@ def test_fit_test_and_predict(run: Run, kind: str, voices: str) -> None:
         cached, naive = (module.double().sample(2, Decoding(40), prompt, cached=cached) for cached in (True, False))
         assert [ids.tolist() for ids in cached] == [ids.tolist() for ids in naive]
     if voices == "top":
-        data = MidiDataModule(num_etudes=3, tokens="remi", tokenizer_path=None)
+        data = MidiDataModule({"num_etudes": 3}, tokens={"kind": "remi"})
         assert data.tokenizer.fingerprint != module.tokenizer.fingerprint
 
 
 def test_nats_per_note_is_the_loss_over_the_notes_of_events(run: Run) -> None:
-    run("fit", "--config=music/lstm", *SIZES["lstm"], *REMI, "--data.num_etudes=30")
+    run("fit", "--config=music/lstm", *SIZES["lstm"], *REMI, "--data.source.num_etudes=30")
     module = seqlight.load("best").eval()
     found = {}
     for tokens in ("remi", "events"):
-        data = MidiDataModule(num_etudes=30, seq_len=32, tokens=tokens)  # type: ignore[arg-type]
+        data = MidiDataModule({"num_etudes": 30}, tokens={"kind": tokens}, seq_len=32)
         data.setup("test")
         found[tokens] = data.test_set.__getitems__(range(len(data.test_set)))
     step = module.step(found["remi"])
-    assert step.measured["notes"] == (found["events"]["labels"][..., 0] >= 0).sum()
-    assert step.items == (found["remi"]["labels"] >= 0).sum() > 2 * step.measured["notes"]
+    assert step.metric_inputs["notes"] == (found["events"]["labels"][..., 0] >= 0).sum()
+    assert step.num_targets == (found["remi"]["labels"] >= 0).sum() > 2 * step.metric_inputs["notes"]
     metrics = {name: metric.clone() for name, metric in module.test_metrics.items()}
-    metrics["test/nats_per_note"].update(step.loss_sum, step.measured["notes"])
-    expected = step.loss_sum.item() / step.measured["notes"].item()
+    metrics["test/nats_per_note"].update(step.loss_sum, step.metric_inputs["notes"])
+    expected = step.loss_sum.item() / step.metric_inputs["notes"].item()
     assert metrics["test/nats_per_note"].compute().item() == pytest.approx(expected)
     assert np.isclose(module.tokens_per_note, 4)
 
@@ -72,8 +72,8 @@ def test_nats_per_note_is_the_loss_over_the_notes_of_events(run: Run) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--data.signatures=true",), "signatures true goes with tokens events alone"),
-        (("--data.tokens=words",), "data"),
+        (("--data.tokens.signatures=true",), "tokens.signatures true goes with tokens.kind events alone"),
+        (("--data.tokens.kind=words",), "data"),
     ],
 )
 def test_mistakes_get_one_line(run: Run, words: tuple[str, ...], said: str) -> None:
@@ -85,9 +85,9 @@ def test_mistakes_get_one_line(run: Run, words: tuple[str, ...], said: str) -> N
 
 def test_tokens_of_another_kind_are_refused(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     run("fit", "--config=music/lstm", *SIZES["lstm"], *REMI)
-    done = run("predict", "--ckpt_path=best", "--data.tokens=events")
+    done = run("predict", "--ckpt_path=best", "--data.tokens.kind=events")
     assert done.code == 2, done.out + done.err
-    assert "tokens events does not fit the tokenizer of" in done.err
+    assert "tokens.kind events does not fit the tokenizer of" in done.err
     monkeypatch.setitem(__import__("sys").modules, "miditok", None)
     done = run("predict", "--ckpt_path=best")
     assert done.code == 2, done.out + done.err
@@ -96,6 +96,6 @@ def test_tokens_of_another_kind_are_refused(run: Run, monkeypatch: pytest.Monkey
 
 
 def test_what_is_of_notes_is_refused_in_one_line(run: Run) -> None:
-    done = run("fit", "--config=music/lstm", *SMALL, "--data.tokens=remi")
+    done = run("fit", "--config=music/lstm", *SMALL, "--data.tokens.kind=remi")
     assert done.code == 2
-    assert "relative is of notes, not of tokens; give --model.relative false --model.recalled 0" in done.err
+    assert "notes.relative is for notes, not for tokens; give --model.notes.relative false --model.notes.retrieved 0" in done.err

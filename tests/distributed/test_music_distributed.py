@@ -13,19 +13,21 @@ from helpers.command_runs import by_two_processes
 from seqlight.core.plots import read_metrics
 
 COMMON = (
-    "--model.schedule=constant", "--model.warmup_steps=2", "--model.dropout=0", "--trainer.max_epochs=1",
+    "--model.optim.schedule=constant", "--model.optim.warmup_steps=2", "--model.net.dropout=0", "--trainer.max_epochs=1",
     "--trainer.log_every_n_steps=1", "--trainer.callbacks=[]", "--trainer.accelerator=cpu",
 )  # fmt: skip
 # Settings, a joined batch's rows, and what predict is asked for.
 MODELS = {
     "music/lstm": (
-        ("--model.d_model=16", "--model.hidden_size=16", "--model.members=1", "--data.num_etudes=12",
-         "--data.seq_len=24", "--data.eval_seq_len=24", "--data.epoch_size=20", "--data.voices=all"),
-        8, ("--data.samples=3", "--data.batch_size=1", "--model.stop_at_end=false"),
+        ("--model.net.d_model=16", "--model.net.rnn.hidden_size=16", "--model.ensemble_size=1",
+         "--model.net.rnn.dropout=0", "--data.source.num_etudes=12",
+         "--data.seq_len=24", "--data.eval_seq_len=24", "--data.epoch_size=20", "--data.tokens.voices=all"),
+        8, ("--data.prompt.samples=3", "--data.batch_size=1", "--model.generation.stop_at_end=false"),
     ),
     "music/jsb_lstm": (
-        ("--model.d_model=16", "--model.d_frame=16", "--model.input_dropout=0", "--model.frame_dropout=0",
-         "--model.recall_dropout=0", "--data.recalled=4"),
+        ("--model.net.hidden_size=16", "--model.frame.d_frame=16", "--model.frame.input_dropout=0",
+         "--model.frame.frame_dropout=0",
+         "--model.frame.retrieval_dropout=0", "--data.retrieved=4"),
         24, ("--data.samples=3", "--data.batch_size=1"),
     ),
 }  # fmt: skip

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 SMALL = (
-    "--model.d_model=16", "--data.num_etudes=12", "--data.epoch_size=16", "--data.batch_size=4", "--data.seq_len=32",
+    "--model.net.d_model=16", "--data.source.num_etudes=12", "--data.epoch_size=16", "--data.batch_size=4", "--data.seq_len=32",
     "--trainer.max_epochs=1", "--trainer.log_every_n_steps=1", "--trainer.accelerator=cpu", "--trainer.callbacks=[]",
 )  # fmt: skip
 SIZES = {
-    "lstm": ("--model.hidden_size=16",),
-    "transformer": ("--model.num_layers=1", "--model.num_heads=2", "--model.max_seq_len=32"),
+    "lstm": ("--model.net.rnn.hidden_size=16",),
+    "transformer": ("--model.net.num_layers=1", "--model.net.num_heads=2", "--model.net.max_seq_len=32"),
 }
 
 

@@ -39,10 +39,10 @@ class Chorale:
     frames: tuple[Frame, ...]
 
 
-Splits = dict[str, list[Chorale]]
+ChoraleSplits = dict[str, list[Chorale]]
 
 
-def read_frames(path: str | Path) -> Splits:
+def read_frames(path: str | Path) -> ChoraleSplits:
     """The chorales of a JSON file by split: ``train``, ``valid`` and ``test``.
 
     Raises:
@@ -103,7 +103,7 @@ def unpacked(content: Any) -> list[Chorale]:
             rows = iter(frames.tolist())
             return [
                 Chorale(
-                    f"remembered {number}",
+                    f"indexed {number}",
                     tuple(tuple(sorted({p for p in next(rows) if p != SILENT})) for _ in range(length)),
                 )
                 for number, length in enumerate(lengths)

@@ -152,8 +152,12 @@ def write_midi(path: str | Path, piece: Piece, program: int = CELLO) -> None:
     path.write_bytes(score.dumps_midi())
 
 
-def find_midi_files(path: str | Path) -> list[Path]:
+def find_midi_files(path: str | Path, argument: str = "path") -> list[Path]:
     """The file itself, or the .mid and .midi files of a folder and the folders in it, sorted by path.
+
+    Args:
+        path: The file, or the folder.
+        argument: How errors call the path.
 
     Raises:
         FileNotFoundError: There is nothing.
@@ -162,25 +166,29 @@ def find_midi_files(path: str | Path) -> list[Path]:
     if place.is_file():
         return [place]
     if not place.is_dir():
-        raise FileNotFoundError(f"path {path}: no such file or folder; give a folder of MIDI files")
+        raise FileNotFoundError(f"{argument} {path}: no such file or folder; give a folder of MIDI files")
     files = sorted(file for file in place.rglob("*") if file.suffix.lower() in ENDINGS and file.is_file())
     if not files:
-        raise FileNotFoundError(f"path {path}: the folder has no .mid or .midi file")
+        raise FileNotFoundError(f"{argument} {path}: the folder has no .mid or .midi file")
     return files
 
 
-def read_folder(path: str | Path) -> tuple[list[Piece], list[str]]:
+def read_folder(path: str | Path, argument: str = "path") -> tuple[list[Piece], list[str]]:
     """The pieces of a folder (or of one file), and what was wrong with the files left out, a line each.
 
     A piece is called by its path within the folder, without the ending; with it, where two files differ in that alone
     (a.mid and a.midi), so that names differ.
+
+    Args:
+        path: The folder, or a file.
+        argument: How errors call the path.
 
     Raises:
         FileNotFoundError: There is no MIDI file.
         ValueError: None of them could be read; the first one's fault is given.
     """
     root, pieces, problems = Path(path).expanduser(), [], []
-    files = find_midi_files(root)
+    files = find_midi_files(root, argument)
     stems = Counter(file.with_suffix("") for file in files)
     for file in files:
         inside = file.relative_to(root) if file != root else Path(file.name)
@@ -190,7 +198,9 @@ def read_folder(path: str | Path) -> tuple[list[Piece], list[str]]:
         except (ValueError, OSError) as error:
             problems.append(f"{inside}: {str(error).removeprefix(f'path {file}: ')}")
     if not pieces:
-        raise UserError(f"path {path}: none of {len(problems)} MIDI files can be read; the first is {problems[0]}")
+        raise UserError(
+            f"{argument} {path}: none of {len(problems)} MIDI files can be read; the first is {problems[0]}"
+        )
     return pieces, problems
 
 

@@ -1,42 +1,47 @@
-"""What carries a piece through time in a net over frames: recurrent layers, or Transformer blocks.
+"""Nets over the frames of a piece: recurrent layers, or Transformer blocks.
 
 Both map (B, T, D) to (B, T, D), causally, and can be fed step by step with a state of their own.
 
-B batch, T time, D width, K head size.
+B batch, T time, D width.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from seq_modules.nets.rnn.cells import Cell
-from seq_modules.nets.rnn.recurrent import Backend, Recurrent
+from seq_modules.nets.rnn.recurrent import Recurrent, RecurrentConfig
 from seq_modules.nets.transformer.block import Block, drop, random_bytes
 from seq_modules.nets.transformer.positions import rotary_tables
+from seqlight.core.checks import check_range
 from seqlight.core.errors import UserError
 
 
-def dropped(x: Tensor, share: float, training: bool) -> Tensor:
+def dropped(x: Tensor, fraction: float, training: bool) -> Tensor:
     """Dropout by random bytes while training: torch's own took a tenth of a step's time on a CPU."""
-    return drop(x, random_bytes(*x.shape, device=x.device), share) if training and share else x
+    return drop(x, random_bytes(*x.shape, device=x.device), fraction) if training and fraction else x
 
 
-class RecurrentBody(nn.Module):
-    """Recurrent layers of width D.
+class RecurrentBackbone(nn.Module):
+    """Recurrent layers as wide as their inputs, D.
 
     Args:
-        d_model: D.
-        num_layers: Layers on top of each other.
-        cell: Recurrent cell.
-        dropout: Share dropped between layers and of the outputs, while training.
-        backend: Engine; see :class:`seq_modules.nets.rnn.recurrent.Recurrent`.
+        config: The layers; ``dropout`` applies to the outputs too.
+
+    Attributes:
+        d_model: D, the config's ``hidden_size``.
+
+    Raises:
+        UserError: The config is bidirectional.
     """
 
-    def __init__(self, d_model: int, num_layers: int, cell: Cell, dropout: float, backend: Backend) -> None:
+    def __init__(self, config: RecurrentConfig) -> None:
         super().__init__()
-        self.dropout = dropout
-        self.layers = Recurrent(d_model, d_model, cell=cell, num_layers=num_layers, dropout=dropout, backend=backend)
+        if config.bidirectional:
+            raise UserError("net.bidirectional must be false: a frame is predicted from those before it alone")
+        self.d_model, self.dropout = config.hidden_size, config.dropout
+        self.layers = Recurrent(config.hidden_size, config)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, D) to (B, T, D)."""
@@ -48,30 +53,57 @@ class RecurrentBody(nn.Module):
         return dropped(hidden, self.dropout, self.training), state
 
 
-class TransformerBody(nn.Module):
+@dataclass(frozen=True)
+class FrameTransformerConfig:
+    """Shape of a Transformer over frames.
+
+    Attributes:
+        d_model: Width of the residual stream, D.
+        num_layers: Blocks.
+        num_heads: Attention heads; divides d_model.
+        max_seq_len: Longest piece in frames.
+        dropout: Fraction dropped of the input and of each branch's output while training.
+
+    Raises:
+        UserError: A value is out of its range, or the heads do not divide the width.
+    """
+
+    d_model: int = 192
+    num_layers: int = 4
+    num_heads: int = 6
+    max_seq_len: int = 512
+    dropout: float = 0.3
+
+    def __post_init__(self) -> None:
+        for name in ("d_model", "num_layers", "num_heads", "max_seq_len"):
+            check_range(f"net.{name}", getattr(self, name), least=1)
+        check_range("net.dropout", self.dropout, least=0, below=1)
+        if self.d_model % self.num_heads:
+            raise UserError(f"net.num_heads {self.num_heads} must divide net.d_model {self.d_model}")
+
+
+class TransformerBackbone(nn.Module):
     """Pre-norm Transformer blocks with rotary positions.
 
     Args:
-        d_model: D, a multiple of num_heads.
-        num_layers: Blocks.
-        num_heads: Attention heads.
-        dropout: Share dropped of the input and of each branch's output, while training.
-        max_seq_len: Longest sequence.
+        config: The net's shape.
 
-    Raises:
-        ValueError: If the width is no multiple of the heads.
+    Attributes:
+        d_model: D.
+        max_seq_len: Longest sequence.
     """
 
     tables: Tensor
 
-    def __init__(self, d_model: int, num_layers: int, num_heads: int, dropout: float, max_seq_len: int) -> None:
+    def __init__(self, config: FrameTransformerConfig) -> None:
         super().__init__()
-        if d_model % num_heads:
-            raise UserError(f"num_heads {num_heads} must divide d_model {d_model}")
-        self.dropout, self.max_seq_len = dropout, max_seq_len
-        self.blocks = nn.ModuleList(Block(d_model, num_heads, 4 * d_model, dropout=dropout) for _ in range(num_layers))
-        self.norm = nn.LayerNorm(d_model)
-        self.register_buffer("tables", rotary_tables(max_seq_len, d_model // num_heads), persistent=False)
+        width, heads, self.dropout = config.d_model, config.num_heads, config.dropout
+        self.d_model, self.max_seq_len = width, config.max_seq_len
+        self.blocks = nn.ModuleList(
+            Block(width, heads, 4 * width, dropout=self.dropout) for _ in range(config.num_layers)
+        )
+        self.norm = nn.LayerNorm(width)
+        self.register_buffer("tables", rotary_tables(self.max_seq_len, width // heads), persistent=False)
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.normal_(module.weight, std=0.02)
@@ -81,10 +113,10 @@ class TransformerBody(nn.Module):
         """(B, T, D) to (B, T, D), T at most ``max_seq_len``.
 
         Raises:
-            ValueError: If T is too long.
+            UserError: T is too long.
         """
         if x.shape[1] > self.max_seq_len:
-            raise UserError(f"max_seq_len {self.max_seq_len} is too short for {x.shape[1]} frames; give more")
+            raise UserError(f"net.max_seq_len {self.max_seq_len} is too short for {x.shape[1]} frames; give more")
         noise: Tensor | None = None
         if self.training and self.dropout:
             noise = random_bytes(2 * len(self.blocks) + 1, *x.shape, device=x.device)
@@ -95,6 +127,6 @@ class TransformerBody(nn.Module):
         return self.norm(x)
 
     def decode_step(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """As the recurrent body's. The state is what was read, which is read again: a piece has a hundred frames."""
+        """As the recurrent backbone's. The state is all inputs so far, which are read anew: pieces are short."""
         seen = x if state is None else torch.cat((state, x), dim=1)
         return self(seen)[:, -x.shape[1] :], seen

@@ -6,78 +6,91 @@ so its probability is the product over its places, and those of all sets add up 
 estimators of Larochelle & Murray 2011, but over what is in the set alone).
 
 B batch, T time, N frames (rows of B and T that count), S places, P ids, V = P + 2 (END, START), D width, E width
-within a frame, M frames recalled.
+within a frame, M frames retrieved.
 """
 
 import math
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seq_modules.nets.music.frame_backbones import RecurrentBody, TransformerBody, dropped
-from seqlight.core.errors import UserError
+from seq_modules.nets.music.frame_backbones import RecurrentBackbone, TransformerBackbone, dropped
+from seq_modules.nets.retrieval import CopyHead
+from seqlight.core.checks import check_range
 
-RUNS = 32  # counted lengths of runs, 0 to 31
-METRE = (4, 16)  # quarters that the place within is told of: a bar, and four of them
+METRE = (4, 16)  # quarters of a bar and of four bars, within which a frame's place is given
+
+
+@dataclass(frozen=True)
+class FrameConfig:
+    """The net within a frame, and its retrieval.
+
+    Attributes:
+        d_frame: Width of the net within a frame, E.
+        input_dropout: Fraction dropped of the embedded frames before, while training.
+        frame_dropout: Fraction dropped within a frame, while training.
+        retrieval: Whether a copy head reads what followed at earlier places with the same melody or harmony, in the
+            training pieces or in this one. --data.retrieved says how many frames; with 0 this must be false.
+        retrieval_dropout: Fraction of the pieces that are trained without retrieval, from 0 to 1.
+
+    Raises:
+        UserError: A value is out of its range.
+    """
+
+    d_frame: int = 256
+    input_dropout: float = 0.2
+    frame_dropout: float = 0.3
+    retrieval: bool = True
+    retrieval_dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        check_range("frame.d_frame", self.d_frame, least=1)
+        check_range("frame.input_dropout", self.input_dropout, least=0, below=1)
+        check_range("frame.frame_dropout", self.frame_dropout, least=0, below=1)
+        check_range("frame.retrieval_dropout", self.retrieval_dropout, least=0, most=1)
 
 
 class FrameNet(nn.Module):
-    """Frames before, through a body over time, to the ids of the next frame.
+    """From the frames before, through a backbone over time, to the ids of the next frame.
 
     Args:
-        vocab_size: V.
-        frame_size: S.
-        body: Maps (B, T, D) to (B, T, D).
-        d_model: D.
-        d_frame: Width within a frame, E.
-        input_dropout: Share of the body's inputs dropped while training.
-        frame_dropout: Share dropped within a frame while training.
-        recall: Whether frames that the data recall may be pointed at.
+        vocab_size: V, at least 3.
+        frame_size: S, at least 1.
+        backbone: Maps (B, T, D) to (B, T, D).
+        config: The net within a frame, and its retrieval.
 
     Raises:
-        ValueError: If a size is below 1, or V below 3.
+        UserError: A size is out of its range.
     """
 
     def __init__(
         self,
         vocab_size: int,
         frame_size: int,
-        body: RecurrentBody | TransformerBody,
-        *,
-        d_model: int,
-        d_frame: int,
-        input_dropout: float,
-        frame_dropout: float,
-        recall: bool,
+        backbone: RecurrentBackbone | TransformerBackbone,
+        config: FrameConfig = FrameConfig(),
     ) -> None:
         super().__init__()
-        for name, size, least in (
-            ("vocab_size", vocab_size, 3),
-            ("frame_size", frame_size, 1),
-            ("d_model", d_model, 1),
-            ("d_frame", d_frame, 1),
-        ):
-            if size < least:
-                raise UserError(f"{name} must be at least {least}, not {size}")
-        for name, share in (("input_dropout", input_dropout), ("frame_dropout", frame_dropout)):
-            if not 0 <= share < 1:
-                raise UserError(f"{name} must be at least 0 and below 1, not {share}")
+        check_range("vocab_size", vocab_size, least=3)
+        check_range("frame_size", frame_size, least=1)
+        d_model = backbone.d_model
         self.num_pitches, self.frame_size = vocab_size - 2, frame_size
         self.end_id, self.start_id = vocab_size - 2, vocab_size - 1
-        self.input_dropout = input_dropout
+        self.input_dropout = config.input_dropout
         self.voices = nn.Embedding(frame_size * vocab_size, d_model)  # an id in its place
         self.pitches = nn.Embedding(vocab_size, d_model)  # an id in any
         self.metre = nn.ModuleList(nn.Embedding(quarters, d_model) for quarters in METRE)
         self.time = nn.Linear(1, d_model)
         self.input_norm = nn.LayerNorm(d_model)
-        self.body = body
-        self.within = WithinFrame(vocab_size, frame_size, d_model, d_frame, frame_dropout, recall)
+        self.backbone = backbone
+        self.within = WithinFrame(vocab_size, frame_size, d_model, config)
         for table in (self.voices, self.pitches, *self.metre):
             nn.init.normal_(table.weight, std=0.3)
 
     def embed(self, frames: Tensor, position: Tensor) -> Tensor:
-        """What the body reads, (B, T, D).
+        """What the backbone reads, (B, T, D).
 
         Args:
             frames: (B, T, S) ids of frames t - 1.
@@ -92,32 +105,29 @@ class FrameNet(nn.Module):
         return dropped(self.input_norm(x), self.input_dropout, self.training)
 
     def forward(self, frames: Tensor, position: Tensor) -> Tensor:
-        """What is known before each frame t, (B, T, D), from the frames before; arguments as for :meth:`embed`."""
-        return self.body(self.embed(frames, position))
+        """States before each frame t, (B, T, D), from the frames before; arguments as for :meth:`embed`."""
+        return self.backbone(self.embed(frames, position))
 
 
 class WithinFrame(nn.Module):
-    """Logits of a frame's ids, each from what is known before the frame and the ids before it.
+    """Logits of a frame's ids, each from the state before the frame and the ids before it.
 
     Three sums make a logit: a linear one for each id; one for the distance of an id to the last one, and to the frame
-    before's in the same place, with weights that are the same wherever on the scale; and a score for each recalled
-    frame whose next id it is.
+    before's in the same place, with weights that are the same wherever on the scale; and a copy head's score for each
+    retrieved frame whose next id it is.
 
     Args:
         vocab_size: V.
         frame_size: S.
-        d_model: Width of what is known, D.
-        d_frame: Width within, E.
-        dropout: Share dropped while training.
-        recall: Whether to point at recalled frames.
+        d_model: Width of the state, D.
+        config: Width within, E, dropout and retrieval.
     """
 
-    def __init__(
-        self, vocab_size: int, frame_size: int, d_model: int, d_frame: int, dropout: float, recall: bool
-    ) -> None:
+    def __init__(self, vocab_size: int, frame_size: int, d_model: int, config: FrameConfig) -> None:
         super().__init__()
-        self.num_pitches, self.frame_size, self.dropout = vocab_size - 2, frame_size, dropout
-        self.known = nn.Linear(d_model, d_frame)
+        d_frame = config.d_frame
+        self.num_pitches, self.frame_size, self.dropout = vocab_size - 2, frame_size, config.frame_dropout
+        self.state = nn.Linear(d_model, d_frame)
         self.place = nn.Embedding(frame_size, d_frame)
         self.before = nn.Embedding(frame_size * vocab_size, d_frame)  # the frame before, id by place
         self.given = nn.Embedding(vocab_size, d_frame)  # ids of this frame so far
@@ -128,7 +138,9 @@ class WithinFrame(nn.Module):
         self.layers = nn.ModuleList(nn.Linear(d_frame, d_frame) for _ in range(2))
         self.ids = nn.Linear(d_frame, vocab_size - 1)
         self.distances = nn.Linear(d_frame, 2 * 2 * self.num_pitches)
-        self.pointer = Pointer(frame_size, d_frame) if recall else None
+        # Of a retrieved frame: how many ids agree so far, by place; and the fraction of frames with the same next id.
+        places = (frame_size + 1) * frame_size
+        self.copy = CopyHead(d_frame, [places], numbers=1) if config.retrieval else None
         for table in (self.place, self.before, self.given, self.last, self.same, self.step):
             nn.init.normal_(table.weight, std=0.3)
         nn.init.zeros_(self.distances.weight)
@@ -136,20 +148,20 @@ class WithinFrame(nn.Module):
 
     def forward(
         self,
-        known: Tensor,
+        state: Tensor,
         before: Tensor,
         frame: Tensor,
-        recalled: Tensor | None = None,
-        runs: Tensor | None = None,
+        retrieved: Tensor | None = None,
+        lengths: Tensor | None = None,
     ) -> Tensor:
         """Logits (N, S, P + 1) at every place of a frame, given the ids before it; minus infinity where none may be.
 
         Args:
-            known: (N, D).
+            state: (N, D).
             before: (N, S) ids of the frame before.
             frame: (N, S) ids of this one. Those at a place and after it have no influence on the place's logits.
-            recalled: (N, M, S) ids of recalled frames.
-            runs: (N, M, 2) how far back those agree.
+            retrieved: (N, M, S) ids of retrieved frames.
+            lengths: (N, M, 2) lengths of their matches in melody and in texture; both 0 where nothing is retrieved.
         """
         count, end = len(frame), self.num_pitches
         start = frame.new_full((count, 1), end + 1)
@@ -158,14 +170,14 @@ class WithinFrame(nn.Module):
         at = torch.arange(self.frame_size, device=frame.device)
         # From 1 on, START and END being taken for numbers; 0 at the first place, which has no last id.
         moved = F.pad(frame[:, :-1] - before[:, :-1] + end + 2, (1, 0))
-        x = self.known(known)[:, None] + self.place.weight + self.before(before + at * (end + 2)).sum(1)[:, None]
+        x = self.state(state)[:, None] + self.place.weight + self.before(before + at * (end + 2)).sum(1)[:, None]
         x = x + given + self.last(last) + self.same(before) + self.step(moved)
         x = self.drop(F.gelu(self.norms[0](x)))
         x = x + self.drop(F.gelu(self.norms[1](self.layers[0](x))))
         x = x + self.layers[1](x)
         logits = self.ids(x) + self.from_distances(x, before, last)
-        if self.pointer is not None and recalled is not None and runs is not None:
-            logits = logits + self.pointer(x, last, frame, recalled, runs, end)
+        if self.copy is not None and retrieved is not None and lengths is not None:
+            logits = logits + self.copied(x, last, frame, retrieved, lengths)
         ids = torch.arange(end + 1, device=frame.device)
         follows = (ids > last[..., None]) | (last[..., None] > end)  # START stands above all, and all may follow it
         return logits.masked_fill(~follows & (ids < end), -math.inf)
@@ -184,47 +196,25 @@ class WithinFrame(nn.Module):
         found = weights.gather(-1, at) * (anchors < end)
         return F.pad(found.sum(2), (0, 1))
 
-
-class Pointer(nn.Module):
-    """How much the next id of each recalled frame is to be trusted.
-
-    Args:
-        frame_size: S.
-        d_frame: Width of what is known at a place, E.
-    """
-
-    WIDTH = 32
-
-    def __init__(self, frame_size: int, d_frame: int) -> None:
-        super().__init__()
-        self.runs = nn.ModuleList(nn.Embedding(RUNS, self.WIDTH) for _ in range(2))
-        self.agreed = nn.Embedding((frame_size + 1) * frame_size, self.WIDTH)  # ids that agree so far, by place
-        self.votes = nn.Linear(1, self.WIDTH)  # share of the recalled frames with the same next id
-        self.known = nn.Linear(d_frame, self.WIDTH)
-        self.score = nn.Sequential(nn.GELU(), nn.Linear(self.WIDTH, self.WIDTH), nn.GELU(), nn.Linear(self.WIDTH, 1))
-
-    def forward(self, x: Tensor, last: Tensor, frame: Tensor, recalled: Tensor, runs: Tensor, end: int) -> Tensor:
-        """What is added to the logits, (N, S, P + 1).
+    def copied(self, x: Tensor, last: Tensor, frame: Tensor, retrieved: Tensor, lengths: Tensor) -> Tensor:
+        """What the copy head adds to the logits, (N, S, P + 1).
 
         Args:
-            x: (N, S, E) what is known at each place.
+            x: (N, S, E) outputs at each place.
             last: (N, S) the id before each place.
             frame: (N, S) ids of the frame.
-            recalled: (N, M, S) ids.
-            runs: (N, M, 2), both 0 where nothing is recalled.
-            end: END.
+            retrieved: (N, M, S) ids.
+            lengths: (N, M, 2).
         """
-        size = frame.shape[1]
-        others = recalled[:, None]  # (N, 1, M, S)
+        assert self.copy is not None
+        size, end = frame.shape[1], self.num_pitches
+        others = retrieved[:, None]  # (N, 1, M, S)
         passed = torch.where(last > end, -1, last)[:, :, None, None]
         following = torch.where(others > passed, others, end).amin(-1)  # (N, S, M): the smallest id behind the last
         there = (frame[:, :, None, None] == others).any(-1) & (frame < end)[:, :, None]  # (N, S, M)
         agreed = F.pad(there.long().cumsum(1)[:, :-1], (0, 0, 1, 0))
-        real = (runs.sum(-1) > 0)[:, None]  # (N, 1, M)
+        real = (lengths.sum(-1) > 0)[:, None]  # (N, 1, M)
         same = (following[..., None] == following[..., None, :]) & real[..., None, :]  # (N, S, M, M)
-        votes = same.sum(-1, keepdim=True) / recalled.shape[1]
+        votes = same.sum(-1, keepdim=True) / retrieved.shape[1]
         place = torch.arange(size, device=x.device)[:, None] * (size + 1)
-        sums = self.runs[0](runs[..., 0]) + self.runs[1](runs[..., 1])  # (N, M, W)
-        z = sums[:, None] + self.agreed(agreed + place) + self.votes(votes.to(x.dtype)) + self.known(x)[:, :, None]
-        scores = self.score(z).squeeze(-1) * real  # (N, S, M)
-        return x.new_zeros(*following.shape[:2], end + 1).scatter_add(-1, following, scores.to(x.dtype))
+        return self.copy(x, following, lengths[:, None], end + 1, [agreed + place], votes)

@@ -1,0 +1,163 @@
+"""Groups of arguments of the MIDI datamodule."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from datamodules.tokenizers.signatures import Metre, parse_metre
+from seqlight.core.checks import check_choice, check_range
+from seqlight.core.errors import UserError
+from seqlight.music.keys import Key, parse_key
+
+SourceKind = Literal["etudes", "path", "chorales"]
+TokenKind = Literal["events", "remi"]
+Voices = Literal["top", "all"]
+
+
+@dataclass(frozen=True)
+class SourceConfig:
+    """Where the music comes from.
+
+    Attributes:
+        kind: "etudes" composed by rule, "path" for MIDI files, or the "chorales" that music21 contains.
+        path: For kind path: a folder of MIDI files, searched with all folders in it, or one file.
+        num_etudes: For kind etudes: how many.
+        cache_dir: Where the chorales are kept once read; by default seqlight under $XDG_CACHE_HOME or ~/.cache.
+
+    Raises:
+        UserError: A value is out of its range, or the path does not go with the kind.
+    """
+
+    kind: SourceKind = "etudes"
+    path: str | None = None
+    num_etudes: int = 300
+    cache_dir: str | None = None
+
+    def __post_init__(self) -> None:
+        check_choice("source.kind", self.kind, SourceKind)
+        check_range("source.num_etudes", self.num_etudes, least=2)
+        if self.kind == "path" and self.path is None:
+            raise UserError("source.path is missing; give a folder of MIDI files with --data.source.path")
+        if self.kind != "path" and self.path is not None:
+            raise UserError(
+                f"source.path {self.path} is given, but source.kind is {self.kind}; give --data.source.kind path"
+            )
+
+
+@dataclass(frozen=True)
+class SplitConfig:
+    """Which pieces are trained on, validated and tested with.
+
+    Attributes:
+        held_out: Test on the pieces whose name fits this pattern, such as bwv1010*; validate and train on the others,
+            except copies of those pieces and settings of their tunes.
+        val_fraction: Fraction of the pieces (with held_out: of the others) for validation, above 0 and below 1.
+        test_fraction: Without held_out: fraction for the test; with 0 the test uses the validation pieces.
+        seed: Of the choice; also the seed of the etudes.
+
+    Raises:
+        UserError: A value is out of its range.
+    """
+
+    held_out: str | None = None
+    val_fraction: float = 0.1
+    test_fraction: float = 0.1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_range("split.val_fraction", self.val_fraction, above=0, below=1)
+        check_range("split.test_fraction", self.test_fraction, least=0)
+        check_range("split.seed", self.seed, least=0)
+        if self.test_fraction + self.val_fraction >= 1:
+            raise UserError(
+                f"split.test_fraction {self.test_fraction} and split.val_fraction {self.val_fraction} must be below 1 "
+                "together"
+            )
+
+
+@dataclass(frozen=True)
+class TokensConfig:
+    """How music becomes tokens.
+
+    Attributes:
+        kind: "events": a note is one event of several ids; "remi": for comparison, a note is spelled in REMI's tokens
+            by miditok, about three a note. seq_len, stride and --decoding.max_new_tokens then count tokens.
+        voices: "top": the top voice, a note being (pitch, duration); "all": all notes, each (shift, pitch, duration).
+        signatures: Whether an event before the notes of every window gives the piece's metre and key. The key is what
+            the file's key signature says; without one it is left open.
+
+    Raises:
+        UserError: A value is none of the choices, or signatures are combined with REMI.
+    """
+
+    kind: TokenKind = "events"
+    voices: Voices = "top"
+    signatures: bool = False
+
+    def __post_init__(self) -> None:
+        check_choice("tokens.kind", self.kind, TokenKind)
+        check_choice("tokens.voices", self.voices, Voices)
+        if self.signatures and self.kind == "remi":
+            raise UserError("tokens.signatures true goes with tokens.kind events alone")
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """Changes of the training windows.
+
+    Attributes:
+        transpose_down: Transpose by up to so many semitones down, and with the next option up. -5 to +6 is every key;
+            an instrument's range is ignored. 0 and 0 for none.
+        transpose_up: Semitones up.
+        note_values: Also train on doubled and halved note values.
+
+    Raises:
+        UserError: A value is out of its range.
+    """
+
+    transpose_down: int = 5
+    transpose_up: int = 6
+    note_values: bool = False
+
+    def __post_init__(self) -> None:
+        check_range("augment.transpose_down", self.transpose_down, least=0)
+        check_range("augment.transpose_up", self.transpose_up, least=0)
+
+
+@dataclass(frozen=True)
+class MusicPromptConfig:
+    """What predict begins from.
+
+    Attributes:
+        source: "prelude" (the opening of Bach's first cello suite), "none", or a MIDI file or a folder of them.
+        bars: Only so many bars of it; by default all.
+        metre: With signatures: the metre of the prediction, such as 3/4, whatever that of the prompt; it must be one of
+            the training's.
+        key: Likewise the key, such as "G major" or "c# minor"; with source none it is left open by default.
+        samples: Pieces to make of each prompt.
+
+    Raises:
+        UserError: A value is out of its range, or no metre or key.
+    """
+
+    source: str = "prelude"
+    bars: int | None = None
+    metre: str | None = None
+    key: str | None = None
+    samples: int = 1
+
+    def __post_init__(self) -> None:
+        if not self.source:
+            raise UserError("prompt.source is empty; give prelude, none or a MIDI file")
+        check_range("prompt.bars", self.bars, least=1)
+        check_range("prompt.samples", self.samples, least=1)
+        _ = self.parsed_metre, self.parsed_key  # raise what is wrong with them
+
+    @property
+    def parsed_metre(self) -> Metre | None:
+        """The metre as beats of a bar and what fraction of a whole note each is."""
+        return None if self.metre is None else parse_metre(self.metre, "prompt.metre")
+
+    @property
+    def parsed_key(self) -> Key | None:
+        """The key as tonic and mode."""
+        return None if self.key is None else parse_key(self.key, "prompt.key")

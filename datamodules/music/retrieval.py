@@ -1,0 +1,157 @@
+"""Retrieval from chorales: the frames that followed where the melody, or the harmony, went as it goes now.
+
+Hymn tunes are set many times and their phrases come again, so the best guess at a next frame often exists already. A
+model that retrieves it (as Khandelwal et al., "Generalization through Memorization", ICLR 2020, do by hidden states)
+need not memorise the tunes. Contexts are compared exactly, by keys without parameters: the intervals of the melody, or
+the whole frames relative to their highest pitch, read backwards from now. Neither depends on the musical key, so that
+a context in E flat matches one in G. How the net uses what is retrieved: seq_modules/nets/retrieval.py.
+
+S places of a frame, M frames retrieved at a time, T frames of a piece.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from datamodules.music.sources.jsb_files import Chorale
+from datamodules.tokenizers.frame import FrameTokenizer
+from seqlight.core.errors import UserError
+
+NEVER = -1000  # the interval of a first frame, or beside silence: it matches none
+LEAST = 2  # intervals that must agree
+MAX_MATCH = 31  # matches are counted up to this length
+
+
+class RetrievalIndex:
+    """Frames of chorales, one after the other, with their keys.
+
+    Args:
+        chorales: The pieces that are retrieved from.
+        tokenizer: Makes the ids; a retrieved frame that leaves its range counts as none.
+        size: Number of frames retrieved at a time, M, at least 2: half of them by the longest match of the melody, half
+            by that of the texture.
+
+    Raises:
+        UserError: ``size`` is below 2.
+    """
+
+    def __init__(self, chorales: Sequence[Chorale], tokenizer: FrameTokenizer, size: int) -> None:
+        if size < 2:
+            raise UserError(f"retrieved must be at least 2, or 0 for none, not {size}")
+        self.tokenizer, self.size = tokenizer, size
+        self.textures: dict[tuple[int, ...], int] = {}
+        self.spans: list[slice] = []
+        rows: list[tuple[int, int, int]] = []
+        for chorale in chorales:
+            before = None
+            for frame in chorale.frames:
+                rows.append(self.keys(before, frame))
+                before = frame
+            self.spans.append(slice(len(rows) - len(chorale.frames), len(rows)))
+        self.table = np.array(rows, dtype=np.int32).reshape(-1, 3).T.copy()  # interval, texture, highest pitch
+        self.ids = np.concatenate([tokenizer.encode(chorale.frames) for chorale in chorales])
+
+    def keys(self, before: tuple[int, ...] | None, frame: tuple[int, ...]) -> tuple[int, int, int]:
+        """A frame's two keys, the interval from the frame before and the texture; and its highest pitch.
+
+        The texture is a number for the distances of the frame's pitches from its highest, together with the interval.
+        """
+        top = frame[-1] if frame else NEVER
+        interval = top - before[-1] if before and frame else NEVER
+        shape = (interval, *(top - pitch for pitch in frame))
+        return interval, self.textures.setdefault(shape, len(self.textures)), top
+
+    def retrieve_all(self, chorale: Chorale, member: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """What is retrieved before each frame of a piece: ids (T, M, S) and match lengths (T, M, 2).
+
+        Args:
+            chorale: The piece.
+            member: Its number, if it is one of the index: nothing is retrieved from it but its own past.
+        """
+        retriever = Retriever(self, member)
+        found = [retriever.retrieved()]
+        for frame in chorale.frames[:-1]:
+            retriever.append(frame)
+            found.append(retriever.retrieved())
+        return np.stack([ids for ids, _ in found]), np.stack([lengths for _, lengths in found])
+
+
+class Retriever:
+    """Incremental retrieval for one piece, from an index and from the piece's own past.
+
+    Args:
+        index: The index.
+        member: Number of a piece of the index that is passed over.
+    """
+
+    def __init__(self, index: RetrievalIndex, member: int | None = None) -> None:
+        self.index, self.hidden = index, None if member is None else index.spans[member]
+        self.known = index.table.shape[1]  # columns of the index; those behind them are the piece's own
+        self.table = index.table
+        self.own: list[np.ndarray] = []  # ids of the piece's frames
+        self.begins = np.zeros(self.known + 1, dtype=bool)
+        self.begins[[span.start for span in index.spans]] = True
+        self.begins[-1] = True
+        self.lengths = np.zeros((2, self.known), dtype=np.int32)  # of melody and texture, up to and with each frame
+        self.before: tuple[int, ...] | None = None
+
+    def append(self, frame: tuple[int, ...]) -> None:
+        """Appends the piece's next frame, its pitches rising."""
+        keys = np.array(self.index.keys(self.before, frame), dtype=np.int32)
+        lengths = np.zeros((2, self.table.shape[1] + 1), dtype=np.int32)  # the last column is the frame itself
+        if keys[0] != NEVER:
+            lengths[:, 1:-1] = self.lengths[:, :-1]  # a match goes on where the frame before agreed too
+            lengths[:, :-1] += 1
+            lengths[:, :-1] *= self.table[:2] == keys[:2, None]  # a first frame's interval matches none
+            if self.hidden is not None:
+                lengths[:, self.hidden] = 0
+        self.lengths, self.before = lengths, frame
+        self.table = np.concatenate((self.table, keys[:, None]), axis=1)
+        self.own.append(self.index.tokenizer.encode([frame])[0])
+
+    def retrieved(self) -> tuple[np.ndarray, np.ndarray]:
+        """The frames that followed the longest matches with the piece so far.
+
+        Returns:
+            Ids (M, S) of the frames, transposed as the melody now stands to the melody then; and (M, 2) how many
+            intervals of the melody, and how many frames with all their pitches, agree without a gap, at most 31. Both
+            0, and all ids END, where nothing is retrieved.
+        """
+        tokenizer, size = self.index.tokenizer, self.index.size
+        ids = np.full((size, tokenizer.frame_size), tokenizer.end_id, dtype=np.int64)
+        lengths = np.zeros((size, 2), dtype=np.int64)
+        places = np.flatnonzero(self.lengths[0, :-1] >= LEAST)  # nothing follows the last frame yet
+        after = places[places < self.known] + 1
+        places = np.concatenate((after[~self.begins[after]] - 1, places[places >= self.known]))
+        melody, texture = np.minimum(self.lengths[:, places], MAX_MATCH)
+        taken = best(melody, texture, places, size // 2)
+        also = best(texture, melody, places, size)
+        taken = np.concatenate((taken, also[~np.isin(also, taken)]))[:size]
+        for row, at in enumerate(taken.tolist()):
+            place = places[at] + 1
+            frame = self.index.ids[place] if place < self.known else self.own[place - self.known]
+            moved, fits = moved_by(frame, int(self.table[2, -1] - self.table[2, places[at]]), tokenizer)
+            if fits:
+                ids[row], lengths[row] = moved, (melody[at], texture[at])
+        return ids, lengths
+
+
+def best(first: np.ndarray, second: np.ndarray, places: np.ndarray, count: int) -> np.ndarray:
+    """Where the first numbers are greatest, then the second, then the places: at most ``count`` indices, in order.
+
+    Of equals the last place comes first: the piece's own past, or the latest of the index.
+    """
+    keys = ((first.astype(np.int64) * (MAX_MATCH + 1) + second) << 32) + places
+    if len(keys) > count:
+        found = np.argpartition(keys, len(keys) - count)[len(keys) - count :]
+        return found[np.argsort(-keys[found])]
+    return np.argsort(-keys)
+
+
+def moved_by(ids: np.ndarray, up: np.ndarray | int, tokenizer: FrameTokenizer) -> tuple[np.ndarray, np.ndarray]:
+    """Frames (..., S) transposed by some semitones, and whether they are still within the range, (...)."""
+    by = -up if tokenizer.order == "falling" else up  # ids count from the highest pitch down
+    pitches = ids < tokenizer.num_pitches
+    moved = np.where(pitches, ids + by, ids)
+    inside = ~pitches | ((moved >= 0) & (moved < tokenizer.num_pitches))
+    return moved, np.asarray(inside.all(-1))

@@ -1,0 +1,115 @@
+"""Retrieval without parameters: earlier places with the same context as now, and a head that copies what followed.
+
+A context is compared by keys: whole numbers, one or more for each element of a sequence. Two places match over so many
+elements as their keys agree without a gap, read backwards. What a Transformer's induction heads learn from much text
+(Olsson et al. 2022), and copying from the context learns from some (Vinyals et al., "Pointer Networks", 2015), a few
+thousand notes do not teach. A key below 0 matches nothing.
+
+B batch, T time, Q keys of an element, K lags: how far back the other place is, from 1 on, M places retrieved, V ids.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+MAX_MATCH = 31  # matches are counted up to this length
+
+
+class Retrieved(NamedTuple):
+    """What followed at earlier matching places, the best M of them first; (...) are any dimensions.
+
+    Attributes:
+        elements: Ids (..., M, F) of F fields; 0 where nothing is retrieved.
+        lengths: Length of the match in each key, (..., M, Q). All 0 where nothing is retrieved.
+        lags: Class of the distance to the place, (..., M).
+    """
+
+    elements: Tensor
+    lengths: Tensor
+    lags: Tensor
+
+
+def match_lengths(keys: Tensor) -> Tensor:
+    """For keys (B, T, Q): length of the match of each place with the one each lag before it, (B, T, T - 1, Q)."""
+    batch, count, kinds = keys.shape
+    lengths = torch.zeros(batch, count, count - 1, kinds, dtype=torch.int32, device=keys.device)
+    back = keys.flip(1)
+    for place in range(1, count):
+        now, then = keys[:, place, None], back[:, count - place :]  # (B, 1, Q), (B, place, Q)
+        lengths[:, place, :place] = (lengths[:, place - 1, :place] + 1) * ((now == then) & (now >= 0))
+    return lengths.clamp_(max=MAX_MATCH)
+
+
+def last_match_lengths(keys: Tensor) -> Tensor:
+    """:func:`match_lengths` of the last place alone, (B, T - 1, Q)."""
+    count, kinds = keys.shape[1:]
+    padded = F.pad(keys, (0, 0, MAX_MATCH, 0), value=-1).flip(1)  # the last element first
+    agree = torch.ones(len(padded), count - 1, kinds, dtype=torch.int32, device=padded.device)
+    lengths = torch.zeros_like(agree)
+    for back in range(MAX_MATCH):
+        now, then = padded[:, back, None], padded[:, back + 1 : back + count]
+        agree = agree * ((now == then) & (now >= 0))
+        lengths = lengths + agree
+    return lengths
+
+
+def next_match_lengths(keys: Tensor, before: Tensor) -> Tensor:
+    """:func:`last_match_lengths` of keys (B, T, Q), from those of one element less, (B, T - 2, Q)."""
+    now, then = keys[:, -1:], keys[:, :-1].flip(1)
+    equal = (now == then) & (now >= 0)
+    return ((F.pad(before, (0, 0, 0, 1)) + 1) * equal).clamp(max=MAX_MATCH)
+
+
+class CopyHead(nn.Module):
+    """Scores each retrieved id, and adds the score to the id's logit.
+
+    A score comes from the lengths of the match in two keys, from further features of the retrieved place, and from the
+    net's output, through a small net.
+
+    Args:
+        width: Width of the net's output, D.
+        categories: Of each feature that is a class: how many classes.
+        numbers: How many features are real numbers.
+    """
+
+    WIDTH = 32
+
+    def __init__(self, width: int, categories: Sequence[int] = (), numbers: int = 0) -> None:
+        super().__init__()
+        self.lengths = nn.ModuleList(nn.Embedding(MAX_MATCH + 1, self.WIDTH) for _ in range(2))
+        self.categories = nn.ModuleList(nn.Embedding(classes, self.WIDTH) for classes in categories)
+        self.numbers = nn.Linear(numbers, self.WIDTH) if numbers else None
+        self.output = nn.Linear(width, self.WIDTH)
+        self.score = nn.Sequential(nn.GELU(), nn.Linear(self.WIDTH, self.WIDTH), nn.GELU(), nn.Linear(self.WIDTH, 1))
+
+    def forward(
+        self,
+        x: Tensor,
+        ids: Tensor,
+        lengths: Tensor,
+        size: int,
+        categories: Sequence[Tensor] = (),
+        numbers: Tensor | None = None,
+    ) -> Tensor:
+        """What is added to the logits, (..., V).
+
+        Args:
+            x: The net's output, (..., D).
+            ids: Retrieved ids, (..., M).
+            lengths: Lengths of the match in both keys, (..., M, 2); both 0 where nothing is retrieved. Dimensions of
+                size 1 are broadcast.
+            size: V.
+            categories: Features that are classes, (..., M) each.
+            numbers: Features that are real numbers, (..., M, N).
+        """
+        z = self.lengths[0](lengths[..., 0]) + self.lengths[1](lengths[..., 1])  # (..., M, W)
+        for table, classes in zip(self.categories, categories, strict=True):
+            z = z + table(classes)
+        if self.numbers is not None and numbers is not None:
+            z = z + self.numbers(numbers.to(x.dtype))
+        z = z + self.output(x)[..., None, :]
+        scores = self.score(z).squeeze(-1) * (lengths.amax(-1) > 0)  # (..., M)
+        return scores.new_zeros(*scores.shape[:-1], size).scatter_add(-1, ids, scores)
