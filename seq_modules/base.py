@@ -94,7 +94,7 @@ class SequenceModule(LightningModule):
         """The optimiser with its schedule, stepped per optimiser step; a rate that never changes needs none."""
         optimizer = self.make_optimizer()
         self._resumed.request(optimizer)
-        schedule = build_scheduler(optimizer, self.optim, self.trainer)
+        schedule = build_scheduler(optimizer, self.optim, self)
         if schedule is None:
             return optimizer
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-from lightning.pytorch import Trainer
+from lightning.pytorch import LightningModule
 from torch import nn
 from torch.nn import Parameter
 from torch.optim import Optimizer
@@ -77,14 +77,14 @@ def build_optimizer(module: nn.Module, config: OptimConfig) -> Optimizer:
     return muon(module, net, *rates, config.weight_decay, betas, config.muon_iterations)
 
 
-def build_scheduler(optimizer: Optimizer, config: OptimConfig, trainer: Trainer) -> LambdaLR | None:
+def build_scheduler(optimizer: Optimizer, config: OptimConfig, module: LightningModule) -> LambdaLR | None:
     """The learning rate's schedule, to be stepped once an optimiser step; None for a rate that never changes."""
     if config.schedule == "constant" and not config.warmup_steps:
         return None
     # Asking for the number of steps builds the training loader, so only a schedule that needs it asks.
-    total = float("inf") if config.schedule == "constant" else trainer.estimated_stepping_batches
+    total = float("inf") if config.schedule == "constant" else module.trainer.estimated_stepping_batches
     shape = (config.schedule, config.warmup_steps, total, config.decay_fraction, config.min_lr_ratio)
-    return scheduler(optimizer, *shape, budget=budget_of(trainer))
+    return scheduler(optimizer, *shape, budget=budget_of(module.trainer))
 
 
 def adamw(

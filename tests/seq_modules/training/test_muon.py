@@ -205,7 +205,7 @@ def test_hidden_matrices_are_those_of_the_blocks() -> None:
     [
         ({}, "rule of a parameter group must be muon or adamw, not None"),
         ({"rule": "sgd"}, "not 'sgd'"),
-        ({"rule": "muon", "lr": -1.0}, "lr must be 0 or more"),
+        ({"rule": "muon", "lr": -1.0}, "lr must be at least 0"),
         ({"rule": "muon", "momentum": 1.0}, "below 1, not 1.0"),
         ({"rule": "adamw", "betas": (0.9, 1.5)}, "below 1, not 1.5"),
         ({"rule": "muon", "steps": 0}, "steps must be at least 1"),
