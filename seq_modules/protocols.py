@@ -121,7 +121,7 @@ class ComposesMusic(Protocol):
         ...
 
 
-# Of a net.
+# Of a net, or of a system for its net.
 
 
 def net_of(module: nn.Module) -> nn.Module | None:

@@ -18,7 +18,7 @@ def hub_table(hub: str, revision: str | None, instead: str) -> dict[str, list[di
         Columns of classes hold the classes' names, None where a row has none.
 
     Raises:
-        ValueError: It cannot be loaded.
+        UserError: It cannot be loaded.
     """
     import datasets
 
@@ -28,7 +28,7 @@ def hub_table(hub: str, revision: str | None, instead: str) -> dict[str, list[di
         return {split: _rows(table) for split, table in splits.items()}
     except Exception as error:  # the hub's client raises whatever its layers do: OSError, RuntimeError, httpx's own
         reason = " ".join(str(error).split())[:200]
-        raise UserError(f"hub {hub} could not be loaded ({type(error).__name__}: {reason}); {instead}") from error
+        raise UserError(f"text.hub {hub} could not be loaded ({type(error).__name__}: {reason}); {instead}") from error
 
 
 def _rows(table: Any) -> list[dict[str, Any]]:

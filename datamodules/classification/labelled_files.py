@@ -78,7 +78,7 @@ def read_table(
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: Its ending is none of these, it is too large, lacks the columns, or has not one proper row.
+        UserError: Its ending is none of these, it is too large, lacks the columns, or has not one proper row.
     """
     file = Path(path).expanduser()
     kind = file.suffix.lower()
@@ -105,7 +105,7 @@ def read_table(
                     elif line.strip():
                         _read_json(row, line, text_column, label_column, found)
     except (UnicodeError, LookupError) as error:
-        raise UserError(f"{name} {path}: cannot be read as {encoding} ({error}); give --data.encoding") from error
+        raise UserError(f"{name} {path}: cannot be read as {encoding} ({error}); give --data.text.encoding") from error
     except _MissingColumnError as error:
         raise UserError(f"{name} {path}: {error}") from error
     check_found(found, f"{name} {path}")
@@ -113,7 +113,7 @@ def read_table(
 
 
 def check_found(found: Found, where: str) -> None:
-    """Warns of the rows that are wrong; raises ValueError if nothing else is there."""
+    """Warns of the rows that are wrong; raises UserError if nothing else is there."""
     if found.problems:
         shown = "; ".join(found.problems[:SHOWN])
         if others := found.problems[SHOWN:]:
@@ -138,9 +138,9 @@ def _read_csv(lines: list[str], delimiter: str, text_column: str, label_column: 
     if header:
         header[0] = header[0].removeprefix("\ufeff").strip('"')
     places = {}
-    for column, option in ((text_column, "text_column"), (label_column, "label_column")):
+    for column, option in ((text_column, "column"), (label_column, "label_column")):
         if column is not None and column not in header:
-            raise _MissingColumnError(f"line 1 names no column {column!r} but {header}; give --data.{option}")
+            raise _MissingColumnError(f"line 1 names no column {column!r} but {header}; give --data.text.{option}")
         places[option] = None if column is None else header.index(column)
     for row, (line, cells) in enumerate(rows):
         if isinstance(cells, str) or len(cells) != len(header):
@@ -148,7 +148,7 @@ def _read_csv(lines: list[str], delimiter: str, text_column: str, label_column: 
             found.problems.append(f"line {line}: {fault}")
         else:
             label = None if places["label_column"] is None else cells[places["label_column"]].strip()
-            found.add(row, line, cells[places["text_column"]], label)  # type: ignore[index]
+            found.add(row, line, cells[places["column"]], label)  # type: ignore[index]
 
 
 def _csv_rows(lines: list[str], delimiter: str) -> Iterator[tuple[int, list[str] | str]]:

@@ -46,7 +46,7 @@ def read_label_file(path: Path, name: str) -> Examples:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It is too large, or has not one proper line.
+        UserError: It is too large, or has not one proper line.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{name} {path.parent}: has no {path.name}; it should hold {TRAIN_FILE}, {TEST_FILE}")
@@ -72,7 +72,7 @@ def questions_of(hub: str, rows: list[dict[str, Any]]) -> Examples:
     """The questions of a hub's table: SetFit/TREC-QC, CogComp/trec, or any with ``text`` and a column of fine classes.
 
     Raises:
-        ValueError: A row has no text, or no column says its fine class.
+        UserError: A row has no text, or no column says its fine class.
     """
     texts, fine = [], []
     for row, content in enumerate(rows):
@@ -82,8 +82,8 @@ def questions_of(hub: str, rows: list[dict[str, Any]]) -> Examples:
         classes = words & set(FINE) or {f"{a}:{b}" for a in coarse for b in words} & set(FINE)
         if len(classes) != 1 or text_fault(content.get("text")):
             raise UserError(
-                f"hub {hub}: row {row} has no text with one of TREC's classes (such as ENTY:animal) in its columns "
-                f"{', '.join(content)}; try SetFit/TREC-QC"
+                f"text.hub {hub}: row {row} has no text with one of TREC's classes (such as ENTY:animal) in its "
+                f"columns {', '.join(content)}; try SetFit/TREC-QC"
             )
         texts.append(content["text"].strip())
         fine.append(FINE.index(classes.pop()))

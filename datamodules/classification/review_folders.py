@@ -55,7 +55,7 @@ def read_reviews(path: str, encoding: str | None = None, name: str = "path") -> 
 
     Raises:
         FileNotFoundError: There is no such folder or zip.
-        ValueError: It has no reviews in one of the known shapes, is damaged, protected or too large.
+        UserError: It has no reviews in one of the known shapes, is damaged, protected or too large.
     """
     place = Path(path).expanduser()
     if not place.exists():

@@ -29,7 +29,7 @@ def reviews_at(
 
     Raises:
         FileNotFoundError: There is no such file or folder.
-        ValueError: See :func:`read_table` and :func:`read_reviews`.
+        UserError: See :func:`read_table` and :func:`read_reviews`.
     """
     reviews = []
     for place, name in ((path, "path"), (test_path, "test_path")):
@@ -51,7 +51,7 @@ def reviews_of_hub(hub: str, revision: str | None, text_column: str, label_colum
     """The reviews of a hub's data set; rows without a label (IMDb's "unsupervised") are left out.
 
     Raises:
-        ValueError: It cannot be loaded, or lacks the columns.
+        UserError: It cannot be loaded, or lacks the columns.
     """
     reviews = []
     table = hub_table(hub, revision, "without a network, give files with --data.path")
@@ -62,14 +62,14 @@ def reviews_of_hub(hub: str, revision: str | None, text_column: str, label_colum
             if text_column not in row or label_column not in row:
                 missing = text_column if text_column not in row else label_column
                 raise UserError(
-                    f"hub {hub}: has no column {missing!r} but {', '.join(row)}; give --data.text_column and "
-                    "--data.label_column"
+                    f"text.hub {hub}: has no column {missing!r} but {', '.join(row)}; give --data.text.column and "
+                    "--data.text.label_column"
                 )
             text, label = row[text_column], row[label_column]
             if label is not None and text_fault(text) is None:
                 reviews.append(Review(without_breaks(text).strip(), str(label), HUB_SPLITS[name]))
     if not reviews:
-        raise UserError(f"hub {hub}: has no rows with a text and a label in {', '.join(HUB_SPLITS)}")
+        raise UserError(f"text.hub {hub}: has no rows with a text and a label in {', '.join(HUB_SPLITS)}")
     return reviews
 
 
@@ -77,13 +77,13 @@ def classes_of(reviews: Sequence[Review]) -> list[str]:
     """The labels that stand there, sorted; numbers by their size.
 
     Raises:
-        ValueError: There is one alone, or so many that they are no classes.
+        UserError: There is one alone, or so many that they are no classes.
     """
     labels = {review.label for review in reviews}
     if len(labels) < 2:
-        raise UserError(f"label_column: all labels are {labels.pop()!r}; classification needs two classes")
+        raise UserError(f"text.label_column: all labels are {labels.pop()!r}; classification needs two classes")
     if len(labels) > MAX_CLASSES:
-        raise UserError(f"label_column: has {len(labels):,} different labels; at most {MAX_CLASSES:,} can be classes")
+        raise UserError(f"text.label_column: has {len(labels):,} different labels; at most {MAX_CLASSES:,} are read")
     whole = all(label.lstrip("-").isdecimal() for label in labels)
     return sorted(labels, key=int) if whole else sorted(labels)
 

@@ -1,94 +1,117 @@
-"""Classification of texts: loss, metrics and predictions with any net that makes one vector of a sentence."""
+"""Classification of texts: loss, metrics and predictions with any net that makes logits of a text."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
+from lightning.pytorch import Callback
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
+from torchmetrics import MetricCollection
 from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix, MulticlassF1Score
 
 from seq_modules.base import Step
-from seq_modules.nets.text.text_ensemble import EnsembleHead
-from seq_modules.systems.turns import TurnTaking
+from seq_modules.callbacks.training.active_member import ActiveMember
+from seq_modules.nets.ensemble import Ensemble
+from seq_modules.nets.text.classifier_net import classifier_nets
+from seq_modules.systems.tokenized import TokenizedModule
 from seq_modules.training.metrics import CalibrationError
+from seq_modules.training.optim import OptimConfig
+from seqlight.core.checks import check_range
+from seqlight.core.config_groups import group_from
 from seqlight.core.errors import UserError
 from seqlight.core.labels import IGNORED
 
-ClassWeights = list[float] | Literal["balanced"] | None
+
+@dataclass(frozen=True)
+class LossConfig:
+    """The loss of training. Validation and test measure the plain cross-entropy, whatever stands here.
+
+    Attributes:
+        aux_weight: Weight of the loss of the auxiliary labels; 0 makes no head for them.
+        label_smoothing: Fraction of the target that is spread over all classes (Szegedy et al. 2016).
+        class_weights: Weight of each class's loss. "balanced" takes n / (C · n of the class) of the training data. The
+            mean is over rows: weights with a mean of 1 over them leave its size as it is.
+
+    Raises:
+        UserError: A value is out of its range.
+    """
+
+    aux_weight: float = 0.0
+    label_smoothing: float = 0.0
+    class_weights: list[float] | Literal["balanced"] | None = None
+
+    def __post_init__(self) -> None:
+        check_range("loss.aux_weight", self.aux_weight, least=0)
+        check_range("loss.label_smoothing", self.label_smoothing, least=0, below=1)
+        if isinstance(self.class_weights, list) and min(self.class_weights, default=-1.0) < 0:
+            raise UserError(f"loss.class_weights must be numbers of 0 or more, not {self.class_weights}")
 
 
-class Classifier(TurnTaking):
+class Classifier(TokenizedModule):
     """Base of the classifiers.
 
-    A subclass assigns ``net`` (ids (B, T) and a mask (B, T) -> (B, W), with its ``width`` W) and then calls
-    :meth:`make_heads`. The names of the classes come with the data and travel in the checkpoint, as the tokenizer does.
+    A subclass calls :meth:`make_net` with its encoders. The names of the classes come with the data and are saved in
+    the checkpoint, as the tokenizer is.
 
-    In training the loss is that of the label, smoothed and weighted as asked, plus ``aux_weight`` times that of the
-    other label level; in validation and test it is the label's plain cross-entropy in nats, so that runs with different
-    settings can be compared.
+    In training the loss is that of the label, smoothed and weighted, plus ``aux_weight`` times that of the auxiliary
+    label; in validation and test it is the label's plain cross-entropy in nats, so that runs with different settings
+    can be compared.
 
     Args:
-        num_classes: C.
-        num_aux_classes: Classes of the other label level; 0 for none.
-        aux_weight: Weight of their loss; 0 makes no head for them.
-        label_smoothing: Share of the target that is spread over all classes while training (Szegedy et al. 2016).
-        class_weights: Weight of each class's loss while training; "balanced" takes n / (C · n of the class) of the
-            training data. The mean is over rows: weights with a mean of 1 over them leave its size as it is.
-        training: The arguments of SequenceModule, from ``learning_rate`` on.
+        num_classes: Number of classes, C, at least 2.
+        num_aux_classes: Classes of the auxiliary labels; 0 for none.
+        loss: The loss of training.
+        optim: Optimiser and schedule.
 
     Attributes:
         class_names: Names of the classes; None until data or a checkpoint bring them.
-        confusion: Counts (C, C), true class by predicted class, of the validation or test that ran last.
+        confusion: Counts (C, C), true class by predicted class, of the latest validation or test.
+
+    Raises:
+        UserError: A value is out of its range.
     """
 
     net: nn.Module
     class_weights: Tensor
-    fused_adamw = True  # tables of embeddings are large
 
     def __init__(
         self,
         num_classes: int,
-        num_aux_classes: int = 0,
-        aux_weight: float = 0.0,
-        label_smoothing: float = 0.0,
-        class_weights: ClassWeights = None,
-        **training: Any,
+        num_aux_classes: int,
+        loss: LossConfig | dict[str, Any],
+        optim: OptimConfig | dict[str, Any],
     ) -> None:
-        if num_classes < 2:
-            raise UserError(f"num_classes must be at least 2, not {num_classes}")
-        if aux_weight < 0:
-            raise UserError(f"aux_weight must be 0 or more, not {aux_weight}")
-        if not 0 <= label_smoothing < 1:
-            raise UserError(f"label_smoothing must be at least 0 and below 1, not {label_smoothing}")
+        check_range("num_classes", num_classes, least=2)
         options: dict[str, Any] = {"num_classes": num_classes, "ignore_index": IGNORED, "validate_args": False}
         metrics = {
             "accuracy": MulticlassAccuracy(average="micro", **options),
             "macro_f1": MulticlassF1Score(average="macro", **options),
             "calibration_error": CalibrationError(),
         }
-        super().__init__(metrics, **training)
-        self.num_classes, self.num_aux_classes = num_classes, num_aux_classes if aux_weight else 0
-        self.aux_weight, self.label_smoothing = aux_weight, label_smoothing
+        super().__init__(metrics, optim)
+        self.loss = group_from(LossConfig, loss)
+        self.num_classes = num_classes
+        self.num_aux_classes = num_aux_classes if self.loss.aux_weight else 0
         self.confusion = MulticlassConfusionMatrix(**options)
         self.class_names: list[str] | None = None
-        self.balanced = class_weights == "balanced"
         weights = torch.ones(num_classes)
-        if isinstance(class_weights, list):
-            if len(class_weights) != num_classes or min(class_weights) < 0:
-                raise UserError(f"class_weights must be {num_classes} numbers of 0 or more, not {class_weights}")
-            weights = torch.tensor(class_weights, dtype=torch.float32)
+        if isinstance(given := self.loss.class_weights, list):
+            if len(given) != num_classes:
+                raise UserError(f"loss.class_weights must be {num_classes} numbers, not {given}")
+            weights = torch.tensor(given, dtype=torch.float32)
         self.register_buffer("class_weights", weights)
 
-    def make_heads(self, width: int, members: int = 1) -> None:
-        """Makes the linear heads of ``net``, or of each of its members, whose vectors have that width."""
+    def make_net(self, encoders: Sequence[Any]) -> None:
+        """Assigns ``net``: the encoder with its heads, or an ensemble of several such nets."""
+        self.members = classifier_nets(encoders, self.num_classes, self.num_aux_classes)  # a list, not registered
+        self.net = self.members[0] if len(self.members) == 1 else Ensemble(self.members)
 
-        def head(classes: int) -> nn.Module:
-            return nn.Linear(width, classes) if members == 1 else EnsembleHead(width, classes, members)
-
-        self.head = head(self.num_classes)
-        self.aux_head = head(self.num_aux_classes) if self.num_aux_classes else None
+    def configure_callbacks(self) -> list[Callback]:
+        """An ensemble needs the callback that chooses the member of each step."""
+        return [ActiveMember()] if isinstance(self.net, Ensemble) else []
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
         """Logits of the classes, (B, C).
@@ -97,55 +120,44 @@ class Classifier(TurnTaking):
             input_ids: (B, T), padded on the right.
             attention_mask: True or 1 at the tokens of a row, (B, T); by default all.
         """
-        return self.head(self.vectors(input_ids, attention_mask))
+        return self.all_logits(input_ids, attention_mask)[0]
 
-    def vectors(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
-        """What the heads see of each sentence, (B, W)."""
+    def all_logits(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> list[Tensor]:
+        """Logits of the classes, (B, C), and of the auxiliary classes where there is a head for them, (B, A)."""
         mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
         return self.net(input_ids, mask.bool())
 
     def step(self, batch: dict[str, Tensor]) -> Step:
         """Cross-entropy in nats, summed over the rows that have a label."""
         labels = batch["labels"]
-        vectors = self.vectors(batch["input_ids"], batch["attention_mask"])
-        logits = self.head(vectors).float()
-        if not self.training:
-            loss_sum = F.cross_entropy(logits, labels, ignore_index=IGNORED, reduction="sum")
+        logits, *aux_logits = self.all_logits(batch["input_ids"], batch["attention_mask"])
+        options: dict[str, Any] = {"ignore_index": IGNORED, "reduction": "sum"}
+        if self.training:
+            options["label_smoothing"] = self.loss.label_smoothing
+            weight = self.class_weights.to(logits.dtype)  # Lightning's "true" precisions convert it
+            loss_sum = F.cross_entropy(logits, labels, weight, **options)
+            for aux in aux_logits:
+                loss_sum = loss_sum + self.loss.aux_weight * F.cross_entropy(aux, batch["aux_labels"], **options)
         else:
-            loss_sum = F.cross_entropy(
-                logits,
-                labels,
-                weight=self.class_weights.to(logits.dtype),  # Lightning's "true" precisions convert it
-                ignore_index=IGNORED,
-                reduction="sum",
-                label_smoothing=self.label_smoothing,
-            )
-            if self.aux_head is not None:
-                aux = F.cross_entropy(
-                    self.aux_head(vectors).float(),
-                    batch["aux_labels"],
-                    ignore_index=IGNORED,
-                    reduction="sum",
-                    label_smoothing=self.label_smoothing,
-                )
-                loss_sum = loss_sum + self.aux_weight * aux
+            loss_sum = F.cross_entropy(logits, labels, **options)
         return Step(loss_sum, (labels != IGNORED).sum(), {"preds": logits, "target": labels})
 
-    def _measure(self, metrics: Any, loss_sum: Tensor, items: Tensor, measured: dict[str, Tensor]) -> None:
-        super()._measure(metrics, loss_sum, items, measured)
+    def measure(self, metrics: MetricCollection, step: Step) -> None:
+        """Counts the confusions of validation and test too."""
+        super().measure(metrics, step)
         if metrics is not self.train_metrics:
-            self.confusion.update(measured["preds"].detach(), measured["target"])
+            self.confusion.update(step.metric_inputs["preds"].detach(), step.metric_inputs["target"])
 
     def on_validation_epoch_start(self) -> None:
-        """Counts anew."""
+        """Forgets the confusions counted before."""
         self.confusion.reset()
 
     def on_test_epoch_start(self) -> None:
-        """Counts anew."""
+        """Forgets the confusions counted before."""
         self.confusion.reset()
 
     def predict_step(self, batch: dict[str, Any], batch_idx: int) -> list[dict[str, Any]]:
-        """One row a text: its likeliest class by name, the probability of it, the text."""
+        """One row a text: the name of its likeliest class, the probability of that, the text."""
         probabilities, labels = self(batch["input_ids"], batch["attention_mask"]).float().softmax(-1).max(-1)
         texts = batch.get("texts")
         rows = [
@@ -160,22 +172,40 @@ class Classifier(TurnTaking):
         """A class's name, or its number where the names are not known."""
         return str(label) if self.class_names is None else self.class_names[label]
 
+    def confusion_counts(self) -> Tensor | None:
+        """Counts (C, C), true class by predicted class, of the latest validation or test; None without one.
+
+        They are summed over ranks, all of which must call this.
+        """
+        return self.confusion.compute().cpu() if self.confusion.update_count else None
+
+    def token_vectors(self) -> Tensor:
+        """Embeddings of all tokens, (V, D); of an ensemble, the first member's."""
+        return self.members[0].encoder.token_vectors()
+
+    def token_weights(self, input_ids: Tensor, mask: Tensor) -> Tensor | None:
+        """Weights of the attention that pools the tokens, (B, T') with T' at least T; None with another pooling.
+
+        Of an ensemble they are the first member's.
+        """
+        return self.members[0].encoder.token_weights(input_ids, mask.bool())
+
     def setup(self, stage: str) -> None:
         """Takes the tokenizer, the names and, to train, the balance of the classes from the data.
 
         Raises:
-            ValueError: The data has another number of names than the model has classes.
+            UserError: The data has another number of names than the model has classes.
         """
         super().setup(stage)
         data = getattr(self.trainer, "datamodule", None)
         names = getattr(data, "class_names", None)
         if names is not None:
             if len(names) != self.num_classes:
-                raise UserError(f"num_classes {self.num_classes} is not the data's {len(names)} ({shown(names)})")
+                raise UserError(f"num_classes {self.num_classes} is not the data's {len(names)} ({first_of(names)})")
             self.class_names = list(map(str, names))
-        if stage == "fit" and self.aux_weight and not self.num_aux_classes:
-            rank_zero_warn(f"aux_weight {self.aux_weight:g} does nothing: this data has one level of labels")
-        if stage == "fit" and self.balanced:
+        if stage == "fit" and self.loss.aux_weight and not self.num_aux_classes:
+            rank_zero_warn(f"loss.aux_weight {self.loss.aux_weight:g} does nothing: this data has no auxiliary labels")
+        if stage == "fit" and self.loss.class_weights == "balanced":
             self.class_weights.copy_(balance(data, self.num_classes))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -185,9 +215,9 @@ class Classifier(TurnTaking):
             checkpoint["class_names"] = self.class_names
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Takes the names that the weights were trained with, and refuses data whose labels mean something else.
+        """Takes the names that the weights were trained with, and refuses data whose labels have other names.
 
-        The classes' weights of a training that goes on are those asked for now.
+        A resumed training has the class weights given now, not the checkpoint's.
         """
         super().on_load_checkpoint(checkpoint)
         if self._trainer is not None and self.trainer.state.fn == "fit":
@@ -195,17 +225,17 @@ class Classifier(TurnTaking):
         held = checkpoint.get("class_names")
         if held is None:
             return
-        told = self.class_names is not None and (self._trainer is None or self.trainer.state.fn != "predict")
-        if told and held != self.class_names:
+        given = self.class_names is not None and (self._trainer is None or self.trainer.state.fn != "predict")
+        if given and held != self.class_names:
             raise UserError(
-                f"class_names of the data ({shown(self.class_names)}) are not the checkpoint's ({shown(held)}); give "
-                "data with the same classes"
+                f"class_names of the data ({first_of(self.class_names)}) are not the checkpoint's ({first_of(held)}); "
+                "give data with the same classes"
             )
         self.class_names = held
 
 
-def shown(names: Sequence[str] | None) -> str:
-    """The first names."""
+def first_of(names: Sequence[str] | None) -> str:
+    """The first six names, for messages."""
     names = list(names or [])
     return ", ".join(map(str, names[:6])) + (" ..." if len(names) > 6 else "")
 
@@ -214,11 +244,11 @@ def balance(data: Any, num_classes: int) -> Tensor:
     """Weights (C,), inverse to the classes' counts in the training data, 1 on average over its rows.
 
     Raises:
-        ValueError: The data does not count its classes.
+        UserError: The data does not count its classes.
     """
     counts = getattr(data, "class_counts", None)
     if counts is None or len(counts) != num_classes:
-        raise UserError("class_weights balanced needs data that counts its classes (class_counts); give numbers")
+        raise UserError("loss.class_weights balanced needs data that counts its classes (class_counts); give numbers")
     table = torch.tensor(counts, dtype=torch.float32)
-    # A class that training never meets would get an infinite weight, which nothing ever uses.
+    # A class without training rows would get an infinite weight, which nothing ever uses.
     return torch.where(table > 0, table.sum() / (num_classes * table.clamp(min=1)), 1.0)

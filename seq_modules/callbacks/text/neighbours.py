@@ -10,25 +10,26 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
 from seq_modules.callbacks.run.run_folder import run_folder
-from seqlight.core.errors import UserError
+from seq_modules.protocols import HasTokenizer, HasTokenVectors
+from seqlight.core.checks import check_choice, check_range
 
 Distance = Literal["euclidean", "cosine"]
 
 
 class Neighbours(Callback):
-    """Prints, after ``test``, the tokens whose vectors are nearest to a word's, and writes them to ``neighbours.csv``.
+    """After ``test``, prints the tokens whose vectors are nearest to a word's, and writes them to ``neighbours.csv``.
 
-    A word that the tokenizer does not know, or makes several tokens of, is named and left out.
+    A word that the tokenizer does not know, or splits into several tokens, is reported and left out.
 
     Args:
         words: The words.
         count: Neighbours of each, at least 1.
-        distance: Euclidean, as in the course, or 1 minus the cosine.
+        distance: "euclidean", or "cosine" for 1 minus the cosine.
     """
 
     def __init__(self, words: list[str] | None = None, count: int = 10, distance: Distance = "euclidean") -> None:
-        if count < 1:
-            raise UserError(f"count must be at least 1, not {count}")
+        check_range("count", count, least=1)
+        check_choice("distance", distance, Distance)
         self.words = ["great", "who", "city"] if words is None else words
         self.count, self.distance = count, distance
 
@@ -36,22 +37,20 @@ class Neighbours(Callback):
     @torch.inference_mode()
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Prints and writes."""
-        module: Any = pl_module
-        tokenizer: Any = getattr(module, "tokenizer", None)
-        net: Any = getattr(module, "net", None)
-        if tokenizer is None or not hasattr(net, "token_vectors"):
+        tokenizer: Any = pl_module.tokenizer if isinstance(pl_module, HasTokenizer) else None
+        if tokenizer is None or not isinstance(pl_module, HasTokenVectors):
             return
-        vectors = net.token_vectors().float()
-        marks = sorted(set(tokenizer.special.values()))
+        vectors = pl_module.token_vectors().float()
+        special = sorted(set(tokenizer.special.values()))
         with (run_folder(trainer) / "neighbours.csv").open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(("word", "place", "token", "distance"))
             for word in self.words:
-                ids = [token for token in tokenizer.encode(word) if token not in marks]
+                ids = [token for token in tokenizer.encode(word) if token not in special]
                 if len(ids) != 1:
                     print(f"neighbours of {word!r}: it is no token of its own")
                     continue
-                found = nearest(vectors, ids[0], self.count, self.distance, marks)
+                found = nearest(vectors, ids[0], self.count, self.distance, special)
                 pieces = tokenizer.pieces([token for token, _ in found])
                 print(f"neighbours of {word!r}: {' '.join(pieces)}")
                 for place, (piece, (_, distance)) in enumerate(zip(pieces, found, strict=True), start=1):
@@ -65,10 +64,10 @@ def nearest(
 
     Args:
         vectors: Embeddings, (V, D).
-        token: Whose neighbours.
-        count: How many, or as many as there are.
-        distance: Which.
-        left_out: Tokens that are nobody's neighbours, beside the token itself.
+        token: The token whose neighbours are listed.
+        count: How many neighbours, or as many as there are.
+        distance: "euclidean" or "cosine".
+        left_out: Tokens that are not listed; the token itself never is.
     """
     if distance == "cosine":
         directions = F.normalize(vectors, dim=-1)

@@ -8,40 +8,36 @@ from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 
 from seq_modules.callbacks.run.curves import save_figure
 from seq_modules.callbacks.text.attention_maps import visible
-from seqlight.core.errors import UserError
+from seq_modules.protocols import Classifies, HasTokenizer, HasTokenWeights
+from seqlight.core.checks import check_range
 from seqlight.core.plots import new_figure
 
-DARK = 4  # times its share that a token weighs where it is drawn darkest
+DARK = 4  # times 1 / length: the weight of a token that is drawn darkest
 
 
 class TextAttention(Callback):
-    """Draws, after ``test``, the attention's weights over the tokens of the first texts, with what was predicted.
+    """After ``test``, plots the attention's weights over the tokens of the first texts, with the predictions.
 
-    A token is as dark as it weighs more than its share of 1 / length: long texts spread their weight thin. Tokens that
-    all weigh alike are pale; the darkest has four times its share, or is the heaviest of a text with heavier ones.
+    Weights are drawn as multiples of 1 / length, because the weights of a long text are small. Tokens of equal weight
+    are pale. The darkest has four times 1 / length, or is the heaviest of its text if that weighs more.
 
-    A classifier whose pooling is not "attention" has none to draw, which is said.
+    For a classifier whose pooling is not "attention", nothing is drawn, and a message says so.
 
     Args:
-        texts: How many texts, at least 1.
-        max_tokens: Longest part of a text that is drawn, at least 2.
+        texts: Number of texts, at least 1.
+        max_tokens: Number of tokens of a text that are drawn at most, at least 2.
     """
 
     def __init__(self, texts: int = 12, max_tokens: int = 24) -> None:
-        if texts < 1:
-            raise UserError(f"texts must be at least 1, not {texts}")
-        if max_tokens < 2:
-            raise UserError(f"max_tokens must be at least 2, not {max_tokens}")
+        check_range("texts", texts, least=1)
+        check_range("max_tokens", max_tokens, least=2)
         self.texts, self.max_tokens = texts, max_tokens
         self._rows: list[tuple[list[int], list[float], str]] = []
-        self._draws = False
+        self._draws = True
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Forgets an earlier test; says so where there is nothing to draw."""
-        self._rows = []
-        self._draws = getattr(getattr(getattr(pl_module, "net", None), "pooling", None), "attention", None) is not None
-        if not self._draws:
-            rank_zero_info("TextAttention draws nothing: this model was not trained with pooling attention")
+        """Forgets an earlier test."""
+        self._rows, self._draws = [], True
 
     @torch.inference_mode()
     def on_test_batch_end(
@@ -53,36 +49,41 @@ class TextAttention(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Keeps the first texts' tokens, weights and classes."""
-        module: Any = pl_module
+        """Keeps the first texts' tokens, weights and classes; reports where there are no weights."""
         if len(self._rows) >= self.texts or not self._draws:
             return
         count = self.texts - len(self._rows)
         ids, mask = batch["input_ids"][:count], batch["attention_mask"][:count].bool()
-        weights = module.net.looks(ids, mask).float().tolist()
-        predicted = module(ids, mask).argmax(-1).tolist()
+        weights = pl_module.token_weights(ids, mask) if isinstance(pl_module, HasTokenWeights) else None
+        if weights is None or not isinstance(pl_module, Classifies):
+            self._draws = False
+            rank_zero_info("TextAttention draws nothing: this model was not trained with pooling attention")
+            return
+        predicted = pl_module(ids, mask).argmax(-1).tolist()
         true = batch["labels"][:count].tolist()
         lengths = mask.sum(1).tolist()
-        for row, length, looks, chosen, label in zip(ids.tolist(), lengths, weights, predicted, true, strict=True):
-            title = module.name_of(chosen)
+        texts = zip(ids.tolist(), lengths, weights.float().tolist(), predicted, true, strict=True)
+        for row, length, of_tokens, chosen, label in texts:
+            title = pl_module.name_of(chosen)
             if label >= 0 and label != chosen:
-                title += f", not {module.name_of(label)}"
-            self._rows.append((row[:length], looks[: max(length, len(looks) - len(row) + length)], title))
+                title += f", not {pl_module.name_of(label)}"
+            behind = len(of_tokens) - len(row)  # windows of a convolution that end after the text
+            self._rows.append((row[:length], of_tokens[: length + max(0, behind)], title))
 
     @rank_zero_only
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Draws them, one text a line."""
-        tokenizer: Any = getattr(pl_module, "tokenizer", None)
+        tokenizer: Any = pl_module.tokenizer if isinstance(pl_module, HasTokenizer) else None
         if not self._rows or tokenizer is None:
             return
         figure, (axis,) = new_figure(1, width=1 + 0.62 * self.max_tokens, height=0.6 + 0.34 * len(self._rows))
         table = torch.full((len(self._rows), self.max_tokens), torch.nan)
-        for line, (ids, looks, _) in enumerate(self._rows):
-            darkest = max(DARK / len(looks), *looks)
-            shown = [weight / darkest for weight in looks[: self.max_tokens]]
+        for line, (ids, weights, _) in enumerate(self._rows):
+            darkest = max(DARK / len(weights), *weights)
+            shown = [weight / darkest for weight in weights[: self.max_tokens]]
             table[line, : len(shown)] = torch.tensor(shown)
             pieces = [visible(piece) for piece in tokenizer.pieces(ids)]
-            pieces += ["·"] * (len(looks) - len(pieces))  # windows of a convolution that end behind the text
+            pieces += ["·"] * (len(weights) - len(pieces))
             for at, (piece, weight) in enumerate(zip(pieces[: self.max_tokens], shown, strict=False)):
                 colour = "white" if weight > 0.5 else "black"
                 axis.text(at, line, piece[:9], ha="center", va="center", fontsize=7, color=colour)

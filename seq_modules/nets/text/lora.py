@@ -25,7 +25,7 @@ class LoRALinear(nn.Module):
     def __init__(self, base: nn.Linear, rank: int, alpha: float) -> None:
         super().__init__()
         if not 1 <= rank <= min(base.weight.shape):
-            raise UserError(f"lora_rank must be from 1 to {min(base.weight.shape)}, not {rank}")
+            raise UserError(f"net.lora.rank must be from 1 to {min(base.weight.shape)}, not {rank}")
         self.base, self.scale = base.requires_grad_(False), alpha / rank
         self.down = nn.Parameter(torch.empty(rank, base.in_features))  # A
         self.up = nn.Parameter(torch.zeros(base.out_features, rank))  # B

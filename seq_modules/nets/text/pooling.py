@@ -1,4 +1,4 @@
-"""One vector from the states of a sequence, in which padding has no part.
+"""One vector from the states of a sequence, whatever its padding.
 
 B batch, T time, D width, A width of the attention's scores. A mask is (B, T), true at the steps that count, of which
 every row has at least one; they need not be at its beginning.
@@ -9,8 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from seqlight.core.checks import check_choice
-from seqlight.core.errors import UserError
+from seqlight.core.checks import check_choice, check_range
 
 Pool = Literal["last", "mean", "max", "attention"]
 
@@ -51,8 +50,7 @@ class AdditiveAttention(nn.Module):
 
     def __init__(self, width: int, attention_size: int) -> None:
         super().__init__()
-        if attention_size < 1:
-            raise UserError(f"attention_size must be at least 1, not {attention_size}")
+        check_range("attention_size", attention_size, least=1)
         self.projection = nn.Linear(width, attention_size)
         self.context = nn.Linear(attention_size, 1, bias=False)
 

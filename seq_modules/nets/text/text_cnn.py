@@ -3,13 +3,35 @@
 B batch, T time, D width of the inputs, F filters of each width, K greatest filter width, W = F · number of widths.
 """
 
-from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from seqlight.core.checks import check_range
 from seqlight.core.errors import UserError
+
+
+@dataclass(frozen=True)
+class CNNConfig:
+    """Convolutions over a text.
+
+    Attributes:
+        num_filters: Filters of each width, F.
+        kernel_sizes: Widths of the filters, in tokens; by default Kim's 3, 4 and 5.
+
+    Raises:
+        UserError: A value is out of its range.
+    """
+
+    num_filters: int = 100
+    kernel_sizes: list[int] = field(default_factory=lambda: [3, 4, 5])
+
+    def __post_init__(self) -> None:
+        check_range("net.cnn.num_filters", self.num_filters, least=1)
+        if not self.kernel_sizes or min(self.kernel_sizes) < 1:
+            raise UserError(f"net.cnn.kernel_sizes must be one or more widths of at least 1, not {self.kernel_sizes}")
 
 
 class TextCNN(nn.Module):
@@ -21,19 +43,12 @@ class TextCNN(nn.Module):
 
     Args:
         input_size: D.
-        num_filters: F.
-        kernel_sizes: Widths of the filters, in words.
-
-    Raises:
-        ValueError: If an argument is out of its range.
+        config: Number and widths of the filters.
     """
 
-    def __init__(self, input_size: int, num_filters: int = 100, kernel_sizes: Sequence[int] = (3, 4, 5)) -> None:
+    def __init__(self, input_size: int, config: CNNConfig) -> None:
         super().__init__()
-        if num_filters < 1:
-            raise UserError(f"num_filters must be at least 1, not {num_filters}")
-        if not kernel_sizes or min(kernel_sizes) < 1:
-            raise UserError(f"kernel_sizes must be one or more widths of at least 1, not {list(kernel_sizes)}")
+        num_filters, kernel_sizes = config.num_filters, config.kernel_sizes
         self.longest, self.output_size = max(kernel_sizes), num_filters * len(kernel_sizes)
         self.convolutions = nn.ModuleList(nn.Conv1d(input_size, num_filters, width) for width in kernel_sizes)
 

@@ -1,6 +1,6 @@
 """Pretrained word vectors from the text files of GloVe and word2vec.
 
-V words that are wanted, D width of a vector.
+V words, D width of a vector.
 """
 
 import math
@@ -12,20 +12,20 @@ from torch import Tensor
 
 from seqlight.core.errors import UserError
 
-MAX_BYTES = 16 << 30  # of a file; the greatest in use, GloVe's of 840 billion words, has 5.6 GB
+MAX_BYTES = 16 << 30  # of a file; the largest in use, GloVe's of 840 billion words, has 5.6 GB
 MAX_LINE = 1 << 16  # bytes of a line: 300 numbers take 3 kB
 
 
 def read_vectors(path: str | Path, words: Sequence[str], width: int) -> dict[int, Tensor]:
-    """Vectors of those words that a file has.
+    """Reads the vectors of some words from a file.
 
     GloVe's files (Pennington et al. 2014) have one line a word, the word and D numbers with blanks between; word2vec's
-    text files (Mikolov et al. 2013) have a line "words D" before that. A word may hold blanks itself. Only the rows
-    that are wanted are kept, so that a file may be larger than the memory.
+    text files (Mikolov et al. 2013) have a line "words D" before that. A word may hold blanks itself. Only the
+    vectors of these words are kept, so that a file may be larger than the memory.
 
     Args:
         path: The file, in UTF-8.
-        words: What is wanted; a word that stands there twice gets the vector twice.
+        words: The words; one that is listed twice gets its vector twice.
         width: D.
 
     Returns:
@@ -33,21 +33,22 @@ def read_vectors(path: str | Path, words: Sequence[str], width: int) -> dict[int
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The file is too large, a line is malformed (its number is named), the width is another, or none of
+        UserError: The file is too large, a line is malformed (its number is named), the width is another, or none of
             the words is there.
     """
     path = Path(path).expanduser()
+    named = f"net.embedding.vectors {path}"
     if not path.is_file():
-        raise FileNotFoundError(f"vectors {path}: no such file; give GloVe's or word2vec's vectors as text")
+        raise FileNotFoundError(f"{named}: no such file; give GloVe's or word2vec's vectors as text")
     if path.stat().st_size > MAX_BYTES:
-        raise UserError(f"vectors {path}: larger than {MAX_BYTES >> 30} GiB; give a smaller file")
+        raise UserError(f"{named}: larger than {MAX_BYTES >> 30} GiB; give a smaller file")
     places: dict[str, list[int]] = {}
     for place, word in enumerate(words):
         places.setdefault(word, []).append(place)
     found: dict[int, Tensor] = {}
     with path.open("rb") as file:
         for number, line in enumerate(iter(lambda: file.readline(MAX_LINE), b""), start=1):
-            where = f"vectors {path}, line {number}"
+            where = f"{named}, line {number}"
             if not line.strip():
                 continue
             if not line.endswith(b"\n") and len(line) == MAX_LINE:
@@ -55,24 +56,24 @@ def read_vectors(path: str | Path, words: Sequence[str], width: int) -> dict[int
             parts = line.rstrip(b"\r\n ").rsplit(b" ", width)
             if number == 1 and len(line.split()) == 2 and all(part.isdigit() for part in line.split()):
                 if int(line.split()[1]) != width:
-                    raise UserError(f"{where}: vectors of {int(line.split()[1])} numbers, but d_model is {width}")
+                    raise UserError(f"{where}: vectors of {int(line.split()[1])} numbers, but net.d_model is {width}")
                 continue
             if len(parts) != width + 1:
-                raise UserError(f"{where}: a word and {len(parts) - 1} numbers, but d_model is {width}")
+                raise UserError(f"{where}: a word and {len(parts) - 1} numbers, but net.d_model is {width}")
             if number == 1:
                 check_width(parts[0], where, width)
             for place in places.get(parts[0].decode("utf-8", errors="replace"), ()):
                 found[place] = parse(parts[1:], where)
     if not found:
-        raise UserError(f"vectors {path}: none of the {len(places)} words is in it; is it of this language and case?")
+        raise UserError(f"{named}: none of the {len(places)} words is in it; is it of this language and case?")
     return found
 
 
 def check_width(word: bytes, where: str, width: int) -> None:
-    """Refuses a first line whose "word" ends in numbers: the file's vectors are wider than they are taken for."""
+    """Refuses a first line whose "word" ends in numbers: the file's vectors are wider than that."""
     *_, last = word.split(b" ")
     if b" " in word and is_number(last):
-        raise UserError(f"{where}: more than {width} numbers; make d_model the width of these vectors")
+        raise UserError(f"{where}: more than {width} numbers; make net.d_model the width of these vectors")
 
 
 def is_number(text: bytes) -> bool:
@@ -99,7 +100,7 @@ def start_from(table: Tensor, found: dict[int, Tensor]) -> None:
     """Writes vectors into a table of embeddings (V, D), and gives the other rows the vectors' spread.
 
     Rows without a vector keep their random directions, at the standard deviation of the vectors that were found, so
-    that no word is louder than another (Kim 2014, section 3.1.1).
+    that all words have the same scale (Kim 2014, section 3.1.1).
     """
     rows = torch.tensor(sorted(found))
     vectors = torch.stack([found[row] for row in rows.tolist()]).to(table.dtype)

@@ -1,0 +1,253 @@
+"""A pretrained encoder of the transformers library, and which of its weights are trained.
+
+B batch, T time, P soft prompts, D width, L layers.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn import Parameter
+
+from seq_modules.nets.text.lora import adapt
+from seq_modules.nets.text.pooling import Pooling
+from seqlight.core.checks import check_choice, check_range
+from seqlight.core.errors import UserError
+
+Tuning = Literal["full", "frozen", "gradual", "prefix", "lora"]
+PretrainedPool = Literal["pooler", "first", "mean", "max", "attention"]
+LoRATargets = Literal["queries_values", "all"]
+# Names of the projections to queries and values in BERT and ELECTRA, DistilBERT, MPNet, DeBERTa, ModernBERT.
+QUERIES_VALUES = {"query", "value", "q_lin", "v_lin", "q", "v", "query_proj", "value_proj", "Wqkv"}
+
+
+@dataclass(frozen=True)
+class PrefixConfig:
+    """Soft prompts: trained vectors before the embeddings of each text (Lester et al. 2021).
+
+    Attributes:
+        length: Number of soft prompts, P, at least 1.
+        deep: Other trained vectors take the prompts' places before every later layer (Jia et al. 2022; Li & Liang 2021
+            do so to keys and values).
+    """
+
+    length: int = 10
+    deep: bool = False
+
+    def __post_init__(self) -> None:
+        check_range("net.prefix.length", self.length, least=1)
+
+
+@dataclass(frozen=True)
+class LoRAConfig:
+    """Low-rank changes of frozen linear layers (Hu et al. 2022).
+
+    Attributes:
+        rank: Rank of the changes, at least 1.
+        alpha: Scale of the changes, divided by the rank.
+        targets: Linear layers that are changed: those of queries and values, or all.
+    """
+
+    rank: int = 8
+    alpha: float = 16.0
+    targets: LoRATargets = "queries_values"
+
+    def __post_init__(self) -> None:
+        check_range("net.lora.rank", self.rank, least=1)
+        check_choice("net.lora.targets", self.targets, LoRATargets)
+
+
+@dataclass(frozen=True)
+class PretrainedEncoderConfig:
+    """A pretrained encoder, and which of its weights are trained.
+
+    Attributes:
+        pretrained: Folder or hub id of an encoder with safetensors whose tokenizer is BERT's WordPiece: BERT,
+            DistilBERT, ELECTRA, MiniLM and similar. (From Python, with ids of one's own, others work too.)
+        revision: Branch, tag or commit of the hub's model.
+        encoder_config: The encoder's configuration (a mapping with model_type, or its JSON) in place of ``pretrained``.
+            Weights are then untrained, or those of the checkpoint, which saves this.
+        tuning: What is trained: all ("full"); the heads alone ("frozen"); all, but from the top down, more layers each
+            epoch ("gradual"; Howard & Ruder 2018); soft prompts ("prefix"); low-rank changes ("lora").
+        pooling: BERT's own layer over the first token ("pooler"), the "first" token's state, or the "mean", "max" or
+            additive "attention" over all true tokens, [CLS] and [SEP] included.
+        attention_size: Width of the additive attention's scores.
+        dropout: Fraction of the vector's numbers dropped while training; the encoder has its own besides.
+        attention_dropout: Fraction of the encoder's attention weights dropped while training; by default the encoder's
+            own. With 0 PyTorch uses its fused kernel, which on a CPU trains long texts up to twice as fast.
+        unfreeze_layers: Layers that each epoch adds with tuning "gradual"; the first epoch trains the heads alone.
+        prefix: Soft prompts.
+        lora: Low-rank changes.
+
+    Raises:
+        UserError: A value is out of its range.
+    """
+
+    pretrained: str | None = None
+    revision: str | None = None
+    encoder_config: str | dict[str, Any] | None = None
+    tuning: Tuning = "full"
+    pooling: PretrainedPool = "mean"
+    attention_size: int = 64
+    dropout: float = 0.1
+    attention_dropout: float | None = None
+    unfreeze_layers: int = 1
+    prefix: PrefixConfig = PrefixConfig()
+    lora: LoRAConfig = LoRAConfig()
+
+    def __post_init__(self) -> None:
+        check_choice("net.tuning", self.tuning, Tuning)
+        check_choice("net.pooling", self.pooling, PretrainedPool)
+        check_range("net.attention_size", self.attention_size, least=1)
+        check_range("net.dropout", self.dropout, least=0, below=1)
+        check_range("net.attention_dropout", self.attention_dropout, least=0, below=1)
+        check_range("net.unfreeze_layers", self.unfreeze_layers, least=1)
+
+
+class PretrainedEncoder(nn.Module):
+    """A pretrained encoder with pooling, and with soft prompts or low-rank changes where those are trained.
+
+    Args:
+        model: A model of transformers that takes input_ids or inputs_embeds and gives last_hidden_state.
+        config: Pooling and tuning; or its fields by name, as ``PretrainedEncoder(model, tuning="lora")``.
+
+    Attributes:
+        width: D.
+
+    Raises:
+        UserError: An option does not go with the model.
+    """
+
+    def __init__(self, model: Any, config: PretrainedEncoderConfig | None = None, **fields: Any) -> None:
+        super().__init__()
+        config = PretrainedEncoderConfig(**fields) if config is None else config
+        if model.config.is_encoder_decoder or not isinstance(getattr(model.config, "hidden_size", None), int):
+            raise UserError(f"net.pretrained {type(model).__name__}: not an encoder alone; choose one such as BERT")
+        self.model, self.width, self.dropout = model, int(model.config.hidden_size), config.dropout
+        self.tuning, pooling = config.tuning, config.pooling
+        self.pool_first = pooling == "first"
+        if pooling == "pooler" and getattr(model, "pooler", None) is None:
+            raise UserError(f"net.pooling pooler is not in {type(model).__name__}; choose first or mean")
+        if pooling != "pooler" and hasattr(model, "pooler"):
+            model.pooler = None
+        kind: Any = None if pooling in ("pooler", "first") else pooling
+        self.pooling = Pooling(self.width, kind, attention_size=config.attention_size) if kind else None
+        layers_of(model)  # raises where there are none
+        if self.tuning in ("frozen", "prefix", "lora"):
+            model.requires_grad_(False)
+        self.prefix: Parameter | None = None
+        if self.tuning == "prefix":
+            self._make_prefix(config.prefix.length, config.prefix.deep)
+        if self.tuning == "lora":
+            targets = config.lora.targets
+            wanted = QUERIES_VALUES.__contains__ if targets == "queries_values" else lambda name: True
+            if not adapt(self.layers, wanted, config.lora.rank, config.lora.alpha):
+                raise UserError(f"net.lora.targets {targets}: not found by name in {type(model).__name__}; choose all")
+        self.train()  # transformers gives models in evaluation mode, and Lightning leaves each as it is
+
+    def _make_prefix(self, length: int, deep: bool) -> None:
+        words = self.model.get_input_embeddings().weight.detach()
+        drawn = words[torch.randint(len(words), (length,))].clone()  # Lester et al. found a start from words best
+        later = torch.randn(len(self.layers) - 1 if deep else 0, length, self.width) * words.std()
+        self.prefix = Parameter(torch.cat((drawn[None], later)))  # (1 or L, P, D)
+        for layer in range(1, len(self.prefix)):
+            self.layers[layer].register_forward_pre_hook(self._prompt_hook(layer), with_kwargs=True)
+
+    def _prompt_hook(self, layer: int) -> Any:
+        """A hook that puts trained vectors in the prompts' places before a layer."""
+
+        def put(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+            assert self.prefix is not None
+            hidden = args[0] if args else kwargs["hidden_states"]
+            prompts = self.prefix[layer].to(hidden.dtype).expand(len(hidden), -1, -1)
+            hidden = torch.cat((prompts, hidden[:, prompts.shape[1] :]), dim=1)
+            return ((hidden, *args[1:]), kwargs) if args else (args, {**kwargs, "hidden_states": hidden})
+
+        return put
+
+    @property
+    def layers(self) -> nn.ModuleList:
+        """The model's layers; no attribute, or their weights would have two names."""
+        return layers_of(self.model)
+
+    def forward(self, input_ids: Tensor, mask: Tensor) -> Tensor:
+        """(B, D) of ids (B, T), padded on the right, and their mask (B, T) of booleans."""
+        if self.tuning == "frozen":
+            self.model.eval()  # no dropout: its states are the same each time; at the start Lightning would warn of it
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.tuning != "frozen"):
+            hidden = self.states(input_ids, mask)
+        if self.pooling is not None:
+            vectors = self.pooling(hidden, mask)
+        else:  # the first true token, where rows are padded on the right, is number 0
+            vectors = hidden[:, 0] if self.pool_first else self.model.pooler(hidden)
+        return F.dropout(vectors, self.dropout, self.training)
+
+    def states(self, input_ids: Tensor, mask: Tensor) -> Tensor:
+        """The last layer's states of the tokens, (B, T, D).
+
+        Raises:
+            UserError: The texts are longer than the encoder's positions.
+        """
+        self.check_length(input_ids.shape[1])
+        if self.prefix is None:
+            return self.model(input_ids=input_ids, attention_mask=mask.long()).last_hidden_state
+        words = self.model.get_input_embeddings()(input_ids)
+        prompts = self.prefix.shape[1]
+        words = torch.cat((self.prefix[0].to(words.dtype).expand(len(words), -1, -1), words), dim=1)  # (B, P + T, D)
+        visible = F.pad(mask.long(), (prompts, 0), value=1)
+        return self.model(inputs_embeds=words, attention_mask=visible).last_hidden_state[:, prompts:]
+
+    def check_length(self, tokens: int) -> None:
+        """Refuses texts of so many tokens that, with the prompts, they are longer than the encoder's positions."""
+        prompts = 0 if self.prefix is None else self.prefix.shape[1]
+        longest = getattr(self.model.config, "max_position_embeddings", None)
+        if longest is not None and tokens + prompts > longest:
+            raise UserError(
+                f"tokens.max_seq_len: {tokens} tokens and {prompts} prompts are more than the encoder's {longest} "
+                "positions; give the data a lower one"
+            )
+
+    def token_weights(self, input_ids: Tensor, mask: Tensor) -> Tensor | None:
+        """Weights of the additive attention, (B, T), each row with the sum 1; None with another pooling."""
+        if self.pooling is None or self.pooling.attention is None:
+            return None
+        return self.pooling.attention(self.states(input_ids, mask), mask)
+
+    def token_vectors(self) -> Tensor:
+        """Embeddings of the tokens, (V, D)."""
+        return self.model.get_input_embeddings().weight.detach()
+
+    def by_depth(self) -> Iterator[tuple[int, list[Parameter]]]:
+        """Parameters of the pretrained net by their depth: 0 for embeddings, 1 to L for layers, L + 1 for the rest."""
+        inside = {p: depth for depth, layer in enumerate(self.layers, start=1) for p in layer.parameters()}
+        first = next(iter(inside))
+        before = True  # what stands before the layers is the embeddings, what stands behind them the rest
+        groups: dict[int, list[Parameter]] = {}
+        for parameter in self.model.parameters():
+            before = before and parameter is not first
+            depth = inside.get(parameter, 0 if before else len(self.layers) + 1)
+            groups.setdefault(depth, []).append(parameter)
+        yield from sorted(groups.items())
+
+    def below(self, count: int) -> Iterator[Parameter]:
+        """Parameters below the last ``count`` layers and what stands behind them; none from L + 1 on."""
+        depths = len(self.layers)
+        for depth, parameters in self.by_depth():
+            if depth <= depths - count if depth else count <= depths:
+                yield from parameters
+
+
+def layers_of(model: Any) -> nn.ModuleList:
+    """The list of an encoder's layers.
+
+    Raises:
+        UserError: There is no such list.
+    """
+    count = getattr(model.config, "num_hidden_layers", None)
+    for module in model.modules():
+        if isinstance(module, nn.ModuleList) and len(module) == count and count:
+            return module
+    raise UserError(f"net.pretrained {type(model).__name__}: it has no list of layers; choose an encoder such as BERT")
