@@ -1,22 +1,20 @@
 """Bit parity: at each step, is the number of ones so far even (0) or odd (1)?
 
-The smallest task that needs a memory which is never right by half, and the classic that no Transformer of fixed depth
-learns to carry beyond the lengths it saw (Hahn 2020; Delétang et al., ICLR 2023).
+The smallest task that needs one bit of memory. Transformers of fixed depth do not learn to solve it at lengths beyond
+those of training (Hahn 2020; Delétang et al., ICLR 2023).
 """
 
 from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch.utils.data import Dataset
 
 from datamodules.base import SequenceDataModule
+from datamodules.loading.batch_dataset import Batch, BatchDataset
 from datamodules.loading.counters import random_words
+from seqlight.core.checks import check_range
 from seqlight.core.errors import UserError
 from seqlight.core.labels import IGNORED
-
-Batch = dict[str, Tensor]
 
 
 def parity_batch(bits: np.ndarray, lengths: np.ndarray, index: np.ndarray) -> Batch:
@@ -31,13 +29,13 @@ def parity_batch(bits: np.ndarray, lengths: np.ndarray, index: np.ndarray) -> Ba
     }
 
 
-class RandomBits(Dataset):
-    """Random bit strings, each made from its number.
+class RandomBits(BatchDataset):
+    """Random bit strings, each determined by its number and the seed. A batch is padded to its longest string.
 
     Args:
-        size: Rows in an epoch; any row number may be asked for.
+        size: Rows in an epoch; any number of a row is valid.
         min_length: Shortest length.
-        max_length: Longest length; lengths are uniform between the two, both included. May be set between epochs.
+        max_length: Longest length; lengths are uniform between the two, both included. May change between epochs.
         seed: Seed of the rows.
     """
 
@@ -48,7 +46,6 @@ class RandomBits(Dataset):
         return self.size
 
     def __getitems__(self, rows: Sequence[int]) -> Batch:
-        """A whole batch at once, padded to its longest row."""
         index = np.asarray(rows)
         words = -(-self.max_length // 64)
         random = random_words(self.seed, index, 1 + words)
@@ -57,12 +54,13 @@ class RandomBits(Dataset):
         bits = np.unpackbits(np.ascontiguousarray(random[:, 1:]).view(np.uint8), axis=1)[:, : lengths.max()]
         return parity_batch(bits, lengths, index)
 
-    def __getitem__(self, row: int) -> Batch:
-        return {name: value[0] for name, value in self.__getitems__([row]).items()}
 
+class GivenBits(BatchDataset):
+    """Bit strings from the user, such as ``["0110", "1"]``.
 
-class GivenBits(Dataset):
-    """Bit strings somebody typed, such as ``["0110", "1"]``."""
+    Raises:
+        UserError: There are none, or one holds something other than 0 and 1.
+    """
 
     def __init__(self, strings: Sequence[str]) -> None:
         if not strings:
@@ -87,9 +85,9 @@ class GivenBits(Dataset):
 
 
 class ParityDataModule(SequenceDataModule):
-    """Random bit strings of varied length with their running parity, generated as they are needed.
+    """Random bit strings of varied length with their running parity, generated batch by batch.
 
-    Training rows never repeat; validation and test rows are the same in every run.
+    Training strings never repeat; validation and test strings are the same in every run.
 
     Args:
         batch_size: Strings in a batch of one process.
@@ -100,9 +98,12 @@ class ParityDataModule(SequenceDataModule):
         test_min_length: Shortest length in the test set.
         test_max_length: Longest length in the test set.
         test_size: Strings in the test set.
-        bits: What ``predict`` answers: a list of strings of 0 and 1. By default five short examples.
+        bits: Strings of 0 and 1 for ``predict``. Default: five short examples.
         num_workers: Processes that prepare batches; 0 prepares them in the training process.
-        seed: Seed of the training strings; by default that of the run (``--seed_everything``).
+        seed: Seed of the training strings. Default: the run's seed (``--seed_everything``).
+
+    Raises:
+        UserError: A value is out of its range.
     """
 
     fresh_rows = True
@@ -123,18 +124,12 @@ class ParityDataModule(SequenceDataModule):
         seed: int | None = None,
     ) -> None:
         super().__init__(batch_size, num_workers, seed)
-        self.save_hyperparameters(logger=False)
-        for name, low, high in (
-            ("", min_length, max_length),
-            ("test_", test_min_length, test_max_length),
-        ):
-            if low < 1:
-                raise UserError(f"{name}min_length must be at least 1, not {low}")
-            if high < low:
-                raise UserError(f"{name}max_length must be at least {name}min_length ({low}), not {high}")
+        self.save_hyperparameters()
+        for name, low, high in (("", min_length, max_length), ("test_", test_min_length, test_max_length)):
+            check_range(f"{name}min_length", low, least=1)
+            check_range(f"{name}max_length", high, least=low)
         for name, size in (("train_size", train_size), ("val_size", val_size), ("test_size", test_size)):
-            if size < 1:
-                raise UserError(f"{name} must be at least 1, not {size}")
+            check_range(name, size, least=1)
         self.train_set = RandomBits(train_size, min_length, max_length, self.seed)
         self.val_set = RandomBits(val_size, min_length, max_length, self.VAL_SEED)
         self.test_set = RandomBits(test_size, test_min_length, test_max_length, self.TEST_SEED)
@@ -142,7 +137,7 @@ class ParityDataModule(SequenceDataModule):
 
     @property
     def train_max_length(self) -> int:
-        """Longest training length; a curriculum sets it between epochs, and validation keeps its own."""
+        """Longest training length. LengthCurriculum sets it between epochs; validation keeps its own."""
         return self.train_set.max_length
 
     @train_max_length.setter
@@ -150,6 +145,6 @@ class ParityDataModule(SequenceDataModule):
         self.train_set.max_length = length
 
     def sequences(self, length: int, count: int, first: int = 0) -> Batch:
-        """``count`` test strings of one length that no other set holds, for measurements beyond the test set."""
+        """``count`` strings of one length that no other set holds, for measurements beyond the test set."""
         rows = RandomBits(count, length, length, self.EXTRA_SEED + length)
         return rows.__getitems__(range(first, first + count))

@@ -1,8 +1,7 @@
-"""Token ids of a whole corpus on disk, encoded once and mapped into memory: as long as the disk, not the memory."""
+"""Token ids of a whole corpus in a file: encoded once and mapped into memory, so that only the disk limits its size."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -10,7 +9,7 @@ from datamodules.loading.cache import once
 
 
 def smallest_type(vocab_size: int) -> np.dtype:
-    """The smallest unsigned integer type that holds the ids 0 ... vocab_size - 1."""
+    """The smallest unsigned integer type that holds the ids 0 to vocab_size - 1."""
     return np.min_scalar_type(max(vocab_size - 1, 0))
 
 
@@ -18,7 +17,7 @@ class TokenStream:
     """A long run of token ids in a file.
 
     Args:
-        path: Raw file of ids; workers that get a copy of the stream open it anew.
+        path: Raw file of ids. A copy of the stream in a worker process opens it again.
         dtype: Type of an id in the file.
     """
 
@@ -28,9 +27,9 @@ class TokenStream:
 
     @property
     def ids(self) -> np.ndarray:
-        """All ids (N,), read only, loaded from the disk as they are touched."""
+        """All ids (N,), read only; the system reads them from the disk when they are used."""
         if self._ids is None:
-            empty = self.path.stat().st_size == 0  # which no system maps
+            empty = self.path.stat().st_size == 0  # an empty file cannot be mapped
             mapped = np.zeros(0, self.dtype) if empty else np.memmap(self.path, self.dtype, mode="r")
             self._ids = np.asarray(mapped)  # a plain view: memmap's own indexing is slower
         return self._ids
@@ -42,19 +41,19 @@ class TokenStream:
         return {"path": self.path, "dtype": self.dtype, "_ids": None}
 
     def windows(self, starts: np.ndarray, length: int) -> np.ndarray:
-        """Runs of ids (B, length) from each of ``starts`` (B,); past the end the last id is repeated."""
+        """Runs of ids (B, length) from each of ``starts`` (B,). Past the end the last id is repeated."""
         places = starts[:, None] + np.arange(length)
         return self.ids[np.minimum(places, len(self.ids) - 1)].astype(np.int64)
 
 
 def encode_once(folder: Path, name: str, vocab_size: int, arrays: Callable[[], Iterable[np.ndarray]]) -> TokenStream:
-    """The stream of that name, encoded if it is not on disk yet; several processes do it once.
+    """The stream of that name. It is encoded if it is not on disk yet, by one of several processes.
 
     Args:
-        folder: Where streams are kept.
-        name: All that the ids depend on: fingerprints of the data and of the tokenizer, and the part of the data.
-        vocab_size: Ids are below it; decides on the type.
-        arrays: Gives the ids in pieces (N,), of which one at a time is held in memory.
+        folder: Folder of the streams.
+        name: Everything that the ids depend on: fingerprints of the text and the tokenizer, and the part of the text.
+        vocab_size: Upper limit of the ids, not included; it determines their type.
+        arrays: Returns the ids in pieces (N,); one piece at a time is in memory.
     """
     dtype = smallest_type(vocab_size)
 
@@ -64,30 +63,3 @@ def encode_once(folder: Path, name: str, vocab_size: int, arrays: Callable[[], I
                 file.write(ids.astype(dtype).tobytes())
 
     return TokenStream(once(folder / f"{name}.{dtype.name}", write), dtype)
-
-
-def progress_bar(total: int, doing: str, unit: str) -> Any:
-    """A bar in the terminal for what takes longer than a second, to be used in a ``with``, with ``update``.
-
-    Args:
-        total: Units in all.
-        doing: What is done, beside the bar.
-        unit: What is counted.
-    """
-    from tqdm import tqdm
-
-    return tqdm(total=total, desc=doing, unit=unit, unit_scale=True, delay=1, disable=None, leave=False)
-
-
-def with_progress(pieces: Iterable[str], total: int, doing: str) -> Iterator[str]:
-    """Passes pieces of text on, with a progress bar.
-
-    Args:
-        pieces: Texts.
-        total: Their characters in all.
-        doing: What is done with them, for the bar.
-    """
-    with progress_bar(total, doing, "char") as bar:
-        for piece in pieces:
-            yield piece
-            bar.update(len(piece))

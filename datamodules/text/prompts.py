@@ -1,23 +1,78 @@
-"""Texts that a language model is to go on from."""
+"""Texts that a language model continues."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch.utils.data import Dataset
 
+from datamodules.loading.batch_dataset import Batch, BatchDataset
 from datamodules.tokenizers import Tokenizer
 from seqlight.core.errors import UserError
 
 
-class Prompts(Dataset):
+@dataclass(frozen=True)
+class PromptConfig:
+    """Texts that predict continues.
+
+    Attributes:
+        texts: The texts. Default: one short example. A character that the tokenizer does not know is read as its
+            unknown symbol.
+        path: File of the texts, one a line, in place of ``texts``.
+        stop: End a continuation before the first of these strings.
+
+    Raises:
+        UserError: A text or a stop string is empty, or both ``texts`` and ``path`` are given.
+    """
+
+    texts: list[str] | None = None
+    path: str | None = None
+    stop: list[str] | None = None
+
+    def __post_init__(self) -> None:
+        if self.texts is not None:
+            check_prompts(self.texts)
+            if self.path is not None:
+                raise UserError(f"prompts.path {self.path} and prompts.texts are both given; give one of them")
+        if self.stop is not None and not all(self.stop):
+            raise UserError("prompts.stop holds an empty string, before which every text would end; leave it out")
+
+    def read(self) -> list[str]:
+        """The texts, from the file if there is one.
+
+        Raises:
+            FileNotFoundError: The file does not exist.
+            UserError: The file is not UTF-8, or has an empty line.
+        """
+        if self.path is None:
+            return self.texts or ["The "]
+        file = Path(self.path).expanduser()
+        if not file.is_file():
+            raise FileNotFoundError(f"prompts.path {self.path}: no such file; give one with a prompt on each line")
+        try:
+            texts = file.read_text(encoding="utf-8-sig").removesuffix("\n").split("\n")
+        except UnicodeDecodeError as error:
+            raise UserError(f"prompts.path {self.path}: byte {error.start} is not UTF-8; save it as UTF-8") from error
+        check_prompts(texts, f"prompts.path {self.path}")
+        return texts
+
+
+def check_prompts(texts: Sequence[str], name: str = "prompts.texts") -> None:
+    """Refuses an empty list, and an empty text, which gives a model nothing to continue."""
+    if not texts:
+        raise UserError(f'{name}: there are none; give some, such as ["Once upon a time"]')
+    for number, text in enumerate(texts, 1):
+        if not text:
+            raise UserError(f"{name}: number {number} is empty; give at least one character")
+
+
+class Prompts(BatchDataset):
     """Prompts with their ids, padded on the right to the longest of a batch.
 
     Args:
         texts: The prompts. A character that the tokenizer does not know becomes its unknown symbol.
         tokenizer: Makes the ids.
-        stop: Strings at which a continuation ends; handed on with each batch where given.
+        stop: Strings before which a continuation ends. If given, each batch has them as ``stop``.
     """
 
     def __init__(self, texts: Sequence[str], tokenizer: Tokenizer, stop: list[str] | None = None) -> None:
@@ -26,7 +81,7 @@ class Prompts(Dataset):
     def __len__(self) -> int:
         return len(self.texts)
 
-    def __getitems__(self, rows: Sequence[int]) -> dict[str, Any]:
+    def __getitems__(self, rows: Sequence[int]) -> Batch:
         """``prompts``, a list of B texts; ``input_ids`` (B, T), 0 after a row's end; ``lengths``, ``index`` (B,)."""
         lengths = torch.tensor([len(self.ids[row]) for row in rows])
         input_ids = torch.zeros(len(rows), int(lengths.max()), dtype=torch.long)
@@ -39,25 +94,3 @@ class Prompts(Dataset):
             "index": torch.tensor(list(rows)),
         }
         return batch | {"stop": self.stop} if self.stop else batch
-
-
-def check_prompts(prompts: Sequence[str], name: str = "prompts") -> None:
-    """Raises ValueError if there are none, or an empty one, which a model has nothing to go on from."""
-    if not prompts:
-        raise UserError(f'{name}: there are none; give some, such as ["Once upon a time"]')
-    for number, prompt in enumerate(prompts, 1):
-        if not prompt:
-            raise UserError(f"{name}: number {number} is empty; give at least one character")
-
-
-def read_prompts(path: str) -> list[str]:
-    """The prompts of a file in UTF-8, one a line."""
-    file = Path(path).expanduser()
-    if not file.is_file():
-        raise FileNotFoundError(f"prompts_path {path}: no such file; give one with a prompt on each line")
-    try:
-        prompts = file.read_text(encoding="utf-8-sig").removesuffix("\n").split("\n")
-    except UnicodeDecodeError as error:
-        raise UserError(f"prompts_path {path}: byte {error.start} is not UTF-8; save it as UTF-8") from error
-    check_prompts(prompts, f"prompts_path {path}")
-    return prompts

@@ -23,7 +23,7 @@ def find_text_files(path: str | Sequence[str]) -> list[Path]:
 
     Raises:
         FileNotFoundError: Nothing is there, naming what was looked for.
-        ValueError: The path, or the list, is empty.
+        UserError: The path, or the list, is empty.
     """
     entries = [path] if isinstance(path, str) else list(path)
     if not entries or not all(entries):
@@ -59,7 +59,7 @@ class TextFiles:
         encoding: Of all of them.
 
     Raises:
-        ValueError: Python knows no such encoding of text.
+        UserError: Python knows no such encoding of text.
     """
 
     def __init__(self, files: Sequence[Path], encoding: str = "utf-8") -> None:
@@ -68,7 +68,7 @@ class TextFiles:
             self._decoder = codecs.getincrementaldecoder("utf-8-sig" if name == "utf-8" else name)
             "".encode(name)
         except LookupError as error:
-            raise UserError(f"encoding {encoding!r} is not known; give one such as utf-8 or latin-1") from error
+            raise UserError(f"text.encoding {encoding!r} is not known; give one such as utf-8 or latin-1") from error
         self.files, self.encoding = list(files), name
 
     @property
@@ -95,7 +95,7 @@ class TextFiles:
         """The characters from ``start`` up to ``stop`` (default: the end), in pieces of about a million.
 
         Raises:
-            ValueError: A file is not of the encoding; the message names the file and the byte.
+            UserError: A file is not of the encoding; the message names the file and the byte.
         """
         at = 0
         for file in self.files:
@@ -138,7 +138,7 @@ class TextFiles:
                     byte = done - len(error.object) + error.start
                     raise UserError(
                         f"path {file}: byte {byte} (0x{error.object[error.start]:02x}) is not {self.encoding}; "
-                        "give the file's --data.encoding, such as latin-1"
+                        "give the file's --data.text.encoding, such as latin-1"
                     ) from error
                 yield text, len(block)
                 if not block:

@@ -1,22 +1,57 @@
-"""Texts that are not files yet: a data set of the Hugging Face hub, and the one that every Python brings along."""
+"""Where a text comes from: files, a data set of the Hugging Face hub, or the manual that every Python has."""
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from datamodules.loading.cache import once
+from datamodules.text.text_files import TextFiles, find_text_files
 from seqlight.core.errors import UserError
 
 SPLITS = ("train", "validation", "test")  # their order, before any others
 
 
+@dataclass(frozen=True)
+class TextConfig:
+    """Where the text comes from if it is not a path, and how files are encoded.
+
+    Attributes:
+        hub: Data set of the Hugging Face hub, such as karpathy/tiny_shakespeare, or owner/name:config.
+        revision: Branch, tag or commit of it. Default: the newest. ``refs/convert/parquet`` serves old data sets that
+            were scripts.
+        column: Its column of text. Default: ``text``, or the only column of strings.
+        encoding: Encoding of text files.
+    """
+
+    hub: str | None = None
+    revision: str | None = None
+    column: str | None = None
+    encoding: str = "utf-8"
+
+
+def open_text(path: str | list[str] | None, config: TextConfig, folder: Path) -> TextFiles:
+    """The text of a path, of the hub, or without either Python's manual.
+
+    Args:
+        path: Files, as :func:`find_text_files` takes them.
+        config: Data set of the hub, and the files' encoding.
+        folder: Where texts that are not files are kept.
+    """
+    if path is not None:
+        return TextFiles(find_text_files(path), config.encoding)
+    if config.hub is not None:
+        return TextFiles([hub_text(folder, config.hub, config.revision, config.column)])
+    return TextFiles([embedded_text(folder)])
+
+
 def embedded_text(folder: Path) -> Path:
     """Python's own reference manual as a text file: 465,000 characters of English prose in Python 3.11.
 
-    It is ``pydoc_data.topics``, what ``help("for")`` shows: written with care by many people, under the PSF's licence,
-    and part of the standard library, so it needs neither a network nor a dependency that could die. Its topics are
-    joined in sorted order. Each Python version words it a little differently, and so it has a file of its own.
+    It is ``pydoc_data.topics``, the text of ``help("for")``: prose under the PSF's licence that is part of the standard
+    library and needs no network. Its topics are joined in sorted order. The text differs a little between Python
+    versions, so each version has a file of its own.
 
     Args:
         folder: Where the file is kept.
@@ -39,13 +74,12 @@ def hub_text(folder: Path, hub: str, revision: str | None = None, column: str | 
 
     Args:
         folder: Where the file is kept.
-        hub: Data set such as ``karpathy/tiny_shakespeare``; ``owner/name:config`` where it has several.
-        revision: Branch, tag or commit; by default the newest. ``refs/convert/parquet`` serves old data sets that were
-            scripts.
-        column: The column that holds the text; by default ``text``, or the only column of strings.
+        hub: Name of the data set, as in :class:`TextConfig`.
+        revision: Branch, tag or commit.
+        column: Column of text.
 
     Raises:
-        ValueError: It cannot be loaded, or has no such column.
+        UserError: It cannot be loaded, or has no such column.
     """
     name = _digest(repr((hub, revision, column)).encode())
 
@@ -69,8 +103,8 @@ def _load(hub: str, revision: str | None) -> Any:
     except Exception as error:  # the hub's client raises whatever its layers do: OSError, RuntimeError, httpx's own
         reason = " ".join(str(error).split())[:200]
         raise UserError(
-            f"hub {hub} could not be loaded ({type(error).__name__}: {reason}); without a network, give a text file "
-            "with --data.path"
+            f"text.hub {hub} could not be loaded ({type(error).__name__}: {reason}); without a network, give a text "
+            "file with --data.path"
         ) from error
 
 
@@ -80,7 +114,7 @@ def _text_column(hub: str, splits: Any, column: str | None) -> str:
     if column is None:
         column = "text" if "text" in strings or len(strings) != 1 else strings[0]
     if column not in strings:
-        raise UserError(f"column {column!r} is no column of text in {hub}; it has {', '.join(strings) or 'none'}")
+        raise UserError(f"text.column {column!r} is no column of text in {hub}; it has {', '.join(strings) or 'none'}")
     return column
 
 

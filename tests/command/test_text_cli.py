@@ -13,8 +13,9 @@ from seq_modules.generation.sampling import Decoding
 
 LINES = "".join(f"{word} went to the {place}.\n" for word in ("he", "she", "the dog") for place in ("sea", "hill")) * 40
 SMALL = (
-    "--model.net.d_model=16", "--model.net.num_layers=1", "--model.net.num_heads=2", "--data.seq_len=32", "--data.batch_size=8",
-    "--data.epoch_size=40", "--data.cache_dir=cache", "--trainer.max_epochs=2", "--trainer.log_every_n_steps=2",
+    "--model.net.d_model=16", "--model.net.num_layers=1", "--model.net.num_heads=2", "--data.seq_len=32",
+    "--data.batch_size=8",
+    "--data.windows.epoch_size=40", "--data.cache_dir=cache", "--trainer.max_epochs=2", "--trainer.log_every_n_steps=2",
     "--trainer.accelerator=cpu", "--trainer.callbacks=[]",
 )  # fmt: skip
 
@@ -37,16 +38,16 @@ def test_a_checkpoint_alone_writes_text(run: Run, trained: str) -> None:
     Path("lines.txt").unlink()  # neither the corpus nor its cache is there any more
     Path("cache").rename("gone")
     few = ("--decoding.max_new_tokens=12", "--data.batch_size=1")
-    done = run("predict", "--ckpt_path=best", '--data.prompts=["he went", "she"]', *few)
+    done = run("predict", "--ckpt_path=best", '--data.prompts.texts=["he went", "she"]', *few)
     assert done.code == 0, done.err
     rows = predictions()
     assert [row["prompt"] for row in rows] == ["he went", "she"]
     module = seqlight.load("best")
     assert module.generate(["he went", "she"], Decoding(max_new_tokens=12)) == [row["continuation"] for row in rows]
     # Greedy and seeded: flags of decoding take effect, and a row's draws do not depend on its batch.
-    run("predict", "--ckpt_path=best", '--data.prompts=["he went", "she"]', "--decoding.max_new_tokens=12")
+    run("predict", "--ckpt_path=best", '--data.prompts.texts=["he went", "she"]', "--decoding.max_new_tokens=12")
     assert predictions() == rows
-    run("predict", "--ckpt_path=best", '--data.prompts=["he went"]', *few, "--decoding.temperature=0")
+    run("predict", "--ckpt_path=best", '--data.prompts.texts=["he went"]', *few, "--decoding.temperature=0")
     greedy = module.generate(["he went"], Decoding(max_new_tokens=12, temperature=0))
     assert [row["continuation"] for row in predictions()] == greedy
 
@@ -89,7 +90,7 @@ def test_a_tokenizer_of_another_size_is_refused(run: Run) -> None:
 def test_a_text_with_any_line_end_is_written_as_one_row(run: Run) -> None:
     Path("lines.txt").write_text(LINES)
     run("fit", "--config=text/gpt_char", "--data.path=lines.txt", *SMALL)
-    done = run("predict", "--ckpt_path=best", '--data.prompts=["he\\u2028went", "she"]')
+    done = run("predict", "--ckpt_path=best", '--data.prompts.texts=["he\\u2028went", "she"]')
     assert done.code == 0, done.err
     assert [row["prompt"] for row in predictions()] == ["he\u2028went", "she"]
 
@@ -106,7 +107,7 @@ def test_a_text_with_any_line_end_is_written_as_one_row(run: Run) -> None:
         (("--data.path=lines.txt", "--data.seq_len=192"), "model.net.max_seq_len"),
         (("--data.path=lines.txt", "--data.tokenizer=unigram", "--data.vocab_size=50"), "data.vocab_size"),
         (("--data.path=lines.txt", "--decoding.temperature=-1"), "decoding.temperature"),
-        (("--data.path=lines.txt", "--data.val_fraction=2"), "val_fraction"),
+        (("--data.path=lines.txt", "--data.split.val_fraction=2"), "val_fraction"),
     ],
 )
 def test_mistakes_get_one_line(run: Run, words: tuple[str, ...], said: str) -> None:
@@ -123,7 +124,7 @@ def test_mistakes_get_one_line(run: Run, words: tuple[str, ...], said: str) -> N
 def test_a_prompt_that_is_empty_is_named(run: Run) -> None:
     Path("lines.txt").write_text(LINES)
     run("fit", "--config=text/gpt_char", "--data.path=lines.txt", *SMALL)
-    done = run("predict", "--ckpt_path=best", '--data.prompts=["he", ""]')
+    done = run("predict", "--ckpt_path=best", '--data.prompts.texts=["he", ""]')
     assert done.code == 2
     assert "prompts" in done.err
 
@@ -131,5 +132,5 @@ def test_a_prompt_that_is_empty_is_named(run: Run) -> None:
 def test_stop_strings_end_a_text(run: Run) -> None:
     Path("lines.txt").write_text(LINES)
     run("fit", "--config=text/gpt_char", "--data.path=lines.txt", *SMALL)
-    run("predict", "--ckpt_path=best", '--data.prompts=["he went"]', '--data.stop=[" "]')
+    run("predict", "--ckpt_path=best", '--data.prompts.texts=["he went"]', '--data.prompts.stop=[" "]')
     assert all(" " not in row["continuation"] for row in predictions())

@@ -17,7 +17,7 @@ ROWS = 20  # of an epoch: batches of 8, 8 and 4 in all
 COMMON = (
     "fit", "--config=text/gpt_char", "--model.net.d_model=16", "--model.net.num_layers=2", "--model.net.num_heads=2",
     "--model.net.dropout=0", "--model.optim.schedule=constant", "--data.path=text.txt", "--data.cache_dir=cache",
-    "--data.seq_len=16", "--data.crops=tiled", f"--data.epoch_size={ROWS}", "--trainer.max_epochs=2",
+    "--data.seq_len=16", "--data.windows.crops=tiled", f"--data.windows.epoch_size={ROWS}", "--trainer.max_epochs=2",
     "--trainer.log_every_n_steps=1", "--model.optim.warmup_steps=2",
     '--trainer.callbacks=[{"class_path":"EMA","init_args":{"decay":0.9}}]',
 )  # fmt: skip
@@ -58,7 +58,7 @@ def test_two_processes_do_what_one_does(
             "predict",
             "--ckpt_path=last",
             ddp,
-            f"--data.prompts={json.dumps(PROMPTS)}",
+            f"--data.prompts.texts={json.dumps(PROMPTS)}",
             "--data.batch_size=2",
             "--decoding.max_new_tokens=12",
         ],

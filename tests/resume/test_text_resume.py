@@ -14,7 +14,7 @@ TEXT = "".join(f"{n} of the {thing}s went to the sea.\n" for n in range(40) for 
 EPOCH = 6  # steps
 COMMON = (
     "--data.path=text.txt", "--data.cache_dir=cache", "--data.seq_len=16", "--data.batch_size=4",
-    f"--data.epoch_size={4 * EPOCH}", "--trainer.max_epochs=3", "--trainer.log_every_n_steps=1",
+    f"--data.windows.epoch_size={4 * EPOCH}", "--trainer.max_epochs=3", "--trainer.log_every_n_steps=1",
     "--trainer.accelerator=cpu", "--model.optim.warmup_steps=2", "--model.net.dropout=0.2",
 )  # fmt: skip
 AVERAGE = '{"class_path":"EMA","init_args":{"decay":0.9,"every_n_steps":2}}'
@@ -24,7 +24,7 @@ MODELS = {
         "--config=text/gpt_char", "--model.net.d_model=16", "--model.net.num_layers=2", "--model.net.num_heads=2",
         "--model.optim.optimizer=muon", "--model.optim.schedule=wsd", "--model.optim.decay_fraction=0.5",
         "--model.net.ngrams.orders=[2]", "--model.net.ngrams.buckets=64", "--model.net.ngrams.dim=4",
-        "--model.net.ngrams.dropout=0.3", "--data.crops=tiled", f"--trainer.callbacks=[{AVERAGE},{SHORT}]",
+        "--model.net.ngrams.dropout=0.3", "--data.windows.crops=tiled", f"--trainer.callbacks=[{AVERAGE},{SHORT}]",
     ),
     "ensemble": (
         "--config=text/gpt_char", "--model.net.d_model=16", "--model.net.num_layers=1", "--model.net.num_heads=2",
@@ -33,7 +33,7 @@ MODELS = {
     "rnn": (
         "--config=text/lstm_char", "--model.net.d_model=8", "--model.net.rnn.hidden_size=12",
         "--model.net.rnn.num_layers=2", "--model.optim.schedule=cosine", "--model.optim.min_lr_ratio=0.1",
-        "--model.optim.beta2=0.95", "--data.crops=random", f"--trainer.callbacks=[{AVERAGE}]",
+        "--model.optim.beta2=0.95", "--data.windows.crops=random", f"--trainer.callbacks=[{AVERAGE}]",
     ),
 }  # fmt: skip
 

@@ -15,7 +15,7 @@ LINES = "".join(f"{word} went to the {place}.\n" for word in ("he", "she", "the 
 SMALL = (
     "--config=text/gpt_char", "--model.net.d_model=8", "--model.net.num_layers=1", "--model.net.num_heads=1",
     "--data.seq_len=16",
-    "--data.path=lines.txt", "--data.batch_size=8", "--data.epoch_size=16", "--trainer.max_epochs=1",
+    "--data.path=lines.txt", "--data.batch_size=8", "--data.windows.epoch_size=16", "--trainer.max_epochs=1",
     "--trainer.log_every_n_steps=1", "--trainer.accelerator=cpu",
 )  # fmt: skip
 NONE = "--trainer.callbacks=[]"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from datamodules.loading.cache import cache_folder, once
 from datamodules.loading.streams import TokenStream, encode_once, smallest_type
-from datamodules.loading.token_windows import IGNORED, EvalWindows, RandomEvalWindows, TrainWindows, Windows
+from datamodules.loading.token_windows import IGNORED, OrderedWindows, RandomWindows, TiledWindows, Windows
 from datamodules.text import text_files
 from datamodules.text.text_files import TextFiles, find_text_files
 
@@ -23,8 +23,8 @@ def stream(folder: Path, ids: np.ndarray, vocab_size: int = 70_000) -> TokenStre
 
 
 def targets(data: Windows) -> list[int]:
-    """Which places of the stream 0, 1, 2 ... are asked for, in order; checks each window on the way."""
-    asked: list[int] = []
+    """Which places of the stream 0, 1, 2 ... are labels that count, in order; checks each window."""
+    places: list[int] = []
     for row in range(len(data)):
         batch = data.__getitems__([row])
         inputs, labels = batch["input_ids"][0].numpy(), batch["labels"][0].numpy()
@@ -32,8 +32,8 @@ def targets(data: Windows) -> list[int]:
         assert np.array_equal(inputs[counted] + 1, labels[counted])
         assert batch["characters"].item() == counted.sum()
         assert batch["index"].item() == row
-        asked += labels[counted].tolist()
-    return asked
+        places += labels[counted].tolist()
+    return places
 
 
 # Files -------------------------------------------------------------------------------------------------------------
@@ -103,7 +103,7 @@ def test_a_wrong_byte_is_named(
 
 @pytest.mark.parametrize("encoding", ["nonsense", "base64"])
 def test_unknown_encodings_are_refused(encoding: str, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=f"^encoding '{encoding}' is not known"):
+    with pytest.raises(ValueError, match=rf"^text\.encoding '{encoding}' is not known"):
         TextFiles([], encoding)
 
 
@@ -188,13 +188,13 @@ def test_a_stream_is_sent_to_workers_by_its_path(tmp_path: Path) -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(data=st.data())
-def test_evaluation_asks_for_each_token_once_with_enough_context(
+def test_evaluation_counts_each_token_once_with_enough_context(
     data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     length = data.draw(st.integers(1, 12))
     count = data.draw(st.integers(length + 1, 60))
     stride = data.draw(st.one_of(st.none(), st.integers(1, length)))
-    windows = EvalWindows(
+    windows = OrderedWindows(
         stream(tmp_path_factory.getbasetemp(), np.arange(count)), length, np.ones(70_000, int), stride
     )
     assert targets(windows) == list(range(1, count))
@@ -208,7 +208,7 @@ def test_evaluation_asks_for_each_token_once_with_enough_context(
         )  # tokens read before the first that counts
     short = batch["input_ids"][-1].numpy()
     real = count - 1 - (len(windows) - 1) * (stride or length)  # places of the last window that have a label
-    assert (short[real:] == 0).all()
+    assert (short[real:] == count - 1).all()  # past the end the last id is repeated
     assert (batch["labels"][-1].numpy()[real:] == IGNORED).all()
 
 
@@ -220,34 +220,34 @@ def test_tiled_crops_take_no_token_twice_in_a_pass(
     length, seed = data.draw(st.integers(1, 12)), data.draw(st.integers(0, 9))
     count = data.draw(st.integers(length + 1, 90))
     ids = stream(tmp_path_factory.getbasetemp(), np.arange(count))
-    windows = TrainWindows(ids, length, np.ones(70_000, int), "tiled", None, seed)
+    windows = TiledWindows(ids, length, np.ones(70_000, int), seed=seed)
     for epoch in range(3):
         rows = range(epoch * len(windows), (epoch + 1) * len(windows))
         batch = windows.__getitems__(rows)
-        asked = batch["labels"].numpy().ravel()
-        assert len(set(asked.tolist())) == len(asked) == len(windows) * length
-        assert len(asked) > count - 2 * length - 1  # all but fewer than two windows
+        labels = batch["labels"].numpy().ravel()
+        assert len(set(labels.tolist())) == len(labels) == len(windows) * length
+        assert len(labels) > count - 2 * length - 1  # all but fewer than two windows
         assert np.array_equal(batch["input_ids"].numpy() + 1, batch["labels"].numpy())
 
 
 def test_tiled_passes_differ_in_offset_and_order_and_epochs_may_be_any_part_of_a_pass(tmp_path: Path) -> None:
     ids = stream(tmp_path, np.arange(1000))
-    windows = TrainWindows(ids, 10, np.ones(70_000, int), "tiled", None, seed=1)
+    windows = TiledWindows(ids, 10, np.ones(70_000, int), seed=1)
     assert len(windows) == 99
     passes = [windows.__getitems__(range(k * 99, k * 99 + 99))["input_ids"][:, 0].numpy() for k in range(20)]
     assert len({int(starts.min()) for starts in passes}) > 5
     assert not np.array_equal(np.argsort(passes[0]), np.argsort(passes[1]))
     assert all(not np.array_equal(starts, np.sort(starts)) for starts in passes)
-    parts = TrainWindows(ids, 10, np.ones(70_000, int), "tiled", 7, seed=1)
+    parts = TiledWindows(ids, 10, np.ones(70_000, int), 7, seed=1)
     assert len(parts) == 7
     across = parts.__getitems__(range(90, 110))["input_ids"][:, 0].numpy()  # from one pass into the next
     assert np.array_equal(across, np.concatenate((passes[0][90:], passes[1][:11])))
 
 
-@pytest.mark.parametrize("crops", ["random", "tiled"])
-def test_a_training_window_follows_from_its_number(crops: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("cls", [RandomWindows, TiledWindows])
+def test_a_training_window_follows_from_its_number(cls: type[Windows], tmp_path: Path) -> None:
     ids = stream(tmp_path, np.arange(500))
-    windows = TrainWindows(ids, 8, np.ones(70_000, int), crops, 20, seed=3)  # type: ignore[arg-type]
+    windows = cls(ids, 8, np.ones(70_000, int), 20, seed=3)
     whole = windows.__getitems__(range(200))
     rows = [150, 3, 77, 199, 3]
     copy = pickle.loads(pickle.dumps(windows))
@@ -259,7 +259,7 @@ def test_a_training_window_follows_from_its_number(crops: str, tmp_path: Path) -
 
 
 def test_random_crops_reach_both_ends_evenly(tmp_path: Path) -> None:
-    windows = TrainWindows(stream(tmp_path, np.arange(20)), 10, np.ones(70_000, int), "random", None, seed=0)
+    windows = RandomWindows(stream(tmp_path, np.arange(20)), 10, np.ones(70_000, int), seed=0)
     starts = windows.__getitems__(range(10_000))["input_ids"][:, 0].numpy()
     counts = np.bincount(starts, minlength=10)
     assert len(counts) == 10  # 0 ... 9: the last window's last label is the last token
@@ -268,9 +268,9 @@ def test_random_crops_reach_both_ends_evenly(tmp_path: Path) -> None:
 
 def test_random_evaluation_is_the_same_every_time(tmp_path: Path) -> None:
     ids = stream(tmp_path, np.arange(300))
-    windows = RandomEvalWindows(ids, 16, np.ones(70_000, int), 50, seed=9)
+    windows = RandomWindows(ids, 16, np.ones(70_000, int), 50, seed=9)
     assert len(windows) == 50
-    batch, again = windows.__getitems__(range(50)), RandomEvalWindows(ids, 16, np.ones(70_000, int), 50, seed=9)
+    batch, again = windows.__getitems__(range(50)), RandomWindows(ids, 16, np.ones(70_000, int), 50, seed=9)
     assert np.array_equal(batch["input_ids"], again.__getitems__(range(50))["input_ids"])
     assert (batch["labels"] == batch["input_ids"] + 1).all()
     assert (batch["characters"] == 16).all()
@@ -279,5 +279,5 @@ def test_random_evaluation_is_the_same_every_time(tmp_path: Path) -> None:
 
 def test_a_batch_counts_the_characters_of_its_labels(tmp_path: Path) -> None:
     made = stream(tmp_path, np.array([0, 1, 2, 3, 2, 1, 3]), 4)
-    windows = EvalWindows(made, 4, np.array([100, 1, 5, 0]))
+    windows = OrderedWindows(made, 4, np.array([100, 1, 5, 0]))
     assert windows.__getitems__([0, 1])["characters"].tolist() == [1 + 5 + 0 + 5, 1 + 0]

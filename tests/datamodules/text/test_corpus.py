@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 import torch
 
-from datamodules.loading import streams
-from datamodules.loading.token_windows import IGNORED
+from datamodules.loading.progress import with_progress
 from datamodules.text import text_files
-from datamodules.text.corpus import CorpusDataModule
+from datamodules.text.corpus import CorpusDataModule, WindowConfig
+from datamodules.text.prompts import PromptConfig
 from datamodules.tokenizers import CharTokenizer, load, save
+from seqlight.core.labels import IGNORED
 
 WORDS = ["the", "cat", "sat", "on", "a", "mat", "and", "dog", "ran", "to", "man", "with", "red", "hat;", "naïve", "€"]
 TEXT = "".join(" ".join(random.Random(i).choices(WORDS, k=9)) + "\n" for i in range(600))
@@ -58,8 +59,8 @@ def test_the_split_is_nanogpts(tmp_path: Path) -> None:
     assert decoded == text[cut:]
 
 
-def test_shares_follow_each_other(file: str) -> None:
-    data = corpus(file, val_fraction=0.2, test_fraction=0.1)
+def test_splits_follow_each_other(file: str) -> None:
+    data = corpus(file, split={"val_fraction": 0.2, "test_fraction": 0.1})
     train, val, test = data.train_text(), data.val_text(), data.test_text()
     assert train + val + test == TEXT
     assert [round(len(part) / len(TEXT), 3) for part in (train, val, test)] == [0.7, 0.2, 0.1]
@@ -129,10 +130,11 @@ def test_nothing_is_done_twice_and_a_new_text_is_seen(file: str, cache: Path, mo
 
 
 @pytest.mark.parametrize("crops", ["random", "tiled"])
-def test_training_resumes_in_the_middle_of_an_epoch(crops: str, file: str) -> None:
-    whole = corpus(file, crops=crops, epoch_size=40)
+def test_training_resumes_in_the_middle_of_an_epoch(crops: Any, file: str) -> None:
+    windows = WindowConfig(crops, epoch_size=40)
+    whole = corpus(file, windows=windows)
     expected = [batch["input_ids"] for _ in range(3) for batch in whole.train_dataloader()]
-    begun = corpus(file, crops=crops, epoch_size=40)
+    begun = corpus(file, windows=windows)
     loader = begun.train_dataloader()
     for _, batch in zip(range(5), loader, strict=False):
         last = batch
@@ -142,21 +144,22 @@ def test_training_resumes_in_the_middle_of_an_epoch(crops: str, file: str) -> No
     assert torch.equal(last["input_ids"], expected[4])
     assert state["rows"] == 16
     for setup_first in (True, False):
-        resumed = CorpusDataModule(path=file, seq_len=32, batch_size=8, crops=crops, epoch_size=40)  # type: ignore[arg-type]
+        resumed = CorpusDataModule(path=file, seq_len=32, batch_size=8, windows=windows)
         resumed.seed = 99  # the run's own, which gives way to the checkpoint's
         for step in (resumed.setup, resumed.load_state_dict)[:: 1 if setup_first else -1]:
             step("fit" if step == resumed.setup else state)  # type: ignore[operator]
+        rest = [batch["input_ids"] for batch in resumed.train_dataloader()]
+        assert resumed.train_set.seed == 1
         if setup_first:
-            rest = [batch["input_ids"] for batch in resumed.train_dataloader()]
             assert all(map(torch.equal, rest, expected[5 * state["epoch"] + 2 : 5 * state["epoch"] + 5]))
             assert len(rest) == 3
-        else:
-            assert resumed.train_set.seed == 1  # type: ignore[union-attr]
 
 
 def test_a_tokenizer_that_is_given_leaves_the_corpus_alone(tmp_path: Path, file: str) -> None:
     save(CharTokenizer("abc "), tmp_path / "t.ckpt")
-    data = CorpusDataModule(path="/nowhere", tokenizer_path=str(tmp_path / "t.ckpt"), prompts=["a cab?", "b"])
+    data = CorpusDataModule(
+        path="/nowhere", tokenizer_path=str(tmp_path / "t.ckpt"), prompts=PromptConfig(["a cab?", "b"])
+    )
     assert data.vocab_size == 5
     data.setup("predict")
     (batch,) = data.predict_dataloader()
@@ -171,7 +174,7 @@ def test_a_tokenizer_that_is_given_leaves_the_corpus_alone(tmp_path: Path, file:
 
 def test_prompts_come_from_a_list_a_file_or_nowhere(tmp_path: Path, file: str) -> None:
     (tmp_path / "p").write_text("Once upon\n  a time \n")
-    data = corpus(file, "predict", prompts_path=str(tmp_path / "p"), stop=["."])
+    data = corpus(file, "predict", prompts=PromptConfig(path=str(tmp_path / "p"), stop=["."]))
     (batch,) = data.predict_dataloader()
     assert batch["prompts"] == ["Once upon", "  a time "]
     assert batch["stop"] == ["."]
@@ -179,18 +182,18 @@ def test_prompts_come_from_a_list_a_file_or_nowhere(tmp_path: Path, file: str) -
     assert batch["prompts"] == ["The "]
     assert "stop" not in batch
     (tmp_path / "p").write_text("one\n\nthree\n")
-    with pytest.raises(ValueError, match=r"^prompts_path .*p: number 2 is empty"):
-        corpus(file, "predict", prompts_path=str(tmp_path / "p"))
+    with pytest.raises(ValueError, match=r"^prompts\.path .*p: number 2 is empty"):
+        corpus(file, "predict", prompts=PromptConfig(path=str(tmp_path / "p")))
     (tmp_path / "p").write_bytes(b"ab\xff")
-    with pytest.raises(ValueError, match=r"^prompts_path .*p: byte 2 is not UTF-8"):
-        corpus(file, "predict", prompts_path=str(tmp_path / "p"))
-    with pytest.raises(FileNotFoundError, match=r"^prompts_path .*gone: no such file"):
-        corpus(file, "predict", prompts_path=str(tmp_path / "gone"))
+    with pytest.raises(ValueError, match=r"^prompts\.path .*p: byte 2 is not UTF-8"):
+        corpus(file, "predict", prompts=PromptConfig(path=str(tmp_path / "p")))
+    with pytest.raises(FileNotFoundError, match=r"^prompts\.path .*gone: no such file"):
+        corpus(file, "predict", prompts=PromptConfig(path=str(tmp_path / "gone")))
 
 
 def test_the_embedded_text_is_english_and_long() -> None:
     data = CorpusDataModule(seq_len=64)
-    assert sum(stop - start for start, stop in data.shares.values()) > 400_000
+    assert sum(stop - start for start, stop in data.ranges.values()) > 400_000
     assert data.train_text().lower().split().count("the") > 3000
     assert 80 < data.vocab_size < 250
     data.setup("fit")
@@ -218,13 +221,13 @@ def test_a_hub_data_set_is_one_text(monkeypatch: pytest.MonkeyPatch) -> None:
         }
 
     monkeypatch.setitem(sys.modules, "datasets", types.SimpleNamespace(load_dataset=load_dataset))
-    data = CorpusDataModule(hub="me/texts:small", revision="v1")
+    data = CorpusDataModule(text={"hub": "me/texts:small", "revision": "v1"})
     expected = "first " * 9 + "\nsecond\nthird fourth\nfifth\n\n" + "sixth " * 9
     assert "".join(data.text.pieces()) == expected
-    assert "".join(CorpusDataModule(hub="me/texts:small", revision="v1").text.pieces()) == expected
+    assert "".join(CorpusDataModule(text={"hub": "me/texts:small", "revision": "v1"}).text.pieces()) == expected
     assert asked == [(("me/texts", "small"), {"revision": "v1"})]  # once, then from the cache
-    with pytest.raises(ValueError, match=r"^column 'label' is no column of text in me/texts; it has text"):
-        _ = CorpusDataModule(hub="me/texts", column="label").text
+    with pytest.raises(ValueError, match=r"^text\.column 'label' is no column of text in me/texts; it has text"):
+        _ = CorpusDataModule(text={"hub": "me/texts", "column": "label"}).text
 
 
 def test_without_a_network_the_remedy_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -232,25 +235,33 @@ def test_without_a_network_the_remedy_is_said(monkeypatch: pytest.MonkeyPatch) -
         raise ConnectionError("Couldn't reach 'me/texts' on the Hub")
 
     monkeypatch.setitem(sys.modules, "datasets", types.SimpleNamespace(load_dataset=load_dataset))
-    with pytest.raises(ValueError, match=r"^hub me/texts could not be loaded \(ConnectionError: .*--data\.path$"):
-        _ = CorpusDataModule(hub="me/texts").vocab_size
+    with pytest.raises(ValueError, match=r"^text\.hub me/texts could not be loaded \(ConnectionError: .*--data\.path$"):
+        _ = CorpusDataModule(text={"hub": "me/texts"}).vocab_size
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({"seq_len": 0}, "seq_len must be at least 1, not 0"),
-        ({"epoch_size": 0}, "epoch_size must be at least 1"),
+        ({"batch_size": 0}, "batch_size must be at least 1, not 0"),
+        ({"seed": -1}, "seed must be at least 0, not -1"),
+        ({"num_workers": -1}, "num_workers must be at least 0, not -1"),
         ({"vocab_size": 0}, "vocab_size must be at least 1"),
-        ({"stride": 300}, "stride 300 is greater than seq_len 256"),
-        ({"stride": 3, "eval_windows": 4}, "stride 3 and eval_windows 4 exclude each other"),
-        ({"val_fraction": 0.0}, "val_fraction must be above 0"),
-        ({"val_fraction": 0.5, "test_fraction": 0.5}, "test_fraction must be at least 0"),
-        ({"prompts": []}, "prompts: there are none"),
-        ({"prompts": ["a", ""]}, "prompts: number 2 is empty"),
-        ({"prompts": ["a"], "prompts_path": "p"}, "prompts_path p and prompts are both given"),
-        ({"path": "a", "hub": "b"}, "path a and hub b are both given"),
-        ({"stop": [""]}, "stop holds an empty string"),
+        ({"tokenizer": "words"}, "tokenizer must be one of 'char'"),
+        ({"windows": {"epoch_size": 0}}, "windows.epoch_size must be at least 1"),
+        ({"windows": {"crops": "all"}}, "windows.crops must be one of 'random'"),
+        ({"windows": {"stride": 300}}, "windows.stride must be at most 256, not 300"),
+        ({"windows": {"stride": 3, "eval_size": 4}}, "windows.stride 3 and eval_size 4 exclude each other"),
+        ({"split": {"val_fraction": 0.0}}, "split.val_fraction must be above 0"),
+        (
+            {"split": {"val_fraction": 0.5, "test_fraction": 0.5}},
+            "split.test_fraction must be .* below 0.5",
+        ),
+        ({"prompts": {"texts": []}}, "prompts.texts: there are none"),
+        ({"prompts": {"texts": ["a", ""]}}, "prompts.texts: number 2 is empty"),
+        ({"prompts": {"texts": ["a"], "path": "p"}}, "prompts.path p and prompts.texts are both given"),
+        ({"prompts": {"stop": [""]}}, "prompts.stop holds an empty string"),
+        ({"path": "a", "text": {"hub": "b"}}, "path a and text.hub b are both given"),
     ],
 )
 def test_arguments_are_checked_at_once(arguments: dict[str, Any], message: str) -> None:
@@ -264,10 +275,10 @@ def test_texts_that_do_not_serve_are_refused(tmp_path: Path) -> None:
         (b"", {}, r"path .*t\.txt: the text is empty"),
         (b"abc", {}, r"seq_len 32 is too long for the train text of 2 tokens.* below 2"),
         (b"a" * 100, {}, r"seq_len 32 is too long for the val text of 10 tokens.* below 10"),
-        (b"a", {}, r"val_fraction 0\.1 leaves no character to train on"),
-        (b"ab\xffcd", {}, r"path .*t\.txt: byte 2 \(0xff\) is not utf-8.*--data\.encoding"),
+        (b"a", {}, r"split\.val_fraction 0\.1 leaves no character to train on"),
+        (b"ab\xffcd", {}, r"path .*t\.txt: byte 2 \(0xff\) is not utf-8.*--data\.text\.encoding"),
         (TEXT.encode(), {"tokenizer": "bpe", "vocab_size": 9999}, r"vocab_size 9999 is too big for this text"),
-        (TEXT.encode(), {"encoding": "klingon"}, r"encoding 'klingon' is not known"),
+        (TEXT.encode(), {"text": {"encoding": "klingon"}}, r"text\.encoding 'klingon' is not known"),
     ):
         path.write_bytes(text)
         with pytest.raises(ValueError, match=f"^{message}"):
@@ -295,7 +306,7 @@ def test_long_work_is_bounded_and_shows_a_bar(tmp_path: Path, monkeypatch: pytes
     again = data.stream("train")
     assert max(sizes) <= 5000
     assert data.tokenizer.decode(again.ids) == data.train_text()
-    assert list(streams.with_progress(["a", "bc"], 3, "reading")) == ["a", "bc"]
+    assert list(with_progress(["a", "bc"], 3, "reading")) == ["a", "bc"]
 
 
 def test_the_state_fits_a_checkpoint(tmp_path: Path, file: str) -> None:
@@ -339,6 +350,6 @@ def test_each_reading_of_the_text_shows_how_far_it_is(tmp_path: Path, monkeypatc
 @pytest.mark.parametrize("kind", ["char", "byte", "unigram", "bpe"])
 def test_a_tiled_pass_reads_all_characters_whatever_the_tokens(kind: str, file: str) -> None:
     """On which sweeps/subword_vs_char_passes rests: equal passes are equal characters."""
-    data = corpus(file, tokenizer=kind, vocab_size=300, crops="tiled", seq_len=8)
+    data = corpus(file, tokenizer=kind, vocab_size=300, windows=WindowConfig("tiled"), seq_len=8)
     left_out = len(data.train_text()) - int(rows(data.train_dataloader())["characters"].sum())
     assert 0 < left_out <= 2 * 8 * data.tokenizer.characters.max()

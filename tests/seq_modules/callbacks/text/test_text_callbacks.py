@@ -26,11 +26,14 @@ from seq_modules import RNNLanguageModel
 from seq_modules.callbacks import EnglishTests, Samples, TextStream
 from seq_modules.callbacks.run.text_stream import settled
 from seq_modules.generation.sampling import Decoding
+from seq_modules.nets.rnn.language_net import RNNConfig
+from seq_modules.nets.rnn.recurrent import RecurrentConfig
 from seqlight.core.plots import read_metrics
 
 SMALL = (
-    "--model.d_model=16", "--model.num_layers=2", "--model.num_heads=2", "--data.seq_len=32", "--data.batch_size=8",
-    "--data.epoch_size=24", "--data.eval_windows=8", "--data.cache_dir=cache", "--trainer.max_epochs=2",
+    "--model.net.d_model=16", "--model.net.num_layers=2", "--model.net.num_heads=2", "--data.seq_len=32",
+    "--data.batch_size=8",
+    "--data.windows.epoch_size=24", "--data.windows.eval_size=8", "--data.cache_dir=cache", "--trainer.max_epochs=2",
     "--trainer.log_every_n_steps=1", "--trainer.accelerator=cpu",
 )  # fmt: skip
 
@@ -65,7 +68,7 @@ def test_english_tests_attention_and_positions_are_written(run: Run) -> None:
     Path("blimp.jsonl").write_text(
         '{"sentence_good": "He sees.", "sentence_bad": "He see.", "UID": "verbs"}\nnot json\n'
     )
-    run("fit", "--config=text/gpt_char", *SMALL, "--model.positions=learned", callbacks())
+    run("fit", "--config=text/gpt_char", *SMALL, "--model.net.positions=learned", callbacks())
     english = '{"class_path":"EnglishTests","init_args":{"per_kind":3,"pairs":"own.csv","blimp":"blimp.jsonl"}}'
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
@@ -127,7 +130,7 @@ def batch_of(prompts: dict[int, str], stop: list[str] | None = None) -> dict[str
 
 def test_text_is_shown_as_it_grows(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     torch.manual_seed(0)
-    module = RNNLanguageModel(256, d_model=8, hidden_size=8)
+    module = RNNLanguageModel(256, RNNConfig(8, rnn=RecurrentConfig(hidden_size=8)))
     module.tokenizer = ByteTokenizer()
     stream, trainer = TextStream(), Plain()
     stream.setup(trainer, module, "predict")
@@ -208,7 +211,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[bytearray]:
 def test_in_a_terminal_each_text_stands_once_and_whole(run: Run, monkeypatch: pytest.MonkeyPatch, bar: str) -> None:
     run("fit", "--config=text/gpt_char", *SMALL, callbacks())
     chosen = callbacks(*['{"class_path":"lightning.pytorch.callbacks.RichProgressBar"}'] * (bar == "rich"))
-    words = ('--data.prompts=["If ", "The "]', "--data.batch_size=1", '--data.stop=["\\n"]', chosen)
+    words = ('--data.prompts.texts=["If ", "The "]', "--data.batch_size=1", '--data.prompts.stop=["\\n"]', chosen)
     with terminal(monkeypatch) as said:
         done = run("predict", "--ckpt_path=best", *words, "--decoding.max_new_tokens=40")
     assert done.code == 0, done.err
