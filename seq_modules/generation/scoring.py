@@ -19,12 +19,12 @@ class Window(NamedTuple):
     Attributes:
         row: Number of the row that they belong to.
         ids: The ids.
-        count: How many of them, at the end, are scored.
+        num_scored: How many of them, at the end, are scored.
     """
 
     row: int
     ids: list[int]
-    count: int
+    num_scored: int
 
 
 def log_prob_sums(
@@ -64,7 +64,7 @@ def windows(context: Callable[[list[int]], list[int]], ids: list[int], first: in
     begins = [at - len(context(ids[:at])) for at in range(first, len(ids))]  # of the window that predicts id `at`
     for at, begin in enumerate(begins, first):
         if at > first and begins[at - 1 - first] == begin:
-            found[-1] = Window(row, ids[begin : at + 1], found[-1].count + 1)
+            found[-1] = Window(row, ids[begin : at + 1], found[-1].num_scored + 1)
         else:
             found.append(Window(row, ids[begin : at + 1], 1))
     return found

@@ -1,21 +1,22 @@
-"""Where each head looks: pictures of a Transformer's attention, and of its learned positions."""
-
-from typing import Any
+"""Pictures of a Transformer's attention weights, and of its learned positions."""
 
 import torch
 import torch.nn.functional as F
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_only
+from torch import Tensor, nn
 
 from seq_modules.callbacks.run.curves import save_figure
+from seq_modules.protocols import HasAttentionMaps, HasTokenizer, net_of
+from seqlight.core.checks import check_range
 from seqlight.core.errors import UserError
 from seqlight.core.plots import new_figure
 
 
 class AttentionMaps(Callback):
-    """Draws, after ``test``, the attention of a sentence by layer and head.
+    """Draws, after ``test``, the attention weights of a sentence by layer and head.
 
-    Row i of a map says how much position i looks at each position before it (Vaswani et al. 2017). Where positions are
+    Row i of a map holds the weights of position i on each position before it (Vaswani et al. 2017). Where positions are
     learned vectors, a second picture shows the cosine between each two of them. A model without attention is left
     alone, so that the callback may stand in any recipe of text.
 
@@ -25,29 +26,30 @@ class AttentionMaps(Callback):
     """
 
     def __init__(self, text: str = "The value of the expression is returned.", max_tokens: int = 48) -> None:
-        if max_tokens < 2:
-            raise UserError(f"max_tokens must be at least 2, not {max_tokens}")
+        check_range("max_tokens", max_tokens, least=2)
         self.text, self.max_tokens = text, max_tokens
 
     @rank_zero_only
     @torch.inference_mode()
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Draws both pictures."""
-        module: Any = pl_module
-        tokenizer = getattr(module, "tokenizer", None)
-        if tokenizer is None or not hasattr(module.net, "attention_maps"):
+        net = net_of(pl_module)
+        tokenizer = pl_module.tokenizer if isinstance(pl_module, HasTokenizer) else None
+        if tokenizer is None or not isinstance(net, HasAttentionMaps):
             return
-        net = module.net
         ids = net.window(tokenizer.encode(self.text))[: self.max_tokens]
         if len(ids) < 2:
             raise UserError(f"text {self.text!r} is {len(ids)} token long; give a sentence")
-        (maps,) = net.attention_maps(torch.tensor([ids], device=module.device)).float().cpu()  # (L, H, T, T)
+        weights = net.attention_maps(torch.tensor([ids], device=pl_module.device))
+        if weights is None:
+            return
+        maps = weights[0].float().cpu()  # (L, H, T, T)
         pieces = [visible(piece) for piece in tokenizer.pieces(ids)]
         layers, heads = maps.shape[:2]
         figure, axes = new_figure(heads, width=2.4, height=2.5, rows=layers)
-        for at, (axis, weights) in enumerate(zip(axes, maps.flatten(0, 1), strict=True)):
+        for at, (axis, image) in enumerate(zip(axes, maps.flatten(0, 1), strict=True)):
             layer, head = divmod(at, heads)
-            axis.imshow(weights.numpy(), cmap="magma", vmin=0, vmax=1)
+            axis.imshow(image.numpy(), cmap="magma", vmin=0, vmax=1)
             axis.grid(visible=False)
             axis.set_title(f"layer {layer + 1}, head {head + 1}", fontsize=8)
             axis.set_xticks(range(len(pieces)), pieces if layer == layers - 1 else [], fontsize=5)
@@ -55,9 +57,9 @@ class AttentionMaps(Callback):
         save_figure(trainer, figure, "attention")
         self._draw_positions(trainer, net)
 
-    def _draw_positions(self, trainer: Trainer, net: Any) -> None:
+    def _draw_positions(self, trainer: Trainer, net: nn.Module) -> None:
         table = getattr(net, "position_table", None)  # (T, D), learned positions alone
-        if table is None:
+        if not isinstance(table, Tensor):
             return
         vectors = F.normalize(table.detach().float().cpu(), dim=-1)
         figure, (axis,) = new_figure(1, width=5.0, height=4.4)
@@ -69,5 +71,5 @@ class AttentionMaps(Callback):
 
 
 def visible(piece: str) -> str:
-    """A token's text with blanks that can be seen."""
+    """A token's text with visible signs for blanks and line ends."""
     return piece.replace(" ", "␣").replace("\n", "⏎").replace("\t", "⇥")

@@ -1,4 +1,4 @@
-"""What English a language model has learned: spelling, grammar, and pairs of one's own."""
+"""Tests of a language model's English: spelling, grammar, and pairs of one's own."""
 
 import time
 from pathlib import Path
@@ -10,9 +10,11 @@ from lightning.pytorch.utilities import rank_zero_only, rank_zero_warn
 from seq_modules.callbacks.run.curves import save_figure
 from seq_modules.callbacks.run.run_folder import run_folder
 from seq_modules.probes.grammar import make_grammar
-from seq_modules.probes.pairs import Pair, Report, judge
-from seq_modules.probes.sources import Found, from_blimp, from_csv, from_hub
+from seq_modules.probes.pairs import Pair, Report, score_pairs
+from seq_modules.probes.sources import LoadedPairs, from_blimp, from_csv, from_hub
 from seq_modules.probes.spelling import make_spelling
+from seq_modules.protocols import HasTexts, Scores
+from seqlight.core.checks import check_range
 from seqlight.core.errors import UserError
 from seqlight.core.plots import new_figure
 
@@ -20,16 +22,16 @@ SHOWN_PROBLEMS = 5  # rows that could not be read, named one by one
 
 
 class EnglishTests(Callback):
-    """Has the model, after ``test``, choose between texts that differ in one thing (docs/notes/probes.md).
+    """Measures, after ``test``, how often the model prefers the right one of two texts (docs/notes/probes.md).
 
-    Spelling and grammar are made from the corpus: from the text it was trained on, and for spelling the words of its
-    test text. Logs each test's accuracy, ``test/spelling_seen``, ``test/spelling_unseen``, ``test/grammar``,
-    ``test/blimp``, and for pairs of one's own in ``words.csv`` ``test/pairs_words``; writes all else, with intervals,
-    to ``english.csv``, ``english.md`` and ``plots/english.png``.
+    The pairs of spelling and grammar are made from the corpus: from the training text, and for spelling from the words
+    of the test text too. Logs each test's accuracy, ``test/spelling_seen``, ``test/spelling_unseen``, ``test/grammar``,
+    ``test/blimp``, and for pairs of one's own in ``words.csv`` ``test/pairs_words``; writes details, with intervals, to
+    ``english.csv``, ``english.md`` and ``plots/english.png``.
 
     Args:
-        spelling: Words against non-words.
-        grammar: Right sentences against wrong ones, from templates.
+        spelling: Include words against non-words.
+        grammar: Include right sentences against wrong ones, from templates.
         per_kind: Pairs of each kind of spelling and grammar, at least 1.
         context: Words of the text to put before a word of the spelling test; 0 shows it alone.
         pairs: A CSV file of two columns, the good text and the bad one.
@@ -51,32 +53,29 @@ class EnglishTests(Callback):
         blimp_hub: list[str] | None = None,
         seed: int = 0,
     ) -> None:
-        if per_kind < 1:
-            raise UserError(f"per_kind must be at least 1, not {per_kind}")
-        if context < 0:
-            raise UserError(f"context must be 0 or more, not {context}")
+        check_range("per_kind", per_kind, least=1)
+        check_range("context", context, least=0)
         self.spelling, self.grammar, self.per_kind, self.context = spelling, grammar, per_kind, context
         self.pairs, self.blimp, self.blimp_hub, self.seed = pairs, blimp, blimp_hub, seed
         self._given: list[Pair] = []
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Reads the files, so that one that is missing is named before an hour's test and not after it."""
+        """Reads the files, so that a missing one is reported before the test."""
         self._given = self._read()
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Measures, logs, writes and draws; every rank measures all of it, since it takes seconds."""
-        module: Any = pl_module
+        """Measures, logs, writes and draws; every rank measures all pairs, which takes seconds."""
         data: Any = getattr(trainer, "datamodule", None)
-        if not hasattr(module, "score") or not hasattr(data, "train_text"):
-            raise UserError(f"EnglishTests needs a language model and its corpus, not a {type(module).__name__}")
+        if not isinstance(pl_module, Scores) or not isinstance(data, HasTexts):
+            raise UserError(f"EnglishTests needs a language model and its corpus, not a {type(pl_module).__name__}")
         started = time.monotonic()
-        report = judge(self._made(data) + self._given, module.score)
+        report = score_pairs(self._made(data) + self._given, pl_module.score)
         for row in report.rows:
             if row.by == "all":
                 pl_module.log(f"test/{row.suite}", row.accuracy, rank_zero_only=True)
         self._write(trainer, report, time.monotonic() - started)
 
-    def _made(self, data: Any) -> list[Pair]:
+    def _made(self, data: HasTexts) -> list[Pair]:
         """Pairs from the corpus."""
         made: list[Pair] = []
         if self.spelling:
@@ -88,10 +87,10 @@ class EnglishTests(Callback):
         return made
 
     def _read(self) -> list[Pair]:
-        """Pairs from files and from the hub; rows that are none are named, and the others done."""
-        sources: list[Found] = []
+        """Pairs from files and from the hub, with a warning of the rows that are no pairs."""
+        sources: list[LoadedPairs] = []
         if self.pairs is not None:
-            # Named apart from the other tests and from the metrics: a file may be called grammar.csv, or loss.csv.
+            # The prefix keeps it apart from other tests and metrics: a file may be called grammar.csv, or loss.csv.
             sources.append(from_csv(self.pairs, suite=f"pairs_{Path(self.pairs).stem}"))
         if self.blimp is not None:
             sources.append(from_blimp(self.blimp))
@@ -118,7 +117,9 @@ class EnglishTests(Callback):
             axis.plot(row.accuracy, at, "o", color="C0" if whole else "C7")
         axis.axvline(0.5, color="C3", linewidth=1, linestyle="--")  # chance
         axis.set_yticks(range(len(rows)), [row.suite if row.by == "all" else row.group for row in rows], fontsize=8)
-        axis.set(xlabel="share of pairs won, with its 95 % interval", ylim=(len(rows) - 0.5, -0.5), xlim=(None, 1.01))
+        axis.set(
+            xlabel="accuracy, with its 95 % interval", ylim=(len(rows) - 0.5, -0.5), xlim=(None, 1.01)
+        )
         save_figure(trainer, figure, "english")
         print(f"{len(report.outcomes):,} pairs of English in {seconds:.1f} s: {folder / 'english.md'}")
         for row in report.rows:

@@ -1,6 +1,4 @@
-"""What the model writes, while it learns."""
-
-from typing import Any
+"""Samples of a language model's text during training."""
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
@@ -8,17 +6,18 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from seq_modules.callbacks.run.run_folder import run_folder
 from seq_modules.generation.sampling import Decoding
+from seq_modules.protocols import Generates, HasTokenizer
 from seqlight.core.errors import UserError
 
 
 class Samples(Callback):
-    """Lets a language model go on from a prompt at each validation; prints, logs and keeps the text.
+    """Continues a prompt with a language model at each validation; prints, logs and keeps the text.
 
-    All samples of a run stand in ``samples.md``; W&B and TensorBoard get them as text. The numbers drawn do not depend
-    on the training's, and do not disturb them.
+    All samples of a run stand in ``samples.md``; W&B and TensorBoard get them as text. Sampling has random numbers of
+    its own: training is the same with and without it.
 
     Args:
-        prompt: Text to go on from.
+        prompt: Text to continue.
         max_new_tokens: Length of a sample in tokens, at least 1.
         temperature: Above 0, or 0 for the likeliest token each time.
         top_k: Choose among this many of the likeliest tokens; by default among all.
@@ -34,17 +33,18 @@ class Samples(Callback):
         seed: int = 0,
     ) -> None:
         if not prompt:
-            raise UserError("prompt is empty; give a text to go on from")
+            raise UserError("prompt is empty; give a text to continue")
         self.prompt = prompt
         self.decoding = Decoding(max_new_tokens=max_new_tokens, temperature=temperature, top_k=top_k, seed=seed)
 
     @rank_zero_only
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Writes one sample, with the weights that were validated."""
-        if trainer.sanity_checking or getattr(pl_module, "tokenizer", None) is None:
+        if trainer.sanity_checking or not isinstance(pl_module, Generates):
             return
-        module: Any = pl_module
-        (text,) = module.generate([self.prompt], self.decoding)
+        if not isinstance(pl_module, HasTokenizer) or pl_module.tokenizer is None:
+            return
+        (text,) = pl_module.generate([self.prompt], self.decoding)
         step = trainer.global_step
         print(f"sample at step {step}: {(self.prompt + text)!r}")
         with (run_folder(trainer) / "samples.md").open("a", encoding="utf-8") as file:

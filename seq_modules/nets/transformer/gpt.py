@@ -67,8 +67,14 @@ class GPT(nn.Module):
         self.rotary: Tensor | None
         self.ngrams: NgramEmbedding | None = None
         if ngrams.orders:
-            sizes = {"buckets": ngrams.buckets, "dim": ngrams.dim, "dropout": ngrams.dropout}
-            self.ngrams = NgramEmbedding(width, ngrams.orders, **sizes, hash_seed=hash_seed)
+            self.ngrams = NgramEmbedding(
+                width,
+                ngrams.orders,
+                buckets=ngrams.buckets,
+                dim=ngrams.dim,
+                dropout=ngrams.dropout,
+                hash_seed=hash_seed,
+            )
         self.value_embedding = nn.Embedding(vocab_size, width) if extras.value_embeddings else None
         self.blocks = nn.ModuleList(
             Block(
