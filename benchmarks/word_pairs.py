@@ -17,7 +17,7 @@ import torch
 
 from datamodules import CorpusDataModule
 from seq_modules import GPTLanguageModel
-from seq_modules.probes.pairs import Pair, judge
+from seq_modules.probes.pairs import Pair, score_pairs
 from seq_modules.probes.spelling import EDITS
 
 
@@ -51,7 +51,7 @@ def main() -> None:
     batched, single = [], []
     for _ in range(args.rounds):
         start = time.perf_counter()
-        judge(pairs, module.score)
+        score_pairs(pairs, module.score)
         batched.append(time.perf_counter() - start)
         start = time.perf_counter()
         for pair in pairs[: args.one_by_one]:

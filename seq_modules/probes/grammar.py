@@ -1,8 +1,8 @@
-"""Grammar: agreement, reflexives and word order, from templates filled with a text's own words.
+"""Minimal pairs of grammar: agreement, reflexives and word order, from templates filled with the words of a text.
 
-In every kind the members have the same words but for one, or the same words in another order. Where one is exchanged,
-half of the pairs exchange it one way and half the other ("this king" against "these king", "these kings" against "this
-kings"), so that a model which only knows how frequent words are wins half.
+The two sentences of a pair differ in one word, or in the order of their words. Where they differ in a word, half of the
+pairs exchange it in one direction and half in the other ("this king" against "these king", "these kings" against "this
+kings"), so that word frequency alone gives an accuracy of one half.
 """
 
 import random
@@ -11,42 +11,41 @@ from itertools import cycle, islice
 from typing import Any
 
 from seq_modules.probes.pairs import Pair, distinct
-from seq_modules.probes.words import Forms, Words, listed
-from seqlight.core.errors import UserError
+from seq_modules.probes.words import Forms, Words, word_set
+from seqlight.core.checks import check_range
 
 BEFORE_NOUN = "he spoke of|she thought of|they looked at|we talked of|he came with|i heard of|they sat by|we ran from"
 SAW = "he saw|she found|they took|we have|i know|he made|they left|she knew"
 TAILS = "here|there|gone|ready|in the house|not here|still there|very good|all alone|away"
 HAVE_TAILS = "gone|come back|seen it|found the way|no time|a good heart|been here|two hands"
-MEN = listed(
+MEN = word_set(
     "man boy king prince lord father brother son uncle husband gentleman duke wizard Peter John Richard Henry Edward "
     "George William Romeo Thomas James Charles Clarence"
 )
-WOMEN = listed(
+WOMEN = word_set(
     "woman girl queen princess lady mother sister daughter aunt wife witch Alice Dorothy Wendy Juliet Margaret Mary "
     "Elizabeth Katharina Bianca Anne Jane Isabella"
 )
-PRONOUNS = {"he": 0, "she": 0, "it": 0, "they": 1, "we": 1, "you": 1, "i": 1}  # 0: takes a verb in -s
+PRONOUNS = {"he": 0, "she": 0, "it": 0, "they": 1, "we": 1, "you": 1, "i": 1}  # 0: with a verb in -s
 PREPOSITION_FRAMES = (
     "he spoke of|she came from|they looked at|we stood by|he went to|they ran to|i thought of|she sat on"
 )
 
-Maker = Callable[[Words, random.Random], Iterator[tuple[str, str, str]]]  # good, bad, the word it is about
+Template = Callable[[Words, random.Random], Iterator[tuple[str, str, str]]]  # good, bad, tested word
 
 
 def make_grammar(text: str, per_kind: int = 500, seed: int = 0) -> list[Pair]:
-    """Pairs of all kinds, in the suite "grammar".
+    """Pairs of all kinds, as the suite "grammar".
 
     Args:
-        text: What the model was trained on; every word of a pair stands in it.
-        per_kind: Pairs of each kind; fewer, if the text has too few words for more.
-        seed: Of the choices.
+        text: The training text; every word of a pair occurs in it.
+        per_kind: Pairs of each kind, at least 1; fewer if the text has too few words.
+        seed: Seed of the random choices.
 
     Raises:
-        ValueError: ``per_kind`` is less than 1.
+        UserError: ``per_kind`` is below 1.
     """
-    if per_kind < 1:
-        raise UserError(f"per_kind must be at least 1, not {per_kind!r}")
+    check_range("per_kind", per_kind, least=1)
     words = Words(text)
     found = []
     for kind, make in KINDS.items():
@@ -54,20 +53,20 @@ def make_grammar(text: str, per_kind: int = 500, seed: int = 0) -> list[Pair]:
         pairs = (
             Pair(sentence(good), sentence(bad), "grammar", kind, word, words.counts[word.lower()])
             for good, bad, word in islice(make(words, generator), 30 * per_kind)
-            if words.knows(f"{good} {bad}")
+            if words.has_all(f"{good} {bad}")
         )
         found += distinct(pairs, per_kind)
     return found
 
 
 def sentence(words: str) -> str:
-    """With a capital and a full stop."""
+    """The words as a sentence: capitalised, with a full stop."""
     words = " ".join("I" if word == "i" else word for word in words.split())
     return f"{words[0].upper()}{words[1:]}."
 
 
 def choices(generator: random.Random, *lists: Sequence[Any]) -> Iterator[list[Any]]:
-    """One of each list, again and again; nothing, if a list is empty."""
+    """Endless random choices, one from each list; none if a list is empty."""
     while all(lists):
         yield [generator.choice(some) for some in lists]
 
@@ -126,7 +125,7 @@ def have(words: Words, generator: random.Random) -> Iterator[tuple[str, str, str
 def with_forms(
     words: Words, generator: random.Random, verbs: list[list[str]], tails: list[str]
 ) -> Iterator[tuple[str, str, str]]:
-    """A noun in either number, before one of two forms of a verb."""
+    """A noun in either number, with the matching form of a verb and with the other."""
     numbers = cycle((0, 1))
     for article, noun, verb, tail in choices(generator, ["the", "my", "our", "his"], words.people(), verbs, tails):
         number = next(numbers)
@@ -161,7 +160,7 @@ def reflexive_number(words: Words, generator: random.Random) -> Iterator[tuple[s
 
 
 def named(subject: str) -> str:
-    """A subject with an article, if it needs one."""
+    """A subject, with an article unless it is a pronoun or a name."""
     return subject if subject in PRONOUNS or subject[0].isupper() else f"the {subject}"
 
 
@@ -184,7 +183,7 @@ def order_article(words: Words, generator: random.Random) -> Iterator[tuple[str,
 
 
 def order_adjective(words: Words, generator: random.Random) -> Iterator[tuple[str, str, str]]:
-    """He spoke of the old man / he spoke of the man old. (Not after saw or made, where a man may be made old.)"""
+    """He spoke of the old man / he spoke of the man old. Not after "made": "he made the man old" is correct."""
     before_nouns = [
         one for one in words.adjectives() if any(words.pairs[article, one] for article in ("the", "a", "an"))
     ]
@@ -204,7 +203,7 @@ def order_degree(words: Words, generator: random.Random) -> Iterator[tuple[str, 
 
 
 def order_auxiliary(words: Words, generator: random.Random) -> Iterator[tuple[str, str, str]]:
-    """He must know / he know must. (Not will, can and may, which are nouns too, or may stand last.)"""
+    """He must know / he know must. Not with will, can and may, which are also nouns or can come last."""
     modals = ["must", "shall", "would", "could", "should"]
     for start, modal, verb in choices(generator, sorted(PRONOUNS), modals, clauses(words)):
         end = after_verb(words, verb)
@@ -227,17 +226,17 @@ def order_negation(words: Words, generator: random.Random) -> Iterator[tuple[str
 
 
 def clauses(words: Words) -> list[Forms]:
-    """Verbs that make a clause, alone or with a pronoun as object."""
-    return [verb for verb in words.verbs() if words.object_of(verb) or words.stands_alone(verb)]
+    """Verbs that can be a whole predicate, alone or with a pronoun as object."""
+    return [verb for verb in words.verbs() if words.object_of(verb) or words.is_intransitive(verb)]
 
 
 def after_verb(words: Words, verb: Forms) -> str:
-    """The verb's object, if it wants one."""
+    """A space and the verb's usual object; empty without one."""
     pronoun = words.object_of(verb)
     return f" {pronoun}" if pronoun else ""
 
 
-KINDS: dict[str, Maker] = {
+KINDS: dict[str, Template] = {
     "agreement_determiner": determiner,
     "agreement_quantifier": quantifier,
     "agreement_verb": noun_verb,

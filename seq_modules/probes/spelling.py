@@ -1,9 +1,9 @@
-"""Spelling: words of the held-out text against non-words made from them. The lexical decision task, for models.
+"""Minimal pairs of spelling: words of a held-out text against non-words made from them (lexical decision).
 
-Where a word stands matters as much as what it is. A model of characters says nothing of a word's end unless something
-follows ("hors" is never less likely than "horse"), and a model of pieces knows words with the space before them. So:
-alone, a word stands between a space and a comma, " horse,", where either model splits it as in running text; in its
-context, it stands between the words that surround it somewhere in the held-out text, a few before and two after.
+The text around the word matters. A character model never gives "horse" more probability than its beginning "hors", and
+a subword model knows words with the space before them. A word alone is therefore placed between a space and a comma,
+" horse,", which both models split as in running text. With a context, it stands between the words around one of its
+occurrences in the held-out text, a few before and two after.
 """
 
 import random
@@ -12,9 +12,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 
 from seq_modules.probes.pairs import Pair, distinct
-from seqlight.core.errors import UserError
+from seqlight.core.checks import check_range
 
-WORD = re.compile(r"[^\W\d_]+(?:['\u2019-][^\W\d_]+)*")  # letters, and what apostrophes and hyphens join
+WORD = re.compile(r"[^\W\d_]+(?:['\u2019-][^\W\d_]+)*")  # letters, joined by apostrophes and hyphens
 PART = re.compile(r"[^\W\d_]+")
 ENDINGS = ("s", "es", "d", "ed", "r", "er", "st", "est", "n", "en", "y", "ly", "ing", "th", "eth", "t", "less", "ness")
 BEGINNINGS = ("a", "un", "re", "in", "dis", "be", "en", "out", "over", "fore", "mis", "up")
@@ -22,10 +22,10 @@ AFTER = 2  # words after the word in its context
 
 
 class Lexicon:
-    """The words of texts, in small letters, and forms of them that may well be words.
+    """The words of texts in lower case, and likely inflections and compounds of them.
 
     Args:
-        texts: Everything that the model has read or will read.
+        texts: The texts.
     """
 
     def __init__(self, texts: Iterable[str]) -> None:
@@ -33,7 +33,7 @@ class Lexicon:
         self.words |= {word.lower() for text in texts for word in WORD.findall(text)}
 
     def __contains__(self, word: str) -> bool:
-        """Whether it is one of the words, or two of them, or one with an ending or a beginning put on or taken off."""
+        """Whether it is one of the words, two of them joined, or one with a prefix or suffix added or removed."""
         if word in self.words or any(word + ending in self.words for ending in ENDINGS):
             return True
         stems = [word.removesuffix(ending) for ending in ENDINGS if word.endswith(ending)]
@@ -58,34 +58,33 @@ def make_spelling(
     min_length: int = 4,
     per_word: int = 1,
 ) -> list[Pair]:
-    """Words of the held-out text against non-words, in suites "spelling_seen" and "spelling_unseen" (in training).
+    """Words of the held-out text against non-words: "spelling_seen" of words in the training text, "spelling_unseen".
 
-    Words are in small letters alone (no names, no words with apostrophe or hyphen) and drawn from the different words
-    of the held-out text, each as likely as any other. Non-words stand nowhere in either text, nor are they plain
-    inflections of words that do. Kinds: delete, insert, substitute, transpose (one edit), and shuffle (all letters,
-    first and last included).
+    The words are the distinct words of the held-out text in lower case, without apostrophes and hyphens, drawn with
+    equal probability. A non-word occurs in neither text and is no plain inflection of a word that does. Kinds: delete,
+    insert, substitute, transpose (one edit each), and shuffle (all letters).
 
     Args:
-        train: What the model was trained on.
-        held_out: What it was not.
-        per_kind: Pairs of each kind in each suite; fewer, if there are not so many words.
-        seed: Of the words and the edits.
-        context: Words of the held-out text before the word; 0 for the word alone.
-        min_length: Letters of a word and of a non-word. Shorter strings are nearly all words of some sort.
-        per_word: Non-words of each kind that a word may stand against. More than one makes more pairs, which are less
-            independent than the intervals take them to be.
+        train: The training text.
+        held_out: The text that the words come from.
+        per_kind: Pairs of each kind in each suite, at least 1; fewer if there are too few words.
+        seed: Seed of the choice of words and edits.
+        context: Number of words of the held-out text before the word; 0 for the word alone.
+        min_length: Least number of letters of a word and of a non-word, at least 2. Most shorter strings are words.
+        per_word: Most non-words of each kind for a word, at least 1. The intervals take pairs as independent, which
+            pairs of the same word are not.
 
     Raises:
-        ValueError: An argument is out of its range.
+        UserError: An argument is out of its range.
     """
-    least_of = {"per_kind": 1, "context": 0, "min_length": 2, "per_word": 1}
-    for (name, least), value in zip(least_of.items(), (per_kind, context, min_length, per_word), strict=True):
-        if value < least:
-            raise UserError(f"{name} must be at least {least}, not {value!r}")
+    check_range("per_kind", per_kind, least=1)
+    check_range("context", context, least=0)
+    check_range("min_length", min_length, least=2)
+    check_range("per_word", per_word, least=1)
     generator = random.Random(f"spelling {seed}")
     counts = Counter(word.lower() for word in WORD.findall(train))
     known = Lexicon([train, held_out])
-    # As frequent as in the lexicon; sorted, as a set's order is another one in each process.
+    # Letters as frequent as in the lexicon; sorted, since the order of a set differs between processes.
     letters = "".join(sorted(word for word in known.words if word.isalpha()))
     spans = list(WORD.finditer(held_out))
     places: dict[str, list[int]] = {}
@@ -119,7 +118,7 @@ def make_spelling(
 
 
 def non_word(word: str, kind: str, known: Lexicon, letters: str, generator: random.Random) -> str | None:
-    """The word edited so that it is none any more; None if twenty tries bring nothing."""
+    """The word with an edit that makes it a non-word; None if twenty tries fail."""
     for _ in range(20):
         bad = EDITS[kind](word, letters, generator)
         if bad != word and bad not in known:
@@ -128,31 +127,31 @@ def non_word(word: str, kind: str, known: Lexicon, letters: str, generator: rand
 
 
 def delete(word: str, letters: str, generator: random.Random) -> str:
-    """Without one letter."""
+    """The word without one of its letters."""
     at = generator.randrange(len(word))
     return word[:at] + word[at + 1 :]
 
 
 def insert(word: str, letters: str, generator: random.Random) -> str:
-    """With one letter more."""
+    """With one more letter."""
     at = generator.randrange(len(word) + 1)
     return word[:at] + generator.choice(letters) + word[at:]
 
 
 def substitute(word: str, letters: str, generator: random.Random) -> str:
-    """With another letter in place of one."""
+    """With one letter replaced."""
     at = generator.randrange(len(word))
     return word[:at] + generator.choice(letters) + word[at + 1 :]
 
 
 def transpose(word: str, letters: str, generator: random.Random) -> str:
-    """With two neighbours exchanged."""
+    """With two neighbouring letters exchanged."""
     at = generator.randrange(len(word) - 1)
     return word[:at] + word[at + 1] + word[at] + word[at + 2 :]
 
 
 def shuffle(word: str, letters: str, generator: random.Random) -> str:
-    """Its letters in any order."""
+    """With its letters in random order."""
     return "".join(generator.sample(word, len(word)))
 
 

@@ -1,7 +1,8 @@
-"""What the words of a text are: nouns with both numbers, verbs with both forms, adjectives. English, by its company.
+"""Parts of speech of a text's words, by the words around them: nouns in both numbers, verbs in both forms, adjectives.
 
-No tagger and no dictionary: a word counts as a noun because it stands where nouns stand. Spelling rules make the other
-form, and both forms must stand in the text. Short closed lists have the irregular and the exceptional.
+English, without a tagger or a dictionary. A word is a noun if it occurs where nouns do, after a determiner and at the
+end of a noun group. Spelling rules give the other form, and both forms must occur in the text. Short lists cover
+irregular words and exceptions.
 """
 
 import re
@@ -13,8 +14,8 @@ from typing import NamedTuple
 TOKEN = re.compile(r"[^\W\d_]+(?:['\u2019-][^\W\d_]+)*|[.,;:!?]")
 
 
-def listed(words: str) -> frozenset[str]:
-    """The words of a line."""
+def word_set(words: str) -> frozenset[str]:
+    """A set of the words of a line."""
     return frozenset(words.split())
 
 
@@ -25,7 +26,7 @@ IRREGULAR = {
     "wolf": "wolves", "thief": "thieves", "leaf": "leaves", "loaf": "loaves", "calf": "calves", "shelf": "shelves",
     "elf": "elves", "half": "halves", "fairy": "fairies",
 }  # fmt: skip
-PEOPLE = listed(
+PEOPLE = word_set(
     "man woman child boy girl gentleman gentlewoman kinsman nobleman king queen prince princess lord lady duke knight "
     "soldier sailor captain servant master mistress maid mother father sister brother son daughter uncle aunt cousin "
     "friend enemy foe neighbour neighbor stranger traitor tyrant murderer villain slave fool beggar thief widow wife "
@@ -33,28 +34,28 @@ PEOPLE = listed(
     "pirate doctor teacher student guard nurse baby horse dog cat lion wolf bird crow mouse monkey tiger bear "
     "rabbit animal creature beast scholar tailor merchant hunter player singer visitor general farmer"
 )
-SINGULAR = listed("a an every each another this one")
-PLURAL = listed("these those many few several two three four")
-# After a noun, not after an adjective: "the old." is rare, "the old man" is not.
-CLOSERS = listed(". , ; : ! ? and of that who which is was are were has had have in on to with for from at")
-NO_NOUN = listed(
+SINGULAR = word_set("a an every each another this one")
+PLURAL = word_set("these those many few several two three four")
+# These follow a noun but rarely an adjective: "the man." is common, "the old." is not.
+CLOSERS = word_set(". , ; : ! ? and of that who which is was are were has had have in on to with for from at")
+NO_NOUN = word_set(
     "one two three four five six seven eight nine ten hundred thousand dozen other another first second many few "
     "little more most much less thing something nothing people as so such all both none half own same last next good "
     "better best worse right left late back out up down over under there here then when while thus ye thee thou "
     "brave kind million pair art blood rage"
 )
-SUBJECTS = listed("he she it who")
-AUXILIARIES = listed("to will shall can must would could should may might")
-REFLEXIVES = listed("himself herself themselves")
-PASTS = listed("saw found told threw hid kept hurt lost held felt flung taught bore drew")
+SUBJECTS = word_set("he she it who")
+AUXILIARIES = word_set("to will shall can must would could should may might")
+REFLEXIVES = word_set("himself herself themselves")
+PASTS = word_set("saw found told threw hid kept hurt lost held felt flung taught bore drew")
 OBJECTS = ("him", "it", "them", "her")
-# No regular present tense, a past equal to the bare form, or a poor verb alone.
-NO_VERB = listed(
+# Verbs without a regular present tense, with a past equal to the bare form, or rare without a complement.
+NO_VERB = word_set(
     "be have do go say wi wa i ha put cut let set hit hurt shut cast cost burst read spread beat bid quit split shed "
     "thrust rid wed fit need dare ought use like that other this thing his her "
-    "chance cheque term issue boot sue long rain get"  # nouns, mostly, or nothing without more words
+    "chance cheque term issue boot sue long rain get"  # mostly nouns, or incomplete without more words
 )
-ADJECTIVES = listed(
+ADJECTIVES = word_set(
     "good great old young little poor fair sweet brave noble rich sad happy wise strong dear bad big small tall "
     "gentle true false proud quiet angry glad sick weak pretty beautiful ugly wicked foolish cruel honest cold warm "
     "hot kind sorry tired hungry afraid lonely clever careful curious strange"
@@ -62,19 +63,25 @@ ADJECTIVES = listed(
 
 
 class Forms(NamedTuple):
-    """A noun (singular, plural) or a verb (third person, other persons), and how often the two stand in the text."""
+    """The two forms of a word.
+
+    Attributes:
+        one: A noun's singular, or a verb's third person singular.
+        many: A noun's plural, or a verb's bare form.
+        total: Occurrences of both in the text.
+    """
 
     one: str
     many: str
-    often: int
+    total: int
 
 
 class Words:
-    """The words of a text, in small letters, and the company they keep.
+    """Counts of a text's words in lower case and of their neighbours, and the parts of speech that follow from them.
 
     Args:
-        text: Any text; English, or little is found.
-        min_count: How often each form must stand in it.
+        text: English text.
+        min_count: Least number of occurrences of each form of a word.
     """
 
     def __init__(self, text: str, min_count: int = 2) -> None:
@@ -83,75 +90,77 @@ class Words:
         self.counts = Counter(tokens)
         self.capitals = Counter(token.lower() for token in raw if token[0].isupper())
         self.pairs = Counter(pairwise(tokens))
-        self.closed = Counter(
+        self.group_ends = Counter(
             (a, b) for a, b, c in zip(tokens, tokens[1:], tokens[2:], strict=False) if c in CLOSERS
-        )  # pairs that something follows which ends a noun's group
+        )  # pairs of words that end a noun group, by the word after them
         self.min_count = min_count
 
-    def knows(self, text: str) -> bool:
-        """Whether all words of a text stand in the corpus."""
+    def has_all(self, text: str) -> bool:
+        """Whether all words of another text occur in this one."""
         return all(token.lower() in self.counts for token in TOKEN.findall(text))
 
-    def common(self, word: str) -> bool:
-        """Whether a word is frequent enough, and no name."""
+    def is_common(self, word: str) -> bool:
+        """Whether a word is frequent enough, and mostly in lower case, so no name."""
         return self.counts[word] >= self.min_count and self.capitals[word] * 2 < self.counts[word] and word.isalpha()
 
     def nouns(self) -> list[Forms]:
-        """Nouns that stand in both numbers: each after a determiner of its number, at the end of a noun's group."""
+        """Nouns of which both numbers occur, each after a determiner of its number and at the end of a noun group."""
         found = []
         for word in sorted(self.counts):
             other = plural(word)
             if word in NO_NOUN or other in NO_NOUN or word.endswith("ss") or len(word) < 3:
                 continue
-            if not (self.common(word) and self.common(other)):
+            if not (self.is_common(word) and self.is_common(other)):
                 continue
-            if self.after(SINGULAR, word) >= 2 and self.after([*PLURAL, "the", "my", "his", "their", "your"], other):
+            if self.count_after(SINGULAR, word) >= 2 and self.count_after(
+                [*PLURAL, "the", "my", "his", "their", "your"], other
+            ):
                 found.append(Forms(word, other, self.counts[word] + self.counts[other]))
         return found
 
-    def after(self, before: Iterable[str], word: str) -> int:
-        """How often a word stands after one of some, and at the end of a noun's group."""
-        return sum(self.closed[one, word] for one in before)
+    def count_after(self, before: Iterable[str], word: str) -> int:
+        """How often a word occurs after one of the words ``before`` and at the end of a noun group."""
+        return sum(self.group_ends[one, word] for one in before)
 
     def people(self) -> list[Forms]:
-        """Those nouns that are people or animals, and so do things."""
+        """Nouns for people and animals, which can be subjects of most verbs."""
         return [noun for noun in self.nouns() if noun.one in PEOPLE]
 
     def verbs(self) -> list[Forms]:
-        """Regular verbs in the present: the form in -s after he, she, it or who, the bare one after to, will, shall."""
+        """Regular verbs: the form in -s occurs after he, she, it or who, the bare form after auxiliaries or "to"."""
         found = []
         for word in sorted(self.counts):
             other = third_person(word)
             if word in NO_VERB or word.endswith(("s", "ed", "ing", "th")) or len(word) < 3:
                 continue
-            if not (self.common(word) and self.common(other)):
+            if not (self.is_common(word) and self.is_common(other)):
                 continue
             bare = sum(self.pairs[one, word] for one in AUXILIARIES)
             if bare >= 2 and any(self.pairs[one, other] for one in SUBJECTS):
                 found.append(Forms(other, word, self.counts[word] + self.counts[other]))
         return found
 
-    def stands_alone(self, verb: Forms) -> bool:
-        """Whether a clause often enough ends with the verb."""
+    def is_intransitive(self, verb: Forms) -> bool:
+        """Whether clauses end with the verb, at least twice."""
         return sum(self.pairs[form, end] for form in verb[:2] for end in ".,;:!?") >= 2
 
     def object_of(self, verb: Forms) -> str | None:
-        """The pronoun that most often follows a verb, if one follows at least a tenth of the time."""
+        """The pronoun that follows the verb most often, if it follows at least a tenth of the verb's occurrences."""
         best = max(OBJECTS, key=lambda one: self.pairs[verb.many, one] + self.pairs[verb.one, one])
         together = self.pairs[verb.many, best] + self.pairs[verb.one, best]
-        return best if together * 10 >= verb.often else None
+        return best if together * 10 >= verb.total else None
 
     def adjectives(self) -> list[str]:
-        """Adjectives of a short list that stand in the text."""
+        """The adjectives of ADJECTIVES that occur in the text."""
         return sorted(word for word in ADJECTIVES if self.counts[word] >= self.min_count)
 
     def reflexive_pasts(self) -> list[str]:
-        """Verbs in the past that stand before himself, herself or themselves: in -ed, or of a short list."""
+        """Past forms before himself, herself or themselves: those in -ed and those of PASTS."""
         found = {verb for verb, form in self.pairs if form in REFLEXIVES and (verb.endswith("ed") or verb in PASTS)}
-        return sorted(verb for verb in found if self.common(verb))
+        return sorted(verb for verb in found if self.is_common(verb))
 
     def names(self, given: Iterable[str]) -> list[str]:
-        """Those of some names or words that stand in the text, in capitals if they are names."""
+        """The given names and words that occur in the text; a name must be capitalised nine times in ten."""
         return [
             name
             for name in sorted(given)
@@ -161,17 +170,17 @@ class Words:
 
 
 def plural(noun: str) -> str:
-    """A noun's plural, by rule or from the short list."""
+    """A noun's plural, by rule or from IRREGULAR."""
     return IRREGULAR.get(noun) or with_s(noun)
 
 
 def third_person(verb: str) -> str:
-    """The form after "he" of a verb in the present, by rule."""
+    """A verb's third person singular in the present, by rule."""
     return f"{verb}es" if verb.endswith("o") else with_s(verb)
 
 
 def with_s(word: str) -> str:
-    """A word with -s, as its end asks: kings, churches, ladies, boys."""
+    """A word with its ending -s, spelled by rule: kings, churches, ladies, boys."""
     if word.endswith("y") and word[-2:-1] not in ("a", "e", "i", "o", "u"):
         return f"{word[:-1]}ies"
     return f"{word}es" if word.endswith(("s", "x", "z", "ch", "sh")) else f"{word}s"

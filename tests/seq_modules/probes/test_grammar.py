@@ -67,7 +67,7 @@ def test_a_name_is_no_noun_and_a_verb_with_its_object_says_so() -> None:
     assert not words.nouns()
     kill, sleep = words.verbs()
     assert (words.object_of(kill), words.object_of(sleep)) == ("him", None)
-    assert (words.stands_alone(kill), words.stands_alone(sleep)) == (False, True)
+    assert (words.is_intransitive(kill), words.is_intransitive(sleep)) == (False, True)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -82,7 +82,7 @@ def test_every_kind_makes_proper_pairs(kind) -> None:
         assert len(good) == len(bad)
         assert pair.good[0].isupper()
         assert pair.good.endswith(".")
-        assert words.knows(pair.good + pair.bad)
+        assert words.has_all(pair.good + pair.bad)
         assert pair.frequency == words.counts[pair.word.lower()] > 0
         differing = [at for at, (one, other) in enumerate(zip(good, bad, strict=True)) if one != other]
         if kind.startswith("order"):

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from seq_modules.probes.pairs import Pair, band, distinct, judge, preference, wilson
+from seq_modules.probes.pairs import Pair, band_name, distinct, preference, score_pairs, wilson
 
 
 def scorer(table: dict[str, tuple[float, int]], calls: list[list[str]] | None = None):
@@ -20,7 +20,7 @@ def scorer(table: dict[str, tuple[float, int]], calls: list[list[str]] | None = 
 
 def test_total_and_mean_may_disagree() -> None:
     """A long good text loses by its total and wins by its mean."""
-    report = judge([Pair("long good", "bad", "s", "k")], scorer({"long good": (-10.0, 5), "bad": (-6.0, 2)}))
+    report = score_pairs([Pair("long good", "bad", "s", "k")], scorer({"long good": (-10.0, 5), "bad": (-6.0, 2)}))
     found = [(row.suite, row.by, row.group, row.accuracy, row.accuracy_mean) for row in report.rows]
     assert found == [("s", "all", "all", 0.0, 1.0), ("s", "kind", "k", 0.0, 1.0)]
 
@@ -30,7 +30,7 @@ def test_ties_count_half_and_rounding_is_a_tie() -> None:
     assert preference(-3.0, -3.001) == 1
     assert preference(-math.inf, -3.0) == 0
     table = {"a": (-1.0, 1), "b": (-1.0, 1), "c": (-2.0, 1)}
-    report = judge([Pair("a", "b", "s", "s"), Pair("a", "c", "s", "s"), Pair("c", "b", "s", "s")], scorer(table))
+    report = score_pairs([Pair("a", "b", "s", "s"), Pair("a", "c", "s", "s"), Pair("c", "b", "s", "s")], scorer(table))
     assert report.rows[0].accuracy == 0.5
 
 
@@ -54,7 +54,7 @@ def test_each_text_is_scored_once_and_with_those_of_its_length() -> None:
     calls: list[list[str]] = []
     pairs = [Pair("aaaa", "bb", "s", "k"), Pair("aaaa", "c", "s", "k"), Pair("d", "bb", "s", "k")]
     table = {"aaaa": (-1.0, 4), "bb": (-2.0, 2), "c": (-3.0, 1), "d": (-4.0, 1)}
-    report = judge(pairs, scorer(table, calls), chunk=2)
+    report = score_pairs(pairs, scorer(table, calls), chunk=2)
     assert calls == [["c", "d"], ["bb", "aaaa"]]
     assert report.rows[0].accuracy == pytest.approx(2 / 3)
 
@@ -66,7 +66,7 @@ def test_rows_by_kind_length_and_frequency() -> None:
         Pair("good six", "bad six", "x", "b", "lengthy word", 1000),
         Pair("good ten", "bad ten", "y", "y"),
     ]
-    report = judge(pairs, lambda texts: [(-1.0 if "good" in t and "two" not in t else -2.0, 1) for t in texts])
+    report = score_pairs(pairs, lambda texts: [(-1.0 if "good" in t and "two" not in t else -2.0, 1) for t in texts])
     found = {(row.suite, row.by, row.group): (row.pairs, row.accuracy) for row in report.rows}
     assert found == {
         ("x", "all", "all"): (3, pytest.approx(5 / 6)),
@@ -86,18 +86,18 @@ def test_rows_by_kind_length_and_frequency() -> None:
 
 
 def test_bands() -> None:
-    assert [band(n, ((0, 0), (1, 9), (10, None))) for n in (0, 1, 9, 10, 99)] == ["0", "1-9", "1-9", "10+", "10+"]
+    assert [band_name(n, ((0, 0), (1, 9), (10, None))) for n in (0, 1, 9, 10, 99)] == ["0", "1-9", "1-9", "10+", "10+"]
 
 
 def test_no_pairs_no_rows() -> None:
-    assert judge([], scorer({})).rows == []
+    assert score_pairs([], scorer({})).rows == []
 
 
 def test_identical_members_and_broken_scores_are_refused() -> None:
     with pytest.raises(ValueError, match=r"^pairs: both members are 'a' \(s, k\)"):
-        judge([Pair("a", "a", "s", "k")], scorer({}))
+        score_pairs([Pair("a", "a", "s", "k")], scorer({}))
     with pytest.raises(ValueError, match=r"^log_probs: the score of 'a' is not a number"):
-        judge([Pair("a", "b", "s", "k")], scorer({"a": (math.nan, 1), "b": (-1.0, 1)}))
+        score_pairs([Pair("a", "b", "s", "k")], scorer({"a": (math.nan, 1), "b": (-1.0, 1)}))
 
 
 def test_distinct_pairs() -> None:

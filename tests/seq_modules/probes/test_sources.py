@@ -40,7 +40,7 @@ def test_a_cell_too_large_for_csv_is_one_bad_row(tmp_path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "text"),
-    [(b"\xff\xfe,b\n", r"^path '.*' is not UTF-8"), (b"", "has not one proper pair$"), (b"a\n", r":1: 1 columns")],
+    [(b"\xff\xfe,b\n", r"^path '.*' is not UTF-8"), (b"", "has no valid pair$"), (b"a\n", r":1: 1 columns")],
 )
 def test_files_without_pairs_are_refused(tmp_path, content, text) -> None:
     (tmp_path / "x.csv").write_bytes(content)
