@@ -1,1 +1,1 @@
-"""NumPy implementations with hand-written gradients."""
+"""Reference models without torch: n-grams, and recurrent cells in NumPy with hand-written gradients."""

@@ -1,17 +1,17 @@
-"""Models that count: n-grams that back off, and PPM. What a neural net has to beat.
+"""Count-based baselines for neural nets: n-grams with back-off, and PPM.
 
-A model predicts a symbol from a context, a tuple with the symbol that matters most first; order n looks at n - 1 of
-them. Every level k, from the whole context down to none, counts what followed the first k of them, and the levels
-are brought together in one of three ways, each of which gives probabilities above 0 that sum to 1:
+A model predicts a symbol from a context, a tuple with the most relevant symbol first. Order n uses n - 1 symbols of it.
+Level k, from n - 1 down to 0, counts which symbols followed the first k of them. Three methods combine the levels; each
+gives probabilities above 0 that sum to 1:
 
 witten_bell   p_k(w) = (c(w) + T p_{k-1}(w)) / (N + T)               Bell, Cleary, Witten (1990); Chen, Goodman (1999)
 kneser_ney    p_k(w) = (max(c(w) - D, 0) + D T p_{k-1}(w)) / N       Kneser and Ney (1995), interpolated
 ppm           p_k(w) = c(w) / (N + T), or else T / (N + T) p_{k-1}   Cleary and Witten (1984), method C of Moffat (1990)
 
-c(w) is w's count at the level, N their sum, T how many different symbols have one, and p_{-1} is uniform. PPM goes down
-for what a level has not seen alone, and a lower level then does not count what the higher one has (exclusion). In the
-last two, a lower level counts a symbol once for each different context in which it is new (continuation counts; for
-PPM, update exclusion).
+c(w) is the count of w at the level, N the sum of the counts, T the number of distinct symbols with a count; p_{-1} is
+uniform. PPM uses a lower level only for symbols that the higher level has not seen, and the lower level then ignores
+those that it has (exclusion). With kneser_ney and ppm, a lower level counts a symbol once for each distinct context in
+which it is new (continuation counts; in PPM, update exclusion).
 """
 
 from collections import Counter
@@ -20,6 +20,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from seqlight.core.checks import check_choice, check_range
+
 Array = np.ndarray[Any, np.dtype[np.float64]]
 Context = tuple[Hashable, ...]
 Method = Literal["witten_bell", "kneser_ney", "ppm"]
@@ -27,34 +29,33 @@ METHODS: tuple[Method, ...] = ("witten_bell", "kneser_ney", "ppm")
 
 
 class Counts(dict[int, int]):
-    """Symbol -> how often it followed a context, and the sum of that."""
+    """The count of each symbol after a context, and their sum ``total``."""
 
     total = 0
 
 
 class NGram:
-    """A model of the next symbol, which can learn more at any time and forget it again.
+    """A model of the next symbol. Observations can be added and removed at any time.
 
     Args:
-        vocab_size: Symbols are 0 to this, exclusive; at least 1.
-        order: One more than the symbols of context that are looked at, at least 1.
-        method: How levels are brought together.
+        vocab_size: Number of symbols, which are 0 to vocab_size - 1; at least 1.
+        order: Number of context symbols used, plus 1; at least 1.
+        method: How the levels are combined.
 
     Raises:
-        ValueError: An argument is out of its range.
+        UserError: An argument is out of its range.
     """
 
     def __init__(self, vocab_size: int, order: int, method: Method) -> None:
-        if vocab_size < 1 or order < 1:
-            raise ValueError(f"vocab_size {vocab_size} and order {order} must be at least 1")
-        if method not in METHODS:
-            raise ValueError(f"method {method!r} is none of {', '.join(METHODS)}")
+        check_range("vocab_size", vocab_size, least=1)
+        check_range("order", order, least=1)
+        check_choice("method", method, METHODS)
         self.vocab_size, self.order, self.method = vocab_size, order, method
         self.levels: list[dict[Context, Counts]] = [{} for _ in range(order)]
         self.discounts = [0.5] * order
 
     def add(self, context: Context, symbol: int) -> None:
-        """Learns that the symbol followed the context."""
+        """Counts one occurrence of the symbol after the context."""
         for level in range(min(self.order - 1, len(context)), -1, -1):
             counts = self.levels[level].get(context[:level])
             if counts is None:
@@ -79,7 +80,7 @@ class NGram:
                 del self.levels[level][context[:level]]
 
     def set_discounts(self) -> None:
-        """Kneser-Ney's discount of each level, n1 / (n1 + 2 n2) by how many counts are 1 and how many 2."""
+        """Sets Kneser-Ney's discount of each level, n1 / (n1 + 2 n2), where n1 counts are 1 and n2 counts are 2."""
         for level, contexts in enumerate(self.levels):
             numbers = Counter(count for counts in contexts.values() for count in counts.values())
             ones, twos = numbers[1], numbers[2]
@@ -104,13 +105,13 @@ class NGram:
 
     def _ppm(self, context: Context, symbol: int) -> float:
         p = 1.0
-        excluded = Counts()  # what the level above has seen; every level below has seen it too
+        excluded = Counts()  # the symbols of the level above, which all lower levels have too
         for level in range(min(self.order - 1, len(context)), -1, -1):
             counts = self.levels[level].get(context[:level])
             if counts is None or len(counts) == len(excluded):
                 continue
             total = counts.total - sum(counts[other] for other in excluded)
-            escape = len(counts) - len(excluded) if len(counts) < self.vocab_size else 0  # nothing to escape to
+            escape = len(counts) - len(excluded) if len(counts) < self.vocab_size else 0  # 0: no symbol is left
             if symbol in counts:
                 return p * counts[symbol] / (total + escape)
             p *= escape / (total + escape)
@@ -124,26 +125,28 @@ class NGram:
 
 Form = Literal["chained", "apart", "joint"]
 FORMS: tuple[Form, ...] = ("chained", "apart", "joint")
-Event = tuple[int, ...]  # one symbol a field; -1 for none, which is not predicted
+Event = tuple[int, ...]  # one symbol for each field; -1 for none, which is not predicted
 
 
 class EventModel:
     """A model of events of several fields, such as a note's pitch and duration: a product of n-grams.
 
     Args:
-        sizes: Symbols of each field are 0 to this, exclusive.
-        order: One more than the events of context that are looked at, at least 1.
-        method: Of the n-grams.
+        sizes: Number of symbols of each field.
+        order: Number of context events used, plus 1; at least 1.
+        method: Method of the n-grams.
         form: "chained" predicts each field from the event's earlier fields, then from the events before, the nearest
-            first; "apart" from the same field of the events before, and nothing else; "joint" takes an event for one
-            symbol.
+            first. "apart" predicts it from the same field of the events before only. "joint" treats a whole event as
+            one symbol.
+
+    Raises:
+        UserError: An argument is out of its range.
     """
 
     def __init__(self, sizes: Sequence[int], order: int, method: Method, form: Form) -> None:
-        if form not in FORMS:
-            raise ValueError(f"form {form!r} is none of {', '.join(FORMS)}")
+        check_choice("form", form, FORMS)
         self.sizes, self.order, self.form = tuple(sizes), order, form
-        if form == "joint":  # the later fields of an event may be empty
+        if form == "joint":  # the later fields of an event may be -1
             self.models = [NGram(int(np.prod([sizes[0], *(size + 1 for size in sizes[1:])])), order, method)]
         elif form == "apart":
             self.models = [NGram(size, order, method) for size in sizes]
@@ -153,8 +156,8 @@ class EventModel:
             ]
 
     def _predictions(self, piece: Sequence[Event]) -> Iterable[tuple[NGram, Context, int]]:
-        """What is predicted of a piece, in turn: by which model, from which context, and the symbol."""
-        before = [(-1,) * len(self.sizes)] * (self.order - 1)  # nothing, before the first event
+        """The predictions that a piece consists of, in order: the model, its context, and the true symbol."""
+        before = [(-1,) * len(self.sizes)] * (self.order - 1)  # no events before the first one
         for event in piece:
             if self.form == "joint":
                 symbol = event[0]
@@ -174,7 +177,7 @@ class EventModel:
             before = [event, *before][: self.order - 1]
 
     def learn(self, pieces: Iterable[Sequence[Event]]) -> None:
-        """Learns from pieces, to which it adds nothing: what begins and ends them are events like others."""
+        """Counts the events of pieces. Start and end are predicted only where the pieces have events for them."""
         for piece in pieces:
             for model, context, symbol in self._predictions(piece):
                 model.add(context, symbol)
@@ -182,12 +185,12 @@ class EventModel:
             model.set_discounts()
 
     def nats(self, piece: Sequence[Event], adaptive: bool = False) -> float:
-        """A piece's information, -log of its probability, in nats.
+        """Negative log-probability of a piece, in nats.
 
         Args:
-            piece: Its events.
-            adaptive: Learn each event once it is predicted, and forget the piece afterwards: as a net that carries its
-                state, the model then knows the piece so far (the "LTM+" of Pearce 2005).
+            piece: The events.
+            adaptive: Add each event to the counts after its prediction, and remove the piece at the end. Like a net
+                with a state, the model then adapts to the piece so far (the "LTM+" of Pearce 2005).
         """
         total, learned = 0.0, []
         for model, context, symbol in self._predictions(piece):

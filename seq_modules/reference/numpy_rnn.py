@@ -10,12 +10,13 @@ Letters
     h, c       hidden state, LSTM cell, (B, H)
     dv         derivative of the loss by v, in v's shape
 
-Rows lie time-major and without padding: ``sizes[t]`` rows for step t, the longest sequence first, so that those still
-running at step t are the first ``sizes[t]``. A sequence that has ended, or (read backwards) has not begun, keeps its
-state.
+Rows are time-major and without padding, as in torch's PackedSequence: ``sizes[t]`` rows for step t, the longest
+sequence first, so that the sequences still running at step t are the first ``sizes[t]``. A sequence that has ended, or
+(in reverse) has not begun, keeps its state.
 
-Each cell is a pair of functions. The first gives the new states, and what its other half needs; the second takes the
-derivatives of the new states and gives those of x, of u, and of the states before (their part that bypasses u).
+Each cell is a pair of functions. The forward function gives the new states and the values that its backward function
+needs. The backward function takes the derivatives by the new states and gives those by x, by u, and by the states
+before (without the part that goes through u).
 """
 
 from collections.abc import Callable, Sequence
@@ -77,7 +78,7 @@ def lstm(x: Array, u: Array, states: States) -> tuple[States, tuple[Array, ...]]
 
 
 def lstm_back(saved: tuple[Array, ...], dstates: States) -> tuple[Array, Array, States]:
-    """The cell's derivative comes from the step after and through h; each gate's from what it multiplies."""
+    """c gets its derivative from the next step and through h; each gate gets it from the factor it multiplies."""
     i, f, g, o, c_before, tanh_c = saved
     dh, dc = dstates
     dc = dc + dh * o * (1 - tanh_c**2)
@@ -106,7 +107,7 @@ def gru(x: Array, u: Array, states: States) -> tuple[States, tuple[Array, ...]]:
 
 
 def gru_back(saved: tuple[Array, ...], dstates: States) -> tuple[Array, Array, States]:
-    """The candidate's sum is where x and u part: u_n reaches it through the reset gate."""
+    """x and u differ in the candidate n alone: u_n enters it through the reset gate."""
     r, z, n, u_n, h_before = saved
     (dh,) = dstates
     da_n = dh * (1 - z) * (1 - n**2)
@@ -126,10 +127,10 @@ CELLS: dict[str, tuple[Step, Back]] = {
 
 @dataclass
 class Tape:
-    """What `forward` keeps for `backward`."""
+    """Values of `forward` that `backward` needs."""
 
     cell: str
-    steps: list[tuple[slice, tuple[Array, ...]]]  # rows of each step taken, in that order, and what its cell saved
+    steps: list[tuple[slice, tuple[Array, ...]]]  # rows of each step in the order taken, and its cell's saved values
     rows: Array  # (N, D)
     h_before: Array  # (N, H): the state that entered each row's step
     w_ih: Array
@@ -149,10 +150,10 @@ def forward(
     Args:
         cell: One of `CELLS`.
         rows: Inputs of all steps, (N, D).
-        sizes: Rows of each step, never growing, summing to N.
+        sizes: Rows of each step, non-increasing, with the sum N.
         weights: W_ih (G·H, D), W_hh (G·H, H), b_ih and b_hh (G·H,).
         states: (h,) or (h, c) before the first step taken, each (B, H).
-        reverse: Go from the last step to the first.
+        reverse: Run from the last step to the first.
 
     Returns:
         Hidden states of all steps, (N, H); the states after each sequence's last step taken; the tape for `backward`.
@@ -178,12 +179,12 @@ def forward(
 
 
 def backward(tape: Tape, doutputs: Array, dstates: States) -> tuple[Array, tuple[Array, Array, Array, Array], States]:
-    """Derivatives of a loss, given those by the results of `forward`.
+    """Derivatives of a loss by the arguments of `forward`, from those by its results.
 
     Args:
         tape: From `forward`.
-        doutputs: By the outputs, (N, H).
-        dstates: By the states after, each (B, H).
+        doutputs: Derivative by the outputs, (N, H).
+        dstates: Derivatives by the states after, each (B, H).
 
     Returns:
         Derivatives by the rows (N, D), by the four weights, and by the states before.

@@ -196,9 +196,9 @@ def test_the_context_has_the_nearest_first() -> None:
 
 
 def test_arguments_out_of_range_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"^vocab_size 0"):
+    with pytest.raises(ValueError, match=r"^vocab_size must be at least 1, not 0"):
         NGram(0, 1, "ppm")
-    with pytest.raises(ValueError, match=r"^method 'good_turing' is none"):
+    with pytest.raises(ValueError, match=r"^method must be one of .*, not 'good_turing'"):
         NGram(1, 1, "good_turing")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match=r"^form 'both' is none"):
+    with pytest.raises(ValueError, match=r"^form must be one of .*, not 'both'"):
         EventModel((1,), 1, "ppm", "both")  # type: ignore[arg-type]
