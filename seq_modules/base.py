@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 from torchmetrics import Metric, MetricCollection
 
 from seq_modules.training.distributed import keep_buffers_apart, mean_over_ranks
-from seq_modules.training.metrics import MeanLoss
+from seq_modules.training.metrics.loss import MeanLoss
 from seq_modules.training.optim import OptimConfig, build_optimizer, build_scheduler
 from seq_modules.training.resume import ResumedTraining
 from seq_modules.training.tokenizer import check_tokenizer, save_tokenizer, take_tokenizer

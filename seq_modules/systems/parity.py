@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from seq_modules.base import SequenceModule, Step
 from seq_modules.nets.rnn.recurrent import Recurrent, RecurrentConfig, State
-from seq_modules.training.metrics import BitAccuracy, last_step
+from seq_modules.training.metrics.bits import BitAccuracy, last_step
 from seq_modules.training.optim import OptimConfig
 from seqlight.core.checks import check_range
 from seqlight.core.config_groups import group_from

@@ -1,0 +1,1 @@
+"""Metrics that torchmetrics does not have, as sums that are exact over batches and ranks."""

@@ -1,0 +1,36 @@
+"""The mean loss and its exponential."""
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+
+class MeanLoss(Metric):
+    """Loss over all targets of all batches and ranks, each target with the same weight."""
+
+    higher_is_better = False
+    full_state_update = False
+    loss_sum: Tensor
+    num_targets: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("loss_sum", torch.tensor(0.0), dist_reduce_fx="sum")
+        self.add_state("num_targets", torch.tensor(0), dist_reduce_fx="sum")
+
+    def update(self, loss_sum: Tensor, num_targets: Tensor) -> None:
+        """Takes a batch's sum of losses and its number of targets, both scalars."""
+        self.loss_sum += loss_sum
+        self.num_targets += num_targets
+
+    def compute(self) -> Tensor:
+        """Mean loss, in the unit of the loss."""
+        return self.loss_sum / self.num_targets
+
+
+class Perplexity(MeanLoss):
+    """exp of the mean cross-entropy (nats)."""
+
+    def compute(self) -> Tensor:
+        """Perplexity a token, at least 1."""
+        return super().compute().exp()
