@@ -16,7 +16,7 @@ from datamodules.classification.examples import Examples, Split, count_duplicate
 from datamodules.classification.groups import PredictConfig, SplitConfig, TextConfig, TokenConfig
 from datamodules.classification.labelled_files import read_table
 from datamodules.loading.cache import cache_folder, once
-from datamodules.loading.token_rows import TokenRows, TrainRows
+from datamodules.loading.token_rows import TokenRows, BucketedRows
 from datamodules.tokenizers import WordPieceTokenizer, WordTokenizer, load, save
 from seqlight.core.checks import check_choice, check_range
 from seqlight.core.config_groups import group_from
@@ -62,7 +62,7 @@ class ClassificationDataModule(SequenceDataModule):
         UserError: A value is out of its range.
     """
 
-    fresh_rows = True  # TrainRows knows the order of each epoch
+    fresh_rows = True  # BucketedRows knows the order of each epoch
     EXAMPLES: Sequence[str] = ()  # texts for predict where none are given
     what = "texts"  # the rows' name in messages
 
@@ -208,7 +208,7 @@ class ClassificationDataModule(SequenceDataModule):
         """Encodes what the stage needs; predict needs no labelled data."""
         super().setup(stage)
         if stage == "fit":
-            self.train_set = TrainRows(self._rows("train"), self.seed, self._batch_rows, self.tokens.pool_batches)
+            self.train_set = BucketedRows(self._rows("train"), self.seed, self._batch_rows, self.tokens.pool_batches)
             labels = self.splits["train"].labels
             self.class_counts = np.bincount(labels[labels != IGNORED], minlength=self.num_classes).tolist()
             self._trained = prints_of(self.as_read["train"].texts)

@@ -1,11 +1,10 @@
-"""Which rows a batch holds: the same for a seed whatever the ranks and workers, and from any batch on.
+"""Which rows a batch holds: the same for a seed whatever the number of ranks and workers, from any batch on.
 
-Two rules hold for every loader of the project, which is why ``configs/defaults.yaml`` says
-``use_distributed_sampler: false``:
+Two rules hold for all loaders. This is why ``configs/defaults.yaml`` says ``use_distributed_sampler: false``:
 
-* a *global* batch is the rows of all ranks together, and rank r of W takes every W-th of them from the r-th on. Two
-  processes with batch size B therefore see the rows that one process sees with 2B;
-* the order of an epoch depends on the seed and the epoch's number alone, so that training goes on at any batch.
+* A *global* batch is the rows of all ranks together. Rank r of W takes every W-th row of it, from row r on. Two
+  processes with batch size B therefore train on the same rows as one process with 2B.
+* The order of an epoch depends on the seed and the epoch's number alone, so that training can resume at any batch.
 """
 
 from collections.abc import Iterator
@@ -18,17 +17,21 @@ from torch.utils.data import DataLoader, Dataset, Sampler, SequentialSampler
 class EpochBatches(Sampler[list[int]]):
     """Row numbers of each training batch of one rank.
 
+    A last global batch with fewer rows than ranks is left out, since a rank without rows could not take part in the
+    exchange of gradients. Any other last batch is divided as evenly as possible.
+
     Args:
         size: Rows in an epoch, over all ranks.
         batch_size: Rows in a batch of one rank.
-        seed: What the order depends on, together with ``epoch``.
-        fresh: Number the rows on from epoch to epoch (``epoch * size + i``) in place of shuffling 0..size-1: for data
-            that is generated from the row's number and never repeats.
+        seed: Seed of the order.
+        fresh: Continue the row numbers from epoch to epoch (``epoch * size + i``) instead of shuffling 0..size-1: for
+            rows that are generated from their number and never repeat.
         num_replicas: Number of ranks.
-        rank: Which of them this is.
+        rank: Number of this rank.
 
-    A last global batch with fewer rows than ranks is left out, since a rank without rows could not take part in the
-    gradients' exchange; any other is shared as evenly as it goes.
+    Attributes:
+        epoch: Epoch of the next iteration; set by the loader.
+        start: Its first batch; set by the loader.
     """
 
     def __init__(
@@ -60,12 +63,12 @@ class EpochBatches(Sampler[list[int]]):
 class RankRows(SequentialSampler):
     """Every row exactly once over all ranks, in order: for validation, test and prediction.
 
-    torch's DistributedSampler repeats rows so that all ranks have the same number, which shifts every mean. A
-    SequentialSampler by name, so that Lightning's ``overfit_batches`` sees that nothing is shuffled.
+    torch's DistributedSampler repeats rows so that all ranks have the same number of them, which changes every mean.
+    This is a SequentialSampler by name so that Lightning's ``overfit_batches`` knows that nothing is shuffled.
     """
 
     def __init__(self, size: int, num_replicas: int = 1, rank: int = 0) -> None:
-        # A rank beyond the rows takes one again: Lightning passes a rank without any by, and the others wait for it.
+        # A rank without rows repeats one: Lightning would skip it, and the other ranks would wait for it.
         self.rows = range(rank, size, num_replicas) if rank < size else range(rank % size, rank % size + 1)
 
     def __len__(self) -> int:
@@ -76,13 +79,16 @@ class RankRows(SequentialSampler):
 
 
 class ResumableLoader(DataLoader):
-    """A DataLoader over :class:`EpochBatches` that knows how far it is and can begin there.
+    """A DataLoader over :class:`EpochBatches` that knows its position and can start at one.
+
+    torchdata's StatefulDataLoader is no substitute: it loses the position if ``estimated_stepping_batches`` is read
+    first, has to be told the epoch, and cannot resume with another number of workers or another batch size.
 
     Args:
         dataset: Rows by number.
-        batches: Which rows make a batch.
-        position: ``(epoch, batches done in it)`` to begin at.
-        repeat: Give the first epoch over and over (the Trainer's ``overfit_batches``).
+        batches: The rows of each batch.
+        position: Epoch and number of its batches done, to start at.
+        repeat: Repeat epoch 0 (the Trainer's ``overfit_batches``).
         kwargs: DataLoader's own (``num_workers``, ``collate_fn`` ...).
     """
 
@@ -94,7 +100,7 @@ class ResumableLoader(DataLoader):
         repeat: bool = False,
         **kwargs: Any,
     ) -> None:
-        # A generator of its own: iterating must not draw from the global one, or a resumed run would go astray.
+        # A generator of its own: iterating must not draw from the global one, or a resumed run would differ.
         super().__init__(dataset, batch_sampler=batches, generator=torch.Generator(), **kwargs)
         self.batches, self.repeat = batches, repeat
         self._next = position or (0, 0)
@@ -104,7 +110,7 @@ class ResumableLoader(DataLoader):
         epoch, done = self._next
         if done >= len(self.batches):
             epoch, done = epoch + 1, 0
-        # Lightning stops asking after the last batch and never exhausts the iterator: the next epoch is set here.
+        # Lightning stops after the last batch and never exhausts the iterator: the next epoch is set here.
         self._next = (epoch + 1, 0)
         self.position = (epoch, done)
         self.batches.epoch, self.batches.start = (0, 0) if self.repeat else (epoch, done)
@@ -116,9 +122,9 @@ class ResumableLoader(DataLoader):
             yield batch
 
     def state_dict(self) -> dict[str, int]:
-        """Where the loader is; the datamodule saves it, and its presence tells Lightning that this loader resumes."""
+        """The position. The datamodule saves it; to Lightning the method's presence says that this loader resumes."""
         epoch, done = self.position
         return {"epoch": epoch, "batch": done}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Does nothing: the datamodule has handed the position to the constructor by then."""
+        """Does nothing: the datamodule has given the position to the constructor."""

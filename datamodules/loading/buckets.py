@@ -1,9 +1,7 @@
-"""Which rows a batch holds when rows of like length are to lie together, so that little of a batch is padding.
+"""The order of rows that puts rows of similar length into one batch, so that little of a batch is padding.
 
-Rows are given in the order in which batches take them, and the number of a place is all that a loader shares out
-(batches.py): the order follows from the seed, the epoch and the size of the global batch. Two ranks with batch size B
-therefore see the rows that one sees with 2B, each rank every second row of a batch of like lengths, and training goes
-on at any batch.
+The order depends on the seed, the epoch and the size of the global batch (see batches.py): two ranks with batch size B
+train on the same rows as one with 2B, each on every second row of a batch, and training can resume at any batch.
 """
 
 from collections import OrderedDict
@@ -17,8 +15,8 @@ class Buckets:
     """The order of the rows in each epoch of training.
 
     The rows are shuffled and cut into pools of some batches; each pool is sorted by length and cut into batches, and
-    the batches of the epoch are shuffled. What does not fill a global batch stays at the end, unsorted and other rows
-    in each epoch.
+    the batches of the epoch are shuffled. Rows that do not fill a global batch come last, unsorted; they are different
+    rows in each epoch.
 
     Args:
         lengths: Tokens of each row (N,).
@@ -26,7 +24,7 @@ class Buckets:
         pool_batches: Batches of a pool; 1 shuffles without regard to length.
     """
 
-    KEPT = 2  # epochs whose order is remembered: a loader's workers may be in the next already
+    CACHED = 2  # epochs whose order is cached: a worker may be in the next epoch already
 
     def __init__(self, lengths: np.ndarray, batch_rows: int, pool_batches: int) -> None:
         self.lengths, self.batch_rows, self.pool_batches = lengths, batch_rows, pool_batches
@@ -36,7 +34,7 @@ class Buckets:
         """The rows 0 to N - 1 in the order of one epoch (N,)."""
         key = (seed, epoch)
         if key not in self._orders:
-            while len(self._orders) >= self.KEPT:
+            while len(self._orders) >= self.CACHED:
                 self._orders.popitem(last=False)
             self._orders[key] = self._order(seed, epoch)
         return self._orders[key]
@@ -56,10 +54,10 @@ class Buckets:
 
 
 def even_order(lengths: np.ndarray, batch_rows: int, seed: int = 0) -> np.ndarray:
-    """The rows to evaluate or predict in batches of like length, each once (N,).
+    """The rows to evaluate or predict in batches of similar length, each once (N,).
 
-    All rows are sorted by length, the longest first, and the full batches are put in a fixed random order: a part of
-    them (``--trainer.limit_val_batches``) has long rows and short ones.
+    All rows are sorted by length, the longest first, and the full batches are put in a fixed random order, so that a
+    part of them (``--trainer.limit_val_batches``) has long rows and short ones.
     """
     order = np.argsort(-lengths, kind="stable")
     batches = len(order) // batch_rows

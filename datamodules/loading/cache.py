@@ -1,4 +1,4 @@
-"""A folder of files that are made once, whichever of several processes comes first."""
+"""A folder of files that one of several processes makes once."""
 
 import os
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from seqlight.core.errors import UserError
 
 
 def cache_folder(given: str | None = None) -> Path:
-    """Where made files are kept: the folder given, or ``seqlight`` under ``$XDG_CACHE_HOME`` or ``~/.cache``."""
+    """The folder of cached files: ``given``, or ``seqlight`` under ``$XDG_CACHE_HOME`` or ``~/.cache``."""
     if given is not None:
         return Path(given).expanduser()
     base = os.environ.get("XDG_CACHE_HOME")
@@ -21,11 +21,11 @@ def once(path: Path, write: Callable[[Path], None]) -> Path:
     Of several processes one writes and the others wait. The file appears under its name complete or not at all.
 
     Args:
-        path: File to make; its folders are made too. Its name should say all that its contents depend on.
-        write: Writes the file at the path it is given, which is another one in the same folder.
+        path: File to make; its folders are made too. Its name should contain all that its contents depend on.
+        write: Writes the file to the path that it gets, a temporary one in the same folder.
 
     Raises:
-        ValueError: The folder cannot be written to.
+        UserError: The folder cannot be written to.
     """
     if path.exists():
         return path

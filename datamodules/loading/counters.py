@@ -1,4 +1,4 @@
-"""Random numbers from counters: what a row holds depends on its number and a seed, and on nothing drawn before."""
+"""Random numbers from counters: a row's content depends on its number and a seed, not on what was drawn before."""
 
 import numpy as np
 
@@ -6,8 +6,8 @@ import numpy as np
 def random_words(seed: int, rows: np.ndarray, count: int) -> np.ndarray:
     """Reproducible random 64-bit words from row numbers: (N,) -> (N, count).
 
-    A word depends on the seed, the row and its place alone, so that workers, ranks and resumed runs need no shared
-    state. The mixing function is SplitMix64 (Steele, Lea & Flood, OOPSLA 2014), applied to each counter in turn.
+    A word depends on the seed, the row and its place alone, so workers, ranks and resumed runs need no shared state.
+    The mixing function is SplitMix64 (Steele, Lea & Flood, OOPSLA 2014), applied to each counter in turn.
     """
     with np.errstate(over="ignore"):
         key = _mix(np.uint64(seed) + np.uint64(0x9E3779B97F4A7C15))

@@ -1,28 +1,25 @@
 """Texts as rows of token ids with labels, batched to the longest row. B batch, T tokens of its longest row, N rows."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset
 
+from datamodules.loading.batch_dataset import Batch, BatchDataset
 from datamodules.loading.buckets import Buckets, even_order
 
-Batch = dict[str, Any]
 
-
-class TokenRows(Dataset):
-    """Rows in a fixed order, which is one of like lengths unless ``batch_rows`` is 1.
+class TokenRows(BatchDataset):
+    """Rows in a fixed order, in which batches have rows of similar length unless ``batch_rows`` is 1.
 
     Args:
         ids: Token ids of each row, at least one.
         labels: Class of each row (N,), -100 where unknown.
-        aux_labels: Its class in the other set of labels (N,), -100 where there is none.
-        pad_id: What fills a short row up.
-        index: Number of each row as predictions name it (N,).
-        texts: The texts themselves, to be handed on with each batch.
-        batch_rows: Rows of a global batch, which decides on the order.
+        aux_labels: Its class in the auxiliary set of labels (N,), -100 where there is none.
+        pad_id: Id of the padding.
+        index: Number of each row in predictions (N,). Default: 0 to N - 1.
+        texts: The texts themselves. If given, each batch has them as ``texts``.
+        batch_rows: Rows of a global batch, on which the order depends.
     """
 
     def __init__(
@@ -50,9 +47,6 @@ class TokenRows(Dataset):
         """A whole batch: see :meth:`batch`."""
         return self.batch(self._order[np.asarray(places, dtype=np.int64)])
 
-    def __getitem__(self, place: int) -> Batch:
-        return {name: value[0] for name, value in self.__getitems__([place]).items()}
-
     def batch(self, rows: np.ndarray) -> Batch:
         """The batch of some rows, padded on the right.
 
@@ -73,12 +67,12 @@ class TokenRows(Dataset):
         return made if self.texts is None else made | {"texts": [self.texts[row] for row in rows]}
 
 
-class TrainRows(Dataset):
-    """Rows to train on: place ``epoch * N + i`` holds the i-th row of that epoch's order.
+class BucketedRows(BatchDataset):
+    """Training rows, in an order of their own in each epoch: number ``epoch * N + i`` is its i-th row.
 
     Args:
         rows: The rows.
-        seed: What the orders depend on.
+        seed: Seed of the orders.
         batch_rows: Rows of a global batch.
         pool_batches: Batches whose rows are sorted by length together; 1 shuffles without regard to length.
     """
@@ -98,6 +92,3 @@ class TrainRows(Dataset):
             here = epochs == epoch
             rows[here] = self.buckets.order(self.seed, int(epoch))[at[here]]
         return self.rows.batch(rows)
-
-    def __getitem__(self, place: int) -> Batch:
-        return {name: value[0] for name, value in self.__getitems__([place]).items()}

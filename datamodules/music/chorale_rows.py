@@ -4,12 +4,11 @@ B rows, T frames, S places of a frame, M frames retrieved.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset
 
+from datamodules.loading.batch_dataset import Batch, BatchDataset
 from datamodules.loading.counters import random_words
 from datamodules.music.retrieval import RetrievalIndex, Retriever, moved_by
 from datamodules.music.sources.jsb_files import Chorale
@@ -17,10 +16,8 @@ from datamodules.tokenizers.frame import FrameTokenizer
 from seqlight.core.errors import UserError
 from seqlight.core.labels import IGNORED
 
-Batch = dict[str, Any]
 
-
-class ChoraleRows(Dataset):
+class ChoraleRows(BatchDataset):
     """Base: batches of chorales, or parts of them, padded on the right.
 
     Args:
@@ -85,9 +82,6 @@ class ChoraleRows(Dataset):
         far back their contexts agree; see datamodules/music/retrieval.py.
         """
         raise NotImplementedError
-
-    def __getitem__(self, row: int) -> Batch:
-        return {name: value[0] for name, value in self.__getitems__([row]).items()}
 
 
 class ChoraleTrainRows(ChoraleRows):
@@ -171,7 +165,7 @@ class ChoraleEvalRows(ChoraleRows):
         return batch | {"leaked": self.flags[torch.from_numpy(index)]}
 
 
-class ChoralePrompts(Dataset):
+class ChoralePrompts(BatchDataset):
     """What ``predict`` goes on from: the first frames of pieces, or nothing at all.
 
     Args:

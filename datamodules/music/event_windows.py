@@ -13,20 +13,18 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch.utils.data import Dataset
 
+from datamodules.loading.batch_dataset import Batch, BatchDataset
 from datamodules.loading.counters import random_words
 from datamodules.tokenizers import MusicTokenizer, RemiTokenizer
 from seqlight.core.labels import IGNORED
 from seqlight.music.notes import Piece, stretched
 
-Batch = dict[str, Tensor]
 VALUES = ((1, 1), (2, 1), (1, 2))  # note values as written, doubled, halved
 HIDDEN = 8  # in one of so many windows the key is not told, and in as many the metre
 
 
-class EventWindows(Dataset):
+class EventWindows(BatchDataset):
     """Base: the events of all pieces in one table, and batches of windows of it.
 
     Args:
@@ -95,9 +93,6 @@ class EventWindows(Dataset):
         """A whole batch at once: ``input_ids`` and ``labels`` (B, T, F), ``index`` (B,); of REMI's tokens also
         ``notes`` (B,), how many the labels are about, the end of a piece being one."""
         raise NotImplementedError
-
-    def __getitem__(self, row: int) -> Batch:
-        return {name: value[0] for name, value in self.__getitems__([row]).items()}
 
 
 class TrainEvents(EventWindows):

@@ -27,7 +27,7 @@ class Rows(Dataset):
 class ToyData(SequenceDataModule):
     def __init__(self, size: int = 37, batch_size: int = 4, num_workers: int = 0, seed: int | None = 0) -> None:
         super().__init__(batch_size, num_workers, seed)
-        self.save_hyperparameters(logger=False)
+        self.save_hyperparameters()
         self.train_set, self.val_set, self.test_set, self.predict_set = (Rows(size + i) for i in range(4))
         self.seen: list[int] = []
 

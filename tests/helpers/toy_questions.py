@@ -14,13 +14,13 @@ THINGS = ["it", "that old book", "a river", "the red car of mine", "paris", "the
 # Words of the command line: averaged weights, an untrained encoder, and 67 rows to train on, whose last batch is small.
 AVERAGE = '--trainer.callbacks=[{"class_path":"EMA","init_args":{"decay":0.9}}]'
 TINY_BERT = (
-    '--model.encoder_config={"model_type":"bert","vocab_size":8000,"hidden_size":8,"num_hidden_layers":2,'
+    '--model.net.encoder_config={"model_type":"bert","vocab_size":8000,"hidden_size":8,"num_hidden_layers":2,'
     '"num_attention_heads":2,"intermediate_size":8,"hidden_dropout_prob":0,"attention_probs_dropout_prob":0}',
-    "--model.pretrained=null", "--data.tokenizer_path=null",
+    "--model.net.pretrained=null", "--data.tokenizer_path=null",
 )  # fmt: skip
 FEW = (
-    "--data.max_seq_len=24", "--data.val_fraction=0.9665", "--trainer.max_epochs=3", "--trainer.log_every_n_steps=1",
-    "--trainer.limit_val_batches=4", "--trainer.accelerator=cpu",
+    "--data.tokens.max_seq_len=24", "--data.split.val_fraction=0.9665", "--trainer.max_epochs=3",
+    "--trainer.log_every_n_steps=1", "--trainer.limit_val_batches=4", "--trainer.accelerator=cpu",
 )  # fmt: skip
 FINE = ["HUM:ind", "HUM:desc", "LOC:other", "LOC:city", "NUM:count", "NUM:date"]
 
@@ -58,7 +58,7 @@ class Sentences(Dataset):
 class QuestionData(SequenceDataModule):
     def __init__(self, batch_size: int = 16, seed: int | None = 0, names: list[str] | None = None) -> None:
         super().__init__(batch_size, 0, seed)
-        self.save_hyperparameters(logger=False)
+        self.save_hyperparameters()
         rows = sentences()
         self.tokenizer = WordTokenizer.train([text for text, *_ in rows], 1000)
         self.vocab_size, self.pad_id = self.tokenizer.vocab_size, self.tokenizer.special["pad"]

@@ -12,7 +12,7 @@ from datamodules import QuestionsDataModule
 from datamodules.classification.examples import stratified_folds, stratified_share
 from datamodules.loading.batches import EpochBatches, ResumableLoader
 from datamodules.loading.buckets import Buckets, even_order
-from datamodules.loading.token_rows import TokenRows, TrainRows
+from datamodules.loading.token_rows import TokenRows, BucketedRows
 
 N = 203
 LENGTHS = np.random.default_rng(0).integers(1, 40, N)
@@ -24,7 +24,7 @@ def rows() -> TokenRows:
 
 
 def loader(ranks: int = 1, rank: int = 0, batch_size: int = 8, position: Any = None, workers: int = 0) -> Any:
-    train = TrainRows(rows(), seed=3, batch_rows=batch_size * ranks, pool_batches=4)
+    train = BucketedRows(rows(), seed=3, batch_rows=batch_size * ranks, pool_batches=4)
     batches = EpochBatches(N, batch_size, seed=3, fresh=True, num_replicas=ranks, rank=rank)
     return ResumableLoader(train, batches, position, num_workers=workers, collate_fn=lambda batch: batch)
 
