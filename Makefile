@@ -6,7 +6,7 @@ RECIPE := configs/parity/lstm_last.yaml
 
 .PHONY: demo test check benchmarks clean
 
-$(BIN)/seqlight: pyproject.toml constraints.txt
+$(BIN)/seqlight: pyproject.toml setup.py constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
 	touch $@
@@ -19,13 +19,13 @@ demo: $(BIN)/seqlight
 	$(BIN)/seqlight fit --config $(RECIPE)
 	$(BIN)/seqlight predict --ckpt_path best --data.bits '["0110", "10110", "1111111111111111111111111111111111111111111111111"]'
 	$(BIN)/seqlight test --ckpt_path best
-	@echo "try next: $(BIN)/seqlight configs     (or see one fail: $(BIN)/seqlight fit --config $(RECIPE) --model.cell rnn)"
+	@echo "try next: $(BIN)/seqlight configs     (or see one fail: $(BIN)/seqlight fit --config $(RECIPE) --model.net.cell rnn)"
 
 # A test a core: two threads for each of two tests at once are slower than one.
 test: $(VENV)/.test-extra
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
-# What .ci/run asks for before the tests: format, lint, types.
+# Format, lint and types, which .ci/run checks before the tests.
 check: $(VENV)/.test-extra
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -36,4 +36,4 @@ benchmarks: $(VENV)/.test-extra
 	$(BIN)/python benchmarks/trainer_overhead.py
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache *.egg-info
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build dist *.egg-info

@@ -3,16 +3,24 @@
 import difflib
 import shlex
 import shutil
+from importlib.resources import files
 from pathlib import Path
 
 import yaml
 
 from seqlight.core.errors import UserError
 
-CONFIGS = Path(__file__).resolve().parents[1] / "configs"
+
+def find_configs() -> Path:
+    """The folder of the recipes: inside an installed package, or beside the package in the repository."""
+    installed = Path(str(files("seqlight"))) / "configs"
+    return installed if installed.is_dir() else Path(__file__).resolve().parents[1] / "configs"
+
+
+CONFIGS = find_configs()
 DEFAULTS = CONFIGS / "defaults.yaml"
 MAX_BYTES = 1_000_000
-OVERLAYS = ("trainer", "logger", "sweeps")  # folders of what is laid over an experiment, or runs several
+OVERLAYS = ("trainer", "logger", "sweeps")  # folders of configs that are no recipes
 
 
 def recipe_path(name: str) -> Path | None:
