@@ -31,8 +31,11 @@ import torch
 from lightning.pytorch import Callback, Trainer
 
 from datamodules import QuestionsDataModule
+from datamodules.classification.groups import PredictConfig, TokenConfig
 from datamodules.classification.question_files import TEST_FILE, TRAIN_FILE
 from seq_modules import PretrainedClassifier
+from seq_modules.nets.text.pretrained_encoder import PretrainedEncoderConfig
+from seq_modules.training.optim import OptimConfig
 
 PEERS = {"training": "transformers' Trainer", "prediction": "transformers' pipeline"}
 OURS = "ours"
@@ -66,9 +69,8 @@ def questions(args: argparse.Namespace, folder: str, **changes: Any) -> Question
     return QuestionsDataModule(
         data_dir=folder,
         tokenizer_path=args.model,
-        special_tokens=True,
+        tokens=TokenConfig(special_tokens=True, max_seq_len=args.max_seq_len),
         batch_size=args.batch_size,
-        max_seq_len=args.max_seq_len,
         seed=0,
         **changes,
     )
@@ -97,10 +99,10 @@ def peer_of(module: PretrainedClassifier, args: argparse.Namespace, names: list[
 
     labels: dict[str, Any] = {"id2label": dict(enumerate(names)), "label2id": {n: i for i, n in enumerate(names)}}
     model = AutoModelForSequenceClassification.from_pretrained(
-        args.model, num_labels=len(names), classifier_dropout=module.net.dropout, dtype=torch.float32, **labels
+        args.model, num_labels=len(names), classifier_dropout=module.encoder.dropout, dtype=torch.float32, **labels
     )
-    model.base_model.load_state_dict(module.net.model.state_dict())
-    model.classifier.load_state_dict(module.head.state_dict())
+    model.base_model.load_state_dict(module.encoder.model.state_dict())
+    model.classifier.load_state_dict(module.net.head.state_dict())
     return model, AutoTokenizer.from_pretrained(args.model)
 
 
@@ -158,10 +160,10 @@ def predicted(args: argparse.Namespace, folder: str, module: PretrainedClassifie
 
     data = questions(args, folder)
     texts = [*data.splits["train"].texts, *data.splits["test"].texts]
-    model.classifier.load_state_dict(module.head.state_dict())
-    model.base_model.load_state_dict(module.net.model.state_dict())
-    asked = questions(args, folder, texts=texts)
-    assert asked.tokenizer  # read before the clock runs, as the pipeline's is
+    model.classifier.load_state_dict(module.net.head.state_dict())
+    model.base_model.load_state_dict(module.encoder.model.state_dict())
+    given = questions(args, folder, predict=PredictConfig(texts))
+    assert given.tokenizer  # read before the clock runs, as the pipeline's is
     pipe: Any = pipeline("text-classification", model=model.eval(), tokenizer=tokenizer, device="cpu")
     answers: dict[str, list[tuple[str, float]]] = {}
 
@@ -173,7 +175,7 @@ def predicted(args: argparse.Namespace, folder: str, module: PretrainedClassifie
 
     def ours() -> float:
         started = time.perf_counter()
-        batches: Any = runner().predict(module, asked)
+        batches: Any = runner().predict(module, given)
         rows = sorted((row for batch in batches for row in batch), key=lambda row: row["index"])
         answers[OURS] = [(row["label"], row["probability"]) for row in rows]
         seconds = time.perf_counter() - started
@@ -234,7 +236,10 @@ def main() -> None:
         data = questions(args, folder)
         torch.manual_seed(0)
         module = PretrainedClassifier(
-            data.vocab_size, data.num_classes, 0, args.model, pooling="pooler", learning_rate=RATE, schedule="wsd"
+            data.vocab_size,
+            data.num_classes,
+            net=PretrainedEncoderConfig(args.model, pooling="pooler"),
+            optim=OptimConfig(learning_rate=RATE, weight_decay=0.01, schedule="wsd", fused=True),
         )
         model, tokenizer = peer_of(module, args, data.class_names)
         print(

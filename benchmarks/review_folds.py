@@ -6,10 +6,10 @@
 Both read the same texts of a fold, as ReviewsDataModule makes them: 2,000 long reviews, whose folds Pang & Lee gave by
 their numbers (--fold_by number), or 10,662 sentences, in stratified folds. Ours is a recipe, trained and tested by
 `seqlight fit` and `seqlight test` in this process, into runs/sweeps/review_folds; its best checkpoint is chosen on the
-fold's validation share. The peer has words and pairs of words, its strength of regularisation chosen on the same
-share, and is then fitted anew on training and validation together, which is to its advantage. The table has each
+fold's validation split. The peer has words and pairs of words, its strength of regularisation chosen on the same
+split, and is then fitted anew on training and validation together, which is to its advantage. The table has each
 fold's accuracy; below stand the means, their spread over folds, and the mean difference with its standard error.
-Settings of the recipe follow it, such as: --recipe reviews/lstm data.max_seq_len=400 trainer.max_epochs=4.
+Settings of the recipe follow it, such as: --recipe reviews/lstm data.tokens.max_seq_len=400 trainer.max_epochs=4.
 """
 
 import argparse
@@ -25,14 +25,13 @@ import numpy as np
 
 from datamodules import ReviewsDataModule
 from datamodules.classification.examples import Examples
+from datamodules.classification.reviews import ReviewSplit
 from seqlight.sweep import Sweep, train
 
 STRENGTHS = (1.0, 3.0, 10.0, 30.0, 100.0)  # of the peer: inverse of its regularisation
 FOLDS = 10
-SPLITTING = {  # settings of the data that decide which texts are trained on and tested
-    "path", "test_path", "hub", "revision", "text_column", "label_column", "classes", "encoding", "val_fraction",
-    "test_fraction", "fold", "folds", "fold_by", "drop_duplicates", "split_seed",
-}  # fmt: skip
+# Arguments of the data that decide which texts are trained on and tested.
+SPLITTING = {"path", "test_path", "text", "classes", "split"}
 
 
 def joined(first: Examples, second: Examples) -> Examples:
@@ -74,13 +73,13 @@ def few(path: str, rows: int, folder: Path) -> str:
 
 def compare(args: argparse.Namespace, path: str) -> None:
     """Fits both on each fold and prints the table."""
-    of_data = {"path": path, "fold_by": args.fold_by, "folds": FOLDS}
+    of_data = {"path": path, "split.fold_by": args.fold_by, "split.folds": FOLDS}
     settings = dict(word.split("=", 1) for word in args.settings)
     sweep = Sweep(
         name="review_folds",
         config=[args.recipe],
         metric="test/accuracy",
-        grid={"data.fold": list(range(1, FOLDS + 1))},
+        grid={"data.split.fold": list(range(1, FOLDS + 1))},
         set={**{f"data.{name}": value for name, value in of_data.items()}, "seed_everything": args.seed, **settings},
     )
     sweep.folder.mkdir(parents=True, exist_ok=True)
@@ -88,11 +87,11 @@ def compare(args: argparse.Namespace, path: str) -> None:
     print(f"| fold | rows | TF-IDF, logistic regression | s | {args.recipe} | s |\n|---:|---:|---:|---:|---:|---:|")
     theirs, ours = [], []
     for fold in range(1, args.folds + 1):
-        splits = ReviewsDataModule(**of_data, fold=fold).as_read
+        splits = ReviewsDataModule(path, split=ReviewSplit(fold=fold, folds=FOLDS, fold_by=args.fold_by)).as_read
         started = time.monotonic()
         theirs.append(peer(splits))
         seconds = time.monotonic() - started
-        metrics, _ = train(sweep, {"data.fold": fold})
+        metrics, _ = train(sweep, {"data.split.fold": fold})
         ours.append(metrics[sweep.metric])
         cells = (fold, len(splits["test"]), f"{theirs[-1]:.4f}", f"{seconds:.0f}", f"{ours[-1]:.4f}")
         print(f"| {' | '.join(map(str, cells))} | {metrics['fit/seconds']:.0f} |", flush=True)
@@ -127,7 +126,9 @@ def main() -> None:
         sys.exit("review_folds: the peer is scikit-learn, which is not here; pip install scikit-learn")
     if any("=" not in word for word in args.settings):
         sys.exit(f"review_folds: settings are name=value, not {' '.join(args.settings)}")
-    if of_both := [word for word in args.settings if word.split("=")[0].removeprefix("data.") in SPLITTING]:
+    if of_both := [
+        word for word in args.settings if word.split("=")[0].removeprefix("data.").split(".")[0] in SPLITTING
+    ]:
         sys.exit(f"review_folds: {of_both[0]} would give the peer other texts than ours; leave it out")
     with tempfile.TemporaryDirectory() as folder:
         if args.limit is not None and args.fold_by == "number":

@@ -7,22 +7,18 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import Run
+from helpers.command_runs import predictions
 from transformers import BertConfig, BertModel
 
 import seqlight
 from datamodules.classification.question_templates import embedded_questions
 
 SMALL = (
-    "--model.d_model=16", "--model.hidden_size=16", "--data.batch_size=16", "--data.cache_dir=cache",
+    "--model.net.d_model=16", "--model.net.rnn.hidden_size=16", "--data.batch_size=16", "--data.cache_dir=cache",
     "--trainer.max_epochs=1", "--trainer.limit_train_batches=6", "--trainer.limit_val_batches=2",
     "--trainer.log_every_n_steps=2", "--trainer.accelerator=cpu", "--trainer.callbacks=[]",
 )  # fmt: skip
 BERT = tuple(word for word in SMALL if not word.startswith("--model"))
-
-
-def predictions() -> list[dict[str, str]]:
-    newest = max(Path().rglob("predictions.jsonl"), key=lambda path: path.stat().st_mtime_ns)
-    return [json.loads(line) for line in newest.read_text().split("\n") if line]
 
 
 def test_a_checkpoint_alone_tests_and_predicts_in_the_order_of_the_texts(run: Run) -> None:
@@ -30,7 +26,7 @@ def test_a_checkpoint_alone_tests_and_predicts_in_the_order_of_the_texts(run: Ru
     assert done.code == 0, done.err
     Path("cache").rename("gone")  # the learned tokenizer is in the checkpoint
     texts = ["Who wrote Hamlet ?", "Why ?", "How many miles is it from the one end of the long river to the other ?"]
-    done = run("predict", "--ckpt_path=best", f"--data.texts={json.dumps(texts)}", "--data.batch_size=2")
+    done = run("predict", "--ckpt_path=best", f"--data.predict.texts={json.dumps(texts)}", "--data.batch_size=2")
     assert done.code == 0, done.err
     rows = predictions()
     assert [row["text"] for row in rows] == texts
@@ -41,9 +37,9 @@ def test_a_checkpoint_alone_tests_and_predicts_in_the_order_of_the_texts(run: Ru
         chances = module(ids).softmax(-1)[0]
         assert row["label"] == module.class_names[int(chances.argmax())]  # type: ignore[index]
         assert row["probability"] == pytest.approx(chances.max().item(), abs=1e-5)
-    Path("asked.csv").write_text("text,n\nWho is it ?,1\n,2\nWhere ?,3\nWhy ?\n")
-    with pytest.warns(UserWarning, match=r"asked.csv: 2 rows are left out: line 3: the text is empty; line 5: 1 col"):
-        done = run("predict", "--ckpt_path=best", "--data.texts=null", "--data.texts_path=asked.csv")
+    Path("some.csv").write_text("text,n\nWho is it ?,1\n,2\nWhere ?,3\nWhy ?\n")
+    with pytest.warns(UserWarning, match=r"some.csv: 2 rows are left out: line 3: the text is empty; line 5: 1 col"):
+        done = run("predict", "--ckpt_path=best", "--data.predict.texts=null", "--data.predict.path=some.csv")
     assert done.code == 0, done.err
     assert [(row["index"], row["text"]) for row in predictions()] == [(0, "Who is it ?"), (2, "Where ?")]
     done = run("test", "--ckpt_path=best", "--trainer.limit_test_batches=2")
@@ -75,11 +71,11 @@ def test_bert_is_fine_tuned_from_a_folder_which_may_then_be_gone(run: Run) -> No
     )
     BertModel(config).save_pretrained(folder)
     (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n")
-    both = (f"--model.pretrained={folder}", f"--data.tokenizer_path={folder}")
+    both = (f"--model.net.pretrained={folder}", f"--data.tokenizer_path={folder}")
     done = run("fit", "--config=questions/bert", *BERT, *both)
     assert done.code == 0, done.err
     shutil.rmtree(folder)
-    done = run("predict", "--ckpt_path=best", '--data.texts=["Who is it ?"]')
+    done = run("predict", "--ckpt_path=best", '--data.predict.texts=["Who is it ?"]')
     assert done.code == 0, done.err
     assert [row["text"] for row in predictions()] == ["Who is it ?"]
     done = run("fit", "--ckpt_path=last", "--trainer.max_epochs=2")
@@ -89,19 +85,19 @@ def test_bert_is_fine_tuned_from_a_folder_which_may_then_be_gone(run: Run) -> No
 @pytest.mark.parametrize(
     ("config", "words", "said"),
     [
-        ("lstm", ("--model.word_dropout=1",), "model.word_dropout"),
-        ("lstm", ("--model.vectors=gone.txt",), "gone.txt"),
-        ("lstm", ("--model.vectors=bad.txt",), "bad.txt, line 2"),
-        ("lstm", ("--model.class_weights=[1,2]",), "model.class_weights"),
-        ("lstm", ("--model.optimizer=muon",), "muon"),
-        ("transformer", ("--model.num_heads=3",), "model.num_heads"),
+        ("lstm", ("--model.net.embedding.word_dropout=1",), "model.net.embedding.word_dropout"),
+        ("lstm", ("--model.net.embedding.vectors=gone.txt",), "gone.txt"),
+        ("lstm", ("--model.net.embedding.vectors=bad.txt",), "bad.txt, line 2"),
+        ("lstm", ("--model.loss.class_weights=[1,2]",), "model.loss.class_weights"),
+        ("lstm", ("--model.optim.optimizer=muon",), "muon"),
+        ("transformer", ("--model.net.transformer.num_heads=3",), "model.net.transformer.num_heads"),
         (
             "bert",
-            ("--model.pretrained=./gone", "--data.tokenizer_path=null"),
-            "model.pretrained ./gone: no such folder",
+            ("--model.net.pretrained=./gone", "--data.tokenizer_path=null"),
+            "model.net.pretrained ./gone: no such folder",
         ),
-        ("bert", ("--model.pretrained=null", "--data.tokenizer_path=null"), "model.pretrained is not given"),
-        ("bert", ("--model.pretrained=null", "--model.encoder_config={}"), "model.encoder_config"),
+        ("bert", ("--model.net.pretrained=null", "--data.tokenizer_path=null"), "model.net.pretrained is not given"),
+        ("bert", ("--model.net.pretrained=null", "--model.net.encoder_config={}"), "model.net.encoder_config"),
     ],
 )
 def test_mistakes_get_one_line(run: Run, config: str, words: tuple[str, ...], said: str) -> None:

@@ -13,10 +13,11 @@ import seqlight
 from seqlight.core.plots import read_metrics
 
 MODELS = {
-    "text": ("--config=questions/lstm", "--model.d_model=8", "--model.hidden_size=8", "--model.word_dropout=0",
-             "--model.embedding_dropout=0", "--model.dropout=0", "--model.state_dropout=0", "--model.warmup_steps=2"),
-    "bert": ("--config=questions/bert", *TINY_BERT, "--model.tuning=gradual", "--model.dropout=0",
-             "--model.warmup_steps=2"),
+    "text": ("--config=questions/lstm", "--model.net.d_model=8", "--model.net.rnn.hidden_size=8",
+             "--model.net.embedding.word_dropout=0", "--model.net.embedding.dropout=0", "--model.net.dropout=0",
+             "--model.net.state_dropout=0", "--model.optim.warmup_steps=2"),
+    "bert": ("--config=questions/bert", *TINY_BERT, "--model.net.tuning=gradual", "--model.net.dropout=0",
+             "--model.optim.warmup_steps=2"),
 }  # fmt: skip
 TEXTS = [
     "Who wrote Hamlet ?",
@@ -29,7 +30,7 @@ TEXTS = [
 
 @pytest.mark.parametrize("kind", list(MODELS))
 def test_two_processes_do_what_one_does(run: Run, tmp_path: Path, kind: str) -> None:
-    common = ("fit", *MODELS[kind], *FEW, "--model.schedule=constant", "--data.cache_dir=cache", AVERAGE)
+    common = ("fit", *MODELS[kind], *FEW, "--model.optim.schedule=constant", "--data.cache_dir=cache", AVERAGE)
     two = tmp_path / "two"
     two.mkdir()
     done = run(*common, "--data.batch_size=32")
@@ -38,7 +39,7 @@ def test_two_processes_do_what_one_does(run: Run, tmp_path: Path, kind: str) -> 
     commands = [
         [*common, ddp, "--data.batch_size=16", "--trainer.max_steps=4"],
         ["fit", "--ckpt_path=last", "--data.cache_dir=cache", "--trainer.max_steps=-1"],
-        ["predict", "--ckpt_path=last", ddp, f"--data.texts={json.dumps(TEXTS)}", "--data.batch_size=2"],
+        ["predict", "--ckpt_path=last", ddp, f"--data.predict.texts={json.dumps(TEXTS)}", "--data.batch_size=2"],
     ]
     by_two_processes(two, commands)
 
@@ -73,10 +74,11 @@ def test_ranks_with_unequal_numbers_of_batches_measure_together(run: Run, tmp_pa
     words = {"good": ["fine", "great", "lovely"], "bad": ["dull", "poor", "awful"]}
     rows = [f"{words[label][i % 3]} number {i},{label}" for i in range(35) for label in words]
     (tmp_path / "some.csv").write_text("\n".join(["text,label", *rows]))
-    model = ("--config=reviews/mean", "--model.d_model=8", "--model.word_dropout=0", "--model.embedding_dropout=0",
-             "--model.dropout=0")  # fmt: skip
+    model = ("--config=reviews/mean", "--model.net.d_model=8", "--model.net.embedding.word_dropout=0",
+             "--model.net.embedding.dropout=0", "--model.net.dropout=0")  # fmt: skip
     # 17 rows to validate and 17 to test: the last batch of 16 has one row, which the second process goes without.
-    data = (f"--data.path={tmp_path / 'some.csv'}", "--data.val_fraction=0.25", "--data.test_fraction=0.25")
+    data = (f"--data.path={tmp_path / 'some.csv'}", "--data.split.val_fraction=0.25",
+            "--data.split.test_fraction=0.25")  # fmt: skip
     common = (*model, *data, "--data.cache_dir=cache", "--trainer.accelerator=cpu", "--trainer.max_epochs=3")
     done = run("fit", *common, "--data.batch_size=16")
     assert done.code == 0, done.err

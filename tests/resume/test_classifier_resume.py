@@ -9,9 +9,10 @@ from helpers.toy_questions import AVERAGE, FEW, TINY_BERT
 from seqlight.core.plots import read_metrics
 
 MODELS = {
-    "text": ("--config=questions/gru", "--model.d_model=8", "--model.hidden_size=8", "--model.char_ngrams=[3]",
-             "--model.char_buckets=50", "--model.class_weights=balanced", "--model.schedule=cosine"),
-    "bert": ("--config=questions/bert", *TINY_BERT, "--model.tuning=gradual", "--model.dropout=0.3"),
+    "text": ("--config=questions/gru", "--model.net.d_model=8", "--model.net.rnn.hidden_size=8",
+             "--model.net.embedding.char_orders=[3]", "--model.net.embedding.char_buckets=50",
+             "--model.loss.class_weights=balanced", "--model.optim.schedule=cosine"),
+    "bert": ("--config=questions/bert", *TINY_BERT, "--model.net.tuning=gradual", "--model.net.dropout=0.3"),
 }  # fmt: skip
 EPOCH = 3
 

@@ -12,10 +12,13 @@ import numpy as np
 import pytest
 
 from datamodules import QuestionsDataModule
+from datamodules.classification.groups import PredictConfig, TextConfig, TokenConfig
 from datamodules.classification.question_files import COARSE, FINE, TRAIN_COUNTS, read_label_file
 from datamodules.classification.question_templates import embedded_questions
+from datamodules.classification.questions import QuestionSplit
 from datamodules.tokenizers import CharTokenizer, WordPieceTokenizer, WordTokenizer, save
 
+FIRST_2000 = QuestionSplit(protocol="first2000")
 SAID = [  # invented, each odd in the way of a row of the real files
     (b"DESC:manner How do boats float ?", "How do boats float ?"),
     (b"ENTY:cremat Which play has the line : `` Out : out '' ?", "Which play has the line : `` Out : out '' ?"),
@@ -100,27 +103,29 @@ def test_official_protocol(trec: Path) -> None:
     expected = 0.1 * np.array([sum(label == name for label, _ in lines) for name in FINE])
     assert np.abs(np.bincount(splits["val"].aux_labels, minlength=50) - expected).max() < 1
     assert QuestionsDataModule(data_dir=str(trec), seed=5).splits["val"].texts == splits["val"].texts
-    assert QuestionsDataModule(data_dir=str(trec), split_seed=5).splits["val"].texts != splits["val"].texts
+    assert (
+        QuestionsDataModule(data_dir=str(trec), split=QuestionSplit(seed=5)).splits["val"].texts != splits["val"].texts
+    )
 
 
-def test_course_protocol_row_by_row(trec: Path) -> None:
+def test_protocol_first2000_row_by_row(trec: Path) -> None:
     lines = rows(trec / "train_5500.label")
     order = list(range(2000))
     random.seed(1234)
     random.shuffle(order)
-    splits = QuestionsDataModule(data_dir=str(trec), protocol="course").splits
+    splits = QuestionsDataModule(data_dir=str(trec), split=FIRST_2000).splits
     for name, first, last in (("train", 0, 1601), ("val", 1601, 1799), ("test", 1799, 2000)):
         part = splits[name]  # type: ignore[index]
         assert part.texts == [lines[row][1] for row in order[first:last]]
         assert [FINE[label] for label in part.aux_labels] == [lines[row][0] for row in order[first:last]]
     (trec / "train_5500.label").write_text("DESC:def What is x ?\n" * 1999)
-    with pytest.raises(ValueError, match=r"^protocol course takes 2,000 training questions, and there are 1,999"):
-        _ = QuestionsDataModule(data_dir=str(trec), protocol="course").splits
+    with pytest.raises(ValueError, match=r"^split.protocol first2000 takes 2,000 training questions, and there are 1"):
+        _ = QuestionsDataModule(data_dir=str(trec), split=FIRST_2000).splits
 
 
 def test_the_fine_label_is_in_the_text_only_where_asked_for(trec: Path) -> None:
-    clean = QuestionsDataModule(data_dir=str(trec), protocol="course")
-    leaky = QuestionsDataModule(data_dir=str(trec), protocol="course", fine_label_in_text=True)
+    clean = QuestionsDataModule(data_dir=str(trec), split=FIRST_2000)
+    leaky = QuestionsDataModule(data_dir=str(trec), split=FIRST_2000, fine_label_in_text=True)
     for name, part in clean.splits.items():
         words = [FINE[label].split(":")[1] for label in part.aux_labels]
         assert leaky.splits[name].texts == [f"{word} {text}" for word, text in zip(words, part.texts, strict=True)]
@@ -128,7 +133,9 @@ def test_the_fine_label_is_in_the_text_only_where_asked_for(trec: Path) -> None:
 
 
 def test_duplicates_are_counted_and_dropped_if_asked(trec: Path) -> None:
-    kept, dropped = (QuestionsDataModule(data_dir=str(trec), drop_duplicates=drop) for drop in (False, True))
+    kept, dropped = (
+        QuestionsDataModule(data_dir=str(trec), split=QuestionSplit(drop_duplicates=drop)) for drop in (False, True)
+    )
     assert len(kept.splits["train"]) + len(kept.splits["val"]) == 2100
     told = kept.duplicates
     assert told["train"] + told["val"] + told["val in train"] == 3
@@ -157,7 +164,7 @@ def test_the_embedded_questions_have_trecs_imbalance() -> None:
         assert np.abs(np.bincount(part.aux_labels, minlength=50) - expected).max() <= 1
     assert not any("{" in text or "}" in text for text in train.texts + test.texts)
     assert embedded_questions()[0].texts == train.texts
-    assert QuestionsDataModule(protocol="course").splits["train"].texts
+    assert QuestionsDataModule(split=FIRST_2000).splits["train"].texts
 
 
 def test_the_tokenizer_learns_from_training_alone_and_once(trec: Path, cache: Path) -> None:
@@ -184,29 +191,42 @@ def first_row(data: QuestionsDataModule) -> list[str]:
 def test_cased_tokenizers_are_kept_apart(trec: Path) -> None:
     kinds = [("words", True), ("words", False), ("wordpiece", True), ("wordpiece", False)]
     for kind, lower in kinds * 2:  # the second time from the cache
-        data = QuestionsDataModule(data_dir=str(trec), tokenizer=kind, tokenizer_lower_case=lower)
+        data = QuestionsDataModule(data_dir=str(trec), tokenizer=kind, tokens=TokenConfig(lower_case=lower))
         found = {piece for piece in data.tokenizer.pieces(range(data.vocab_size)) if not piece.startswith("[")}
         assert any(piece != piece.lower() for piece in found) is not lower
 
 
 def test_special_tokens_and_truncation(tmp_path: Path) -> None:
     save(WordTokenizer("\n".join("abcdefghij")), tmp_path / "words")
-    common: dict[str, Any] = {"tokenizer_path": str(tmp_path / "words"), "texts": ["a b c d e f g h i j"]}
+    common: dict[str, Any] = {
+        "tokenizer_path": str(tmp_path / "words"), "predict": PredictConfig(["a b c d e f g h i j"])
+    }  # fmt: skip
     assert first_row(QuestionsDataModule(**common)) == list("abcdefghij")
-    assert first_row(QuestionsDataModule(**common, special_tokens=True)) == ["[CLS]", *"abcdefghij", "[SEP]"]
-    for keep, kept in (("head", "abcdefgh"), ("tail", "cdefghij"), ("both", "abefghij")):
-        data = QuestionsDataModule(**common, max_seq_len=8, keep=keep)  # type: ignore[arg-type]
+    assert first_row(QuestionsDataModule(**common, tokens=TokenConfig(special_tokens=True))) == [
+        "[CLS]",
+        *"abcdefghij",
+        "[SEP]",
+    ]
+    for side, kept in (("head", "abcdefgh"), ("tail", "cdefghij"), ("both", "abefghij")):
+        data = QuestionsDataModule(**common, tokens=TokenConfig(max_seq_len=8, truncation_side=side))  # type: ignore[arg-type]
         assert first_row(data) == list(kept)
         assert data.truncated == {"predict": 1}
-    data = QuestionsDataModule(**common, max_seq_len=4, special_tokens=True)
+    data = QuestionsDataModule(**common, tokens=TokenConfig(max_seq_len=4, special_tokens=True))
     assert first_row(data) == ["[CLS]", "a", "b", "[SEP]"]
     save(WordPieceTokenizer("[PAD]\n[UNK]\n[CLS]\n[SEP]\na"), tmp_path / "pieces")
-    data = QuestionsDataModule(tokenizer_path=str(tmp_path / "pieces"), texts=["\u200b\u0301"])
+    data = QuestionsDataModule(tokenizer_path=str(tmp_path / "pieces"), predict=PredictConfig(["\u200b\u0301"]))
     assert first_row(data) == ["[UNK]"]  # the tokenizer drops all of it, and a net wants a token
 
 
-def predicted(**kwargs: Any) -> list[tuple[int, str]]:
-    data = QuestionsDataModule(vocab_size=300, batch_size=2, **kwargs)
+def predicted(
+    texts: list[str] | None = None, path: Path | None = None, column: str = "text", encoding: str | None = None
+) -> list[tuple[int, str]]:
+    data = QuestionsDataModule(
+        vocab_size=300,
+        batch_size=2,
+        predict=PredictConfig(texts, None if path is None else str(path)),
+        text=TextConfig(column=column, encoding=encoding),
+    )
     data.setup("predict")
     found = []
     for batch in data.predict_dataloader():
@@ -223,12 +243,12 @@ def test_texts_to_predict(tmp_path: Path) -> None:
     assert predicted() == list(enumerate(QuestionsDataModule.EXAMPLES))
     file = tmp_path / "some.txt"
     file.write_text("\n".join(texts) + "\n")
-    assert predicted(texts_path=str(file)) == list(enumerate(texts))
+    assert predicted(path=file) == list(enumerate(texts))
 
 
 def warned(path: Path, rows: list[tuple[int, str]], *faults: str, **kwargs: Any) -> None:
-    with pytest.warns(UserWarning, match=f"texts_path .*{len(faults)} rows are left out") as told:
-        assert predicted(texts_path=str(path), **kwargs) == rows
+    with pytest.warns(UserWarning, match=f"predict.path .*{len(faults)} rows are left out") as told:
+        assert predicted(path=path, **kwargs) == rows
     for fault in faults:
         assert fault in str(told[0].message)
 
@@ -244,9 +264,9 @@ def test_wrong_rows_of_a_text_file(tmp_path: Path) -> None:
         "line 5: the text has 100,001 characters",
     )
     file.write_bytes(b"Where is caf\xe9 ?")
-    assert predicted(texts_path=str(file), encoding="latin-1") == [(0, "Where is café ?")]
-    with pytest.raises(ValueError, match=r"^texts_path .*cannot be read as klingon"):
-        predicted(texts_path=str(file), encoding="klingon")
+    assert predicted(path=file, encoding="latin-1") == [(0, "Where is café ?")]
+    with pytest.raises(ValueError, match=r"^predict.path .*cannot be read as klingon"):
+        predicted(path=file, encoding="klingon")
 
 
 def test_wrong_rows_of_csv(tmp_path: Path) -> None:
@@ -264,12 +284,12 @@ def test_wrong_rows_of_csv(tmp_path: Path) -> None:
         "line 5: ",
         "line 8: the text is empty",
         "line 9: ",
-        text_column="question",
+        column="question",
     )
-    with pytest.raises(ValueError, match=r"line 1 names no column 'text' but \['number', 'question'\]; give --data\.t"):
-        predicted(texts_path=str(file))
+    with pytest.raises(ValueError, match=r"line 1 names no column 'text' but \['number', 'question'\]; give --data"):
+        predicted(path=file)
     (tmp_path / "some.tsv").write_text("text\tn\nWho, me ?\t1\n")
-    assert predicted(texts_path=str(tmp_path / "some.tsv")) == [(0, "Who, me ?")]
+    assert predicted(path=tmp_path / "some.tsv") == [(0, "Who, me ?")]
     # A mark of speech that opens a field is not closed lines further down: those rows would be gone unseen.
     (tmp_path / "said.tsv").write_text('text\tn\n"Who ?" he said\t1\n"Why\t2\nWhere ?\t3\nhow"\t4\n')
     warned(tmp_path / "said.tsv", [(2, "Where ?"), (3, 'how"')], "line 2: ", "line 3: a quote is not closed")
@@ -305,16 +325,17 @@ def test_wrong_rows_of_json_lines(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [
-        ({"texts": []}, "texts: the list is empty"),
-        ({"texts": ["a", " "]}, "texts: number 2: the text is empty"),
-        ({"texts": ["a\ud800"]}, "texts: number 1: half a character"),
-        ({"texts": ["a"], "texts_path": "b.txt"}, "texts_path b.txt and texts are both given"),
-        ({"data_dir": "a", "hub": "b"}, "data_dir a and hub b are both given"),
-        ({"val_fraction": 0.0}, "val_fraction must be above 0"),
+        ({"predict": {"texts": []}}, "predict.texts is empty"),
+        ({"predict": {"texts": ["a", " "]}}, "predict.texts: number 2: the text is empty"),
+        ({"predict": {"texts": ["a\ud800"]}}, "predict.texts: number 1: half a character"),
+        ({"predict": {"texts": ["a"], "path": "b.txt"}}, "predict.path b.txt and predict.texts are both given"),
+        ({"data_dir": "a", "text": {"hub": "b"}}, "data_dir a and text.hub b are both given"),
+        ({"split": {"val_fraction": 0.0}}, "split.val_fraction must be above 0"),
         ({"vocab_size": 0}, "vocab_size must be at least 1"),
-        ({"max_seq_len": 2, "special_tokens": True}, "max_seq_len 2 leaves no room"),
-        ({"pool_batches": 0}, "pool_batches must be at least 1"),
-        ({"split_seed": -1}, "split_seed must be 0 or more"),
+        ({"tokens": {"max_seq_len": 2, "special_tokens": True}}, "tokens.max_seq_len 2 leaves no room"),
+        ({"tokens": {"pool_batches": 0}}, "tokens.pool_batches must be at least 1"),
+        ({"split": {"seed": -1}}, "split.seed must be at least 0"),
+        ({"labels": "both"}, "labels must be one of"),
     ],
 )
 def test_refused_arguments(kwargs: dict[str, Any], message: str) -> None:
@@ -332,8 +353,8 @@ def test_refused_files(tmp_path: Path) -> None:
         ("a.doc", ValueError, "its ending tells nothing"),
         ("empty.txt", ValueError, "is empty"),
     ):
-        with pytest.raises(error, match=rf"^texts_path .*{name}: {message}"):
-            predicted(texts_path=str(tmp_path / name))
+        with pytest.raises(error, match=rf"^predict.path .*{name}: {message}"):
+            predicted(path=tmp_path / name)
     save(CharTokenizer("abc"), tmp_path / "char")
     with pytest.raises(
         ValueError, match=r"^tokenizer_path .*char: holds a tokenizer of the kind char, which has no pad"
@@ -374,20 +395,20 @@ def test_questions_of_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
         asked = with_hub(monkeypatch, {"train": table, "test": Table(table[:40])})
         if table is numbers:
             with_hub(monkeypatch, {"train": table, "test": table})
-        splits = QuestionsDataModule(hub="SetFit/TREC-QC", revision="v1", labels="fine").splits
+        splits = QuestionsDataModule(text=TextConfig("SetFit/TREC-QC", "v1"), labels="fine").splits
         if table is not numbers:
             assert asked == [(("SetFit/TREC-QC", None), {"revision": "v1"})]
         found = dict(zip(splits["train"].texts, splits["train"].labels, strict=True))
         assert len(found) == 180
         assert all(FINE[found[text]] == label for label, text in questions if text in found)
     with_hub(monkeypatch, {"train": Table([{"text": "x", "label": "spam"}]), "test": Table()})
-    with pytest.raises(ValueError, match=r"^hub me/spam: row 0 has no text with one of TREC's classes"):
-        _ = QuestionsDataModule(hub="me/spam").splits
+    with pytest.raises(ValueError, match=r"^text.hub me/spam: row 0 has no text with one of TREC's classes"):
+        _ = QuestionsDataModule(text=TextConfig("me/spam")).splits
     with_hub(monkeypatch, {"train": whole})
-    with pytest.raises(ValueError, match=r"^hub me/trec: has no split test"):
-        _ = QuestionsDataModule(hub="me/trec").splits
+    with pytest.raises(ValueError, match=r"^text.hub me/trec: has no split test"):
+        _ = QuestionsDataModule(text=TextConfig("me/trec")).splits
     with_hub(monkeypatch, ConnectionError("no network"))
     with pytest.raises(
-        ValueError, match=r"^hub me/trec could not be loaded \(ConnectionError: no network\); .*data_dir$"
+        ValueError, match=r"^text.hub me/trec could not be loaded \(ConnectionError: no network\); .*data_dir$"
     ):
-        _ = QuestionsDataModule(hub="me/trec").splits
+        _ = QuestionsDataModule(text=TextConfig("me/trec")).splits

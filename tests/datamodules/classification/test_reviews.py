@@ -15,8 +15,10 @@ import pytest
 
 from datamodules import ReviewsDataModule
 from datamodules.classification import review_folders, review_sources
+from datamodules.classification.groups import TextConfig
 from datamodules.classification.review_folders import read_reviews
 from datamodules.classification.review_templates import embedded_reviews
+from datamodules.classification.reviews import ReviewSplit
 from datamodules.tokenizers import save
 
 
@@ -86,8 +88,8 @@ def test_imdbs_layout(tmp_path: Path, pack: Any) -> None:
     assert all(text.startswith("test ") for text in data.splits["test"].texts)
     assert not any("<br" in text or "unknown" in text for part in data.splits.values() for text in part.texts)
     assert np.bincount(data.splits["val"].labels).tolist() == [2, 2]
-    with pytest.raises(ValueError, match=r"^fold 1: these texts have a test of their own"):
-        _ = ReviewsDataModule(path=str(tmp_path / "imdb"), fold=1).splits
+    with pytest.raises(ValueError, match=r"^split.fold 1: these texts have a test of their own"):
+        _ = ReviewsDataModule(path=str(tmp_path / "imdb"), split=ReviewSplit(fold=1)).splits
 
 
 def test_an_empty_review_is_named(tmp_path: Path) -> None:
@@ -96,8 +98,11 @@ def test_an_empty_review_is_named(tmp_path: Path) -> None:
         assert len(read_reviews(path)) == 100
 
 
-def folds(**kwargs: Any) -> list[dict[str, Any]]:
-    return [ReviewsDataModule(fold=fold, **kwargs).splits for fold in range(1, 11)]  # type: ignore[misc]
+def folds(path: str, **split: Any) -> list[dict[str, Any]]:
+    return [
+        ReviewsDataModule(path=path, split=ReviewSplit(fold=fold, **split)).splits  # type: ignore[misc]
+        for fold in range(1, 11)
+    ]
 
 
 @pytest.mark.parametrize("by", ["stratified", "number"])
@@ -120,7 +125,7 @@ def test_a_test_on_texts_of_the_checkpoints_training_is_told(tmp_path: Path) -> 
     path = as_zip(repeated, tmp_path / "a.zip")
 
     def data(stage: str, **changes: Any) -> ReviewsDataModule:
-        made = ReviewsDataModule(**{"path": path, "fold": 1, "fold_by": "number", **changes})
+        made = ReviewsDataModule(path=path, split=ReviewSplit(**{"fold": 1, "fold_by": "number", **changes}))
         made.setup(stage)
         return made
 
@@ -134,7 +139,7 @@ def test_a_test_on_texts_of_the_checkpoints_training_is_told(tmp_path: Path) -> 
     with pytest.warns(UserWarning, match=r"^the checkpoint was trained on [89] of these 10 test reviews: "):
         data("test", fold=2).load_state_dict(state)
     with pytest.warns(UserWarning, match=r"^the checkpoint was trained on [6-9] of these 9 val reviews: "):
-        data("validate", split_seed=5).load_state_dict(state)
+        data("validate", seed=5).load_state_dict(state)
     gone_on, other = data("fit"), data("fit", fold=3, val_fraction=0.5)
     with pytest.warns(UserWarning, match=" val reviews: "):
         gone_on.load_state_dict(other.state_dict())
@@ -144,9 +149,9 @@ def test_a_test_on_texts_of_the_checkpoints_training_is_told(tmp_path: Path) -> 
 
 def test_folds_by_number_want_numbers(tmp_path: Path) -> None:
     path = as_zip(SENTENCES, tmp_path / "a.zip")
-    with pytest.raises(ValueError, match=r"^fold_by number needs files named cv000"):
+    with pytest.raises(ValueError, match=r"^split.fold_by number needs files named cv000"):
         folds(path=path, fold_by="number")
-    again, other = folds(path=path)[3], folds(path=path, split_seed=1)[3]
+    again, other = folds(path=path)[3], folds(path=path, seed=1)[3]
     assert folds(path=path)[3]["test"].texts == again["test"].texts
     assert other["test"].texts != again["test"].texts
 
@@ -157,11 +162,11 @@ def csv_file(tmp_path: Path, name: str = "a.csv", labels: tuple[str, ...] = ("10
     return str(tmp_path / name)
 
 
-TABLE = {"text_column": "review", "label_column": "stars"}
+TABLE = TextConfig(column="review", label_column="stars")
 
 
 def test_any_csv_file(tmp_path: Path) -> None:
-    data = ReviewsDataModule(path=csv_file(tmp_path), **TABLE, test_fraction=0.2, val_fraction=0.25)  # type: ignore[arg-type]
+    data = ReviewsDataModule(path=csv_file(tmp_path), text=TABLE, split=ReviewSplit(0.25, test_fraction=0.2))
     assert data.class_names == ["2", "9", "10"]
     assert {name: len(part) for name, part in data.splits.items()} == {"train": 36, "val": 12, "test": 12}
     assert all(np.ptp(np.bincount(part.labels)) == 0 for part in data.splits.values())
@@ -175,7 +180,7 @@ def test_a_test_file_of_its_own_with_a_label_that_training_lacks(tmp_path: Path)
     path, test = csv_file(tmp_path), csv_file(tmp_path, "test.csv", ("2", "9"))
     with (tmp_path / "test.csv").open("a") as file:
         file.write('7,,"no label"\n8,5,"a stranger"\n9,2,"the last"\n10,2,"never closed\n')
-    data = ReviewsDataModule(path=path, test_path=test, classes=["2", "9", "10"], **TABLE)  # type: ignore[arg-type]
+    data = ReviewsDataModule(path=path, test_path=test, classes=["2", "9", "10"], text=TABLE)
     with pytest.warns(UserWarning, match="rows are left out") as told:
         splits = data.splits
     assert [str(warning.message).partition(": ")[2] for warning in told] == [
@@ -190,7 +195,7 @@ def test_a_test_file_of_its_own_with_a_label_that_training_lacks(tmp_path: Path)
 def test_json_lines(tmp_path: Path) -> None:
     lines = [f'{{"review": "text {i}", "stars": {i % 2}}}' for i in range(40)]
     (tmp_path / "a.jsonl").write_text("\n".join([*lines, '{"review": "x", "stars": [1]}', '{"review": "x"}']))
-    data = ReviewsDataModule(path=str(tmp_path / "a.jsonl"), **TABLE)  # type: ignore[arg-type]
+    data = ReviewsDataModule(path=str(tmp_path / "a.jsonl"), text=TABLE)
     with pytest.warns(
         UserWarning, match=r"2 rows are left out: line 41: stars is no word and no whole number; line 42"
     ):
@@ -202,7 +207,7 @@ def test_whole_numbers_written_as_floats_are_labels_and_every_wrong_row_is_named
     lines = [f'{{"review": "text {i}", "stars": {i % 2}.0}}' for i in range(40)]
     wrong = ['{"review": "x", "stars": 0.5}', *['{"review": "", "stars": 1}'] * 12]
     (tmp_path / "a.jsonl").write_text("\n".join([*lines, *wrong]))
-    data = ReviewsDataModule(path=str(tmp_path / "a.jsonl"), **TABLE)  # type: ignore[arg-type]
+    data = ReviewsDataModule(path=str(tmp_path / "a.jsonl"), text=TABLE)
     with pytest.warns(UserWarning, match=r"13 rows .*; line 50: the text is empty; and line 51, line 52, line 53$"):
         assert data.class_names == ["0", "1"]
     assert all(int(text.split()[1]) % 2 == label for text, label in zip(*_rows(data), strict=True))
@@ -213,12 +218,12 @@ def _rows(data: ReviewsDataModule) -> tuple[list[str], list[int]]:
 
 
 def test_classes_go_into_the_checkpoint_and_predict_without_the_data(tmp_path: Path) -> None:
-    data = ReviewsDataModule(path=csv_file(tmp_path), **TABLE, vocab_size=100)  # type: ignore[arg-type]
+    data = ReviewsDataModule(path=csv_file(tmp_path), text=TABLE, vocab_size=100)
     assert data.num_classes == 3
     assert data.hparams["classes"] == ["2", "9", "10"]
     save(data.tokenizer, tmp_path / "tokenizer")
     saved = dict(data.hparams) | {"path": str(tmp_path / "gone.csv"), "tokenizer_path": str(tmp_path / "tokenizer")}
-    later = ReviewsDataModule(**saved | {"texts": ["text<br />number"]})
+    later = ReviewsDataModule(**saved | {"predict": {"texts": ["text<br />number"]}})
     assert later.class_names == ["2", "9", "10"]
     later.setup("predict")
     (batch,) = later.predict_dataloader()
@@ -258,17 +263,17 @@ def test_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
         "unsupervised": Table({"text": f"u{i}", "label": -1} for i in range(10)),
     }
     hub(monkeypatch, tables)
-    data = ReviewsDataModule(hub="stanfordnlp/imdb")
+    data = ReviewsDataModule(text=TextConfig("stanfordnlp/imdb"))
     assert data.class_names == ["neg", "pos"]
     assert {name: len(part) for name, part in data.splits.items()} == {"train": 36, "val": 4, "test": 10}
     assert data.splits["test"].labels.tolist() == [0, 1] * 5
-    with pytest.raises(ValueError, match=r"^hub a/b: has no column 'stars' but text, label; give --data\.text_column"):
-        _ = ReviewsDataModule(hub="a/b", label_column="stars").class_names
+    with pytest.raises(ValueError, match=r"^text.hub a/b: has no column 'stars' but text, label; give --data\.text"):
+        _ = ReviewsDataModule(text=TextConfig("a/b", label_column="stars")).class_names
     hub(monkeypatch, ConnectionError("no network"))
     with pytest.raises(
-        ValueError, match=r"^hub a/b could not be loaded \(ConnectionError: no network\); .*--data\.path$"
+        ValueError, match=r"^text.hub a/b could not be loaded \(ConnectionError: no network\); .*--data\.path$"
     ):
-        _ = ReviewsDataModule(hub="a/b").class_names
+        _ = ReviewsDataModule(text=TextConfig("a/b")).class_names
 
 
 def test_limits_and_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -321,12 +326,12 @@ def test_nothing_of_a_zip_reaches_the_disk(tmp_path: Path, monkeypatch: pytest.M
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [
-        ({"path": "a", "hub": "b"}, "path a and hub b are both given"),
+        ({"path": "a", "text": {"hub": "b"}}, "path a and text.hub b are both given"),
         ({"test_path": "a"}, "test_path a is given without path"),
         ({"classes": ["a", "a"]}, "classes must be two or more different labels"),
-        ({"fold": 11}, "fold must be from 1 to 10, not 11"),
-        ({"folds": 1}, "folds must be at least 2"),
-        ({"val_fraction": 0.5, "test_fraction": 0.5}, "val_fraction and test_fraction must leave something"),
+        ({"split": {"fold": 11}}, "split.fold must be at least 1 and at most 10, not 11"),
+        ({"split": {"folds": 1}}, "split.folds must be at least 2"),
+        ({"split": {"val_fraction": 0.5, "test_fraction": 0.5}}, "split.test_fraction must be above 0 and below 0.5"),
     ],
 )
 def test_refused_arguments(kwargs: dict[str, Any], message: str) -> None:
@@ -335,11 +340,11 @@ def test_refused_arguments(kwargs: dict[str, Any], message: str) -> None:
 
 
 def test_refused_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ValueError, match=r"^label_column: all labels are '3'"):
-        _ = ReviewsDataModule(path=csv_file(tmp_path, labels=("3",)), **TABLE).num_classes  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"^text.label_column: all labels are '3'"):
+        _ = ReviewsDataModule(path=csv_file(tmp_path, labels=("3",)), text=TABLE).num_classes
     monkeypatch.setattr(review_sources, "MAX_CLASSES", 2)
-    with pytest.raises(ValueError, match=r"^label_column: has 3 different labels; at most 2"):
-        _ = ReviewsDataModule(path=csv_file(tmp_path), **TABLE).num_classes  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"^text.label_column: has 3 different labels; at most 2"):
+        _ = ReviewsDataModule(path=csv_file(tmp_path), text=TABLE).num_classes
     (tmp_path / "a.txt").write_text("a text\n")
     with pytest.raises(ValueError, match=r"^path .*a\.txt: a text file has no labels"):
         _ = ReviewsDataModule(path=str(tmp_path / "a.txt")).num_classes

@@ -7,6 +7,7 @@ import torch
 
 from seq_modules.nets.hashed_ngrams import CharNgrams, WordNgrams, char_ngrams
 from seq_modules.nets.text.text_encoder import TextEncoder
+from seq_modules.nets.text.token_embedding import EmbeddingConfig
 
 V, LENGTHS = 23, [7, 1, 4, 2]
 IDS = torch.randint(1, V, (len(LENGTHS), max(LENGTHS)), generator=torch.Generator().manual_seed(0))
@@ -85,7 +86,10 @@ def test_word_ngrams_do_not_collide_more_than_chance() -> None:
 def test_pairs_of_words_tell_apart_what_a_bag_of_words_cannot() -> None:
     torch.manual_seed(0)
     ids, mask = torch.tensor([[1, 2, 3], [3, 2, 1]]), torch.ones(2, 3, dtype=torch.bool)
-    bag, pairs = (TextEncoder(5, "embeddings", "mean", 4, word_ngrams=n)(ids, mask) for n in (1, 2))
+    options = {"encoder": "embeddings", "pooling": "mean", "d_model": 4}
+    bag, pairs = (
+        TextEncoder(5, **options, embedding=EmbeddingConfig(word_orders=orders))(ids, mask) for orders in (None, [2])
+    )
     torch.testing.assert_close(bag[0], bag[1])
     assert not torch.allclose(pairs[0], pairs[1])
 

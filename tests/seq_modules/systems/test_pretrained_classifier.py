@@ -1,5 +1,6 @@
 """Fine-tuning: equal to transformers' own, the right weights at the right rates, checkpoints that stand alone."""
 
+import dataclasses
 import shutil
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ import seqlight
 from seq_modules import PretrainedClassifier
 from seq_modules.callbacks import LastCheckpoint
 from seq_modules.callbacks.training.ema import EMA
+from seq_modules.nets.text.pretrained_encoder import PretrainedEncoderConfig
+from seq_modules.training.optim import OptimConfig
+from seqlight.core.config_groups import group_from
 
 DATA = QuestionData()
 CONFIG = BertConfig(
@@ -33,10 +37,17 @@ def folder(tmp_path: Path) -> Path:
 
 
 def make(folder: Path, **changes: Any) -> PretrainedClassifier:
+    """A classifier on the encoder in a folder: fields of its net and of its optimiser by name."""
     torch.manual_seed(0)
+    fields = {field.name for field in dataclasses.fields(OptimConfig)}
+    optim = {name: changes.pop(name) for name in fields & changes.keys()}
+    others = {name: changes.pop(name) for name in ("layer_decay", "head_learning_rate", "loss") if name in changes}
     return PretrainedClassifier(
-        DATA.vocab_size, 3, 6, str(folder), **{"dropout": 0.0, "learning_rate": 1e-3, **changes}
-    )
+        DATA.vocab_size, 3, 6,
+        net=group_from(PretrainedEncoderConfig, {"pretrained": str(folder), "dropout": 0.0, **changes}),
+        optim=OptimConfig(**{"learning_rate": 1e-3, "weight_decay": 0.01, "schedule": "wsd", "fused": True, **optim}),
+        **others,
+    )  # fmt: skip
 
 
 def trainer(place: Path, *callbacks: Callback, **settings: Any) -> Trainer:
@@ -51,17 +62,17 @@ def trainer(place: Path, *callbacks: Callback, **settings: Any) -> Trainer:
 def test_loss_and_gradients_are_those_of_transformers(folder: Path) -> None:
     module = make(folder, pooling="pooler").train()
     theirs = BertForSequenceClassification.from_pretrained(folder, config=CONFIG).train()
-    theirs.classifier.load_state_dict(module.head.state_dict())
+    theirs.classifier.load_state_dict(module.net.head.state_dict())
     batch = a_batch()
     expected = theirs(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], labels=batch["labels"])
     step = module.step(batch)
-    torch.testing.assert_close(step.loss_sum / step.items, expected.loss)
+    torch.testing.assert_close(step.loss_sum / step.num_targets, expected.loss)
     torch.testing.assert_close(module(batch["input_ids"], batch["attention_mask"]), expected.logits)
-    (step.loss_sum / step.items).backward()
+    (step.loss_sum / step.num_targets).backward()
     expected.loss.backward()
     ours = dict(module.named_parameters())
     for name, parameter in theirs.named_parameters():
-        mine = ours[name.replace("bert.", "net.model.").replace("classifier.", "head.")]
+        mine = ours[name.replace("bert.", "net.encoder.model.").replace("classifier.", "net.head.")]
         torch.testing.assert_close(mine.grad, parameter.grad, rtol=1e-4, atol=1e-6)
 
 
@@ -69,11 +80,11 @@ def test_layers_have_rates_that_fall_with_depth_and_vectors_do_not_decay(folder:
     module = make(
         folder, pooling="pooler", learning_rate=8e-4, layer_decay=0.5, head_learning_rate=1e-2, weight_decay=0.1
     )
-    rates = {id(p): group["lr"] for group in module._optimizer().param_groups for p in group["params"]}
-    decays = {id(p): group["weight_decay"] for group in module._optimizer().param_groups for p in group["params"]}
+    rates = {id(p): group["lr"] for group in module.make_optimizer().param_groups for p in group["params"]}
+    decays = {id(p): group["weight_decay"] for group in module.make_optimizer().param_groups for p in group["params"]}
     expected = {
-        "net.model.embeddings": 2e-4, "net.model.encoder.layer.0": 4e-4, "net.model.encoder.layer.1": 8e-4,
-        "net.model.pooler": 8e-4, "head": 1e-2,
+        "net.encoder.model.embeddings": 2e-4, "net.encoder.model.encoder.layer.0": 4e-4,
+        "net.encoder.model.encoder.layer.1": 8e-4, "net.encoder.model.pooler": 8e-4, "net.head": 1e-2,
     }  # fmt: skip
     for name, parameter in module.named_parameters():
         (rate,) = [rate for start, rate in expected.items() if name.startswith(f"{start}.")]
@@ -91,7 +102,7 @@ def test_the_schedule_keeps_the_rates_apart(folder: Path, tmp_path: Path) -> Non
 
     module = make(folder, layer_decay=0.5, schedule="wsd", warmup_steps=1, head_learning_rate=1e-2)
     trainer(tmp_path, Sees(), limit_train_batches=3).fit(module, QuestionData())
-    peak = [group["lr"] for group in module._optimizer().param_groups]
+    peak = [group["lr"] for group in module.make_optimizer().param_groups]
     assert seen[0] == pytest.approx(peak)  # after the warm-up's one step
     assert seen[1] == pytest.approx([rate / 2 for rate in peak])
     assert len(set(peak)) == 4
@@ -100,11 +111,11 @@ def test_the_schedule_keeps_the_rates_apart(folder: Path, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("options", "trained"),
     [
-        ({"tuning": "full"}, {"net.model", "head"}),
-        ({"tuning": "frozen"}, {"head"}),
-        ({"tuning": "frozen", "pooling": "attention"}, {"head", "net.pooling"}),
-        ({"tuning": "prefix", "prefix_deep": True}, {"head", "net.prefix"}),
-        ({"tuning": "lora"}, {"head", "down", "up"}),
+        ({"tuning": "full"}, {"net.encoder.model", "net.head"}),
+        ({"tuning": "frozen"}, {"net.head"}),
+        ({"tuning": "frozen", "pooling": "attention"}, {"net.head", "net.encoder.pooling"}),
+        ({"tuning": "prefix", "prefix": {"deep": True}}, {"net.head", "net.encoder.prefix"}),
+        ({"tuning": "lora"}, {"net.head", "down", "up"}),
     ],
 )
 def test_only_what_is_tuned_changes(folder: Path, tmp_path: Path, options: dict[str, Any], trained: set[str]) -> None:
@@ -118,7 +129,7 @@ def test_only_what_is_tuned_changes(folder: Path, tmp_path: Path, options: dict[
         return name.startswith(tuple(trained)) or name.endswith(tuple(f".{part}" for part in trained))
 
     assert changed == {name for name in before if wanted(name)}
-    assert not any("net.layers" in name for name in before)  # no weight has two names
+    assert not any("encoder.layers" in name for name in before)  # no weight has two names
 
 
 def test_gradual_unfreezing_adds_a_layer_an_epoch_and_is_resumed(folder: Path, tmp_path: Path) -> None:
@@ -165,7 +176,7 @@ def test_gradual_unfreezing_goes_with_averaged_weights_and_is_resumed(folder: Pa
     for entry in ("state_dict", "training_weights"):
         for name, value in straight[entry].items():
             assert torch.equal(value, resumed[entry][name]), (entry, name)
-    name = "net.model.embeddings.word_embeddings.weight"  # trained in the last epoch alone
+    name = "net.encoder.model.embeddings.word_embeddings.weight"  # trained in the last epoch alone
     assert not torch.equal(straight["state_dict"][name], straight["training_weights"][name])
 
 
@@ -189,8 +200,8 @@ def test_rates_given_anew_win_over_the_checkpoints_and_leave_the_others(folder: 
         seen.clear()
         resumed = trainer(tmp_path / "rest", Sees(), **{**whole, "max_epochs": 2})
         resumed.fit(make(folder, **{**old, **changes}), QuestionData(), ckpt_path=file, weights_only=True)
-        parts = ("net.model.embeddings.word", "net.model.encoder.layer.0", "net.model.encoder.layer.1", "head.weight")
-        found = [{v[0] for name, v in seen.items() if name.startswith(part)} for part in parts]
+        parts = ("embeddings.word", "encoder.layer.0", "encoder.layer.1", "head.weight")
+        found = [{v[0] for name, v in seen.items() if part in name} for part in parts]
         assert all(len(rates) == 1 for rates in found)
         return [rate for rates in found for rate in rates]
 
@@ -204,24 +215,24 @@ def test_rates_given_anew_win_over_the_checkpoints_and_leave_the_others(folder: 
 def test_without_special_tokens_there_is_no_first_token_to_pool(folder: Path, tmp_path: Path, pooling: str) -> None:
     data = QuestionData()
     data.special_tokens = False  # type: ignore[attr-defined]
-    with pytest.raises(ValueError, match=r"^pooling reads the first token as \[CLS\], which the data does not put"):
+    with pytest.raises(ValueError, match=rf"^net.pooling {pooling} reads the first token as \[CLS\], which the data"):
         trainer(tmp_path).fit(make(folder, pooling=pooling), data)
     trainer(tmp_path).fit(make(folder, pooling="mean"), data)
 
 
 def test_texts_longer_than_the_encoder_are_refused_before_training(folder: Path, tmp_path: Path) -> None:
-    module, data = make(folder, tuning="prefix", prefix_length=3), QuestionData()
-    room = module.net.model.config.max_position_embeddings - 3
+    module, data = make(folder, tuning="prefix", prefix={"length": 3}), QuestionData()
+    room = module.encoder.model.config.max_position_embeddings - 3
     data.longest = room  # type: ignore[attr-defined]
     trainer(tmp_path).fit(module, data)
     data.longest = room + 1  # type: ignore[attr-defined]
-    with pytest.raises(ValueError, match=rf"^max_seq_len: {room + 1} tokens and 3 prompts are more than the encoder's"):
+    with pytest.raises(ValueError, match=rf"^tokens.max_seq_len: {room + 1} tokens and 3 prompts are more than the"):
         trainer(tmp_path).fit(module, data)
 
 
 @pytest.mark.parametrize("tuning", ["full", "prefix", "lora", "frozen"])
 def test_a_checkpoint_needs_the_pretrained_folder_no_more(folder: Path, tmp_path: Path, tuning: str) -> None:
-    module = make(folder, tuning=tuning, pooling="attention", prefix_deep=True, aux_weight=0.5)
+    module = make(folder, tuning=tuning, pooling="attention", prefix={"deep": True}, loss={"aux_weight": 0.5})
     trainer(tmp_path).fit(module, QuestionData())
     shutil.rmtree(folder)
     loaded = seqlight.load(tmp_path / "checkpoints/last.ckpt")
@@ -239,20 +250,20 @@ def test_a_checkpoint_needs_the_pretrained_folder_no_more(folder: Path, tmp_path
 @pytest.mark.parametrize("tuning", ["full", "prefix", "lora"])
 def test_overfits_one_batch(folder: Path, tuning: str) -> None:
     rate = {"full": 3e-3, "prefix": 1e-1, "lora": 2e-2}[tuning]
-    module = make(folder, tuning=tuning, learning_rate=rate, head_learning_rate=3e-2, prefix_deep=True).train()
-    batch, optimizer = a_batch(8), module._optimizer()
+    module = make(folder, tuning=tuning, learning_rate=rate, head_learning_rate=3e-2, prefix={"deep": True}).train()
+    batch, optimizer = a_batch(8), module.make_optimizer()
     for _ in range(80):
         optimizer.zero_grad()
         step = module.step(batch)
-        (step.loss_sum / step.items).backward()
+        (step.loss_sum / step.num_targets).backward()
         optimizer.step()
     step = module.eval().step(batch)
-    assert step.loss_sum / step.items < 0.1
+    assert step.loss_sum / step.num_targets < 0.1
 
 
 def test_another_vocabulary_is_refused(folder: Path) -> None:
     with pytest.raises(ValueError, match=r"^vocab_size 99 of the data's tokenizer is not the encoder's"):
-        PretrainedClassifier(99, 3, 0, str(folder))
+        PretrainedClassifier(99, 3, net=PretrainedEncoderConfig(str(folder)))
 
 
 @pytest.mark.parametrize(
@@ -260,18 +271,18 @@ def test_another_vocabulary_is_refused(folder: Path) -> None:
     [
         ({"layer_decay": 0.0}, "layer_decay"),
         ({"head_learning_rate": 0.0}, "head_learning_rate"),
-        ({"unfreeze_layers": 0}, "unfreeze_layers"),
-        ({"dropout": 1.0}, "dropout"),
-        ({"attention_dropout": 1.0}, "attention_dropout"),
-        ({"pooling": "last"}, "pooling"),
-        ({"num_classes": None}, "num_classes"),
+        ({"unfreeze_layers": 0}, "net.unfreeze_layers"),
+        ({"dropout": 1.0}, "net.dropout"),
+        ({"attention_dropout": 1.0}, "net.attention_dropout"),
+        ({"pooling": "last"}, "net.pooling"),
+        ({"optimizer": "muon"}, "optim.optimizer"),
     ],
 )
 def test_refuses(folder: Path, changes: dict[str, Any], named: str) -> None:
     with pytest.raises(ValueError, match=rf"^{named}"):
-        PretrainedClassifier(**{"num_classes": 3, "pretrained": str(folder), **changes})
+        make(folder, **changes)
 
 
 def test_an_encoder_must_be_named() -> None:
-    with pytest.raises(ValueError, match=r"^pretrained is not given"):
+    with pytest.raises(ValueError, match=r"^net.pretrained is not given"):
         PretrainedClassifier(9, 3)

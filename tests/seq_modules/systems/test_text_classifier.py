@@ -13,15 +13,34 @@ from lightning.pytorch import Trainer, seed_everything
 import seqlight
 from seq_modules import TextClassifier
 from seq_modules.callbacks import LastCheckpoint
-from seq_modules.training.metrics import CalibrationError
+from seq_modules.nets.text.text_encoder import TextEncoderConfig
+from seq_modules.systems.classifier import LossConfig
+from seq_modules.training.metrics.calibration import CalibrationError
+from seq_modules.training.optim import OptimConfig
+from seqlight.core.config_groups import group_from
 
 DATA = QuestionData()
-SMALL = {"d_model": 12, "hidden_size": 10, "num_filters": 6, "num_heads": 2, "attention_size": 5}
+CELLS = ("rnn", "lstm", "gru")
 
 
-def make(**changes: Any) -> TextClassifier:
+def net_of(encoder: str = "lstm", **changes: Any) -> TextEncoderConfig:
+    """A small net; a recurrent encoder is named by its cell, and groups are given as dicts."""
+    fields: dict[str, Any] = {
+        "encoder": "recurrent" if encoder in CELLS else encoder, "d_model": 12, "attention_size": 5,
+        "rnn": {"hidden_size": 10, "cell": encoder if encoder in CELLS else "lstm"}, "cnn": {"num_filters": 6},
+        "transformer": {"num_heads": 2},
+    }  # fmt: skip
+    for name, value in changes.items():
+        fields[name] = {**fields.get(name, {}), **value} if isinstance(value, dict) else value
+    return group_from(TextEncoderConfig, fields)
+
+
+def make(net: dict[str, Any] | None = None, **changes: Any) -> TextClassifier:
+    """A small classifier: fields of its net, and of loss and optim, which are given as dicts."""
     torch.manual_seed(0)
-    return TextClassifier(DATA.vocab_size, 3, 6, **{**SMALL, **changes})
+    optim = OptimConfig(**{"learning_rate": 1e-3, "fused": True, **changes.pop("optim", {})})
+    loss = LossConfig(**changes.pop("loss", {}))
+    return TextClassifier(DATA.vocab_size, 3, 6, net=net_of(**(net or {})), loss=loss, optim=optim, **changes)
 
 
 def trainer(folder: Path, **settings: Any) -> Trainer:
@@ -46,22 +65,22 @@ def fit(folder: Path, module: TextClassifier, data: QuestionData | None = None, 
 def test_training_loss_is_torchs_with_weights_smoothing_and_the_other_level(
     weights: list[float] | None, smoothing: float, aux_weight: float
 ) -> None:
-    module = make(label_smoothing=smoothing, class_weights=weights, aux_weight=aux_weight).train()
+    module = make(loss={"label_smoothing": smoothing, "class_weights": weights, "aux_weight": aux_weight}).train()
     batch = a_batch()
     batch["labels"][1] = batch["aux_labels"][2] = -100
     step = module.step(batch)
-    vectors = module.net(batch["input_ids"], batch["attention_mask"].bool())
+    vectors = module.net.encoder(batch["input_ids"], batch["attention_mask"].bool())
     options: dict[str, Any] = {"reduction": "sum", "label_smoothing": smoothing}
     expected = F.cross_entropy(
-        module.head(vectors), batch["labels"], None if weights is None else torch.tensor(weights), **options
+        module.net.head(vectors), batch["labels"], None if weights is None else torch.tensor(weights), **options
     )
     if aux_weight:
-        assert module.aux_head is not None
-        expected = expected + aux_weight * F.cross_entropy(module.aux_head(vectors), batch["aux_labels"], **options)
+        assert module.net.aux_head is not None
+        expected = expected + aux_weight * F.cross_entropy(module.net.aux_head(vectors), batch["aux_labels"], **options)
     else:
-        assert module.aux_head is None
+        assert module.net.aux_head is None
     torch.testing.assert_close(step.loss_sum, expected)
-    assert step.items == 5
+    assert step.num_targets == 5
     grads = torch.autograd.grad(step.loss_sum, list(module.parameters()), retain_graph=True)
     theirs = torch.autograd.grad(expected, list(module.parameters()))
     for ours, other in zip(grads, theirs, strict=True):
@@ -70,15 +89,17 @@ def test_training_loss_is_torchs_with_weights_smoothing_and_the_other_level(
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
 def test_weights_of_classes_go_with_any_precision(dtype: torch.dtype) -> None:
-    module = make(class_weights=[0.5, 2.0, 1.0]).train()
+    module = make(loss={"class_weights": [0.5, 2.0, 1.0]}).train()
     expected = module.step(a_batch())
     step = module.to(dtype).step(a_batch())
-    torch.testing.assert_close(step.loss_sum, expected.loss_sum, rtol=3e-2, atol=0)
+    torch.testing.assert_close(step.loss_sum, expected.loss_sum, rtol=3e-2, atol=0, check_dtype=False)
     step.loss_sum.backward()
 
 
 def test_loss_of_evaluation_is_the_plain_cross_entropy() -> None:
-    module = make(label_smoothing=0.2, class_weights=[1.0, 5.0, 9.0], aux_weight=1.0, dropout=0.5).eval()
+    module = make(
+        {"dropout": 0.5}, loss={"label_smoothing": 0.2, "class_weights": [1.0, 5.0, 9.0], "aux_weight": 1.0}
+    ).eval()
     batch = a_batch()
     logits = module(batch["input_ids"], batch["attention_mask"])
     log_p = logits.log_softmax(-1)
@@ -87,28 +108,28 @@ def test_loss_of_evaluation_is_the_plain_cross_entropy() -> None:
 
 
 @pytest.mark.parametrize(
-    "changes",
+    ("net", "optim"),
     [
-        {"encoder": "rnn", "pooling": "last"},
-        {"encoder": "lstm", "pooling": "max", "bidirectional": True, "char_ngrams": [2, 3]},
-        {"encoder": "lstm", "pooling": "mean", "backend": "numpy"},
-        {"encoder": "gru", "pooling": "attention", "backend": "bptt", "aux_weight": 0.1},
-        {"encoder": "cnn", "kernel_sizes": [2, 3]},
-        {"encoder": "transformer", "pooling": "mean", "optimizer": "muon"},
-        {"encoder": "embeddings", "pooling": "mean", "word_ngrams": 2},
+        ({"encoder": "rnn", "pooling": "last"}, {}),
+        ({"encoder": "lstm", "rnn": {"bidirectional": True}, "embedding": {"char_orders": [2, 3]}}, {}),
+        ({"encoder": "lstm", "pooling": "mean", "rnn": {"backend": "numpy"}}, {}),
+        ({"encoder": "gru", "pooling": "attention", "rnn": {"backend": "bptt"}}, {}),
+        ({"encoder": "cnn", "cnn": {"kernel_sizes": [2, 3]}}, {}),
+        ({"encoder": "transformer", "pooling": "mean"}, {"optimizer": "muon"}),
+        ({"encoder": "embeddings", "pooling": "mean", "embedding": {"word_orders": [2]}}, {}),
     ],
 )
-def test_overfits_one_batch(changes: dict[str, Any]) -> None:
-    module = make(learning_rate=0.01, **changes).train()
-    batch, optimizer = a_batch(8), module._optimizer()
+def test_overfits_one_batch(net: dict[str, Any], optim: dict[str, Any]) -> None:
+    module = make(net, optim={"learning_rate": 0.01, **optim}, loss={"aux_weight": 0.1}).train()
+    batch, optimizer = a_batch(8), module.make_optimizer()
     for _ in range(60):
         optimizer.zero_grad()
         step = module.step(batch)
-        (step.loss_sum / step.items).backward()
+        (step.loss_sum / step.num_targets).backward()
         optimizer.step()
     step = module.eval().step(batch)
-    assert step.loss_sum / step.items < 0.1
-    assert torch.equal(step.measured["preds"].argmax(-1), batch["labels"])
+    assert step.loss_sum / step.num_targets < 0.1
+    assert torch.equal(step.metric_inputs["preds"].argmax(-1), batch["labels"])
 
 
 def test_metrics_are_what_a_count_by_hand_gives(tmp_path: Path) -> None:
@@ -152,7 +173,7 @@ def test_calibration_error_of_certainty_and_of_chance() -> None:
 
 
 def test_balanced_weights_come_from_the_datas_counts_and_stay_in_the_checkpoint(tmp_path: Path) -> None:
-    module = make(class_weights="balanced")
+    module = make(loss={"class_weights": "balanced"})
     fit(tmp_path, module)
     expected = torch.tensor([64 / (3 * count) for count in (40, 8, 16)])
     torch.testing.assert_close(module.class_weights, expected)
@@ -162,8 +183,8 @@ def test_balanced_weights_come_from_the_datas_counts_and_stay_in_the_checkpoint(
 
 @pytest.mark.parametrize("weights", [[1.0, 2.0, 4.0], None, "balanced"])
 def test_weights_of_classes_given_anew_win_over_the_checkpoints(tmp_path: Path, weights: Any) -> None:
-    fit(tmp_path, make(class_weights=[3.0, 2.0, 1.0]))
-    module = make(class_weights=weights)
+    fit(tmp_path, make(loss={"class_weights": [3.0, 2.0, 1.0]}))
+    module = make(loss={"class_weights": weights})
     resumed = trainer(tmp_path, max_epochs=2)
     resumed.fit(module, QuestionData(), ckpt_path=tmp_path / "checkpoints/last.ckpt", weights_only=True)
     if weights == "balanced":
@@ -173,9 +194,11 @@ def test_weights_of_classes_given_anew_win_over_the_checkpoints(tmp_path: Path, 
 
 
 def test_a_checkpoint_alone_predicts_with_names(tmp_path: Path) -> None:
-    module = make(encoder="gru", pooling="attention", char_ngrams=[2, 3], word_dropout=0.1, learning_rate=0.02)
+    embedding = {"char_orders": [2, 3], "word_dropout": 0.1}
+    net = {"encoder": "gru", "pooling": "attention", "embedding": embedding}
+    module = make(net, optim={"learning_rate": 0.02})
     fit(tmp_path, module, max_epochs=8)
-    assert module.net.unknown_id == 1
+    assert module.embeddings[0].unknown_id == 1
     loaded = seqlight.load(tmp_path / "checkpoints/last.ckpt")
     assert isinstance(loaded, TextClassifier)
     assert loaded.class_names == list(OPENINGS)
@@ -210,24 +233,25 @@ def test_vectors_are_taken_and_frozen(tmp_path: Path) -> None:
         "".join(f"{word} {' '.join(str(0.1 * i + at) for i in range(12))}\n" for at, word in enumerate(words))
     )
     for frozen in (True, False):
-        module = make(vectors=str(file), freeze_embeddings=frozen)
+        module = make({"embedding": {"vectors": str(file), "freeze": frozen}})
         fit(tmp_path, module, max_epochs=2)
-        found = [module.net.embedding.weight[DATA.tokenizer.encode(word)[0]] for word in words[:3]]
+        found = [module.embeddings[0].tokens.weight[DATA.tokenizer.encode(word)[0]] for word in words[:3]]
         expected = torch.stack([0.1 * torch.arange(12) + at for at in range(3)])
         assert torch.allclose(torch.stack(found), expected, atol=1e-6) is frozen
-        assert (module.net.embedding.weight[0] == 0).all()
+        assert (module.embeddings[0].tokens.weight[0] == 0).all()
     # Later the file is needed no more, to go on training neither.
     file.unlink()
-    again = make(vectors=str(file))
+    again = make({"embedding": {"vectors": str(file)}})
     trainer(tmp_path, max_epochs=3).fit(
         again, QuestionData(), ckpt_path=tmp_path / "checkpoints/last.ckpt", weights_only=True
     )
-    with pytest.raises(FileNotFoundError, match=r"^vectors "):
-        fit(tmp_path, make(vectors=str(file)))
+    with pytest.raises(FileNotFoundError, match=r"^net.embedding.vectors "):
+        fit(tmp_path, make({"embedding": {"vectors": str(file)}}))
 
 
 def test_a_resumed_training_is_the_uninterrupted_one(tmp_path: Path) -> None:
-    options = {"encoder": "embeddings", "pooling": "attention", "char_ngrams": [2], "class_weights": "balanced"}
+    net = {"encoder": "embeddings", "pooling": "attention", "embedding": {"char_orders": [2]}}
+    options: dict[str, Any] = {"net": net, "loss": {"class_weights": "balanced"}}
     whole = make(**options)
     fit(tmp_path / "whole", whole, max_epochs=4)
     fit(tmp_path / "part", make(**options), max_epochs=2)
@@ -244,10 +268,11 @@ def test_a_resumed_training_is_the_uninterrupted_one(tmp_path: Path) -> None:
         ({"num_classes": None}, "num_classes"),
         ({"num_classes": 1}, "num_classes"),
         ({"vocab_size": None}, "vocab_size"),
-        ({"aux_weight": -1.0}, "aux_weight"),
-        ({"label_smoothing": 1.0}, "label_smoothing"),
-        ({"class_weights": [1.0]}, "class_weights"),
-        ({"class_weights": [1.0, -1.0, 1.0]}, "class_weights"),
+        ({"loss": {"aux_weight": -1.0}}, "loss.aux_weight"),
+        ({"loss": {"label_smoothing": 1.0}}, "loss.label_smoothing"),
+        ({"loss": {"class_weights": [1.0]}}, "loss.class_weights"),
+        ({"loss": {"class_weights": [1.0, -1.0, 1.0]}}, "loss.class_weights"),
+        ({"ensemble_size": 0}, "ensemble_size"),
     ],
 )
 def test_refuses(changes: dict[str, Any], named: str) -> None:
@@ -256,30 +281,30 @@ def test_refuses(changes: dict[str, Any], named: str) -> None:
 
 
 def test_muon_needs_a_transformer() -> None:
-    module = make(encoder="lstm", optimizer="muon")
-    with pytest.raises(ValueError, match=r"^optimizer: muon"):
-        module._optimizer()
+    module = make({"encoder": "lstm"}, optim={"optimizer": "muon"})
+    with pytest.raises(ValueError, match=r"optimizer.* muon"):
+        module.make_optimizer()
 
 
 def test_word_dropout_and_balance_say_what_they_miss(tmp_path: Path) -> None:
     data = QuestionData()
     data.tokenizer.special.pop("unk")
-    with pytest.raises(ValueError, match=r"^word_dropout"):
-        fit(tmp_path, make(word_dropout=0.1), data)
+    with pytest.raises(ValueError, match=r"^net.embedding.word_dropout"):
+        fit(tmp_path, make({"embedding": {"word_dropout": 0.1}}), data)
     data = QuestionData()
     del data.class_counts
-    with pytest.raises(ValueError, match=r"^class_weights"):
-        fit(tmp_path, make(class_weights="balanced"), data)
+    with pytest.raises(ValueError, match=r"^loss.class_weights"):
+        fit(tmp_path, make(loss={"class_weights": "balanced"}), data)
 
 
 def test_a_weight_of_labels_that_are_not_there_is_told(tmp_path: Path) -> None:
-    module = TextClassifier(DATA.vocab_size, 3, 0, **SMALL, aux_weight=0.5)
-    with pytest.warns(UserWarning, match=r"^aux_weight 0\.5 does nothing"):
+    module = TextClassifier(DATA.vocab_size, 3, 0, net=net_of(), loss=LossConfig(aux_weight=0.5))
+    with pytest.warns(UserWarning, match=r"^loss.aux_weight 0\.5 does nothing"):
         fit(tmp_path, module)
 
 
 def test_rows_in_another_batch_get_the_same_prediction() -> None:
-    module = make(encoder="transformer", pooling="attention").eval()
+    module = make({"encoder": "transformer", "pooling": "attention"}).eval()
     batch = a_batch()
     together = module(batch["input_ids"], batch["attention_mask"])
     wider = copy.copy(batch) | {
@@ -289,28 +314,20 @@ def test_rows_in_another_batch_get_the_same_prediction() -> None:
 
 
 @pytest.mark.parametrize("encoder", ["lstm", "cnn", "transformer"])
-def test_members_take_turns_and_are_averaged(tmp_path: Path, encoder: str) -> None:
-    module = make(encoder=encoder, members=3, aux_weight=0.5, char_ngrams=[3], word_dropout=0.1)
+def test_members_are_trained_in_rotation_and_averaged(tmp_path: Path, encoder: str) -> None:
+    embedding = {"char_orders": [3], "word_dropout": 0.1}
+    module = make({"encoder": encoder, "embedding": embedding}, ensemble_size=3, loss={"aux_weight": 0.5})
     before = copy.deepcopy(module.state_dict())
     fit(tmp_path, module, max_steps=2, max_epochs=-1)
     moved = {name.split(".")[2] for name, value in module.state_dict().items() if not torch.equal(value, before[name])}
     assert moved >= {"0", "1"}
-    for part in ("net.members.2", "head.members.2", "aux_head.members.2"):  # its turn has not come
-        for name, value in module.state_dict().items():
-            assert not name.startswith(part) or name.endswith("rows") or torch.equal(value, before[name])
+    for name, value in module.state_dict().items():  # member 2 has not been trained yet
+        assert not name.startswith("net.members.2") or name.endswith("rows") or torch.equal(value, before[name])
     module.eval()
     batch = a_batch()
     ids, mask = batch["input_ids"], batch["attention_mask"]
-    alone = [
-        head(net(ids, mask.bool())).softmax(-1)
-        for net, head in zip(module.net.members, module.head.members, strict=True)  # type: ignore[arg-type]
-    ]
+    alone = [net(ids, mask.bool())[0].softmax(-1) for net in module.members]
     torch.testing.assert_close(module(ids, mask).softmax(-1), torch.stack(alone).mean(0))
     loaded = seqlight.load(tmp_path / "checkpoints/last.ckpt")
     assert torch.equal(loaded(ids, mask), module(ids, mask))
-    assert all(net.unknown_id is not None and bool(net.ngrams.rows.any()) for net in module.encoders)
-
-
-def test_no_members_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"^members must be at least 1, not 0"):
-        make(members=0)
+    assert all(part.unknown_id is not None and bool(part.chars.rows.any()) for part in module.embeddings)

@@ -15,13 +15,19 @@ from seq_modules import TextClassifier
 from seq_modules.callbacks import ConfusionMatrix, Neighbours, TextAttention
 from seq_modules.callbacks.text.confusion_matrix import class_rows
 from seq_modules.callbacks.text.neighbours import nearest
+from seq_modules.nets.rnn.recurrent import RecurrentConfig
+from seq_modules.nets.text.text_cnn import CNNConfig
+from seq_modules.nets.text.text_encoder import TextEncoderConfig
+from seq_modules.nets.text.token_embedding import EmbeddingConfig
 
 DATA = QuestionData()
 
 
-def make(**changes: Any) -> TextClassifier:
+def make(ensemble_size: int = 1, **changes: Any) -> TextClassifier:
     torch.manual_seed(0)
-    return TextClassifier(DATA.vocab_size, 3, **{"d_model": 8, "hidden_size": 6, "attention_size": 4, **changes})
+    small = {"d_model": 8, "attention_size": 4, "rnn": RecurrentConfig(hidden_size=6), "cnn": CNNConfig(num_filters=4)}
+    net = TextEncoderConfig(**{**small, **changes})
+    return TextClassifier(DATA.vocab_size, 3, net=net, ensemble_size=ensemble_size)
 
 
 def left_by_a_test(folder: Path, module: TextClassifier, *callbacks: Any) -> Path:
@@ -69,7 +75,7 @@ def test_the_pictures_numbers_are_the_counts_unless_there_are_too_many_classes()
 
 @pytest.mark.parametrize("members", [1, 2])
 def test_attention_is_drawn_for_the_first_texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, members: int) -> None:
-    module = make(pooling="attention", members=members)
+    module = make(members, pooling="attention")
     saved: list[Any] = []
     monkeypatch.setattr("seq_modules.callbacks.text.text_attention.save_figure", lambda *args: saved.append(args[1:]))
     left_by_a_test(tmp_path, module, TextAttention(texts=9, max_tokens=5))  # more than a batch
@@ -80,12 +86,13 @@ def test_attention_is_drawn_for_the_first_texts(tmp_path: Path, monkeypatch: pyt
     assert table.shape == (9, 5)
     data = QuestionData()
     batch = data.test_set.__getitems__(list(range(9)))  # type: ignore[union-attr]
-    looks = module.net.looks(batch["input_ids"], batch["attention_mask"].bool())
+    weights = module.token_weights(batch["input_ids"], batch["attention_mask"])
+    assert weights is not None
     pieces = {t.get_position(): t.get_text() for t in axis.texts}
     for row in range(9):
         length = int(batch["attention_mask"][row].sum())
         for at in range(min(5, length)):
-            share = looks[row, at] / max(4 / length, looks[row].max())  # alike: a quarter; darkest: the heaviest
+            share = weights[row, at] / max(4 / length, weights[row].max())  # alike: a quarter; darkest: the heaviest
             assert table[row, at] == pytest.approx(share.item(), abs=1e-6)
             assert pieces[(at, row)] == data.tokenizer.pieces([int(batch["input_ids"][row, at])])[0][:9]
         assert table.mask[row, length:].all() if length < 5 else True
@@ -93,7 +100,7 @@ def test_attention_is_drawn_for_the_first_texts(tmp_path: Path, monkeypatch: pyt
 
 @pytest.mark.parametrize("encoder", ["cnn", "transformer"])
 def test_attention_of_other_encoders_is_drawn(tmp_path: Path, encoder: str) -> None:
-    folder = left_by_a_test(tmp_path, make(encoder=encoder, pooling="attention", num_filters=4), TextAttention())
+    folder = left_by_a_test(tmp_path, make(encoder=encoder, pooling="attention"), TextAttention())
     assert (folder / "plots/text_attention.png").is_file()
 
 
@@ -125,8 +132,8 @@ def test_nearest_is_what_sorting_all_distances_gives(distance: Any) -> None:
 
 
 def test_neighbours_are_printed_and_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    module = make(char_ngrams=[2])
-    module.net.ngrams.set_pieces(DATA.tokenizer.pieces(range(DATA.vocab_size)), [0, 1, 2, 3])  # type: ignore[union-attr]
+    module = make(embedding=EmbeddingConfig(char_orders=[2]))
+    module.embeddings[0].set_pieces(DATA.tokenizer)
     folder = left_by_a_test(tmp_path, module, Neighbours(words=["who", "zebra", "long way"], count=3))
     printed = capsys.readouterr().out
     assert "neighbours of 'zebra': it is no token of its own" in printed
@@ -134,7 +141,7 @@ def test_neighbours_are_printed_and_written(tmp_path: Path, capsys: pytest.Captu
     rows = rows_of(folder / "neighbours.csv")
     assert [(row["word"], row["place"]) for row in rows] == [("who", "1"), ("who", "2"), ("who", "3")]
     token = DATA.tokenizer.encode("who")[0]
-    vectors = module.net.token_vectors()
+    vectors = module.token_vectors()
     first = (vectors - vectors[token]).norm(dim=1)
     first[[token, 0, 1, 2, 3]] = torch.inf
     assert rows[0]["token"] == DATA.tokenizer.pieces([int(first.argmin())])[0]

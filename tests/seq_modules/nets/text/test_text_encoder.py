@@ -9,23 +9,33 @@ from torch import Tensor, nn
 
 from seq_modules.nets.text.pooling import AdditiveAttention, Pool, Pooling, last_state
 from seq_modules.nets.text.text_cnn import TextCNN
-from seq_modules.nets.text.text_encoder import Encoder, TextEncoder, TransformerEncoder
+from seq_modules.nets.text.text_encoder import TextEncoder, TextEncoderConfig
+from seq_modules.nets.text.transformer_encoder import TransformerEncoder
 from seq_modules.nets.transformer.positions import sinusoidal_table
+from seqlight.core.config_groups import group_from
 
 V, LENGTHS = 23, [7, 1, 4, 2]
 IDS = torch.randint(1, V, (len(LENGTHS), max(LENGTHS)), generator=torch.Generator().manual_seed(0))
 MASK = torch.arange(max(LENGTHS)) < torch.tensor(LENGTHS)[:, None]
 IDS = IDS.masked_fill(~MASK, 0)
-POOLS, ENCODERS = get_args(Pool), get_args(Encoder)
+CELLS = ("rnn", "lstm", "gru")
+POOLS, ENCODERS = get_args(Pool), (*CELLS, "cnn", "transformer", "embeddings")
 
 
 def make(encoder: str = "lstm", pooling: str = "max", **changes: Any) -> TextEncoder:
+    """A small net; a recurrent encoder is named by its cell, and groups are given as dicts."""
     torch.manual_seed(0)
-    sizes = {"hidden_size": 5, "num_layers": 2, "num_filters": 3, "num_heads": 2, "attention_size": 4}
-    net = TextEncoder(V, encoder, pooling, 8, **{**sizes, **changes}).double()  # type: ignore[arg-type]
+    rnn = {"hidden_size": 5, "num_layers": 2, **({"cell": encoder} if encoder in CELLS else {})}
+    fields: dict[str, Any] = {
+        "encoder": "recurrent" if encoder in CELLS else encoder, "pooling": pooling, "d_model": 8, "attention_size": 4,
+        "rnn": rnn, "cnn": {"num_filters": 3}, "transformer": {"num_layers": 2, "num_heads": 2},
+    }  # fmt: skip
+    for name, value in changes.items():
+        fields[name] = {**fields.get(name, {}), **value} if isinstance(value, dict) else value
+    net = TextEncoder(V, 0, group_from(TextEncoderConfig, fields)).double()
     for parameter in net.parameters():  # so that nothing starts at zero, and every part of the net can be told
         nn.init.normal_(parameter, std=0.5)
-    net.embedding.weight.data[0] = 0
+    net.embedding.tokens.weight.data[0] = 0
     return net
 
 
@@ -44,9 +54,9 @@ def same(ours: list[Any], theirs: list[Any], atol: float = 1e-10) -> None:
 @pytest.mark.parametrize("pooling", POOLS)
 @pytest.mark.parametrize("encoder", ENCODERS)
 def test_more_padding_changes_neither_outputs_nor_gradients(encoder: str, pooling: str) -> None:
-    net = make(encoder, pooling, bidirectional=True, char_ngrams=[2, 3], word_ngrams=3)
-    assert net.ngrams is not None
-    net.ngrams.set_pieces([f"p{i}x" for i in range(V)], [0])
+    net = make(encoder, pooling, rnn={"bidirectional": True}, embedding={"char_orders": [2, 3], "word_orders": [2, 3]})
+    assert net.embedding.chars is not None
+    net.embedding.chars.set_pieces([f"p{i}x" for i in range(V)], [0])
     results = []
     for more in (0, 9):
         out = net(F.pad(IDS, (0, more)), F.pad(MASK, (0, more)))
@@ -60,7 +70,7 @@ def test_more_padding_changes_neither_outputs_nor_gradients(encoder: str, poolin
 @pytest.mark.parametrize("pooling", POOLS)
 @pytest.mark.parametrize("encoder", ["cnn", "transformer", "lstm"])
 def test_what_stands_in_padding_does_not_matter(encoder: str, pooling: str) -> None:
-    net = make(encoder, pooling, bidirectional=True)
+    net = make(encoder, pooling, rnn={"bidirectional": True})
     other = IDS.masked_fill(~MASK, 5)
     torch.testing.assert_close(net(IDS, MASK), net(other, MASK), rtol=0, atol=1e-12)
 
@@ -69,7 +79,9 @@ def test_what_stands_in_padding_does_not_matter(encoder: str, pooling: str) -> N
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
 def test_recurrent_engines_are_equal_and_are_torch_nn_row_by_row(cell: str, bidirectional: bool, pooling: str) -> None:
-    nets = [make(cell, pooling, bidirectional=bidirectional, backend=backend) for backend in ("fused", "bptt")]
+    nets = [
+        make(cell, pooling, rnn={"bidirectional": bidirectional, "backend": backend}) for backend in ("fused", "bptt")
+    ]
     results = []
     for net in nets:
         out = net(IDS, MASK)
@@ -78,10 +90,10 @@ def test_recurrent_engines_are_equal_and_are_torch_nn_row_by_row(cell: str, bidi
 
     net = nets[0]
     plain = getattr(nn, cell.upper())(8, 5, num_layers=2, bidirectional=bidirectional, batch_first=True).double()
-    plain.load_state_dict(net.body.state_dict())  # type: ignore[union-attr]
+    plain.load_state_dict(net.backbone.state_dict())  # type: ignore[union-attr]
     rows = []
     for i, length in enumerate(LENGTHS):
-        x = net.embedding.weight[IDS[i, :length]]
+        x = net.embedding.tokens.weight[IDS[i, :length]]
         states = plain(x[None])[0][0]  # (T, S·H)
         if pooling == "last":
             row = torch.cat((states[-1, :5], states[0, 5:]))
@@ -98,19 +110,19 @@ def test_recurrent_engines_are_equal_and_are_torch_nn_row_by_row(cell: str, bidi
     theirs = torch.autograd.grad((expected * weight).sum(), list(plain.parameters()))
     named = dict(zip([name for name, _ in net.named_parameters()], results[0][1:], strict=True))
     for (name, _), gradient in zip(plain.named_parameters(), theirs, strict=True):
-        torch.testing.assert_close(named[f"body.{name}"], gradient, rtol=0, atol=1e-10)
+        torch.testing.assert_close(named[f"backbone.{name}"], gradient, rtol=0, atol=1e-10)
 
 
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
 def test_packed_is_equal_to_masked(cell: str) -> None:
-    net = make(cell, "last", num_layers=1, bidirectional=True)
+    net = make(cell, "last", rnn={"num_layers": 1, "bidirectional": True})
     packed = net.states(IDS, MASK)[0]  # the library's packing
     one: Any = {"rnn": nn.RNNCell, "lstm": nn.LSTMCell, "gru": nn.GRUCell}[cell]
     masked = torch.zeros_like(packed)
     for direction, steps in enumerate((range(IDS.shape[1]), reversed(range(IDS.shape[1])))):
         single = one(8, 5).double()
         names = {name: f"{name}_l0{'_reverse' if direction else ''}" for name, _ in single.named_parameters()}
-        held = net.body.state_dict()  # type: ignore[union-attr]
+        held = net.backbone.state_dict()  # type: ignore[union-attr]
         single.load_state_dict({name: held[theirs] for name, theirs in names.items()})
         h = c = torch.zeros(len(IDS), 5, dtype=torch.float64)
         for step in steps:  # all rows take every step; at padding each keeps the state that it had
@@ -144,7 +156,7 @@ READ_ON: list[dict[str, Any]] = [
 @pytest.mark.parametrize("pooling", ["max", "attention"])
 @pytest.mark.parametrize("options", READ_ON)
 def test_padding_does_not_count_where_states_are_read_on(options: dict[str, Any], pooling: str) -> None:
-    net = make(pooling=pooling, bidirectional=True, kernel_sizes=[2, 3], **options)
+    net = make(pooling=pooling, rnn={"bidirectional": True}, cnn={"kernel_sizes": [2, 3]}, **options)
     out = net(IDS, MASK)
     assert out.shape == (len(LENGTHS), net.width)
     results = [out, *gradients(net, out)]
@@ -155,8 +167,9 @@ def test_padding_does_not_count_where_states_are_read_on(options: dict[str, Any]
 
 
 def test_joined_states_and_convolutions_over_them_are_torchs_row_by_row() -> None:
-    net = make("lstm", "max", bidirectional=True, num_layers=1, join_embeddings=True, convolutions=True)
-    plain = make("lstm", "max", bidirectional=True, num_layers=1)
+    rnn = {"bidirectional": True, "num_layers": 1}
+    net = make("lstm", "max", rnn=rnn, join_embeddings=True, convolutions=True)
+    plain = make("lstm", "max", rnn=rnn)
     plain.load_state_dict({k: v for k, v in net.state_dict().items() if not k.startswith("convolutions")})
     assert net.convolutions is not None
     for row, length in enumerate(LENGTHS):
@@ -174,29 +187,29 @@ def test_joined_states_and_convolutions_over_them_are_torchs_row_by_row() -> Non
 
 def test_attention_weights_are_a_distribution_over_the_true_tokens() -> None:
     net = make("gru", "attention")
-    looks = net.looks(IDS, MASK)
-    torch.testing.assert_close(looks.sum(1), torch.ones(len(LENGTHS), dtype=torch.float64))
-    assert (looks[~MASK] == 0).all()
+    given = net.token_weights(IDS, MASK)
+    assert given is not None
+    torch.testing.assert_close(given.sum(1), torch.ones(len(LENGTHS), dtype=torch.float64))
+    assert (given[~MASK] == 0).all()
     states, _ = net.states(IDS, MASK)
-    for row, (weights, length) in enumerate(zip(looks, LENGTHS, strict=True)):
+    for row, (weights, length) in enumerate(zip(given, LENGTHS, strict=True)):
         expected = additive(net.pooling.attention, states[row, :length])[0]  # type: ignore[arg-type]
         torch.testing.assert_close(weights[:length], expected, rtol=0, atol=1e-12)
-    with pytest.raises(ValueError, match=r"^pooling 'max'"):
-        make("gru", "max").looks(IDS, MASK)
+    assert make("gru", "max").token_weights(IDS, MASK) is None
 
 
 def test_convolutions_are_kims() -> None:
     """As in Kim's program: K - 1 zeros on both sides, a filter on each window, ReLU, the maximum over the windows."""
     widths = (2, 3, 5)
-    net = make("cnn", "max", kernel_sizes=list(widths), num_filters=4)
+    net = make("cnn", "max", cnn={"kernel_sizes": list(widths), "num_filters": 4})
     out = net(IDS, MASK)
-    assert isinstance(net.body, TextCNN)
+    assert isinstance(net.backbone, TextCNN)
     rows = []
     for i, length in enumerate(LENGTHS):
         zeros = torch.zeros(max(widths) - 1, 8, dtype=torch.float64)
-        words = torch.cat((zeros, net.embedding.weight[IDS[i, :length]], zeros))
+        words = torch.cat((zeros, net.embedding.tokens.weight[IDS[i, :length]], zeros))
         features = []
-        for convolution, width in zip(net.body.convolutions, widths, strict=True):
+        for convolution, width in zip(net.backbone.convolutions, widths, strict=True):
             assert isinstance(convolution, nn.Conv1d)
             assert convolution.bias is not None
             windows = [words[at : at + width] for at in range(len(words) - width + 1)]
@@ -212,8 +225,8 @@ def test_convolutions_are_kims() -> None:
 
 @pytest.mark.parametrize("positions", ["none", "sinusoidal"])
 def test_transformer_is_torchs_row_by_row(positions: Any) -> None:
-    net = make("transformer", "mean", positions=positions)
-    body = net.body
+    net = make("transformer", "mean", transformer={"positions": positions})
+    body = net.backbone
     assert isinstance(body, TransformerEncoder)
     layer = nn.TransformerEncoderLayer(8, 2, 32, 0.0, "gelu", batch_first=True, norm_first=True)
     plain = nn.TransformerEncoder(layer, 2, nn.LayerNorm(8), enable_nested_tensor=False).double()
@@ -231,7 +244,7 @@ def test_transformer_is_torchs_row_by_row(positions: Any) -> None:
     plain.load_state_dict({theirs: state[ours] for theirs, ours in mapped.items()})
     rows = []
     for i, length in enumerate(LENGTHS):
-        x = net.embedding.weight[IDS[i, :length]]
+        x = net.embedding.tokens.weight[IDS[i, :length]]
         if positions == "sinusoidal":
             x = x + sinusoidal_table(length, 8).double()
         rows.append(plain(x[None])[0].mean(0))
@@ -248,7 +261,7 @@ def test_transformer_is_torchs_row_by_row(positions: Any) -> None:
 def test_rotary_positions_tell_orders_apart_and_no_positions_do_not() -> None:
     swapped = IDS[:1].flip(1)
     for positions, equal in (("rotary", False), ("none", True)):
-        net = make("transformer", "mean", positions=positions)
+        net = make("transformer", "mean", transformer={"positions": positions})
         assert torch.allclose(net(IDS[:1], MASK[:1]), net(swapped, MASK[:1]), atol=1e-10) is equal
 
 
@@ -262,21 +275,21 @@ def test_pooling_takes_masks_that_do_not_begin_at_the_first_step() -> None:
 
 
 def test_word_dropout_puts_the_unknown_token_and_only_while_training() -> None:
-    net = make("embeddings", "mean", word_dropout=0.4)
-    net.unknown_id = 1
-    net.embedding.weight.data.copy_(torch.arange(V)[:, None].expand(V, 8))  # a token's vector says which it is
+    net = make("embeddings", "mean", embedding={"word_dropout": 0.4})
+    net.embedding.unknown_id = 1
+    net.embedding.tokens.weight.data.copy_(torch.arange(V)[:, None].expand(V, 8))  # a token's vector says which it is
     ids = torch.randint(2, V, (200, 50))
     ids[:, 40:] = 0
-    got = net.embed(ids)[..., 0].long()
+    got = net.embedding(ids)[..., 0].long()
     changed = got != ids
     assert (got[changed] == 1).all()
     assert not changed[:, 40:].any()  # padding stays padding
     assert changed[:, :40].double().mean().item() == pytest.approx(0.4, abs=0.02)
-    assert torch.equal(net.eval().embed(ids)[..., 0].long(), ids)
+    assert torch.equal(net.eval().embedding(ids)[..., 0].long(), ids)
 
 
 def test_dropout_of_embeddings_and_of_the_vector_only_while_training() -> None:
-    for changes in ({"embedding_dropout": 0.5}, {"dropout": 0.5}):
+    for changes in ({"embedding": {"dropout": 0.5}}, {"dropout": 0.5}):
         net = make("cnn", **changes)
         assert not torch.equal(net(IDS, MASK), net(IDS, MASK))
         net.eval()
@@ -297,18 +310,17 @@ def test_dropout_of_states_leaves_what_is_kept_larger_and_only_while_training() 
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        ({"vocab_size": 0}, "vocab_size"),
         ({"encoder": "bert"}, "encoder"),
         ({"pooling": "first"}, "pooling"),
-        ({"word_dropout": 1.0}, "word_dropout"),
-        ({"pad_id": 30}, "pad_id"),
-        ({"encoder": "cnn", "kernel_sizes": []}, "kernel_sizes"),
-        ({"encoder": "cnn", "num_filters": 0}, "num_filters"),
-        ({"encoder": "transformer", "num_heads": 3}, "num_heads"),
-        ({"encoder": "transformer", "num_heads": 128}, "positions"),  # a head size of 1 cannot be turned
-        ({"char_ngrams": [0]}, "char_ngrams"),
-        ({"char_ngrams": [3], "char_buckets": 1}, "char_buckets"),
-        ({"pooling": "attention", "attention_size": 0}, "attention_size"),
+        ({"embedding": {"word_dropout": 1.0}}, "embedding.word_dropout"),
+        ({"cnn": {"kernel_sizes": []}}, "cnn.kernel_sizes"),
+        ({"cnn": {"num_filters": 0}}, "cnn.num_filters"),
+        ({"encoder": "transformer", "transformer": {"num_heads": 3}}, "transformer.num_heads"),
+        ({"encoder": "transformer", "transformer": {"num_heads": 128}}, "transformer.positions"),  # heads of width 1
+        ({"embedding": {"char_orders": [0]}}, "embedding.char_orders"),
+        ({"embedding": {"word_orders": [2, 2]}}, "embedding.word_orders"),
+        ({"embedding": {"char_buckets": 1}}, "embedding.char_buckets"),
+        ({"attention_size": 0}, "attention_size"),
         ({"state_dropout": 1.0}, "state_dropout"),
         ({"encoder": "cnn", "convolutions": True}, "convolutions"),
         ({"encoder": "transformer", "join_embeddings": True}, "join_embeddings"),
@@ -316,5 +328,12 @@ def test_dropout_of_states_leaves_what_is_kept_larger_and_only_while_training() 
     ],
 )
 def test_refuses(arguments: dict[str, Any], named: str) -> None:
-    with pytest.raises(ValueError, match=rf"^{named}"):
-        TextEncoder(**{"vocab_size": 23, **arguments})
+    with pytest.raises(ValueError, match=rf"^net\.{named}"):
+        TextEncoder(23, 0, group_from(TextEncoderConfig, arguments))
+
+
+def test_refuses_tokens_that_are_not_there() -> None:
+    with pytest.raises(ValueError, match=r"^vocab_size"):
+        TextEncoder(0)
+    with pytest.raises(ValueError, match=r"^pad_id"):
+        TextEncoder(23, 30)

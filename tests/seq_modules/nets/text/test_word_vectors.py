@@ -27,9 +27,9 @@ def test_vectors_of_glove_and_word2vec(tmp_path: Path, head: str) -> None:
 @pytest.mark.parametrize(
     ("text", "width", "said"),
     [
-        (GLOVE, 4, "line 1: a word and 3 numbers, but d_model is 4"),
+        (GLOVE, 4, "line 1: a word and 3 numbers, but net.d_model is 4"),
         (GLOVE, 2, "line 1: more than 2 numbers"),
-        ("2 3\n" + GLOVE, 4, "line 1: vectors of 3 numbers, but d_model is 4"),
+        ("2 3\n" + GLOVE, 4, "line 1: vectors of 3 numbers, but net.d_model is 4"),
         (GLOVE + "bad 1 2\n", 3, "line 4: a word and 2 numbers"),
         (GLOVE + "who 1 2 x\n", 3, "line 4: could not convert"),
         (GLOVE + "who 1 2 nan\n", 3, "line 4: a number that is not finite"),
@@ -41,13 +41,13 @@ def test_vectors_of_glove_and_word2vec(tmp_path: Path, head: str) -> None:
 def test_files_that_are_no_vectors_are_named_with_the_line(tmp_path: Path, text: str, width: int, said: str) -> None:
     file = tmp_path / "vectors.txt"
     file.write_text(text, encoding="utf-8")
-    with pytest.raises(ValueError, match=r"^vectors ") as caught:
+    with pytest.raises(ValueError, match=r"^net.embedding.vectors ") as caught:
         read_vectors(file, ["the", "who"], width)
     assert said in str(caught.value)
 
 
 def test_missing_vectors_are_named(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"^vectors .*no such file"):
+    with pytest.raises(FileNotFoundError, match=r"^net.embedding.vectors .*no such file"):
         read_vectors(tmp_path / "none", ["a"], 3)
 
 

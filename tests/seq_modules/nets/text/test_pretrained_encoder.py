@@ -10,8 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import BertConfig, BertModel, DistilBertConfig, DistilBertModel, RobertaConfig, RobertaModel
 
-from seq_modules.nets.text.bert import PretrainedEncoder, config_text, from_config_text, layers_of, load_pretrained
 from seq_modules.nets.text.lora import LoRALinear, adapt
+from seq_modules.nets.text.pretrained_encoder import LoRAConfig, PrefixConfig, PretrainedEncoder, layers_of
+from seq_modules.nets.text.pretrained_loading import config_text, from_config_text, load_pretrained
 
 V = 40
 SIZES: dict[str, Any] = {
@@ -32,13 +33,13 @@ def tiny(**changes: Any) -> BertModel:
 
 
 def encoder(pooling: Any = "mean", tuning: Any = "full", **options: Any) -> PretrainedEncoder:
-    return PretrainedEncoder(tiny(), pooling, tuning, **options)
+    return PretrainedEncoder(tiny(), **{"pooling": pooling, "tuning": tuning, "dropout": 0.0, **options})
 
 
 @pytest.mark.parametrize("tuning", ["full", "prefix", "lora"])
 @pytest.mark.parametrize("pooling", ["pooler", "first", "mean", "max", "attention"])
 def test_more_padding_changes_nothing(pooling: str, tuning: str) -> None:
-    net = encoder(pooling, tuning, prefix_length=3, prefix_deep=True).eval()
+    net = encoder(pooling, tuning, prefix=PrefixConfig(3, deep=True)).eval()
     together = net(IDS, MASK)
     torch.testing.assert_close(net(F.pad(IDS, (0, 8)), F.pad(MASK, (0, 8))), together, rtol=0, atol=1e-6)
     alone = [net(IDS[i : i + 1, :n], MASK[i : i + 1, :n])[0] for i, n in enumerate(LENGTHS.tolist())]
@@ -72,7 +73,7 @@ def test_the_attention_drops_as_much_as_is_asked(tmp_path: Path) -> None:
     assert not wavers(none)
     assert not wavers(from_config_text(config_text(none)))  # a checkpoint keeps it
     assert wavers(from_config_text(config_text(none), attention_dropout=0.3))
-    with pytest.raises(ValueError, match="a xlnet encoder has no attention_dropout"):
+    with pytest.raises(ValueError, match=r"net.attention_dropout: a xlnet encoder has no attention dropout"):
         from_config_text('{"model_type": "xlnet", "n_layer": 1, "d_model": 8, "n_head": 2}', attention_dropout=0.1)
 
 
@@ -81,12 +82,12 @@ def test_pickled_weights_and_what_is_no_encoder_are_refused(tmp_path: Path) -> N
     model.save_pretrained(tmp_path)
     (tmp_path / "model.safetensors").unlink()
     torch.save(model.state_dict(), tmp_path / "pytorch_model.bin")
-    with pytest.raises(ValueError, match=r"^pretrained .*safetensors"):
+    with pytest.raises(ValueError, match=r"^net.pretrained .*safetensors"):
         load_pretrained(str(tmp_path))
     (tmp_path / "config.json").write_text('{"model_type": "none such"}')
-    with pytest.raises(ValueError, match=r"^pretrained "):
+    with pytest.raises(ValueError, match=r"^net.pretrained "):
         load_pretrained(str(tmp_path))
-    with pytest.raises(ValueError, match=r"^pretrained \./gone: no such folder"):
+    with pytest.raises(ValueError, match=r"^net.pretrained \./gone: no such folder"):
         load_pretrained("./gone")
 
 
@@ -119,7 +120,7 @@ def test_code_that_comes_with_a_model_is_not_run(tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_a_text_that_is_no_configuration_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"^encoder_config"):
+    with pytest.raises(ValueError, match=r"^net.encoder_config"):
         from_config_text(text)
 
 
@@ -154,7 +155,7 @@ def test_how_a_checkpoints_net_is_run_and_where_it_is_from_does_not_count(
 
 @pytest.mark.parametrize("config", [{"model_type": "t5", "d_model": 8, "num_layers": 1, "d_ff": 8, "num_heads": 1}])
 def test_nets_that_are_no_encoders_are_refused(config: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"^pretrained T5Model: it is no encoder alone"):
+    with pytest.raises(ValueError, match=r"^net.pretrained T5Model: not an encoder alone"):
         PretrainedEncoder(from_config_text(json.dumps(config)))
 
 
@@ -163,13 +164,13 @@ def test_a_folder_of_a_bad_configuration_is_refused(tmp_path: Path) -> None:
     config = json.loads((tmp_path / "config.json").read_text())
     for changes in ({"hidden_act": "none such"}, {"hidden_size": "wide"}, {"attn_implementation": "none such"}):
         (tmp_path / "config.json").write_text(json.dumps(config | changes))
-        with pytest.raises(ValueError, match=r"^pretrained "):
+        with pytest.raises(ValueError, match=r"^net.pretrained "):
             load_pretrained(str(tmp_path))
 
 
 def test_prompts_are_what_a_longer_text_would_be() -> None:
     """A prompt made of a word's embedding does what that word does; and nothing else of the net is trained."""
-    net = encoder("mean", "prefix", prefix_length=2).eval()
+    net = encoder("mean", "prefix", prefix=PrefixConfig(2)).eval()
     assert net.prefix is not None
     words = torch.tensor([5, 9])
     with torch.no_grad():
@@ -183,7 +184,7 @@ def test_prompts_are_what_a_longer_text_would_be() -> None:
 
 
 def test_deep_prompts_stand_before_every_layer() -> None:
-    net = encoder("first", "prefix", prefix_length=2, prefix_deep=True).eval()
+    net = encoder("first", "prefix", prefix=PrefixConfig(2, deep=True)).eval()
     assert net.prefix is not None
     assert net.prefix.shape == (3, 2, 16)
     seen: list[Tensor] = []
@@ -215,7 +216,7 @@ def test_low_rank_changes_are_the_merged_weights_with_their_gradients() -> None:
 
 @pytest.mark.parametrize(("targets", "count"), [("queries_values", 6), ("all", 18)])
 def test_lora_trains_the_chosen_layers_alone_and_equals_the_merged_net(targets: Any, count: int) -> None:
-    net = encoder("mean", "lora", lora_rank=2, lora_targets=targets).eval()
+    net = encoder("mean", "lora", lora=LoRAConfig(2, targets=targets)).eval()
     changed = [module for module in net.modules() if isinstance(module, LoRALinear)]
     assert len(changed) == count
     trained = {name for name, p in net.named_parameters() if p.requires_grad}
@@ -234,8 +235,8 @@ def test_lora_trains_the_chosen_layers_alone_and_equals_the_merged_net(targets: 
 
 def test_lora_that_finds_nothing_says_so() -> None:
     assert adapt(nn.Sequential(nn.Linear(2, 2)), lambda name: False, 1, 1.0) == 0
-    with pytest.raises(ValueError, match=r"^lora_rank"):
-        encoder("mean", "lora", lora_rank=17)
+    with pytest.raises(ValueError, match=r"^net.lora.rank"):
+        encoder("mean", "lora", lora=LoRAConfig(17))
 
 
 def test_depths_hold_every_parameter_once_in_its_layer() -> None:
@@ -257,14 +258,14 @@ def test_unfreezing_goes_from_the_top_down(count: int, waiting: set[int]) -> Non
 
 
 def test_a_frozen_encoder_has_no_dropout_and_no_gradient() -> None:
-    net = PretrainedEncoder(tiny(hidden_dropout_prob=0.5), "attention", "frozen").train()
+    net = PretrainedEncoder(tiny(hidden_dropout_prob=0.5), pooling="attention", tuning="frozen", dropout=0.0).train()
     first = net(IDS, MASK)
     assert torch.equal(first, net(IDS, MASK))
     first.sum().backward()
     assert all(p.grad is None for p in net.model.parameters())
     assert net.pooling is not None
     assert all(p.grad is not None for p in net.pooling.parameters())
-    full = PretrainedEncoder(tiny(hidden_dropout_prob=0.5))
+    full = PretrainedEncoder(tiny(hidden_dropout_prob=0.5), dropout=0.0)
     assert full.model.training  # transformers gives models in evaluation mode
     assert not torch.equal(full(IDS, MASK), full(IDS, MASK))
 
@@ -279,7 +280,9 @@ def test_a_frozen_encoder_has_no_dropout_and_no_gradient() -> None:
 )
 @pytest.mark.parametrize("tuning", ["full", "prefix", "lora"])
 def test_other_encoders(model: Any, tuning: Any) -> None:
-    net = PretrainedEncoder(from_config_text(config_text(model)), "mean", tuning, prefix_deep=True).eval()
+    net = PretrainedEncoder(
+        from_config_text(config_text(model)), pooling="mean", tuning=tuning, prefix=PrefixConfig(deep=True)
+    ).eval()
     assert len(net.layers) == 3
     out = net(IDS, MASK)
     assert out.shape == (3, 16)
@@ -291,24 +294,28 @@ def test_other_encoders(model: Any, tuning: Any) -> None:
     [
         ({"pooling": "last"}, "pooling"),
         ({"tuning": "some"}, "tuning"),
-        ({"tuning": "prefix", "prefix_length": 0}, "prefix_length"),
-        ({"lora_targets": "keys"}, "lora_targets"),
         ({"dropout": 1.0}, "dropout"),
     ],
 )
 def test_refuses(arguments: dict[str, Any], named: str) -> None:
-    with pytest.raises(ValueError, match=rf"^{named}"):
+    with pytest.raises(ValueError, match=rf"^net.{named}"):
         encoder(**arguments)
 
 
+def test_groups_refuse() -> None:
+    with pytest.raises(ValueError, match=r"^net.prefix.length"):
+        PrefixConfig(0)
+    with pytest.raises(ValueError, match=r"^net.lora.targets"):
+        LoRAConfig(targets="keys")  # type: ignore[arg-type]
+
+
 def test_what_does_not_fit_the_encoder_is_said() -> None:
-    with pytest.raises(ValueError, match=r"^max_seq_len: 21 tokens"):
+    with pytest.raises(ValueError, match=r"^tokens.max_seq_len: 21 tokens"):
         encoder()(torch.ones(1, 21, dtype=torch.long), torch.ones(1, 21, dtype=torch.bool))
-    with pytest.raises(ValueError, match=r"^max_seq_len: 18 tokens and 3 prompts"):
-        encoder(tuning="prefix", prefix_length=3)(torch.ones(1, 18, dtype=torch.long), torch.ones(1, 18).bool())
-    with pytest.raises(ValueError, match=r"^pooling weighs nothing"):
-        encoder().looks(IDS, MASK)
+    with pytest.raises(ValueError, match=r"^tokens.max_seq_len: 18 tokens and 3 prompts"):
+        encoder(tuning="prefix", prefix=PrefixConfig(3))(torch.ones(1, 18, dtype=torch.long), torch.ones(1, 18).bool())
+    assert encoder().token_weights(IDS, MASK) is None
     model = tiny()
     model.config.num_hidden_layers = 7
-    with pytest.raises(ValueError, match=r"^pretrained BertModel: it has no list of layers"):
+    with pytest.raises(ValueError, match=r"^net.pretrained BertModel: it has no list of layers"):
         layers_of(model)
