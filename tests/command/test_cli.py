@@ -5,7 +5,6 @@ import re
 import shlex
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -93,11 +92,9 @@ def test_quick_commands_import_no_torch() -> None:
         "assert 'torch' not in sys.modules and 'lightning' not in sys.modules"
     )
     for word in ("--version", "configs", "--help", "sweep --help", "configs -h"):
-        started = time.monotonic()
         done = subprocess.run([sys.executable, "-c", code.format(word=word)], cwd=ROOT, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         assert done.stdout.strip()
-        assert time.monotonic() - started < 4
 
 
 def test_configs_are_listed_and_copied_but_never_over_a_file(run: Run, tmp_path: Path) -> None:

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import Run
-from helpers.music_commands import SIZES, SMALL, newest, predictions
+from helpers.command_runs import newest, predictions
+from helpers.music_commands import SIZES, SMALL
 
 import seqlight
 from datamodules.music.sources.etudes import etudes

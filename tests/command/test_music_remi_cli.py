@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 from conftest import Run
-from helpers.music_commands import SIZES, SMALL, newest, predictions
+from helpers.command_runs import newest, predictions
+from helpers.music_commands import SIZES, SMALL
 
 import seqlight
 from datamodules import MidiDataModule

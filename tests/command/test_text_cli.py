@@ -1,37 +1,26 @@
 """A language model from the command line: prediction from a checkpoint alone, decoding by flags, mistakes."""
 
-import json
 from pathlib import Path
 
 import pytest
 import torch
 from conftest import Run
+from helpers.command_runs import LINES, SMALL_GPT, predictions
 
 import seqlight
 from datamodules.tokenizers.char import CharTokenizer
 from seq_modules.generation.sampling import Decoding
 
-LINES = "".join(f"{word} went to the {place}.\n" for word in ("he", "she", "the dog") for place in ("sea", "hill")) * 40
-SMALL = (
-    "--model.net.d_model=16", "--model.net.num_layers=1", "--model.net.num_heads=2", "--data.seq_len=32",
-    "--data.batch_size=8",
-    "--data.windows.epoch_size=40", "--data.cache_dir=cache", "--trainer.max_epochs=2", "--trainer.log_every_n_steps=2",
-    "--trainer.accelerator=cpu", "--trainer.callbacks=[]",
-)  # fmt: skip
+SMALL = (*SMALL_GPT, "--trainer.callbacks=[]")
 
 
 @pytest.fixture(params=["char", "unigram", "byte"])
 def trained(request: pytest.FixtureRequest, run: Run) -> str:
     Path("lines.txt").write_text(LINES)
     words = ("--data.path=lines.txt", f"--data.tokenizer={request.param}", "--data.vocab_size=272")
-    done = run("fit", "--config=text/gpt_char", *words, *SMALL)
+    done = run("fit", *SMALL, *words)
     assert done.code == 0, done.err
     return request.param
-
-
-def predictions() -> list[dict[str, str]]:
-    newest = max(Path().rglob("predictions.jsonl"), key=lambda path: path.stat().st_mtime_ns)
-    return [json.loads(line) for line in newest.read_text().split("\n") if line]
 
 
 def test_a_checkpoint_alone_writes_text(run: Run, trained: str) -> None:
@@ -68,7 +57,7 @@ def test_test_and_resume_go_on_with_the_same_tokenizer(run: Run, trained: str) -
 @pytest.mark.parametrize("words", [("--data.tokenizer_path=null",), ("--data.tokenizer=char",)])
 def test_another_tokenizer_is_refused_with_both_fingerprints(run: Run, words: tuple[str, ...]) -> None:
     Path("lines.txt").write_text(LINES)
-    run("fit", "--config=text/gpt_char", "--data.path=lines.txt", *SMALL)
+    run("fit", *SMALL, "--data.path=lines.txt")
     held = torch.load(next(Path().rglob("best.ckpt")), weights_only=True)["tokenizer_fingerprint"]
     Path("other.txt").write_text(LINES.replace("w", "q"))  # as many characters, one of them another
     theirs = CharTokenizer.train([LINES.replace("w", "q")]).fingerprint
@@ -81,7 +70,7 @@ def test_another_tokenizer_is_refused_with_both_fingerprints(run: Run, words: tu
 
 def test_a_tokenizer_of_another_size_is_refused(run: Run) -> None:
     Path("lines.txt").write_text(LINES)
-    run("fit", "--config=text/gpt_char", "--data.path=lines.txt", *SMALL)
+    run("fit", *SMALL, "--data.path=lines.txt")
     done = run("test", "--ckpt_path=best", "--data.tokenizer=byte")
     assert done.code == 2
     assert "Traceback" not in done.err
@@ -89,7 +78,7 @@ def test_a_tokenizer_of_another_size_is_refused(run: Run) -> None:
 
 def test_a_text_with_any_line_end_is_written_as_one_row(run: Run) -> None:
     Path("lines.txt").write_text(LINES)
-    run("fit", "--config=text/gpt_char", "--data.path=lines.txt", *SMALL)
+    run("fit", *SMALL, "--data.path=lines.txt")
     done = run("predict", "--ckpt_path=best", '--data.prompts.texts=["he\\u2028went", "she"]')
     assert done.code == 0, done.err
     assert [row["prompt"] for row in predictions()] == ["he\u2028went", "she"]
@@ -115,7 +104,7 @@ def test_mistakes_get_one_line(run: Run, words: tuple[str, ...], said: str) -> N
     Path("empty.txt").write_text("")
     Path("short.txt").write_text("too short for a window")
     Path("latin.txt").write_bytes("naïve café\n".encode("latin-1") * 200)
-    done = run("fit", "--config=text/gpt_char", *SMALL, *words)
+    done = run("fit", *SMALL, *words)
     assert done.code == 2, done.out + done.err
     assert said in done.err
     assert "Traceback" not in done.err
@@ -123,7 +112,7 @@ def test_mistakes_get_one_line(run: Run, words: tuple[str, ...], said: str) -> N
 
 def test_a_prompt_that_is_empty_is_named(run: Run) -> None:
     Path("lines.txt").write_text(LINES)
-    run("fit", "--config=text/gpt_char", "--data.path=lines.txt", *SMALL)
+    run("fit", *SMALL, "--data.path=lines.txt")
     done = run("predict", "--ckpt_path=best", '--data.prompts.texts=["he", ""]')
     assert done.code == 2
     assert "prompts" in done.err
@@ -131,6 +120,6 @@ def test_a_prompt_that_is_empty_is_named(run: Run) -> None:
 
 def test_stop_strings_end_a_text(run: Run) -> None:
     Path("lines.txt").write_text(LINES)
-    run("fit", "--config=text/gpt_char", "--data.path=lines.txt", *SMALL)
+    run("fit", *SMALL, "--data.path=lines.txt")
     run("predict", "--ckpt_path=best", '--data.prompts.texts=["he went"]', '--data.prompts.stop=[" "]')
     assert all(" " not in row["continuation"] for row in predictions())

@@ -1,4 +1,4 @@
-"""Whole commands in tests: broken off by a signal and gone on with, or run by two processes."""
+"""Whole commands in tests: what they left, interrupted and resumed ones, and ones run by two processes."""
 
 import json
 import os
@@ -34,11 +34,30 @@ for words in json.loads(sys.argv[2]):
 """
 
 
+# The settings of a small GPT in a command: a second or two of training.
+SMALL_GPT = (
+    "--config=text/gpt_char", "--model.net.d_model=16", "--model.net.num_layers=1", "--model.net.num_heads=2",
+    "--data.seq_len=32", "--data.batch_size=8", "--data.windows.epoch_size=24", "--data.cache_dir=cache",
+    "--trainer.max_epochs=2", "--trainer.log_every_n_steps=1", "--trainer.accelerator=cpu",
+)  # fmt: skip
+LINES = "".join(f"{word} went to the {place}.\n" for word in ("he", "she", "the dog") for place in ("sea", "hill")) * 40
+
+
+def newest(name: str, folder: Path | None = None) -> Path:
+    """The newest file of that name (or pattern) under a folder, by default the working directory."""
+    return max((folder or Path()).rglob(name), key=lambda path: path.stat().st_mtime_ns)
+
+
+def predictions() -> list[dict[str, Any]]:
+    """The rows of the newest prediction."""
+    return [json.loads(line) for line in newest("predictions.jsonl").read_text().split("\n") if line]
+
+
 def fit(run: Run, *words: str) -> Path:
-    """Trains, perhaps until a signal; gives the run's folder."""
+    """Trains, perhaps until a signal; returns the run's folder."""
     done = run("fit", *words)
     assert done.code in (0, 143), done.err
-    return max(Path("runs").rglob("last.ckpt"), key=lambda path: path.stat().st_mtime_ns).parents[1]
+    return newest("last.ckpt").parents[1]
 
 
 @contextmanager

@@ -1,8 +1,4 @@
-"""Commands on music in tests: small settings, the newest file and its rows."""
-
-import json
-from pathlib import Path
-from typing import Any
+"""Small settings of commands on music."""
 
 SMALL = (
     "--model.net.d_model=16", "--data.source.num_etudes=12", "--data.epoch_size=16", "--data.batch_size=4", "--data.seq_len=32",
@@ -12,11 +8,3 @@ SIZES = {
     "lstm": ("--model.net.rnn.hidden_size=16",),
     "transformer": ("--model.net.num_layers=1", "--model.net.num_heads=2", "--model.net.max_seq_len=32"),
 }
-
-
-def newest(name: str) -> Path:
-    return max(Path().rglob(name), key=lambda path: path.stat().st_mtime_ns)
-
-
-def predictions() -> list[dict[str, Any]]:
-    return [json.loads(line) for line in newest("predictions.jsonl").read_text().splitlines()]

@@ -1,6 +1,5 @@
 """A run that was broken off and resumed ends with the very weights of one that was not."""
 
-import os
 import shutil
 import signal
 from pathlib import Path
@@ -9,24 +8,15 @@ from typing import Any
 import pytest
 import torch
 from conftest import Run
+from helpers.command_runs import fit as fit_command
 from helpers.command_runs import signal_at
 from helpers.toy import ToyData, ToyModule
+from helpers.toy_text import SignalAt
 from lightning.pytorch import Callback, Trainer, seed_everything
 
 from seq_modules.callbacks import BestCheckpoint, GracefulStop, LastCheckpoint, RNGState
 
 EPOCH = 10  # batches: 37 rows, 4 in a batch
-
-
-class SignalAt(Callback):
-    """Sends this process a signal while the given step is under way."""
-
-    def __init__(self, step: int) -> None:
-        self.step = step
-
-    def on_train_batch_start(self, trainer: Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
-        if trainer.global_step == self.step:
-            os.kill(os.getpid(), signal.SIGTERM)
 
 
 class Widths(Callback):
@@ -99,13 +89,6 @@ def test_metrics_of_a_resumed_epoch_do_not_reach_into_the_next(tmp_path: Path) -
     assert {epoch: rest.seen[epoch] for epoch in (1, 2)} == {epoch: whole.seen[epoch] for epoch in (1, 2)}
 
 
-def command(run: Run, *words: str) -> Path:
-    """Runs ``seqlight fit`` and gives the new run's folder."""
-    done = run("fit", *words)
-    assert done.code in (0, 143), done.err
-    return max(Path("runs").rglob("last.ckpt"), key=lambda path: path.stat().st_mtime_ns).parents[1]
-
-
 def weights(folder: Path) -> dict[str, torch.Tensor]:
     return torch.load(folder / "checkpoints/last.ckpt", weights_only=True)["state_dict"]
 
@@ -136,24 +119,24 @@ CURRICULUM = (
 
 @pytest.mark.parametrize("stop_at", [3, 9, 15, 20])
 def test_command_with_noise_and_curriculum(run: Run, monkeypatch: pytest.MonkeyPatch, stop_at: int) -> None:
-    whole = weights(command(run, *CURRICULUM))
+    whole = weights(fit_command(run, *CURRICULUM))
     with signal_at(monkeypatch, stop_at):
-        stopped = command(run, *CURRICULUM)
-    resumed = weights(command(run, "--ckpt_path", str(stopped)))
+        stopped = fit_command(run, *CURRICULUM)
+    resumed = weights(fit_command(run, "--ckpt_path", str(stopped)))
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 
 
 def test_max_steps_in_mid_epoch_is_gone_on_from(run: Run) -> None:
-    whole = weights(command(run, *CURRICULUM))
-    stopped = command(run, *CURRICULUM, "--trainer.max_steps=5")
-    resumed = weights(command(run, "--ckpt_path", str(stopped), "--trainer.max_steps=-1"))
+    whole = weights(fit_command(run, *CURRICULUM))
+    stopped = fit_command(run, *CURRICULUM, "--trainer.max_steps=5")
+    resumed = weights(fit_command(run, "--ckpt_path", str(stopped), "--trainer.max_steps=-1"))
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 
 
 def test_settings_given_anew_win(run: Run) -> None:
-    stopped = command(run, *CURRICULUM, "--trainer.max_epochs=1")
-    resumed = command(
-        run, "--ckpt_path", str(stopped), "--trainer.max_epochs=2", "--model.weight_decay=0.5", "--data.seed=77"
+    stopped = fit_command(run, *CURRICULUM, "--trainer.max_epochs=1")
+    resumed = fit_command(
+        run, "--ckpt_path", str(stopped), "--trainer.max_epochs=2", "--model.optim.weight_decay=0.5", "--data.seed=77"
     )
     content = torch.load(resumed / "checkpoints/last.ckpt", weights_only=True)
     groups = content["optimizer_states"][0]["param_groups"]
@@ -176,7 +159,7 @@ def test_a_resumed_run_lies_beside_the_first_wherever_that_is(run: Run, tmp_path
 
 
 def test_a_finished_run_says_how_to_train_more(run: Run) -> None:
-    stopped = command(run, *CURRICULUM, "--trainer.max_epochs=1")
+    stopped = fit_command(run, *CURRICULUM, "--trainer.max_epochs=1")
     again = run("fit", "--ckpt_path", str(stopped))
     assert again.code == 0
     assert "--trainer.max_epochs MORE" in again.out

@@ -18,7 +18,7 @@ COMMON = (
     "--trainer.accelerator=cpu", "--model.optim.warmup_steps=2", "--model.net.dropout=0.2",
 )  # fmt: skip
 AVERAGE = '{"class_path":"EMA","init_args":{"decay":0.9,"every_n_steps":2}}'
-SHORT = '{"class_path":"SequenceLengthWarmup","init_args":{"window":8,"share":0.4}}'
+SHORT = '{"class_path":"SequenceLengthWarmup","init_args":{"window":8,"fraction":0.4}}'
 MODELS = {
     "gpt": (
         "--config=text/gpt_char", "--model.net.d_model=16", "--model.net.num_layers=2", "--model.net.num_heads=2",

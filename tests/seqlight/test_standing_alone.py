@@ -8,16 +8,11 @@ import pytest
 import torch
 import yaml
 from conftest import Run
+from helpers.command_runs import LINES, SMALL_GPT, newest
 
 from datamodules.tokenizers import CharTokenizer, save
 
-LINES = "".join(f"{word} went to the {place}.\n" for word in ("he", "she", "the dog") for place in ("sea", "hill")) * 20
-SMALL = (
-    "--config=text/gpt_char", "--model.net.d_model=8", "--model.net.num_layers=1", "--model.net.num_heads=1",
-    "--data.seq_len=16",
-    "--data.path=lines.txt", "--data.batch_size=8", "--data.windows.epoch_size=16", "--trainer.max_epochs=1",
-    "--trainer.log_every_n_steps=1", "--trainer.accelerator=cpu",
-)  # fmt: skip
+SMALL = (*SMALL_GPT, "--data.path=lines.txt", "--trainer.max_epochs=1")
 NONE = "--trainer.callbacks=[]"
 
 
@@ -26,18 +21,14 @@ def _text(tmp_path: Path) -> None:
     (tmp_path / "lines.txt").write_text(LINES)
 
 
-def newest(name: str = "last.ckpt") -> Path:
-    return max(Path().rglob(name), key=lambda path: path.stat().st_mtime_ns)
-
-
 @pytest.mark.parametrize("given", [None, "own.ckpt"])
 def test_a_resumed_run_stands_by_itself(run: Run, given: str | None) -> None:
     save(CharTokenizer.train([LINES + "z"]), Path("own.ckpt"))
     words = (f"--data.tokenizer_path={given}",) if given else ()
     assert run("fit", *SMALL, *words, NONE).code == 0
-    first = newest().parents[1]
+    first = newest("last.ckpt").parents[1]
     assert run("fit", "--ckpt_path", str(first), "--trainer.max_epochs=2").code == 0
-    second = newest().parents[1]
+    second = newest("last.ckpt").parents[1]
     assert first != second
     shutil.rmtree(first)
     config = yaml.safe_load((second / "config.yaml").read_text())
@@ -48,7 +39,7 @@ def test_a_resumed_run_stands_by_itself(run: Run, given: str | None) -> None:
     assert content["datamodule_hyper_parameters"]["tokenizer_path"] == given
     again = run("fit", "--config", str(second / "config.yaml"))
     assert again.code == 0, again.err
-    kept = torch.load(newest(), weights_only=True)["tokenizer_fingerprint"]
+    kept = torch.load(newest("last.ckpt"), weights_only=True)["tokenizer_fingerprint"]
     assert kept == content["tokenizer_fingerprint"]
     assert run("fit", "--ckpt_path", str(second), "--trainer.max_epochs=3").code == 0
     assert run("predict", "--ckpt_path", str(second), "--decoding.max_new_tokens=3").code == 0
@@ -56,7 +47,7 @@ def test_a_resumed_run_stands_by_itself(run: Run, given: str | None) -> None:
 
 def foreign(path: Path, changes: dict[str, Any], trainer: dict[str, Any]) -> str:
     """The last checkpoint as somebody else might have made it, and sent it alone."""
-    content = torch.load(newest(), weights_only=True)
+    content = torch.load(newest("last.ckpt"), weights_only=True)
     content["datamodule_hyper_parameters"] |= changes
     content["config"]["trainer"] |= trainer
     torch.save(content, path)

@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 import torch
 from conftest import Run
+from helpers.command_runs import SMALL_GPT, newest
 from lightning.pytorch import Trainer
 
 from datamodules.tokenizers.byte import ByteTokenizer
@@ -30,12 +31,7 @@ from seq_modules.nets.rnn.language_net import RNNConfig
 from seq_modules.nets.rnn.recurrent import RecurrentConfig
 from seqlight.core.plots import read_metrics
 
-SMALL = (
-    "--model.net.d_model=16", "--model.net.num_layers=2", "--model.net.num_heads=2", "--data.seq_len=32",
-    "--data.batch_size=8",
-    "--data.windows.epoch_size=24", "--data.windows.eval_size=8", "--data.cache_dir=cache", "--trainer.max_epochs=2",
-    "--trainer.log_every_n_steps=1", "--trainer.accelerator=cpu",
-)  # fmt: skip
+SMALL = (*SMALL_GPT, "--model.net.num_layers=2", "--data.windows.eval_size=8")
 
 
 def callbacks(*classes: str) -> str:
@@ -46,10 +42,9 @@ def test_samples_stand_in_the_run_and_do_not_disturb_training(run: Run) -> None:
     sample = '{"class_path":"Samples","init_args":{"prompt":"If ","max_new_tokens":7}}'
     weights = []
     for chosen in (callbacks(sample), callbacks()):
-        done = run("fit", "--config=text/gpt_char", *SMALL, chosen)
+        done = run("fit", *SMALL, chosen)
         assert done.code == 0, done.err
-        newest = max(Path().rglob("last.ckpt"), key=lambda path: path.stat().st_mtime_ns)
-        weights.append(torch.load(newest, weights_only=True)["state_dict"])
+        weights.append(torch.load(newest("last.ckpt"), weights_only=True)["state_dict"])
     (samples,) = Path().rglob("samples.md")
     text = samples.read_text()
     assert text.count("## Step") == 2
@@ -68,7 +63,7 @@ def test_english_tests_attention_and_positions_are_written(run: Run) -> None:
     Path("blimp.jsonl").write_text(
         '{"sentence_good": "He sees.", "sentence_bad": "He see.", "UID": "verbs"}\nnot json\n'
     )
-    run("fit", "--config=text/gpt_char", *SMALL, "--model.net.positions=learned", callbacks())
+    run("fit", *SMALL, "--model.net.positions=learned", callbacks())
     english = '{"class_path":"EnglishTests","init_args":{"per_kind":3,"pairs":"own.csv","blimp":"blimp.jsonl"}}'
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
@@ -94,22 +89,21 @@ def test_english_tests_refuse(arguments: dict[str, int], named: str) -> None:
 
 
 def test_a_file_of_pairs_may_be_called_like_a_metric(run: Run) -> None:
-    run("fit", "--config=text/gpt_char", *SMALL, callbacks())
+    run("fit", *SMALL, callbacks())
     Path("loss.csv").write_text("If it,Ifi t\n")
     own = '{"class_path":"EnglishTests","init_args":{"spelling":false,"grammar":false,"pairs":"loss.csv"}}'
     losses = []
     for chosen in (callbacks(), callbacks(own)):
         done = run("test", "--ckpt_path=best", chosen)
         assert done.code == 0, done.err
-        table = max(Path().rglob("test/*/metrics.csv"), key=lambda path: path.stat().st_mtime_ns)
-        measured = read_metrics(table)
+        measured = read_metrics(newest("test/*/metrics.csv"))
         losses.append(measured["test/loss"])
     assert losses[0] == losses[1]
     assert measured["test/pairs_loss"][0][1] in (0, 0.5, 1)
 
 
 def test_a_missing_file_of_pairs_is_named(run: Run) -> None:
-    run("fit", "--config=text/gpt_char", *SMALL, callbacks())
+    run("fit", *SMALL, callbacks())
     done = run("test", "--ckpt_path=best", callbacks('{"class_path":"EnglishTests","init_args":{"pairs":"gone.csv"}}'))
     assert done.code == 2
     assert "gone.csv" in done.err
@@ -209,7 +203,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[bytearray]:
 
 @pytest.mark.parametrize("bar", ["tqdm", "rich"])
 def test_in_a_terminal_each_text_stands_once_and_whole(run: Run, monkeypatch: pytest.MonkeyPatch, bar: str) -> None:
-    run("fit", "--config=text/gpt_char", *SMALL, callbacks())
+    run("fit", *SMALL, callbacks())
     chosen = callbacks(*['{"class_path":"lightning.pytorch.callbacks.RichProgressBar"}'] * (bar == "rich"))
     words = ('--data.prompts.texts=["If ", "The "]', "--data.batch_size=1", '--data.prompts.stop=["\\n"]', chosen)
     with terminal(monkeypatch) as said:
