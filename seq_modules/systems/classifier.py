@@ -12,12 +12,11 @@ from torch import Tensor, nn
 from torchmetrics import MetricCollection
 from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix, MulticlassF1Score
 
-from seq_modules.base import Step
+from seq_modules.base import SequenceModule, Step
 from seq_modules.callbacks.training.active_member import ActiveMember
 from seq_modules.nets.ensemble import Ensemble
 from seq_modules.nets.text.classifier_net import classifier_nets
-from seq_modules.systems.tokenized import TokenizedModule
-from seq_modules.training.metrics import CalibrationError
+from seq_modules.training.metrics.calibration import CalibrationError
 from seq_modules.training.optim import OptimConfig
 from seqlight.core.checks import check_range
 from seqlight.core.config_groups import group_from
@@ -50,7 +49,7 @@ class LossConfig:
             raise UserError(f"loss.class_weights must be numbers of 0 or more, not {self.class_weights}")
 
 
-class Classifier(TokenizedModule):
+class Classifier(SequenceModule):
     """Base of the classifiers.
 
     A subclass calls :meth:`make_net` with its encoders. The names of the classes come with the data and are saved in

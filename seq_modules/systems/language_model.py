@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from lightning.pytorch import Callback
 from torch import Tensor, nn
 
-from seq_modules.base import Step
+from seq_modules.base import SequenceModule, Step
 from seq_modules.callbacks.training.active_member import ActiveMember
 from seq_modules.generation.decode import evaluating, generate
 from seq_modules.generation.sampling import Decoding
@@ -17,9 +17,10 @@ from seq_modules.nets.ensemble import Ensemble
 from seq_modules.nets.rnn.language_net import RNNConfig, RNNNet
 from seq_modules.nets.transformer.gpt import GPT
 from seq_modules.nets.transformer.gpt_config import GPTConfig
-from seq_modules.systems.tokenized import TokenizedModule
-from seq_modules.training.metrics import BitsPerCharacter, Perplexity
+from seq_modules.training.metrics.loss import Perplexity
+from seq_modules.training.metrics.text import BitsPerCharacter
 from seq_modules.training.optim import OptimConfig
+from seq_modules.training.tokenizer import required_tokenizer
 from seqlight.core.checks import check_range, required
 from seqlight.core.config_groups import group_from
 from seqlight.core.errors import UserError
@@ -28,7 +29,7 @@ from seqlight.core.labels import IGNORED
 START = "\n"  # context of a text that is scored: the beginning of a line
 
 
-class LanguageModel(TokenizedModule):
+class LanguageModel(SequenceModule):
     """Base of the language models: loss, generation and scoring with any net that predicts the next token.
 
     A subclass assigns ``net``: ids (B, T) to logits (B, T, V), with the methods of seq_modules/generation/decode.py.
@@ -43,7 +44,7 @@ class LanguageModel(TokenizedModule):
 
     net: nn.Module
 
-    def __init__(self, optim: OptimConfig) -> None:
+    def __init__(self, optim: OptimConfig | dict[str, Any]) -> None:
         super().__init__({"perplexity": Perplexity(), "bits_per_character": BitsPerCharacter()}, optim)
         self.decoding = Decoding()
         self.on_text: Callable[[int, str], None] | None = None
@@ -84,7 +85,7 @@ class LanguageModel(TokenizedModule):
         Raises:
             UserError: There is no tokenizer, or a prompt is empty.
         """
-        ids = [self.required_tokenizer().encode(prompt) for prompt in prompts]
+        ids = [required_tokenizer(self).encode(prompt) for prompt in prompts]
         return self.continuations(ids, list(range(len(ids))), decoding, stop)
 
     def continuations(
@@ -95,7 +96,7 @@ class LanguageModel(TokenizedModule):
         stop: list[str] | None = None,
     ) -> list[str]:
         """As :meth:`generate`, for prompts in ids; a row's number and the seed alone decide what is drawn for it."""
-        tokenizer = self.required_tokenizer()
+        tokenizer = required_tokenizer(self)
         new: list[list[int]] = [[] for _ in prompts]
 
         def on_token(place: int, token: int) -> None:
@@ -128,7 +129,7 @@ class LanguageModel(TokenizedModule):
         Returns:
             For each text the sum of the log-probabilities of its tokens, in nats, and their number.
         """
-        tokenizer, net = self.required_tokenizer(), self.net
+        tokenizer, net = required_tokenizer(self), self.net
         start = tokenizer.encode(START)
         rows = [start + tokenizer.encode(text) for text in texts]
         with evaluating(self):

@@ -15,7 +15,7 @@ from lightning.pytorch import Callback
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-from seq_modules.base import Step
+from seq_modules.base import SequenceModule, Step
 from seq_modules.callbacks.training.active_member import ActiveMember
 from seq_modules.generation.sampling import Decoding
 from seq_modules.nets.music.event_embedding import EventEmbedding
@@ -26,9 +26,10 @@ from seq_modules.nets.rnn.recurrent import RecurrentConfig
 from seq_modules.nets.transformer.gpt import GPT
 from seq_modules.nets.transformer.gpt_config import GPTConfig
 from seq_modules.systems.music_generation import FIELDS, MusicGeneration, generate_music
-from seq_modules.systems.tokenized import TokenizedModule
-from seq_modules.training.metrics import FieldAccuracy, FieldLoss, NatsPerNote, Perplexity
+from seq_modules.training.metrics.loss import Perplexity
+from seq_modules.training.metrics.notes import FieldAccuracy, FieldLoss, NatsPerNote
 from seq_modules.training.optim import OptimConfig
+from seq_modules.training.tokenizer import required_tokenizer
 from seqlight.core.checks import required
 from seqlight.core.config_groups import group_from
 from seqlight.core.errors import UserError
@@ -37,7 +38,7 @@ from seqlight.music.bars import cut, end_of_bars
 from seqlight.music.notes import Piece
 
 
-class MusicDecoder(TokenizedModule):
+class MusicDecoder(SequenceModule):
     """Base of the music decoders: loss over a note's fields, and generation with any net that reads events.
 
     A note is an event of two or three ids, (pitch, duration) or (shift, pitch, duration), END being one as well; or it
@@ -173,7 +174,7 @@ class MusicDecoder(TokenizedModule):
         Raises:
             UserError: There is no tokenizer, or ``generation`` leaves no pitch of its.
         """
-        tokenizer = self.required_tokenizer()
+        tokenizer = required_tokenizer(self)
         begin = tokenizer.decode([] if prompt is None else prompt)
         ids = np.zeros((0, len(self.vocab_sizes)), np.int64) if prompt is None else prompt
         how = (decoding or self.decoding, self.generation, cached)
@@ -187,7 +188,7 @@ class MusicDecoder(TokenizedModule):
             decoding: How events are chosen.
             prompt: A piece to continue.
         """
-        begin = self.required_tokenizer().decode([]) if prompt is None else prompt
+        begin = required_tokenizer(self).decode([]) if prompt is None else prompt
         pieces = self.continuations([begin] * count, list(range(count)), decoding)
         return [replace(piece, name=f"sample {number}") for number, (_, piece) in enumerate(pieces, 1)]
 
@@ -201,7 +202,7 @@ class MusicDecoder(TokenizedModule):
             rows: Their numbers; a row's number and the seed alone decide what is drawn for it.
             decoding: How events are chosen.
         """
-        tokenizer, bars, pieces = self.required_tokenizer(), self.generation.max_bars, []
+        tokenizer, bars, pieces = required_tokenizer(self), self.generation.max_bars, []
         ids = [tokenizer.encode(prompt) for prompt in prompts]
         like = [(prompt.name, prompt.time_signature, prompt.quarters_per_minute, prompt.key) for prompt in prompts]
         begun = [tokenizer.decode(events, *of) for events, of in zip(ids, like, strict=True)]

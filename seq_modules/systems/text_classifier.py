@@ -4,6 +4,7 @@ from seq_modules.nets.text.text_encoder import TextEncoder, TextEncoderConfig
 from seq_modules.nets.text.word_vectors import read_vectors
 from seq_modules.systems.classifier import Classifier, LossConfig
 from seq_modules.training.optim import OptimConfig
+from seq_modules.training.tokenizer import required_tokenizer
 from seqlight.core.checks import check_range, required
 from seqlight.core.config_groups import group_from
 from seqlight.core.errors import UserError
@@ -55,7 +56,7 @@ class TextClassifier(Classifier):
         """
         super().setup(stage)
         if stage == "fit" and self.embeddings[0].word_dropout:
-            special = self.required_tokenizer().special
+            special = required_tokenizer(self).special
             if "unk" not in special:
                 raise UserError("net.embedding.word_dropout needs a tokenizer with an unknown token; make it 0")
             for embedding in self.embeddings:
@@ -70,10 +71,10 @@ class TextClassifier(Classifier):
             return
         if self.embeddings[0].chars is not None:
             for embedding in self.embeddings:
-                embedding.set_pieces(self.required_tokenizer())
+                embedding.set_pieces(required_tokenizer(self))
         if self.vectors_file is not None:
             table = self.embeddings[0].tokens
-            pieces = self.required_tokenizer().pieces(range(table.num_embeddings))
+            pieces = required_tokenizer(self).pieces(range(table.num_embeddings))
             found = read_vectors(self.vectors_file, pieces, table.embedding_dim)
             if self.trainer.is_global_zero:
                 print(f"vectors: {len(found)} of {len(pieces)} tokens are in {self.vectors_file}")

@@ -25,6 +25,17 @@ def take_tokenizer(module: Any) -> None:
         )
 
 
+def required_tokenizer(module: Any) -> Any:
+    """The module's tokenizer.
+
+    Raises:
+        UserError: There is none.
+    """
+    if module.tokenizer is None:
+        raise UserError("tokenizer is missing: load the model with seqlight.load, or assign module.tokenizer")
+    return module.tokenizer
+
+
 def check_tokenizer(module: Any, checkpoint: dict[str, Any]) -> None:
     """Refuses data whose tokenizer is not the one that the checkpoint's weights were trained with.
 
