@@ -53,7 +53,7 @@ class ChoraleFramesDataModule(SequenceDataModule):
         transpose_up: Semitones by which it is transposed up at most.
         retrieved: Number of frames of the training pieces, and of the piece so far, that are retrieved at each step:
             those that followed where most of the melody, or of the harmony, agreed with the last frames, in any key. At
-            least 2, or 0 for none, which goes with --model.frame.retrieval false. A training piece retrieves nothing
+            least 2, or 0 for none, which goes with --model.frames.retrieval false. A training piece retrieves nothing
             from itself but its own past.
         seq_len: Frames of a training window; longer pieces begin anywhere. By default whole pieces.
         batch_size: Pieces in a batch of one process.

@@ -4,23 +4,24 @@ B batch, T time, S places of a frame, M frames retrieved, N frames that count.
 """
 
 from collections.abc import Sequence
-from itertools import islice
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from seq_modules.base import Step
+from seq_modules.base import SequenceModule, Step
 from seq_modules.generation.decode import evaluating
-from seq_modules.generation.sampling import Decoding, choose, uniforms
+from seq_modules.generation.frames import FrameChooser, FrameRetriever, FrameState
+from seq_modules.generation.loop import decode
+from seq_modules.generation.sampling import Decoding
 from seq_modules.nets.music.frame_backbones import FrameTransformerConfig, RecurrentBackbone, TransformerBackbone
 from seq_modules.nets.music.frame_net import FrameConfig, FrameNet
 from seq_modules.nets.rnn.recurrent import RecurrentConfig
-from seq_modules.systems.tokenized import TokenizedModule
-from seq_modules.training.frame_metrics import ExactFrames, FrameAccuracy, NatsPerFrame, Part
-from seq_modules.training.metrics import MeanLoss
+from seq_modules.training.metrics.frames import ExactFrames, FrameAccuracy, NatsPerFrame, Part
+from seq_modules.training.metrics.loss import MeanLoss
 from seq_modules.training.optim import OptimConfig
+from seq_modules.training.tokenizer import required_tokenizer
 from seqlight.core.checks import required
 from seqlight.core.config_groups import group_from
 from seqlight.core.errors import UserError
@@ -28,17 +29,7 @@ from seqlight.core.labels import IGNORED
 from seqlight.music.frame_notes import held_notes
 
 
-class FrameRetriever(Protocol):
-    """Incremental retrieval for one piece during generation; datamodules.music.retrieval has one."""
-
-    def append(self, frame: tuple[int, ...]) -> None:
-        """Appends the piece's next frame, MIDI pitches."""
-
-    def retrieved(self) -> tuple[Any, Any]:
-        """Arrays: ids (M, S) of frames that may come next, and how far back the context of each agrees, (M, 2)."""
-
-
-class FrameDecoder(TokenizedModule):
+class FrameDecoder(SequenceModule):
     """Base of the models of frames: likelihood, metrics and sampling with a backbone that a subclass chooses.
 
     Batches have ``input_ids`` and ``labels`` (B, T, S), ``position`` (B,), and with retrieval ``retrieved``
@@ -48,7 +39,7 @@ class FrameDecoder(TokenizedModule):
         backbone: The net over time.
         vocab_size: Pitches, END and START.
         frame_size: Pitches of a frame at most.
-        frame: The net within a frame, and its retrieval.
+        frames: The net within a frame, and its retrieval.
         optim: Optimiser and schedule.
 
     Attributes:
@@ -62,7 +53,7 @@ class FrameDecoder(TokenizedModule):
         backbone: RecurrentBackbone | TransformerBackbone,
         vocab_size: int | None,
         frame_size: int | None,
-        frame: FrameConfig | dict[str, Any],
+        frames: FrameConfig | dict[str, Any],
         optim: OptimConfig | dict[str, Any],
     ) -> None:
         super().__init__({"nats_per_frame": MeanLoss()}, optim)
@@ -72,7 +63,7 @@ class FrameDecoder(TokenizedModule):
         for part in parts:
             self.test_metrics.add_metrics({f"{part}_nats_per_frame": NatsPerFrame(part)})
         self.decoding = Decoding()
-        config = group_from(FrameConfig, frame)
+        config = group_from(FrameConfig, frames)
         self.retrieval_dropout = config.retrieval_dropout
         sizes = required("vocab_size", vocab_size), required("frame_size", frame_size)
         self.net = FrameNet(*sizes, backbone, config)
@@ -88,8 +79,8 @@ class FrameDecoder(TokenizedModule):
         retrieved = getattr(getattr(self.trainer, "datamodule", None), "retrieved", None)
         if stage == "fit" and retrieved == 0 and self.net.within.copy is not None:
             raise UserError(
-                "frame.retrieval is true, but --data.retrieved 0 gives it nothing; add --model.frame.retrieval false, "
-                "or leave out --data.retrieved 0"
+                "frames.retrieval is true, but --data.retrieved 0 gives it nothing; add --model.frames.retrieval "
+                "false, or leave out --data.retrieved 0"
             )
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
@@ -161,59 +152,19 @@ class FrameDecoder(TokenizedModule):
         decoding = decoding or self.decoding
         if decoding.repetition_penalty != 1:
             raise UserError(f"repetition_penalty {decoding.repetition_penalty} is not for frames; leave it at 1")
-        size = self.net.frame_size
-        none = torch.zeros(0, size, dtype=torch.long, device=self.device)
+        none = torch.zeros(0, self.net.frame_size, dtype=torch.long, device=self.device)
         pieces = [prompt.to(self.device) for prompt in prompts] if prompts is not None else [none] * count
-        draws = [uniforms(decoding.seed, row) for row in (range(count) if rows is None else rows)]
-        lengths = [len(piece) + decoding.max_new_tokens for piece in pieces]
-        before = torch.full((count, size), self.net.start_id, device=self.device)
-        written: list[Tensor] = []
-        cache: Any = None
+        numbers = range(count) if rows is None else rows
+        decode_frames = required_tokenizer(self).decode if retrievers else None
+        longest = max(map(len, pieces)) + decoding.max_new_tokens
         with evaluating(self):
-            for at in range(max(lengths)):
-                x = self.net.embed(before[:, None], torch.full((count,), at, device=self.device))
-                state, cache = self.net.backbone.decode_step(x, cache)
-                drawn = [
-                    list(islice(draw, size)) if at >= len(piece) else [0.0] * size  # a given frame draws nothing
-                    for draw, piece in zip(draws, pieces, strict=True)
-                ]
-                frame = self._chosen(state[:, 0], before, decoding, drawn, retrievers)
-                for row, piece in enumerate(pieces):
-                    if at < len(piece):
-                        frame[row] = piece[at]
-                if retrievers:
-                    frames = self.required_tokenizer().decode(frame.cpu().numpy())
-                    for retriever, pitches in zip(retrievers, frames, strict=True):
-                        retriever.append(pitches)
-                written.append(frame)
-                before = frame
-        whole = torch.stack(written, dim=1)  # (count, T, S)
-        return [row[len(piece) : end] for row, piece, end in zip(whole, pieces, lengths, strict=True)]
-
-    def _chosen(
-        self,
-        state: Tensor,
-        before: Tensor,
-        decoding: Decoding,
-        numbers: list[list[float]],
-        retrievers: Sequence[FrameRetriever] | None,
-    ) -> Tensor:
-        """The next frame of each row, (B, S), by one number in [0, 1) for each place."""
-        retrieved: dict[str, Tensor] = {}
-        if retrievers:
-            found = [retriever.retrieved() for retriever in retrievers]
-            for name, part in (("retrieved", 0), ("lengths", 1)):
-                retrieved[name] = torch.stack([torch.as_tensor(f[part], device=self.device) for f in found])
-        drawn = torch.tensor(numbers, dtype=torch.float64).to(self.device)
-        frame = torch.full_like(before, self.net.end_id)
-        for place in range(self.net.frame_size):
-            logits = self.net.within(state, before, frame, **retrieved)[:, place]
-            frame[:, place] = choose(logits, decoding, drawn[:, place])
-        return frame
+            chooser = FrameChooser(self.net, pieces, decoding, numbers, retrievers, decode_frames)
+            frames = decode(FrameState(self.net, count, self.device), chooser, count, longest)
+        return [torch.stack(new[len(piece) :]) for new, piece in zip(frames, pieces, strict=True)]
 
     def predict_step(self, batch: dict[str, Any], batch_idx: int) -> list[dict[str, Any]]:
         """One row a piece: its frames, and its notes after those of the prompt."""
-        tokenizer = self.required_tokenizer()
+        tokenizer = required_tokenizer(self)
         prompts, indices = batch["prompt_ids"], batch["index"].tolist()
         new = self.sample(len(prompts), None, prompts, indices, batch.get("retrievers"))
         found = []
@@ -239,7 +190,7 @@ class LSTMFrameDecoder(FrameDecoder):
         frame_size: Pitches of a frame at most; comes from the data.
         net: The recurrent layers; ``hidden_size`` is the width of their inputs too, and ``dropout`` applies to their
             outputs too.
-        frame: The net within a frame, and its retrieval.
+        frames: The net within a frame, and its retrieval.
         optim: Optimiser and schedule.
     """
 
@@ -248,13 +199,13 @@ class LSTMFrameDecoder(FrameDecoder):
         vocab_size: int | None = None,
         frame_size: int | None = None,
         net: RecurrentConfig = RecurrentConfig(hidden_size=256, num_layers=2, dropout=0.4),
-        frame: FrameConfig = FrameConfig(),
+        frames: FrameConfig = FrameConfig(),
         optim: OptimConfig = OptimConfig(
             learning_rate=3e-3, weight_decay=0.1, beta2=0.98, warmup_steps=50, schedule="cosine", fused=True
         ),
     ) -> None:
         backbone = RecurrentBackbone(group_from(RecurrentConfig, net))
-        super().__init__(backbone, vocab_size, frame_size, frame, optim)
+        super().__init__(backbone, vocab_size, frame_size, frames, optim)
         self.save_hyperparameters()
 
 
@@ -265,7 +216,7 @@ class TransformerFrameDecoder(FrameDecoder):
         vocab_size: Pitches, END and START; comes from the data.
         frame_size: Pitches of a frame at most; comes from the data.
         net: The Transformer.
-        frame: The net within a frame, and its retrieval.
+        frames: The net within a frame, and its retrieval.
         optim: Optimiser and schedule.
     """
 
@@ -274,11 +225,11 @@ class TransformerFrameDecoder(FrameDecoder):
         vocab_size: int | None = None,
         frame_size: int | None = None,
         net: FrameTransformerConfig = FrameTransformerConfig(),
-        frame: FrameConfig = FrameConfig(input_dropout=0.1),
+        frames: FrameConfig = FrameConfig(input_dropout=0.1),
         optim: OptimConfig = OptimConfig(
             learning_rate=2e-3, weight_decay=0.1, beta2=0.98, warmup_steps=100, schedule="cosine", fused=True
         ),
     ) -> None:
         backbone = TransformerBackbone(group_from(FrameTransformerConfig, net))
-        super().__init__(backbone, vocab_size, frame_size, frame, optim)
+        super().__init__(backbone, vocab_size, frame_size, frames, optim)
         self.save_hyperparameters()

@@ -26,7 +26,7 @@ PAIRS = '--trainer.callbacks=[{"class_path":"EnglishTests","init_args":{"per_kin
 # By the configs' folder: less to train on, less to test with, and what the test leaves in its folder.
 SIZES = {"parity": (QUICK, FEW, "plots/length_sweep.png"), "text": (TEXT, PAIRS, "english.md")}
 FRAMES = (
-    "--data.samples=1", "--model.frame.d_frame=16", "--trainer.max_epochs=1", "--trainer.accelerator=cpu",
+    "--data.samples=1", "--model.frames.d_frame=16", "--trainer.max_epochs=1", "--trainer.accelerator=cpu",
 )  # fmt: skip
 WIDTHS = {"lstm": "--model.net.hidden_size=24", "transformer": "--model.net.d_model=24"}
 SIZES |= {f"music/jsb_{net}": ((*FRAMES, width), "--trainer.callbacks=[]", "metrics.csv") for net, width in WIDTHS.items()}
@@ -176,6 +176,6 @@ def test_a_trial_of_a_sweep_over_trec_runs(run: Run, monkeypatch: pytest.MonkeyP
     sweep.folder.mkdir(parents=True)
     sweep.set |= dict(word.removeprefix("--").split("=", 1) for word in (*LABELLED, "--trainer.callbacks=[]"))
     sweep.set["trainer.check_val_every_n_epoch"] = 1  # of the one epoch that is trained
-    metrics, folder = train(sweep, {key: values[-1] for key, values in sweep.grid.items() if key != "data.protocol"})
+    metrics, folder = train(sweep, {key: values[-1] for key, values in sweep.grid.items() if key != "data.split.protocol"})
     assert {*sweep.columns, sweep.metric} <= metrics.keys()
     assert (folder / "checkpoints/best.ckpt").is_file()

@@ -25,9 +25,9 @@ MODELS = {
         8, ("--data.prompt.samples=3", "--data.batch_size=1", "--model.generation.stop_at_end=false"),
     ),
     "music/jsb_lstm": (
-        ("--model.net.hidden_size=16", "--model.frame.d_frame=16", "--model.frame.input_dropout=0",
-         "--model.frame.frame_dropout=0",
-         "--model.frame.retrieval_dropout=0", "--data.retrieved=4"),
+        ("--model.net.hidden_size=16", "--model.frames.d_frame=16", "--model.frames.input_dropout=0",
+         "--model.frames.frame_dropout=0",
+         "--model.frames.retrieval_dropout=0", "--data.retrieved=4"),
         24, ("--data.samples=3", "--data.batch_size=1"),
     ),
 }  # fmt: skip

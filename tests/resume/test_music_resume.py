@@ -18,7 +18,7 @@ MODELS = {
     ),
     "frames": (  # 60 pieces made up by rule
         "--config=music/jsb_transformer", "--model.net.d_model=12", "--model.net.num_layers=1", "--model.net.num_heads=2",
-        "--model.frame.d_frame=12", "--model.frame.retrieval_dropout=0.5", "--data.seq_len=12", "--data.retrieved=4",
+        "--model.frames.d_frame=12", "--model.frames.retrieval_dropout=0.5", "--data.seq_len=12", "--data.retrieved=4",
         f"--data.batch_size={60 // EPOCH}", "--model.optim.warmup_steps=2", f"--trainer.callbacks=[{AVERAGE}]",
     ),
 }  # fmt: skip

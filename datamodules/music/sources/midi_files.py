@@ -213,5 +213,5 @@ def symusic() -> ModuleType:
     try:
         import symusic
     except ImportError as error:
-        raise UserError("path: MIDI files need symusic; install it with `pip install 'seqlight[music]'`") from error
+        raise UserError("path: MIDI files need symusic; install it with `pip install symusic`") from error
     return symusic

@@ -11,7 +11,8 @@ from lightning.pytorch.utilities import rank_zero_only
 from seq_modules.callbacks.music.music_writer import Audio, checked_audio, piano_roll, write_music
 from seq_modules.callbacks.run.run_folder import run_folder
 from seq_modules.generation.sampling import Decoding
-from seqlight.core.errors import UserError
+from seq_modules.protocols import ComposesMusic
+from seqlight.core.checks import check_range
 from seqlight.music import synth
 from seqlight.music.notes import Piece
 
@@ -44,8 +45,7 @@ class MusicSamples(Callback):
         audio: Audio = "synth",
     ) -> None:
         for name, value in (("count", count), ("max_notes", max_notes), ("every", every)):
-            if value < 1:
-                raise UserError(f"{name} must be at least 1, not {value}")
+            check_range(name, value, least=1)
         self.count, self.every, self.audio = count, every, checked_audio(audio)
         self.decoding = Decoding(max_new_tokens=max_notes, temperature=temperature, top_p=top_p, seed=seed)
         self.validations = 0
@@ -74,15 +74,14 @@ class MusicSamples(Callback):
     @rank_zero_only
     def compose(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Writes the samples of this step."""
-        module: Any = pl_module
         step = trainer.global_step
-        if step == self.last_step or not hasattr(module, "sample_pieces"):
+        if step == self.last_step or not isinstance(pl_module, ComposesMusic):
             return
         self.last_step = step
         folder = run_folder(trainer) / "samples"
-        steps = self.decoding.max_new_tokens * getattr(module, "tokens_per_note", 1)
+        steps = self.decoding.max_new_tokens * pl_module.tokens_per_note
         decoding = replace(self.decoding, max_new_tokens=steps)
-        for number, piece in enumerate(module.sample_pieces(self.count, decoding)):
+        for number, piece in enumerate(pl_module.sample_pieces(self.count, decoding)):
             piece = replace(piece, name=f"step {step:,}, sample {number + 1}")
             stem = folder / f"step-{step:07d}-{number + 1}"
             files = write_music(stem, piece, trainer, audio=self.audio, engrave=False)

@@ -14,6 +14,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from seq_modules.callbacks.run.curves import save_figure
 from seq_modules.callbacks.run.run_folder import run_folder
 from seq_modules.generation.sampling import Decoding
+from seq_modules.protocols import ComposesMusic, HasPieces
 from seq_modules.training.music_metrics import (
     DurationOverlap,
     IntervalOverlap,
@@ -22,6 +23,7 @@ from seq_modules.training.music_metrics import (
     PitchClassDivergence,
     music_metrics,
 )
+from seqlight.core.checks import check_range
 from seqlight.core.errors import UserError
 from seqlight.core.plots import new_figure
 from seqlight.music.comparison import Measure, Row, compare, markdown
@@ -40,10 +42,10 @@ HISTOGRAMS: dict[str, Callable[[Sequence[Piece]], PitchClassDivergence | Overlap
 class MusicStatistics(Callback):
     """Has the model compose after ``test``, from nothing, and compares that with the held-out pieces.
 
-    Both are measured against the training pieces (seqlight/music/statistics.py), the held-out ones in parts as long
-    as the samples. Logs each number of the samples, ``test/interval_overlap`` say, and how far it is from that of the
-    held-out pieces, ``test/interval_overlap_distance``: what counts is a small distance, not a high number. Beside them
-    stands the range of real music: what its sets (suites) have, each against all others. Writes ``music.md``, with the
+    Both are measured against the training pieces (training/music_metrics.py), the held-out ones in parts as long
+    as the samples. Logs each number of the samples, for example ``test/interval_overlap``, and how far it is from that
+    of the held-out pieces, ``test/interval_overlap_distance``: a small distance is good, not a high number. Beside them
+    is the range of real music: what its sets (suites) have, each against all others. Writes ``music.md``, with the
     longest copies by piece and bar, ``plots/music.png``, ``plots/music_distributions.png`` and the samples as MIDI.
 
     Args:
@@ -67,10 +69,8 @@ class MusicStatistics(Callback):
         seed: int = 0,
         sets: str = r"(?i)bwv ?\d+",
     ) -> None:
-        if num_samples < 1:
-            raise UserError(f"num_samples must be at least 1, not {num_samples}")
-        if num_notes < 8:
-            raise UserError(f"num_notes must be at least 8, not {num_notes}")
+        check_range("num_samples", num_samples, least=1)
+        check_range("num_notes", num_notes, least=8)
         try:
             re.compile(sets)
         except re.error as error:
@@ -80,14 +80,13 @@ class MusicStatistics(Callback):
         self.decoding = Decoding(events, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed)
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Composes, measures (each rank its share), logs, writes and draws."""
-        module: Any = pl_module
+        """Composes, measures (each rank its part), logs, writes and draws."""
         data: Any = getattr(trainer, "datamodule", None)
-        if not hasattr(module, "sample_pieces") or not hasattr(data, "train_pieces"):
-            raise UserError(f"MusicStatistics needs a music model and its pieces, not a {type(module).__name__}")
+        if not isinstance(pl_module, ComposesMusic) or not isinstance(data, HasPieces):
+            raise UserError(f"MusicStatistics needs a music model and its pieces, not a {type(pl_module).__name__}")
         started = time.monotonic()
-        steps = self.decoding.max_new_tokens * getattr(module, "tokens_per_note", 1)
-        made = module.sample_pieces(self.num_samples, replace(self.decoding, max_new_tokens=steps))
+        steps = self.decoding.max_new_tokens * pl_module.tokens_per_note
+        made = pl_module.sample_pieces(self.num_samples, replace(self.decoding, max_new_tokens=steps))
         samples = [replace(piece, notes=piece.notes[: self.num_notes]) for piece in made]
         training, held_out = data.train_pieces(), data.test_pieces()
         index = CopyIndex(training)
@@ -122,7 +121,7 @@ class MusicStatistics(Callback):
 
 
 def shared(trainer: Trainer, pl_module: LightningModule, training: Sequence[Piece], index: CopyIndex) -> Measure:
-    """A way to measure in which each rank takes its share of the pieces, and the counts are summed over ranks.
+    """A way to measure in which each rank takes its part of the pieces, and the counts are summed over ranks.
 
     Args:
         trainer: Knows the ranks.

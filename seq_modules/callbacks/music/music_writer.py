@@ -9,6 +9,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_only, rank_zero_warn
 
 from seq_modules.callbacks.run.run_folder import run_folder
+from seqlight.core.checks import check_choice
 from seqlight.core.errors import UserError
 from seqlight.core.plots import new_figure
 from seqlight.music import fluidsynth, score, synth
@@ -60,7 +61,7 @@ class MusicWriter(Callback):
                 write_music(stem, piece, trainer, len(given), self.audio, self.score)
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Says where the files are."""
+        """Prints where the files are."""
         trainer.strategy.barrier("music")
         self._tell(run_folder(trainer) / "music")
 
@@ -77,10 +78,9 @@ def checked_audio(audio: str) -> Audio:
     Raises:
         ValueError: It is none, or its program is missing.
     """
-    if audio not in ("auto", "fluidsynth", "synth", "none"):
-        raise UserError(f"audio {audio!r} is none of auto, fluidsynth, synth, none")
+    check_choice("audio", audio, Audio)
     if audio == "fluidsynth" and not fluidsynth.available():
-        raise UserError("audio 'fluidsynth' needs that program and a soundfont; install both, or say synth")
+        raise UserError("audio 'fluidsynth' needs that program and a soundfont; install both, or give synth")
     return audio  # type: ignore[return-value]
 
 

@@ -46,10 +46,10 @@ class FrameConfig:
     retrieval_dropout: float = 0.1
 
     def __post_init__(self) -> None:
-        check_range("frame.d_frame", self.d_frame, least=1)
-        check_range("frame.input_dropout", self.input_dropout, least=0, below=1)
-        check_range("frame.frame_dropout", self.frame_dropout, least=0, below=1)
-        check_range("frame.retrieval_dropout", self.retrieval_dropout, least=0, most=1)
+        check_range("frames.d_frame", self.d_frame, least=1)
+        check_range("frames.input_dropout", self.input_dropout, least=0, below=1)
+        check_range("frames.frame_dropout", self.frame_dropout, least=0, below=1)
+        check_range("frames.retrieval_dropout", self.retrieval_dropout, least=0, most=1)
 
 
 class FrameNet(nn.Module):

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from datamodules import ChoraleFramesDataModule
-from datamodules.music.chorale_rows import Beginnings, TrainRows
-from datamodules.music.recall import Listener
+from datamodules.music.chorale_rows import ChoralePrompts, ChoraleTrainRows
+from datamodules.music.retrieval import Retriever
 from datamodules.music.sources.jsb_files import made_up_chorales
 from datamodules.tokenizers import FrameTokenizer
 from seqlight.core.labels import IGNORED
@@ -17,7 +17,7 @@ from seqlight.music.notes import Note, Piece
 
 
 def ready(stage: str = "fit", **settings: object) -> ChoraleFramesDataModule:
-    data = ChoraleFramesDataModule(**{"batch_size": 4, "seed": 0, "recalled": 4, **settings})  # type: ignore[arg-type]
+    data = ChoraleFramesDataModule(**{"batch_size": 4, "seed": 0, "retrieved": 4, **settings})  # type: ignore[arg-type]
     data.setup(stage)
     return data
 
@@ -64,10 +64,10 @@ def test_training_rows_are_pieces_in_all_transpositions_and_what_they_recall_mov
         difference = (moved["labels"] - still["labels"])[pitches]
         by = torch.stack([d[p].float().mean() for d, p in zip(moved["labels"] - still["labels"], pitches, strict=True)])
         assert torch.equal(difference, by.long()[:, None, None].expand_as(pitches)[pitches])
-        recalled = (still["runs"].sum(-1) > 0)[..., None] & (still["recalled"] < data.tokenizer.end_id)
-        assert torch.equal(moved["runs"], still["runs"])
+        recalled = (still["match_lengths"].sum(-1) > 0)[..., None] & (still["retrieved"] < data.tokenizer.end_id)
+        assert torch.equal(moved["match_lengths"], still["match_lengths"])
         assert torch.equal(
-            (moved["recalled"] - still["recalled"])[recalled],
+            (moved["retrieved"] - still["retrieved"])[recalled],
             by.long()[:, None, None, None].expand_as(recalled)[recalled],
         )
         assert recalled.float().mean() > 0.3
@@ -81,7 +81,7 @@ def test_transpositions_stay_in_the_range() -> None:
     pieces = made_up_chorales(3, seed=0)
     pitches = [pitch for piece in pieces for frame in piece.frames for pitch in frame]
     tokenizer = FrameTokenizer(min(pitches) - 1, max(pitches) + 2)
-    rows = TrainRows(pieces, tokenizer, None, None, (-5, 6), seed=0)
+    rows = ChoraleTrainRows(pieces, tokenizer, None, None, (-5, 6), seed=0)
     assert all({-1, 0, 1, 2} <= set(ups) for ups in rows.ups)
     labels = rows.__getitems__(range(300))["labels"]
     assert labels.max() <= tokenizer.end_id
@@ -127,15 +127,15 @@ def test_files_of_ones_own_and_what_does_not_fit(tmp_path: Path) -> None:
     assert len(data.train_set) == 1
     with pytest.raises(ValueError, match=r"^lowest 21 .* \(the piece is test 0\)"):
         data.setup("test")
-    for wrong in ({"recalled": 1}, {"seq_len": 0}, {"samples": 0}, {"frame_size": 0}, {"lowest": 120}):
+    for wrong in ({"retrieved": 1}, {"seq_len": 0}, {"samples": 0}, {"frame_size": 0}, {"lowest": 120}):
         (name,) = wrong
         with pytest.raises(ValueError, match=rf"^{name}"):
             ready("fit", **wrong)
 
 
-def beginnings(data: ChoraleFramesDataModule) -> Beginnings:
+def beginnings(data: ChoraleFramesDataModule) -> ChoralePrompts:
     dataset = data.predict_dataloader().dataset
-    assert isinstance(dataset, Beginnings)
+    assert isinstance(dataset, ChoralePrompts)
     return dataset
 
 
@@ -143,12 +143,12 @@ def test_predict_begins_from_nothing_or_from_test_pieces_and_needs_no_recall(tmp
     batch = beginnings(ready("predict", samples=3)).__getitems__([0, 2])
     assert [len(ids) for ids in batch["prompt_ids"]] == [0, 0]
     assert batch["prompts"] == ["", ""]
-    assert len(batch["listeners"]) == 2
-    data = ready("predict", prompt_frames=5, samples=12, recalled=0)
+    assert len(batch["retrievers"]) == 2
+    data = ready("predict", prompt_frames=5, samples=12, retrieved=0)
     batch = beginnings(data).__getitems__([11])
     assert batch["prompts"] == [data.chorales["test"][1].name]
     assert data.tokenizer.decode(batch["prompt_ids"][0].numpy()) == list(data.chorales["test"][1].frames[:5])
-    assert "listeners" not in batch
+    assert "retrievers" not in batch
     data.write_midi(tmp_path / "a.mid", Piece("a", (Note(0, 60, 24),)))
     assert (tmp_path / "a.mid").read_bytes()[:4] == b"MThd"
 
@@ -158,20 +158,20 @@ def test_predict_is_reminded_of_what_the_checkpoint_holds() -> None:
     with pytest.raises(FileNotFoundError, match=r"^path gone\.json"):
         alone.predict_dataloader()
     alone.load_state_dict(trained.state_dict())
-    (listener,) = beginnings(alone).__getitems__([0])["listeners"]
-    expected = Listener(trained.recall)
+    (listener,) = beginnings(alone).__getitems__([0])["retrievers"]
+    expected = Retriever(trained.index)
     for frame in trained.chorales["test"][0].frames:
-        listener.hear(frame)
-        expected.hear(frame)
-        for got, wanted in zip(listener.recalled(), expected.recalled(), strict=True):
+        listener.append(frame)
+        expected.append(frame)
+        for got, wanted in zip(listener.retrieved(), expected.retrieved(), strict=True):
             assert np.array_equal(got, wanted)
-    assert expected.recalled()[1].any()
-    assert "remembered" not in ready("fit", recalled=0).state_dict()
+    assert expected.retrieved()[1].any()
+    assert "indexed" not in ready("fit", retrieved=0).state_dict()
     with pytest.raises(ValueError, match="damaged"):
-        alone.load_state_dict({"seed": 0, "remembered": {"frames": [], "lengths": []}})
+        alone.load_state_dict({"seed": 0, "indexed": {"frames": [], "lengths": []}})
 
 
 def test_without_recall_rows_have_none() -> None:
-    batch = ready(recalled=0).train_set.__getitems__([0])  # type: ignore[union-attr]
+    batch = ready(retrieved=0).train_set.__getitems__([0])  # type: ignore[union-attr]
     assert batch.keys() == {"input_ids", "labels", "position", "index"}
     assert np.isin(batch["labels"][batch["labels"] != IGNORED].numpy(), np.arange(89)).all()

@@ -2,7 +2,7 @@
 
 import random
 
-from datamodules.music.kinship import PHRASES, families, score, tunes
+from datamodules.music.kinship import PHRASES, families, note_traits, tune_traits
 from datamodules.music.sources.etudes import etudes
 from seqlight.music.notes import TICKS_PER_QUARTER, Note, Piece, top_voice, transposed
 
@@ -35,33 +35,33 @@ def test_settings_of_a_tune_are_a_family_in_any_key_with_any_voices() -> None:
         setting(tune(2), 14, "e"),
     ]
     for of in (pieces, [top_voice(piece) for piece in pieces]):
-        assert families(of, tunes) == [0, 1, 0, 1, 4]
-        assert families(of, score) == [0, 1, 2, 3, 4]
+        assert families(of, tune_traits) == [0, 1, 0, 1, 4]
+        assert families(of, note_traits) == [0, 1, 2, 3, 4]
 
 
 def test_a_family_holds_together_through_pieces_between() -> None:
     first, second = tune(0), tune(1)
     medley = first[: PHRASES + 5] + second[-PHRASES - 5 :]
     pieces = [setting(first, 1, "a"), setting(second, 2, "b"), setting(tune(3), 3, "c"), setting(medley, 4, "d")]
-    assert families(pieces[:3], tunes) == [0, 1, 2]
-    assert families(pieces, tunes) == [0, 0, 2, 0]
+    assert families(pieces[:3], tune_traits) == [0, 1, 2]
+    assert families(pieces, tune_traits) == [0, 0, 2, 0]
 
 
 def test_a_shorter_stretch_is_no_kinship() -> None:
     shared = tune(0)[:PHRASES]  # one interval less
     pieces = [setting(shared + [pitch + 40 for pitch in tune(5)], 1, "a"), setting(shared + tune(6)[3:], 2, "b")]
-    assert families(pieces, tunes) == [0, 1]
+    assert families(pieces, tune_traits) == [0, 1]
     longer = tune(0)[: PHRASES + 1]
     pieces = [setting(longer + [pitch + 40 for pitch in tune(5)], 1, "a"), setting(longer + tune(6)[3:], 2, "b")]
-    assert families(pieces, tunes) == [0, 0]
+    assert families(pieces, tune_traits) == [0, 0]
 
 
 def test_copies_are_all_notes_in_whatever_key() -> None:
     pieces = etudes(6, 0)
     again = [transposed(pieces[2], 1), Piece("less", pieces[4].notes[:-1]), Piece("none", ()), Piece("also none", ())]
-    assert families([*pieces, *again], score) == [0, 1, 2, 3, 4, 5, 2, 7, 8, 9]
+    assert families([*pieces, *again], note_traits) == [0, 1, 2, 3, 4, 5, 2, 7, 8, 9]
 
 
 def test_pieces_of_a_few_notes_are_kin_of_their_copies_alone() -> None:
     short = [setting(tune(0)[:5], 1, "a"), setting(tune(0)[:5], 2, "b"), transposed(setting(tune(0)[:5], 1, "c"), 2)]
-    assert families(short, tunes) == [0, 1, 0]
+    assert families(short, tune_traits) == [0, 1, 0]

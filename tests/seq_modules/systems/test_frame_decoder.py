@@ -13,24 +13,32 @@ from lightning.pytorch import Trainer
 
 import seqlight
 from datamodules import ChoraleFramesDataModule
-from datamodules.music.recall import Listener, Recall
+from datamodules.music.retrieval import RetrievalIndex, Retriever
 from seq_modules import FrameDecoder, LSTMFrameDecoder, TransformerFrameDecoder
 from seq_modules.generation.sampling import Decoding
-from seq_modules.training.frame_metrics import ExactFrames, FrameAccuracy, NatsPerFrame
+from seq_modules.nets.music.frame_backbones import FrameTransformerConfig
+from seq_modules.nets.music.frame_net import FrameConfig
+from seq_modules.nets.rnn.recurrent import RecurrentConfig
+from seq_modules.training.metrics.frames import ExactFrames, FrameAccuracy, NatsPerFrame
+from seq_modules.training.optim import OptimConfig
 from seqlight.core.labels import IGNORED
 from seqlight.music.frame_notes import held_notes
 
 KINDS = ("lstm", "transformer")
 
 
-def make(kind: str, **settings: Any) -> FrameDecoder:
+def make(
+    kind: str, frame: dict[str, Any] | None = None, dropout: float = 0.2, width: int = 16, **settings: Any
+) -> FrameDecoder:
     torch.manual_seed(0)
-    small = {"vocab_size": 90, "frame_size": 4, "d_model": 16, "d_frame": 16, "num_layers": 1, **settings}
-    return LSTMFrameDecoder(**small) if kind == "lstm" else TransformerFrameDecoder(num_heads=2, **small)
+    parts = {"vocab_size": 90, "frame_size": 4, "frames": FrameConfig(**{"d_frame": 16, **(frame or {})}), **settings}
+    if kind == "lstm":
+        return LSTMFrameDecoder(net=RecurrentConfig("lstm", width, dropout=dropout), **parts)
+    return TransformerFrameDecoder(net=FrameTransformerConfig(width, 1, 2, dropout=dropout), **parts)
 
 
 def ready(stage: str = "fit", **settings: Any) -> ChoraleFramesDataModule:
-    data = ChoraleFramesDataModule(**{"batch_size": 4, "seed": 0, "recalled": 4, **settings})
+    data = ChoraleFramesDataModule(**{"batch_size": 4, "seed": 0, "retrieved": 4, **settings})
     data.setup(stage)
     return data
 
@@ -51,13 +59,13 @@ def test_nats_are_the_cross_entropies_of_the_places_and_padding_counts_for_nothi
     torch.testing.assert_close(together, alone)
     assert len(together) == sum(len(piece.frames) for piece in data.chorales["test"][:3])
     expected = []
-    known = module.net(batch["input_ids"], batch["position"])
+    states = module.net(batch["input_ids"], batch["position"])
     for row, labels in enumerate(batch["labels"]):
         for t, frame in enumerate(labels):
             if frame[0] != IGNORED:
                 given = frame.masked_fill(frame == IGNORED, module.net.end_id)[None]
-                recalled = {name: batch[name][row, t : t + 1] for name in ("recalled", "runs")}
-                logits = module.net.within(known[row, t : t + 1], batch["input_ids"][row, t : t + 1], given, **recalled)
+                here = [batch[name][row, t : t + 1] for name in ("retrieved", "match_lengths")]
+                logits = module.net.within(states[row, t : t + 1], batch["input_ids"][row, t : t + 1], given, *here)
                 logs = logits[0].log_softmax(-1)
                 expected.append(-sum(logs[k, i] for k, i in enumerate(frame.tolist()) if i != IGNORED))
     torch.testing.assert_close(together, torch.stack(expected))  # type: ignore[arg-type]
@@ -103,9 +111,9 @@ def test_a_sample_is_what_reading_it_again_would_choose(kind: str, memory: bool)
     module.tokenizer = data.tokenizer
     prompts = [torch.from_numpy(data.tokenizer.encode(piece.frames[:n])) for piece, n in
                zip(data.chorales["test"], (0, 3, 6), strict=False)]  # fmt: skip
-    recall = Recall(data.chorales["train"], data.tokenizer, 4)
-    listeners = [Listener(recall) for _ in prompts] if memory else None
-    new = module.sample(3, Decoding(max_new_tokens=8, temperature=0), prompts, listeners=listeners)
+    index = RetrievalIndex(data.chorales["train"], data.tokenizer, 4)
+    retrievers = [Retriever(index) for _ in prompts] if memory else None
+    new = module.sample(3, Decoding(max_new_tokens=8, temperature=0), prompts, retrievers=retrievers)
     assert module.training
     module.eval()
     for prompt, ids in zip(prompts, new, strict=True):
@@ -115,15 +123,15 @@ def test_a_sample_is_what_reading_it_again_would_choose(kind: str, memory: bool)
         before = torch.cat((torch.full((1, 4), data.tokenizer.start_id), frames[:-1]))
         given = {}
         if memory:
-            listener = Listener(recall)
+            retriever = Retriever(index)
             found = []
             for frame in data.tokenizer.decode(frames.numpy()):
-                found.append(listener.recalled())
-                listener.hear(frame)
+                found.append(retriever.retrieved())
+                retriever.append(frame)
             given = {name: torch.from_numpy(np.stack([f[part] for f in found])) for part, name in
-                     enumerate(("recalled", "runs"))}  # fmt: skip
-        known = module.net(before[None], torch.tensor([0]))[0]
-        assert module.predicted(known, before, **given)[len(prompt) :].tolist() == ids.tolist()
+                     enumerate(("retrieved", "lengths"))}  # fmt: skip
+        states = module.net(before[None], torch.tensor([0]))[0]
+        assert module.predicted(states, before, **given)[len(prompt) :].tolist() == ids.tolist()
 
 
 def test_samples_follow_the_seed_and_the_row_alone() -> None:
@@ -142,8 +150,8 @@ def test_samples_have_the_probabilities_of_the_model() -> None:
     drawn = module.sample(4000, Decoding(max_new_tokens=1, seed=0))
     frames, counts = torch.cat(drawn).unique(dim=0, return_counts=True)
     before = torch.full((len(frames), 2), module.net.start_id)
-    known = module.net(before[:1, None], torch.tensor([0]))[:, 0].expand(len(frames), -1)
-    logs = module.net.within(known, before, frames).log_softmax(-1).gather(-1, frames[..., None]).squeeze(-1)
+    states = module.net(before[:1, None], torch.tensor([0]))[:, 0].expand(len(frames), -1)
+    logs = module.net.within(states, before, frames).log_softmax(-1).gather(-1, frames[..., None]).squeeze(-1)
     ended = (frames == module.net.end_id).cumsum(1) > 1
     probs = logs.masked_fill(ended, 0).sum(1).exp()
     assert len(frames) == 7
@@ -175,9 +183,9 @@ def test_predictions_are_rows_of_notes() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_batch_is_learnt_by_heart_and_lives_in_the_checkpoint(kind: str, tmp_path: Path) -> None:
-    quiet = {"dropout": 0.0, "input_dropout": 0.0, "frame_dropout": 0.0, "warmup_steps": 0, "schedule": "constant"}
-    module = make(kind, d_model=32, d_frame=32, learning_rate=1e-2, weight_decay=0.0, recall=False, **quiet)
-    data = ChoraleFramesDataModule(batch_size=2, transpose_down=0, transpose_up=0, recalled=0, seq_len=12, seed=0)
+    frame = {"d_frame": 32, "input_dropout": 0.0, "frame_dropout": 0.0, "retrieval": False}
+    module = make(kind, frame, dropout=0.0, width=32, optim=OptimConfig(1e-2, beta2=0.98))
+    data = ChoraleFramesDataModule(batch_size=2, transpose_down=0, transpose_up=0, retrieved=0, seq_len=12, seed=0)
     fitted = trainer(tmp_path, max_epochs=80, overfit_batches=1, limit_val_batches=0)
     fitted.fit(module, data)
     assert fitted.callback_metrics["train/loss"] < 0.1
@@ -198,27 +206,27 @@ def test_a_batch_is_learnt_by_heart_and_lives_in_the_checkpoint(kind: str, tmp_p
 
 
 def test_weights_that_nothing_would_train_are_refused(tmp_path: Path) -> None:
-    data = ChoraleFramesDataModule(batch_size=2, recalled=0, seed=0)
-    with pytest.raises(ValueError, match=r"^model\.recall .*--data\.recalled 0.*--model\.recall false"):
+    data = ChoraleFramesDataModule(batch_size=2, retrieved=0, seed=0)
+    with pytest.raises(ValueError, match=r"^frames\.retrieval .*--data\.retrieved 0.*--model\.frames\.retrieval false"):
         trainer(tmp_path, max_steps=1).fit(make("lstm"), data)
-    trainer(tmp_path, max_steps=1, limit_val_batches=0).fit(module := make("lstm", recall=False), data)
+    trainer(tmp_path, max_steps=1, limit_val_batches=0).fit(module := make("lstm", {"retrieval": False}), data)
     assert all(weight.grad is not None for weight in module.parameters())
 
 
 def test_predict_follows_from_the_checkpoint_alone(tmp_path: Path) -> None:
-    """With the training chorales gone, it recalls them all the same."""
+    """With the training chorales gone, it retrieves them all the same."""
     file, quiet = tmp_path / "own.json", Decoding(max_new_tokens=24)
     draw = random.Random(0)  # of five pitches, so that what the model makes up agrees with some of it
     pieces = [[sorted(draw.sample(range(60, 65), 2)) for _ in range(40)] for _ in range(12)]
     file.write_text(json.dumps({"train": pieces[:10], "valid": pieces[10:11], "test": pieces[11:]}))
-    settings = {"path": str(file), "batch_size": 2, "samples": 2, "recalled": 4, "seed": 0, "lowest": 60}
-    settings |= {"highest": 64, "frame_size": 2}
+    settings = {"path": str(file), "batch_size": 2, "samples": 2, "retrieved": 4, "seed": 0}
+    settings |= {"tokens": {"lowest": 60, "highest": 64, "frame_size": 2}}
     module, data = make("lstm", vocab_size=7, frame_size=2), ChoraleFramesDataModule(**settings)  # type: ignore[arg-type]
     fitted = trainer(tmp_path, max_steps=1, limit_val_batches=0)
     fitted.fit(module, data)
-    torch.nn.init.constant_(module.net.within.pointer.score[-1].bias, 8.0)  # what is recalled, it believes
+    torch.nn.init.constant_(module.net.within.copy.score[-1].bias, 8.0)  # it copies
     fitted.save_checkpoint(tmp_path / "a.ckpt")
-    expected = module.sample(2, quiet, listeners=[Listener(data.recall) for _ in range(2)])
+    expected = module.sample(2, quiet, retrievers=[Retriever(data.index) for _ in range(2)])
     assert [ids.tolist() for ids in expected] != [ids.tolist() for ids in module.sample(2, quiet)]
     file.unlink()
     module.decoding = quiet
@@ -228,19 +236,16 @@ def test_predict_follows_from_the_checkpoint_alone(tmp_path: Path) -> None:
     assert [row["frames"] for row in rows] == frames
 
 
-def test_recall_is_left_out_of_some_pieces_in_training_alone() -> None:
-    module, data = make("lstm", recall_dropout=1.0), ready("fit")
+def test_retrieval_is_left_out_of_some_pieces_in_training_alone() -> None:
+    module, data = make("lstm", {"retrieval_dropout": 1.0}), ready("fit")
     batch = data.train_set.__getitems__(range(8))  # type: ignore[union-attr]
-    without = {name: value for name, value in batch.items() if name not in ("recalled", "runs")}
+    without = {name: value for name, value in batch.items() if name not in ("retrieved", "match_lengths")}
     torch.nn.Module.eval(module)
     given, none = module(batch), module(without)
     assert not torch.allclose(given, none)
     for part in module.modules():
-        part.training = part is module  # no dropout but that of recall
+        part.training = part is module  # no dropout but that of retrieval
     torch.testing.assert_close(module(batch), none)
     assert math.isfinite(none.sum().item())
-    for wrong in ({"recall_dropout": 1.1}, {"learning_rate": 0.0}):
-        with pytest.raises(ValueError, match=rf"^{next(iter(wrong))}"):
-            make("lstm", **wrong)
     with pytest.raises(ValueError, match=r"^frame_size is not given"):
         LSTMFrameDecoder(vocab_size=90)

@@ -15,13 +15,19 @@ import seqlight
 from datamodules.tokenizers import NoteTokenizer
 from seq_modules import MusicDecoder, RNNMusicDecoder, TransformerMusicDecoder
 from seq_modules.generation.sampling import Decoding
+from seq_modules.nets.music.event_heads import Heads, NoteConfig
+from seq_modules.nets.rnn.language_net import RNNConfig
+from seq_modules.nets.rnn.recurrent import RecurrentConfig
+from seq_modules.nets.transformer.gpt_config import ExtrasConfig, GPTConfig
+from seq_modules.systems.music_generation import MusicGeneration, event_rules
+from seq_modules.training.optim import OptimConfig
 from seqlight.music.notes import Note, Piece
 
 ONE_VOICE, ALL_NOTES = ("pitch", "duration"), ("shift", "pitch", "duration")
 TUNE = Piece("tune", tuple(Note(12 * i, 48 + 2 * (i * i % 7), 12 if i % 3 else 6) for i in range(12)), (3, 4), 90.0)
 SCALE = Piece("scale", tuple(Note(12 * i, 50 + i, 12) for i in range(8)))
 CHORDS = Piece("chords", tuple(Note(24 * (i // 2), 48 + 7 * (i % 2) + i // 2, 24) for i in range(12)))
-KINDS = ("lstm", "transformer", "lstm with past", "transformer with past")
+KINDS = ("lstm", "transformer", "lstm with context", "transformer with context")
 CLOSE = st.lists(  # of few pitches and onsets, so that there are unisons
     st.builds(Note, st.integers(0, 12), st.integers(30, 44), st.integers(1, 6)), min_size=1, max_size=20
 )
@@ -34,15 +40,19 @@ def tokenizer_of(fields: tuple[str, ...]) -> NoteTokenizer:
 def make(kind: str, fields: tuple[str, ...] = ONE_VOICE, **changes: Any) -> MusicDecoder:
     torch.manual_seed(0)
     tokenizer = tokenizer_of(fields)
-    if kind.endswith("past"):
+    if kind.endswith("context"):
         pitches = [i for i, pitch in enumerate(tokenizer.pitches) if pitch is not None]
         ticks = tokenizer.durations if fields == ONE_VOICE else tokenizer.shifts
-        changes = {"relative": True, "recalled": 3, "pitch_ids": [pitches[0], pitches[-1]], "ticks": ticks} | changes
+        changes = {"notes": NoteConfig(relative=True, retrieved=3), **changes}
+        changes |= {"pitch_ids": [pitches[0], pitches[-1]], "ticks": ticks}
     if kind.startswith("transformer"):
-        sizes = {"d_model": 16, "num_layers": 2, "num_heads": 2, "max_seq_len": 8}
-        module: MusicDecoder = TransformerMusicDecoder(tokenizer.vocab_sizes, **{**sizes, **changes})
+        shape = {"d_model": 16, "num_layers": 2, "num_heads": 2, "max_seq_len": 8, **changes.pop("net", {})}
+        transformer = GPTConfig(**{"positions": "rotary", "dropout": 0.2, "tie_weights": False, **shape})
+        module: MusicDecoder = TransformerMusicDecoder(tokenizer.vocab_sizes, net=transformer, **changes)
     else:
-        module = RNNMusicDecoder(tokenizer.vocab_sizes, **{"d_model": 16, "hidden_size": 24, **changes})
+        shape = {"hidden_size": 24, "num_layers": 2, "dropout": 0.2, **changes.pop("net", {})}
+        rnn = RNNConfig(d_model=16, dropout=shape["dropout"], rnn=RecurrentConfig(**shape))
+        module = RNNMusicDecoder(tokenizer.vocab_sizes, net=rnn, **changes)
     module.tokenizer = tokenizer
     return module
 
@@ -71,9 +81,7 @@ def short(piece: Piece, notes: int) -> Piece:
 def test_what_the_tokenizer_writes_may_be_drawn(learned: list[Note], others: list[Note]) -> None:
     """Event for event, unisons and what is read as the nearest included."""
     tokenizer = NoteTokenizer.train([Piece("learned", tuple(sorted(learned)))], ALL_NOTES)
-    module = RNNMusicDecoder(tokenizer.vocab_sizes, d_model=4, hidden_size=4)
-    module.tokenizer = tokenizer
-    rules = module.rules()
+    rules = event_rules(tokenizer, tokenizer.vocab_sizes, MusicGeneration())
     for notes in (learned, others):
         before = torch.tensor([[tokenizer.start_id, 0, 0]])
         for event in torch.from_numpy(tokenizer.encode(Piece("", tuple(sorted(notes))))):
@@ -87,8 +95,9 @@ def test_what_the_tokenizer_writes_may_be_drawn(learned: list[Note], others: lis
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("fields", [ONE_VOICE, ALL_NOTES])
 @pytest.mark.parametrize("heads", ["chained", "independent"])
-def test_step_sums_over_fields_and_labels_that_count(kind: str, fields: tuple[str, ...], heads: str) -> None:
-    module = make(kind, fields, heads=heads).double().eval()
+def test_step_sums_over_fields_and_labels_that_count(kind: str, fields: tuple[str, ...], heads: Heads) -> None:
+    features = kind.endswith("context")
+    module = make(kind, fields, notes=NoteConfig(heads, features, 3 * features)).double().eval()
     batch = batch_of(module, [TUNE, short(SCALE, 4)])
     step = module.step(batch)
     labels = batch["labels"]
@@ -96,28 +105,28 @@ def test_step_sums_over_fields_and_labels_that_count(kind: str, fields: tuple[st
     for b in range(2):
         for t in range(8):
             # One step at a time, from what stands before it alone; END has a first field and nothing else.
-            x = module.net(module.heads.pack(batch["input_ids"][b : b + 1, : t + 1]))[0, -1]
+            states = module.net.states(module.net.pack(batch["input_ids"][b : b + 1, : t + 1]))[0, -1]
             told: list[torch.Tensor] = []
             for field in range(len(fields)):
                 label = labels[b, t, field]
                 if label < 0:
                     break
-                log_p = module.heads.field(x, told).log_softmax(-1)
+                log_p = module.net.field(states, told).log_softmax(-1)
                 losses[field] -= log_p[label].item()
                 right[field] += float(log_p.argmax() == label)
                 counts[field] += 1
                 told.append(label)
     assert step.loss_sum.item() == pytest.approx(sum(losses))
-    assert step.measured["field_losses"].tolist() == pytest.approx(losses)
-    assert step.measured["field_hits"].tolist() == right
-    assert step.measured["field_items"].tolist() == counts
+    assert step.metric_inputs["field_losses"].tolist() == pytest.approx(losses)
+    assert step.metric_inputs["field_hits"].tolist() == right
+    assert step.metric_inputs["field_targets"].tolist() == counts
     assert counts[0] == counts[1] + 1 == 8 + 5  # eight notes; four and an END, which has no pitch and duration beside
-    assert step.items == counts[0]
+    assert step.num_targets == counts[0]
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_padding_never_counts(kind: str) -> None:
-    module = make(kind, dropout=0.0)
+    module = make(kind, net={"dropout": 0.0})
     batch = batch_of(module, [TUNE, short(SCALE, 3)])
     alone = batch_of(module, [short(SCALE, 3)], length=4)
 
@@ -129,7 +138,7 @@ def test_padding_never_counts(kind: str) -> None:
     again = module.step(batch)
     assert torch.equal(step.loss_sum, again.loss_sum)
     apart = [module.step(batch_of(module, [TUNE])), module.step(alone)]
-    assert step.items == apart[0].items + apart[1].items
+    assert step.num_targets == apart[0].num_targets + apart[1].num_targets
     torch.testing.assert_close(step.loss_sum, apart[0].loss_sum + apart[1].loss_sum)
     ours = gradients(step.loss_sum)
     theirs = [a + b for a, b in zip(*(gradients(part.loss_sum) for part in apart), strict=True)]
@@ -137,20 +146,20 @@ def test_padding_never_counts(kind: str) -> None:
 
 
 def test_backends_of_the_lstm_agree() -> None:
-    modules = [make("lstm", backend=backend, dropout=0.0) for backend in ("fused", "bptt", "numpy")]
+    modules = [make("lstm", net={"backend": backend, "dropout": 0.0}) for backend in ("fused", "loop", "bptt", "numpy")]
     losses = []
     for module in modules:
         module.load_state_dict(modules[0].state_dict())
         losses.append(module.step(batch_of(module, [TUNE, CHORDS])).loss_sum)
-    torch.testing.assert_close(losses[0], losses[1])
-    torch.testing.assert_close(losses[0], losses[2])
+    for loss in losses[1:]:
+        torch.testing.assert_close(losses[0], loss)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("fields", [ONE_VOICE, ALL_NOTES])
 def test_cached_samples_equal_naive_ones_past_the_context(kind: str, fields: tuple[str, ...]) -> None:
     module = make(kind, fields).double()
-    module.stop_at_end = False
+    module.generation = MusicGeneration(stop_at_end=False)
     decoding = Decoding(max_new_tokens=30, seed=3)
     prompt = module.tokenizer.encode(TUNE)
     for given in (None, prompt):
@@ -182,23 +191,23 @@ def test_samples_are_pieces_that_begin_with_the_prompt(fields: tuple[str, ...]) 
 def test_end_stops_and_is_not_part_of_a_sample(fields: tuple[str, ...]) -> None:
     module = make("lstm", fields)
     with torch.no_grad():
-        module.heads.members[0].outputs[0].bias[module.tokenizer.end_id] = 3.0
+        module.net.each[0].head.outputs[0].bias[module.tokenizer.end_id] = 3.0
     ids = module.sample(30, Decoding(max_new_tokens=50))
     lengths = [len(row) for row in ids]
     assert min(lengths) >= 1  # never nothing at all
     assert max(lengths) < 50
     assert not any(np.isin(row[:, 0], [module.tokenizer.start_id, module.tokenizer.end_id]).any() for row in ids)
-    module.stop_at_end = False
+    module.generation = MusicGeneration(stop_at_end=False)
     assert [len(row) for row in module.sample(3, Decoding(max_new_tokens=50))] == [50] * 3
 
 
 def test_range_is_kept() -> None:
     module = make("lstm", ALL_NOTES)
-    module.lowest_pitch, module.highest_pitch = 50, 53
+    module.generation = MusicGeneration(lowest_pitch=50, highest_pitch=53)
     pitches = {note.pitch for piece in module.sample_pieces(9, Decoding(max_new_tokens=50)) for note in piece.notes}
     assert pitches == {50, 51, 52, 53}
-    module.lowest_pitch = 100
-    with pytest.raises(ValueError, match=r"^lowest_pitch: none of the pitches that the model knows, 48 to 60"):
+    module.generation = MusicGeneration(lowest_pitch=100, highest_pitch=103)
+    with pytest.raises(ValueError, match=r"^generation.lowest_pitch: none of the model's pitches, 48 to 60"):
         module.sample(1)
 
 
@@ -206,7 +215,7 @@ def test_range_is_kept() -> None:
 @pytest.mark.parametrize("prompt", [None, TUNE, CHORDS])
 def test_length_in_bars(fields: tuple[str, ...], prompt: Piece | None) -> None:
     module = make("lstm", fields)
-    module.max_bars, module.stop_at_end = 3, False
+    module.generation = MusicGeneration(max_bars=3, stop_at_end=False)
     # TUNE ends within its second bar of 72 ticks (the third begins then), CHORDS with its sixth quarter of 4/4.
     end = {"None": 3 * 96, "tune": (2 + 3) * 72, "chords": (2 + 3) * 96}[prompt.name if prompt else "None"]
     pieces = module.sample_pieces(6, Decoding(max_new_tokens=300), prompt)
@@ -224,12 +233,12 @@ def test_length_in_bars(fields: tuple[str, ...], prompt: Piece | None) -> None:
 
 
 def test_muon_takes_the_blocks_of_all_nets_and_compiling_finds_them() -> None:
-    module = make("transformer", members=2, optimizer="muon")
-    assert [len(net.blocks) for net in module.net.members] == [2, 2]
+    module = make("transformer", ensemble_size=2, optim=OptimConfig(optimizer="muon"))
+    assert [len(member.blocks) for member in module.net.each] == [2, 2]
     assert module.net.blocks is not None
     assert len(module.net.blocks) == 4
     matrices = {id(weight) for block in module.net.blocks for weight in block.parameters() if weight.dim() == 2}
-    by_muon = [group for group in module._optimizer().param_groups if group["rule"] == "muon"]
+    by_muon = [group for group in module.make_optimizer().param_groups if group["rule"] == "muon"]
     assert matrices == {id(weight) for group in by_muon for weight in group["params"]}
     assert make("lstm").net.blocks is None
 
@@ -275,7 +284,9 @@ def trainer(folder: Path, epochs: int) -> Trainer:
 def test_one_batch_is_learnt_by_heart_and_the_checkpoint_holds_all(
     kind: str, fields: tuple[str, ...], tmp_path: Path
 ) -> None:
-    module = make(kind, fields, learning_rate=1e-2, warmup_steps=0, schedule="constant", dropout=0.0, max_bars=7)
+    module = make(
+        kind, fields, net={"dropout": 0.0}, generation={"max_bars": 7}, optim=OptimConfig(1e-2, weight_decay=0.1)
+    )
     data, fitted = OneBatch(module), trainer(tmp_path, 120)
     fitted.fit(module, data)
     metrics = {name: value.item() for name, value in fitted.callback_metrics.items()}
@@ -289,18 +300,18 @@ def test_one_batch_is_learnt_by_heart_and_the_checkpoint_holds_all(
     path = tmp_path / "a.ckpt"
     fitted.save_checkpoint(path)
     held = torch.load(path, weights_only=True)["hyper_parameters"]
-    assert not held.keys() & {"max_bars", "lowest_pitch", "highest_pitch", "stop_at_end"}
+    assert "generation" not in held
     assert held["vocab_sizes"] == module.vocab_sizes
     again = seqlight.load(path)
-    assert again.max_bars is None
-    module.max_bars = None
+    assert again.generation.max_bars is None
+    module.generation = MusicGeneration()
     free = Decoding(max_new_tokens=20, seed=1)
     assert [row.tolist() for row in again.sample(2, free)] == [row.tolist() for row in module.sample(2, free)]
 
 
 def test_data_with_longer_windows_than_the_context_is_refused(tmp_path: Path) -> None:
-    module = make("transformer", max_seq_len=7)
-    with pytest.raises(ValueError, match=r"data.seq_len 8 is longer than model.max_seq_len 7"):
+    module = make("transformer", net={"max_seq_len": 7})
+    with pytest.raises(ValueError, match=r"^data.seq_len 8 is longer than .*max_seq_len 7"):
         trainer(tmp_path, 1).fit(module, OneBatch(module))
 
 
@@ -317,13 +328,18 @@ def test_a_model_without_tokenizer_says_what_to_do() -> None:
         ({"vocab_sizes": None}, "vocab_sizes"),
         ({"vocab_sizes": [5, 5, 5, 5]}, "vocab_sizes"),
         ({"vocab_sizes": [5, 0]}, "vocab_sizes"),
-        ({"max_bars": 0}, "max_bars"),
-        ({"lowest_pitch": -1}, "lowest_pitch"),
-        ({"highest_pitch": 128}, "highest_pitch"),
-        ({"heads": "both"}, "heads"),
-        ({"cell": "tanh"}, "cell"),
+        ({"generation": {"max_bars": 0}}, "generation.max_bars"),
+        ({"generation": {"lowest_pitch": -1}}, "generation.lowest_pitch"),
+        ({"generation": {"highest_pitch": 128}}, "generation.highest_pitch"),
+        ({"notes": {"heads": "both"}}, "notes.heads"),
+        ({"net": {"rnn": {"cell": "tanh"}}}, "net.cell"),
     ],
 )
 def test_bad_values_are_refused(changes: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=f"^{said}"):
         RNNMusicDecoder(**{"vocab_sizes": [5, 6], **changes})
+
+
+def test_parts_of_a_transformer_that_need_tokens_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"^net.extras.value_embeddings is for tokens, not for notes"):
+        make("transformer", net={"extras": ExtrasConfig(value_embeddings=True)})

@@ -1,4 +1,4 @@
-"""Models that are told metre and key: they heed them, never write them, and keep them in view."""
+"""Models with signatures: they follow metre and key, never write them, and keep them in every window."""
 
 from dataclasses import replace
 
@@ -11,6 +11,11 @@ from datamodules.tokenizers import NoteTokenizer
 from datamodules.tokenizers.midi import ALL_NOTES, ONE_VOICE
 from seq_modules import MusicDecoder, RNNMusicDecoder, TransformerMusicDecoder
 from seq_modules.generation.sampling import Decoding
+from seq_modules.nets.music.event_heads import NoteConfig
+from seq_modules.nets.rnn.language_net import RNNConfig
+from seq_modules.nets.rnn.recurrent import RecurrentConfig
+from seq_modules.nets.transformer.gpt_config import GPTConfig
+from seq_modules.systems.music_generation import MusicGeneration
 from seqlight.music.notes import Note, Piece
 
 # Which of them is to come, the signature alone says.
@@ -28,22 +33,20 @@ def make(kind: str, pieces: list[Piece], fields: tuple[str, ...]) -> MusicDecode
     parts = {
         "pitch_ids": [pitches.index(tokenizer.lowest), pitches.index(tokenizer.highest)],
         "ticks": tokenizer.durations if fields == ONE_VOICE else tokenizer.shifts,
-        "relative": True,
-        "recalled": 3,
-        "dropout": 0.0,
+        "notes": NoteConfig(relative=True, retrieved=3),
     }
     if kind == "lstm":
-        module = RNNMusicDecoder(tokenizer.vocab_sizes, d_model=16, hidden_size=24, **parts)
+        rnn = RNNConfig(d_model=16, rnn=RecurrentConfig(hidden_size=24, num_layers=2))
+        module = RNNMusicDecoder(tokenizer.vocab_sizes, net=rnn, **parts)
     else:
-        module = TransformerMusicDecoder(
-            tokenizer.vocab_sizes, d_model=16, num_layers=2, num_heads=2, max_seq_len=16, **parts
-        )
+        shape = GPTConfig(16, num_layers=2, num_heads=2, max_seq_len=16, positions="rotary", tie_weights=False)
+        module = TransformerMusicDecoder(tokenizer.vocab_sizes, net=shape, **parts)
     module.tokenizer = tokenizer
     return module
 
 
 @pytest.mark.parametrize(("kind", "fields"), [("lstm", ONE_VOICE), ("transformer", ALL_NOTES)])
-def test_what_is_asked_for_is_played(kind: str, fields: tuple[str, ...]) -> None:
+def test_the_signature_decides_the_tune(kind: str, fields: tuple[str, ...]) -> None:
     module = make(kind, TUNES, fields)
     batch = EvalEvents(TUNES, module.tokenizer, 16).__getitems__(range(3))
     optimizer = torch.optim.Adam(module.parameters(), 0.02)
@@ -53,7 +56,7 @@ def test_what_is_asked_for_is_played(kind: str, fields: tuple[str, ...]) -> None
         optimizer.step()
     step = module.step(batch)
     assert step.loss_sum < 1
-    assert step.items == sum(len(module.tokenizer.encode(piece)) + 1 for piece in TUNES)  # notes and END alone
+    assert step.num_targets == sum(len(module.tokenizer.encode(piece)) + 1 for piece in TUNES)  # notes and END alone
     greedy = Decoding(max_new_tokens=10, temperature=0)
     for tune in TUNES:
         (made,) = module.sample_pieces(1, greedy, replace(tune, notes=()))
@@ -65,9 +68,9 @@ def test_what_is_asked_for_is_played(kind: str, fields: tuple[str, ...]) -> None
 def test_it_is_never_made_and_stays_in_view(kind: str, fields: tuple[str, ...]) -> None:
     pieces = etudes(4, 4)
     module = make(kind, pieces, fields).double()
-    tokenizer, module.stop_at_end = module.tokenizer, False
+    tokenizer, module.generation = module.tokenizer, MusicGeneration(stop_at_end=False)
     with torch.no_grad():
-        for head, size in zip(module.heads.members[0].outputs, tokenizer.note_sizes, strict=True):
+        for head, size in zip(module.net.each[0].head.outputs, tokenizer.note_sizes, strict=True):
             head.bias[size:] = 30.0  # signatures are what it would like to write
     decoding = Decoding(max_new_tokens=60, seed=2)
     for prompt in (tokenizer.encode(pieces[0])[:30], None):
@@ -80,7 +83,7 @@ def test_it_is_never_made_and_stays_in_view(kind: str, fields: tuple[str, ...]) 
 def test_a_window_that_moves_on_keeps_its_beginning() -> None:
     module = make("transformer", etudes(4, 4), ONE_VOICE)
     module.sample(1, Decoding(max_new_tokens=1))
-    (net,), row = module.net.members, list(range(100, 140))
+    net, row = module.net.each[0].backbone, list(range(100, 140))
     assert net.window(row) == [100, *row[1 + 24 :]]
     assert net.window(row[:16]) == row[:16]
     assert net.window(row[:17]) == [100, *row[1 + 8 : 17]]

@@ -1,4 +1,4 @@
-"""The past: intervals, runs and what is recalled, against counting by hand, and heard step by step."""
+"""The context: intervals, keys and what is retrieved, against counting by hand, and appended step by step."""
 
 import pytest
 import torch
@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from seq_modules.nets.music import event_context
-from seq_modules.nets.music.event_context import INTERVALS, LATELY, LONGEST, NONE, PERIODS, PLACES, Past
+from seq_modules.nets.music.event_context import INTERVALS, NONE, PERIODS, PLACES, RECENT, EventContext
+from seq_modules.nets.retrieval import MAX_MATCH, match_lengths
 
 PITCHES, DURATIONS, SHIFTS = 12, 4, 5
 
@@ -27,7 +28,7 @@ def drawn(fields: int, batch: int, steps: int, seed: int) -> tuple[Tensor, int]:
 
 def by_hand(row: list[list[int]], first: int) -> tuple[list[int], list[tuple[object, object]]]:
     """Last pitches, and what each event is compared by: whole, and its interval."""
-    anchors, signs, last = [], [], -1
+    anchors, keys, last = [], [], -1
     for place, event in enumerate(row):
         pitch = event[-2]
         interval: object = ("rest", pitch)
@@ -35,33 +36,33 @@ def by_hand(row: list[list[int]], first: int) -> tuple[list[int], list[tuple[obj
             interval = "first" if last < 0 else pitch - last
             last = pitch
         mark = event[0] < 2
-        signs.append(((place, "mark"),) * 2 if mark else ((interval, *event[:-2], event[-1]), interval))
+        keys.append(((place, "mark"),) * 2 if mark else ((interval, *event[:-2], event[-1]), interval))
         anchors.append(last)
-    return anchors, signs
+    return anchors, keys
 
 
-def run(signs: list[tuple[object, object]], at: int, then: int, which: int) -> int:
+def run(keys: list[tuple[object, object]], at: int, then: int, which: int) -> int:
     count = 0
-    while then - count >= 0 and signs[at - count][which] == signs[then - count][which]:
+    while then - count >= 0 and keys[at - count][which] == keys[then - count][which]:
         count += 1
-    return min(count, LONGEST)
+    return min(count, MAX_MATCH)
 
 
 @given(st.sampled_from([2, 3]), st.integers(1, 60), st.integers(1, 5), st.integers(0, 10**6))
 @settings(max_examples=25, deadline=None)
-def test_recalled_is_what_counting_finds(fields: int, steps: int, size: int, seed: int) -> None:
+def test_retrieved_is_what_counting_finds(fields: int, steps: int, size: int, seed: int) -> None:
     events, first = drawn(fields, 2, steps, seed)
-    past = Past(events, first, PITCHES - 1)
-    recalled = past.recall(size)
+    context = EventContext(events, first, PITCHES - 1)
+    retrieved = context.retrieve(size)
     for b, row in enumerate(events.tolist()):
-        anchors, signs = by_hand(row, first)
-        assert past.anchors[b].tolist() == anchors
+        anchors, keys = by_hand(row, first)
+        assert context.anchors[b].tolist() == anchors
         for t in range(steps):
             found = []
             for then in range(t):
-                runs = [run(signs, t, then, which) for which in range(2)]
-                if max(runs):
-                    found.append((*runs, then))
+                lengths = [run(keys, t, then, which) for which in range(2)]
+                if max(lengths):
+                    found.append((*lengths, then))
             for m, (whole, interval, then) in enumerate(sorted(found, reverse=True)[:size]):
                 event = list(row[then + 1])
                 if event[-2] >= first:
@@ -71,44 +72,44 @@ def test_recalled_is_what_counting_finds(fields: int, steps: int, size: int, see
                     inside = False  # moved below the lowest pitch
                 if row[then + 1][-2] >= first and min(anchors[t], anchors[then]) < 0:
                     inside = False  # from no pitch, it is moved nowhere
-                assert recalled.events[b, t, m].tolist() == (event if inside else [0] * fields)
-                assert recalled.runs[b, t, m].tolist() == ([whole, interval] if inside else [0, 0])
-            assert not recalled.runs[b, t, len(found) :].any()
-            assert not recalled.events[b, t, len(found) :].any()
+                assert retrieved.elements[b, t, m].tolist() == (event if inside else [0] * fields)
+                assert retrieved.lengths[b, t, m].tolist() == ([whole, interval] if inside else [0, 0])
+            assert not retrieved.lengths[b, t, len(found) :].any()
+            assert not retrieved.elements[b, t, len(found) :].any()
 
 
 @pytest.mark.parametrize("fields", [2, 3])
-def test_heard_step_by_step_is_the_same(fields: int) -> None:
+def test_appended_step_by_step_is_the_same(fields: int) -> None:
     events, first = drawn(fields, 3, 90, 7)
     ticks = torch.tensor([0, 6, 12, 24, 18])
-    whole = Past(events, first, PITCHES - 1, ticks)
-    recalled = whole.recall(4)
-    past = Past(events[:, :30], first, PITCHES - 1, ticks)
-    runs = past.ended_runs()
-    assert torch.equal(runs, past.runs()[:, -1])
+    whole = EventContext(events, first, PITCHES - 1, ticks)
+    retrieved = whole.retrieve(4)
+    context = EventContext(events[:, :30], first, PITCHES - 1, ticks)
+    lengths = context.last_lengths()
+    assert torch.equal(lengths, match_lengths(context.keys)[:, -1])
     for t in range(30, 90):
-        past.hear(events[:, t])
-        runs = past.last_runs(runs)
-        for ours, theirs in zip(past.last_recall(runs, 4), recalled, strict=True):
+        context.append(events[:, t])
+        lengths = context.last_lengths(lengths)
+        for ours, theirs in zip(context.retrieve_last(lengths, 4), retrieved, strict=True):
             assert torch.equal(ours, theirs[:, t])
-    assert torch.equal(past.intervals(), whole.intervals())
-    assert torch.equal(past.profiles(90), whole.profiles(90))
-    assert torch.equal(past.profiles(1), whole.profiles(90)[:, -1:])
-    assert int(recalled.runs.max()) > 3
+    assert torch.equal(context.intervals(), whole.intervals())
+    assert torch.equal(context.profiles(90), whole.profiles(90))
+    assert torch.equal(context.profiles(1), whole.profiles(90)[:, -1:])
+    assert int(retrieved.lengths.max()) > 3
 
 
-def test_a_phrase_moved_up_is_recalled_where_the_tune_now_stands() -> None:
+def test_a_phrase_moved_up_is_retrieved_where_the_tune_now_stands() -> None:
     tune = [(5, 1), (7, 2), (4, 1), (8, 3), (6, 1)]
     events = torch.tensor([[(0, 0), *tune, (2, 3), *[(p + 3, d) for p, d in tune[:-1]]]])
-    recalled = Past(events, 3, PITCHES - 1).recall(1)
-    assert recalled.events[0, -1, 0].tolist() == [9, 1]  # 6 moved by 3
-    assert recalled.runs[0, -1, 0].tolist() == [3, 3]  # three intervals; what led to the first note differs
-    assert not Past(events, 3, 8).recall(1).runs[0, -1].any()  # 9 is no pitch there
+    retrieved = EventContext(events, 3, PITCHES - 1).retrieve(1)
+    assert retrieved.elements[0, -1, 0].tolist() == [9, 1]  # 6 moved by 3
+    assert retrieved.lengths[0, -1, 0].tolist() == [3, 3]  # three intervals; what led to the first note differs
+    assert not EventContext(events, 3, 8).retrieve(1).lengths[0, -1].any()  # 9 is no pitch there
 
 
 def test_intervals_skip_rests_and_begin_with_none() -> None:
     events = torch.tensor([[(0, 0), (5, 1), (7, 1), (2, 1), (4, 1)]])
-    assert Past(events, 3, PITCHES - 1).intervals()[0].tolist() == [
+    assert EventContext(events, 3, PITCHES - 1).intervals()[0].tolist() == [
         [NONE] * INTERVALS,
         [NONE, NONE],
         [2, NONE],
@@ -119,10 +120,10 @@ def test_intervals_skip_rests_and_begin_with_none() -> None:
 
 def test_profiles_count_the_scale_from_the_last_pitch() -> None:
     events, first = drawn(2, 2, 60, 5)
-    profiles = Past(events, first, PITCHES - 1).profiles(60)
+    profiles = EventContext(events, first, PITCHES - 1).profiles(60)
     for b, row in enumerate(events.tolist()):
         for t in range(60):
-            for part, begin in enumerate((0, max(0, t - LATELY + 1))):
+            for part, begin in enumerate((0, max(0, t - RECENT + 1))):
                 pitches = [pitch for pitch, _ in row[begin : t + 1] if pitch >= first]
                 before = [pitch for pitch, _ in row[: t + 1] if pitch >= first]
                 shares = [
@@ -137,7 +138,7 @@ def test_profiles_count_the_scale_from_the_last_pitch() -> None:
 def test_profiles_count_how_often_notes_begin_so_many_sixteenths_from_now(fields: int) -> None:
     events, first = drawn(fields, 2, 60, 5)
     ticks = torch.tensor([0, 6, 18, 30] if fields == 2 else [0, 0, 0, 12, 18])
-    profiles = Past(events, first, PITCHES - 1, ticks).profiles(60)[..., 24:].split(PLACES, dim=-1)
+    profiles = EventContext(events, first, PITCHES - 1, ticks).profiles(60)[..., 24:].split(PLACES, dim=-1)
     for b, row in enumerate(events.tolist()):
         clock, begun, ends = 0, [], []
         for event in row:
@@ -148,7 +149,7 @@ def test_profiles_count_how_often_notes_begin_so_many_sixteenths_from_now(fields
                 clock += int(ticks[event[1]])
             ends.append(clock)
         for t in range(60):
-            for part, begin in enumerate((0, max(0, t - LATELY + 1))):
+            for part, begin in enumerate((0, max(0, t - RECENT + 1))):
                 since = ends[begin - 1] if part and begin else 0
                 expected = []
                 for period in PERIODS:
@@ -164,24 +165,26 @@ def test_what_follows_has_no_influence() -> None:
     other = events.clone()
     other[:, 30:] = 4
     for ours, theirs in zip(
-        Past(events, first, PITCHES - 1).recall(3), Past(other, first, PITCHES - 1).recall(3), strict=True
+        EventContext(events, first, PITCHES - 1).retrieve(3),
+        EventContext(other, first, PITCHES - 1).retrieve(3),
+        strict=True,
     ):
         assert torch.equal(ours[:, :30], theirs[:, :30])
 
 
 def test_rows_worked_on_apart_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     events, first = drawn(3, 5, 40, 1)
-    together = Past(events, first, PITCHES - 1).recall(3)
+    together = EventContext(events, first, PITCHES - 1).retrieve(3)
     monkeypatch.setattr(event_context, "CELLS", 40 * 40 * 2)
-    for ours, theirs in zip(Past(events, first, PITCHES - 1).recall(3), together, strict=True):
+    for ours, theirs in zip(EventContext(events, first, PITCHES - 1).retrieve(3), together, strict=True):
         assert torch.equal(ours, theirs)
 
 
 def test_a_signature_is_no_note() -> None:
     notes = [(0, 0), (5, 1), (7, 1), (5, 1), (7, 1)]
-    plain, signed = (Past(torch.tensor([row]), 3, PITCHES - 1) for row in (notes, [(PITCHES + 4, 9), *notes]))
+    plain, signed = (EventContext(torch.tensor([row]), 3, PITCHES - 1) for row in (notes, [(PITCHES + 4, 9), *notes]))
     assert torch.equal(signed.anchors[:, 1:], plain.anchors)
     assert torch.equal(signed.intervals()[:, 1:], plain.intervals())
     assert torch.equal(signed.profiles(5), plain.profiles(5))
-    for ours, theirs in zip(signed.recall(2), plain.recall(2), strict=True):
+    for ours, theirs in zip(signed.retrieve(2), plain.retrieve(2), strict=True):
         assert torch.equal(ours[:, 1:], theirs)

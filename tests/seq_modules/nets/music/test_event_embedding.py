@@ -8,20 +8,23 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 
 from seq_modules.nets.music.event_embedding import EventEmbedding, pack, unpack
-from seq_modules.nets.rnn.language_net import RNNNet
+from seq_modules.nets.rnn.language_net import RNNConfig, RNNNet
+from seq_modules.nets.rnn.recurrent import RecurrentConfig
 from seq_modules.nets.transformer.gpt import GPT
+from seq_modules.nets.transformer.gpt_config import GPTConfig
 
 SIZES = [5, 7, 3]
 KINDS = ("lstm", "gru", "rnn", "gpt")
 
 
-def body(kind: str, d_model: int = 8) -> nn.Module:
+def backbone(kind: str, d_model: int = 8) -> nn.Module:
     torch.manual_seed(0)
     parts = {"embedding": EventEmbedding(SIZES, d_model), "head": nn.Identity()}
     if kind == "gpt":
-        net: nn.Module = GPT(15, d_model, 2, 2, max_seq_len=16, positions="rotary", tie_weights=False, **parts)
+        config = GPTConfig(d_model, 2, 2, max_seq_len=16, positions="rotary", tie_weights=False)
+        net: nn.Module = GPT(15, config, **parts)
     else:
-        net = RNNNet(15, d_model, d_model, num_layers=2, cell=kind, **parts)
+        net = RNNNet(15, RNNConfig(d_model, rnn=RecurrentConfig(kind, d_model, 2)), **parts)
     return net.double().eval()
 
 
@@ -55,7 +58,7 @@ def test_embedding_is_the_sum_of_the_fields_rows(sizes: list[int]) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("field", range(3))
 def test_an_event_has_no_influence_before_it(kind: str, field: int) -> None:
-    net, these = body(kind), events(1, 8)
+    net, these = backbone(kind), events(1, 8)
     before, after = net(pack(these, SIZES)), net(pack(changed(these, 5, field), SIZES))
     assert_close(before[:, :5], after[:, :5], rtol=0, atol=0)
     assert ((before - after)[:, 5:].abs().amax(-1) > 0).all()
@@ -63,7 +66,7 @@ def test_an_event_has_no_influence_before_it(kind: str, field: int) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_carried_state_equals_the_whole_sequence(kind: str) -> None:
-    net, ids = body(kind), pack(events(3, 9), SIZES)
+    net, ids = backbone(kind), pack(events(3, 9), SIZES)
     lengths, rows = torch.tensor([5, 2, 4]), torch.arange(3)
     whole = net(ids)
     assert whole.shape == (3, 9, 8)
@@ -76,9 +79,12 @@ def test_carried_state_equals_the_whole_sequence(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["gpt", "lstm"])
 def test_nets_keep_their_own_embedding_and_head_where_none_is_given(kind: str) -> None:
-    net = GPT(11, 8, 1, 2, tie_weights=True) if kind == "gpt" else RNNNet(11, 8, 8, tie_weights=True)
+    if kind == "gpt":
+        net: nn.Module = GPT(11, GPTConfig(8, 1, 2, tie_weights=True))
+    else:
+        net = RNNNet(11, RNNConfig(8, tie_weights=True, rnn=RecurrentConfig(hidden_size=8)))
     assert net(torch.tensor([[1, 2]])).shape == (1, 2, 11)
-    given = body(kind)
+    given = backbone(kind)
     assert isinstance(given.head, nn.Identity)
     assert not [name for name, _ in given.named_parameters() if name.startswith("head")]
 

@@ -1,4 +1,4 @@
-"""Heads: against plain sums written out, what each field may depend on, distances, what is recalled, averaged nets."""
+"""Heads: against plain sums written out, what each field may depend on, distances, what is copied."""
 
 import itertools
 
@@ -8,11 +8,13 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.testing import assert_close
 
-from seq_modules.nets.music.event_context import PROFILE, Known, Recalled
-from seq_modules.nets.music.event_heads import EventHead, EventHeads
+from seq_modules.nets.music.event_context import PROFILE, EventFeatures
+from seq_modules.nets.music.event_heads import EventHead, NoteConfig
+from seq_modules.nets.retrieval import Retrieved
 
 SIZES, FIRST = [5, 7, 3], 2
 SHAPE = (2, 4)
+NONE = EventFeatures()
 
 
 def events(*shape: int) -> Tensor:
@@ -26,23 +28,28 @@ def changed(these: Tensor, step: int, field: int) -> Tensor:
     return other
 
 
-def known(members: int = 1, first: int = 0) -> Known:
-    """Outputs of nets; last pitches, of which one is missing; two recalled events a step, of which one is nothing."""
+def given() -> tuple[Tensor, EventFeatures]:
+    """A net's output; last pitches, of which one is missing; two retrieved events a step, of which one is nothing."""
     generator = torch.Generator().manual_seed(1)
-    outputs = tuple(torch.randn(*SHAPE, 6, generator=generator, dtype=torch.float64) for _ in range(members))
-    recalled = torch.stack([torch.randint(size, (*SHAPE, 2), generator=generator) for size in SIZES], dim=-1)
-    runs = torch.randint(1, 32, (*SHAPE, 2, 2), generator=generator)
-    recalled[0, 1, 1], runs[0, 1, 1] = 0, 0
+    x = torch.randn(*SHAPE, 6, generator=generator, dtype=torch.float64)
+    retrieved = torch.stack([torch.randint(size, (*SHAPE, 2), generator=generator) for size in SIZES], dim=-1)
+    lengths = torch.randint(1, 32, (*SHAPE, 2, 2), generator=generator)
+    retrieved[0, 1, 1], lengths[0, 1, 1] = 0, 0
     anchor = torch.randint(FIRST, 7, SHAPE, generator=generator)
     anchor[1, 2] = -1
     lags = torch.randint(16, (*SHAPE, 2), generator=generator)
     profile = torch.rand(*SHAPE, PROFILE, generator=generator, dtype=torch.float64)
-    return Known(outputs, first, anchor, profile, Recalled(recalled, runs, lags))
+    return x, EventFeatures(anchor, profile, Retrieved(retrieved, lengths, lags))
 
 
-def full(kind: str = "chained", members: int = 1) -> EventHeads:
+def plain(kind: str = "chained") -> EventHead:
     torch.manual_seed(0)
-    return EventHeads(SIZES, 6, kind, relative=True, recall=True, members=members, pitch_ids=(FIRST, 5)).double()
+    return EventHead(SIZES, 6, NoteConfig(kind))  # type: ignore[arg-type]
+
+
+def full(kind: str = "chained") -> EventHead:
+    torch.manual_seed(0)
+    return EventHead(SIZES, 6, NoteConfig(kind, True, 2), pitch_ids=(FIRST, 5)).double()  # type: ignore[arg-type]
 
 
 def loss_by_hand(head: EventHead, x: Tensor, these: Tensor, chained: bool) -> Tensor:
@@ -65,14 +72,13 @@ def loss_by_hand(head: EventHead, x: Tensor, these: Tensor, chained: bool) -> Te
 
 @pytest.mark.parametrize("kind", ["chained", "independent"])
 def test_loss_and_gradients_equal_those_written_out(kind: str) -> None:
-    torch.manual_seed(0)
-    heads = EventHeads(SIZES, 6, kind).double()
+    head = plain(kind).double()
     x, these = torch.randn(2, 4, 6, dtype=torch.float64, requires_grad=True), events(2, 4)
-    logits = heads(Known((x,)), these)
+    logits = head(x, NONE, these)
     loss = sum(F.cross_entropy(z.flatten(0, 1), these[..., f].flatten(), reduction="sum") for f, z in enumerate(logits))
-    expected = loss_by_hand(heads.members[0], x, these, kind == "chained")
+    expected = loss_by_hand(head, x, these, kind == "chained")
     assert_close(loss, expected)
-    weights = [x, *heads.parameters()]
+    weights = [x, *head.parameters()]
     for ours, theirs in zip(torch.autograd.grad(loss, weights), torch.autograd.grad(expected, weights), strict=True):
         assert_close(ours, theirs)
         assert ours.abs().sum() > 0
@@ -80,86 +86,70 @@ def test_loss_and_gradients_equal_those_written_out(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["chained", "independent"])
 def test_probabilities_of_all_events_sum_to_one(kind: str) -> None:
-    torch.manual_seed(0)
-    heads = EventHeads(SIZES, 6, kind).double()
+    head = plain(kind).double()
     every = torch.tensor(list(itertools.product(*map(range, SIZES))))
-    logits = heads(Known((torch.randn(6, dtype=torch.float64).expand(len(every), 6),)), every)
+    logits = head(torch.randn(6, dtype=torch.float64).expand(len(every), 6), NONE, every)
     log_p = sum(F.log_softmax(z, -1).gather(1, every[:, f : f + 1]) for f, z in enumerate(logits))
     assert log_p.exp().sum().item() == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize(("kind", "told"), [("chained", True), ("independent", False)])
 def test_a_field_knows_those_before_it_and_no_other(kind: str, told: bool) -> None:
-    torch.manual_seed(0)
-    heads, x, these = EventHeads(SIZES, 6, kind), torch.randn(1, 4, 6), events(1, 4)
+    head, x, these = plain(kind), torch.randn(1, 4, 6), events(1, 4)
     for field in range(3):
-        other = heads(Known((x,)), changed(these, 2, field))
-        for at, (before, after) in enumerate(zip(heads(Known((x,)), these), other, strict=True)):
+        other = head(x, NONE, changed(these, 2, field))
+        for at, (before, after) in enumerate(zip(head(x, NONE, these), other, strict=True)):
             differs = (before != after).any(-1)[0]
             assert differs.tolist() == [False, False, told and at > field, False]
 
 
-def test_left_alone_each_field_is_told_the_likeliest_before_it() -> None:
-    torch.manual_seed(0)
-    heads, x = EventHeads(SIZES, 6), torch.randn(2, 3, 6)
-    logits = heads(Known((x,)))
+def test_without_events_each_field_sees_the_likeliest_before_it() -> None:
+    head, x = plain(), torch.randn(2, 3, 6)
+    logits = head(x, NONE)
     likeliest = torch.stack([z.argmax(-1) for z in logits], dim=-1)
-    for ours, theirs in zip(logits, heads(Known((x,)), likeliest), strict=True):
+    for ours, theirs in zip(logits, head(x, NONE, likeliest), strict=True):
         assert_close(ours, theirs)
 
 
 @pytest.mark.parametrize("kind", ["chained", "independent"])
-def test_scale_distances_and_what_is_recalled_add_what_they_should(kind: str) -> None:
-    heads, these, told = full(kind), events(*SHAPE), known()
-    plain = EventHeads(SIZES, 6, kind).double()
-    plain.load_state_dict(heads.state_dict(), strict=False)
-    head = heads.members[0]
-    x = told.outputs[0] + told.profile @ head.scale.weight.T
-    for field, (ours, base) in enumerate(zip(heads(told, these), plain(Known((x,)), these), strict=True)):
+def test_scale_distances_and_copies_add_what_they_should(kind: str) -> None:
+    head, these, (output, features) = full(kind), events(*SHAPE), given()
+    base_head = plain(kind).double()
+    base_head.load_state_dict(head.state_dict(), strict=False)
+    x = output + features.profile @ head.scale.weight.T
+    for field, (ours, base) in enumerate(zip(head(output, features, these), base_head(x, NONE, these), strict=True)):
         expected = base.clone()
         for b, t in itertools.product(*map(range, SHAPE)):
             h = x[b, t]
             if kind == "chained" and field:
                 e = head.earlier.of(these[b, t, :field])
                 h = h + F.gelu(head.mixes[field - 1](torch.cat([h, e])))
-            if field == 1 and told.anchor[b, t] >= 0:
+            if field == 1 and features.anchor[b, t] >= 0:
                 weights = head.distances.weight @ h + head.distances.bias
                 for pitch in range(FIRST, 6):
-                    expected[b, t, pitch] += weights[pitch - told.anchor[b, t] + 7]
-            pointer = head.pointers[field]
+                    expected[b, t, pitch] += weights[pitch - features.anchor[b, t] + 7]
+            copies = head.copies[field]
             for m in range(2):
-                event, runs, lag = (part[b, t, m] for part in told.recalled)
-                if not runs.any():
+                event, lengths, lag = (part[b, t, m] for part in features.retrieved)
+                if not lengths.any():
                     continue
-                z = pointer.runs[0].weight[runs[0]] + pointer.runs[1].weight[runs[1]] + pointer.lags.weight[lag]
+                tables = (copies.lengths[0], copies.lengths[1], copies.categories[0])
+                z = sum(table.weight[at] for table, at in zip(tables, (*lengths, lag), strict=True))
                 if kind == "chained" and field:
-                    z = z + pointer.agrees.weight[int(event[:field].tolist() == these[b, t, :field].tolist())]
-                expected[b, t, event[field]] += pointer.score(z + pointer.known(h)).item()
+                    z = z + copies.categories[1].weight[int(event[:field].tolist() == these[b, t, :field].tolist())]
+                expected[b, t, event[field]] += copies.score(z + copies.output(h)).item()
         assert_close(ours, expected)
 
 
-def test_every_weight_of_full_heads_learns() -> None:
-    heads, these = full(), events(*SHAPE)
-    logits = heads(known(), these)
+def test_every_weight_of_a_full_head_learns() -> None:
+    head, these = full(), events(*SHAPE)
+    logits = head(*given(), these)
     sum(F.cross_entropy(z.flatten(0, 1), these[..., f].flatten()) for f, z in enumerate(logits)).backward()
-    assert all(weight.grad is not None and weight.grad.abs().sum() > 0 for weight in heads.parameters())
+    assert all(weight.grad is not None and weight.grad.abs().sum() > 0 for weight in head.parameters())
 
 
-def test_an_index_picks_all_that_is_known() -> None:
-    heads, these, told = full(), events(*SHAPE), known()
-    for whole, part in zip(heads(told, these), heads(told[1, 2:], these[1, 2:]), strict=True):
-        assert_close(whole[1, 2:], part)
-
-
-def test_several_nets_average_their_probabilities() -> None:
-    heads, these, told = full(members=3), events(*SHAPE), known(3)
-    alone = [heads(Known((x,), k, told.anchor, told.profile, told.recalled), these) for k, x in enumerate(told.outputs)]
-    assert not torch.allclose(alone[0][0], alone[1][0])
-    for field, ours in enumerate(heads(told, these)):
-        mean = torch.stack([logits[field].softmax(-1) for logits in alone]).mean(0)
-        assert_close(ours.softmax(-1), mean)
-
-
-def test_unknown_heads_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"^heads"):
-        EventHeads([3, 4], 4, "both")
+def test_an_index_picks_all_features() -> None:
+    head, these, (x, features) = full(), events(*SHAPE), given()
+    part = head(x[1, 2:], features.at((1, slice(2, None))), these[1, 2:])
+    for whole, ours in zip(head(x, features, these), part, strict=True):
+        assert_close(whole[1, 2:], ours)

@@ -1,4 +1,4 @@
-"""A net over frames: its sets' probabilities add up to 1, nothing looks ahead, and pointing moves probability."""
+"""A net over frames: its sets' probabilities add up to 1, nothing depends on later frames, copies are added."""
 
 from itertools import combinations
 
@@ -6,22 +6,21 @@ import pytest
 import torch
 from torch import Tensor
 
-from seq_modules.nets.music.frame_backbones import RecurrentBody, TransformerBody
-from seq_modules.nets.music.frame_net import FrameNet
+from seq_modules.nets.music.frame_backbones import FrameTransformerConfig, RecurrentBackbone, TransformerBackbone
+from seq_modules.nets.music.frame_net import FrameConfig, FrameNet
+from seq_modules.nets.rnn.recurrent import RecurrentConfig
 
 P, S = 5, 3
 END, START, V = P, P + 1, P + 2
-BODIES = ("recurrent", "transformer")
+BACKBONES = ("recurrent", "transformer")
 
 
-def make(body: str = "recurrent", recall: bool = True, width: int = 8) -> FrameNet:
+def make(backbone: str = "recurrent", retrieval: bool = True, width: int = 8) -> FrameNet:
     torch.manual_seed(0)
-    inside = (
-        RecurrentBody(width, 2, "lstm", 0.0, "fused")
-        if body == "recurrent"
-        else TransformerBody(width, 2, 2, 0.0, max_seq_len=32)
-    )
-    net = FrameNet(V, S, inside, d_model=width, d_frame=width, input_dropout=0.0, frame_dropout=0.0, recall=recall)
+    over_time: RecurrentBackbone | TransformerBackbone = RecurrentBackbone(RecurrentConfig("lstm", width, 2))
+    if backbone == "transformer":
+        over_time = TransformerBackbone(FrameTransformerConfig(width, 2, 2, max_seq_len=32, dropout=0.0))
+    net = FrameNet(V, S, over_time, FrameConfig(width, 0.0, 0.0, retrieval))
     for parameter in net.parameters():  # zeros at the start would hide a mistake
         torch.nn.init.normal_(parameter, std=0.7)
     return net.double().eval()
@@ -40,23 +39,23 @@ def log_prob(logits: Tensor, frames: Tensor) -> Tensor:
     return each.masked_fill(ended, 0.0).sum(1)
 
 
-def recalled_for(count: int) -> dict[str, Tensor]:
-    """Two recalled frames, and one that is none, for each of some frames."""
-    recalled = torch.tensor([[0, 3, END], [2, END, END], [END, END, END]])
-    runs = torch.tensor([[5, 2], [31, 0], [0, 0]])
-    return {"recalled": recalled.expand(count, 3, S), "runs": runs.expand(count, 3, 2)}
+def retrieved_for(count: int) -> dict[str, Tensor]:
+    """Two retrieved frames, and one that is none, for each of some frames."""
+    retrieved = torch.tensor([[0, 3, END], [2, END, END], [END, END, END]])
+    lengths = torch.tensor([[5, 2], [31, 0], [0, 0]])
+    return {"retrieved": retrieved.expand(count, 3, S), "lengths": lengths.expand(count, 3, 2)}
 
 
-@pytest.mark.parametrize("body", BODIES)
-@pytest.mark.parametrize("recall", [False, True])
+@pytest.mark.parametrize("backbone", BACKBONES)
+@pytest.mark.parametrize("retrieval", [False, True])
 @pytest.mark.parametrize("before", [[START] * 3, [END] * 3, [0, 2, 4], [1, END, END]])
-def test_probabilities_of_all_sets_add_up_to_one(body: str, recall: bool, before: list[int]) -> None:
-    net = make(body)
+def test_probabilities_of_all_sets_add_up_to_one(backbone: str, retrieval: bool, before: list[int]) -> None:
+    net = make(backbone)
     frames = all_sets()
     assert len(frames) == 1 + 5 + 10 + 10
     given = torch.tensor(before).expand(len(frames), S)
-    known = net(given[:1, None], torch.tensor([3]))[:, 0].expand(len(frames), -1)
-    logits = net.within(known, given, frames, **(recalled_for(len(frames)) if recall else {}))
+    state = net(given[:1, None], torch.tensor([3]))[:, 0].expand(len(frames), -1)
+    logits = net.within(state, given, frames, **(retrieved_for(len(frames)) if retrieval else {}))
     probs = log_prob(logits, frames).exp()
     assert probs.min() > 0  # silence and full frames too
     assert probs.sum().item() == pytest.approx(1, abs=1e-9)
@@ -73,34 +72,34 @@ def test_what_may_not_follow_has_no_probability_at_all() -> None:
             assert allowed == [*range(last + 1, P), END]
 
 
-@pytest.mark.parametrize("body", BODIES)
-def test_nothing_looks_ahead(body: str) -> None:
-    net = make(body)
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_nothing_depends_on_later_frames(backbone: str) -> None:
+    net = make(backbone)
     frames = all_sets()[torch.randint(26, (2, 9), generator=torch.Generator().manual_seed(1))]
     position = torch.tensor([0, 5])
-    known = net(frames, position)
+    state = net(frames, position)
     changed = frames.clone()
     changed[:, 5:] = all_sets()[3]
-    torch.testing.assert_close(net(changed, position)[:, :5], known[:, :5])
-    assert not torch.allclose(net(changed, position)[:, 5], known[:, 5])
+    torch.testing.assert_close(net(changed, position)[:, :5], state[:, :5])
+    assert not torch.allclose(net(changed, position)[:, 5], state[:, 5])
     frame = torch.tensor([[0, 2, 4]])
-    one = net.within(known[:1, 0], frames[:1, 0], frame, **recalled_for(1))
+    one = net.within(state[:1, 0], frames[:1, 0], frame, **retrieved_for(1))
     for place in range(S):
         other = frame.clone()
         other[:, place:] = END
-        logits = net.within(known[:1, 0], frames[:1, 0], other, **recalled_for(1))
+        logits = net.within(state[:1, 0], frames[:1, 0], other, **retrieved_for(1))
         torch.testing.assert_close(logits[:, : place + 1], one[:, : place + 1])
 
 
-@pytest.mark.parametrize("body", BODIES)
-def test_steps_with_a_state_are_the_whole_sequence(body: str) -> None:
-    net = make(body)
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_steps_with_a_state_are_the_whole_sequence(backbone: str) -> None:
+    net = make(backbone)
     frames = all_sets()[torch.randint(26, (2, 9), generator=torch.Generator().manual_seed(1))]
     whole = net(frames, torch.tensor([0, 0]))
     state, parts = None, []
     for at in range(9):
         x = net.embed(frames[:, at : at + 1], torch.full((2,), at))
-        part, state = net.body.decode_step(x, state)
+        part, state = net.backbone.decode_step(x, state)
         parts.append(part)
     torch.testing.assert_close(torch.cat(parts, 1), whole)
 
@@ -116,29 +115,31 @@ def test_distances_have_the_same_weights_wherever_on_the_scale() -> None:
     assert (silent == 0).all()
 
 
-def test_a_pointer_adds_to_the_next_id_of_each_recalled_frame_alone() -> None:
+def test_the_copy_head_adds_to_the_next_id_of_each_retrieved_frame_alone() -> None:
     net = make()
-    pointer = net.within.pointer
-    assert pointer is not None
+    within = net.within
     frame = torch.tensor([[0, 2, 4]])
     last = torch.tensor([[START, 0, 2]])
     x = torch.zeros(1, S, 8).double()
-    added = pointer(x, last, frame, **recalled_for(1), end=END)[0]
+    added = within.copied(x, last, frame, **retrieved_for(1))[0]
     # [0, 3]: then 0, 3, 3. [2]: then 2, 2, and nothing behind 2.
     assert [place.nonzero().flatten().tolist() for place in added] == [[0, 2], [2, 3], [3, END]]
-    none = {"recalled": recalled_for(1)["recalled"], "runs": torch.zeros(1, 3, 2, dtype=torch.long)}
-    assert (pointer(x, last, frame, **none, end=END) == 0).all()
+    none = {"retrieved": retrieved_for(1)["retrieved"], "lengths": torch.zeros(1, 3, 2, dtype=torch.long)}
+    assert (within.copied(x, last, frame, **none) == 0).all()
 
 
 def test_arguments_out_of_range_are_named() -> None:
-    body = RecurrentBody(8, 1, "lstm", 0.0, "fused")
-    good = {"d_model": 8, "d_frame": 8, "input_dropout": 0.0, "frame_dropout": 0.0, "recall": False}
-    for wrong in ({"d_frame": 0}, {"input_dropout": 1.0}, {"frame_dropout": -0.1}):
-        with pytest.raises(ValueError, match=rf"^{next(iter(wrong))}"):
-            FrameNet(V, S, body, **{**good, **wrong})  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match=r"^frame_size"):
-        FrameNet(V, 0, body, **good)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match=r"^num_heads 3 must divide"):
-        TransformerBody(8, 1, 3, 0.0, 16)
-    with pytest.raises(ValueError, match=r"^max_seq_len 16 is too short for 17"):
-        TransformerBody(8, 1, 2, 0.0, 16)(torch.zeros(1, 17, 8))
+    for wrong in ({"d_frame": 0}, {"input_dropout": 1.0}, {"frame_dropout": -0.1}, {"retrieval_dropout": 1.1}):
+        with pytest.raises(ValueError, match=rf"^frames.{next(iter(wrong))} must be"):
+            FrameConfig(**wrong)  # type: ignore[arg-type]
+    backbone = RecurrentBackbone(RecurrentConfig("lstm", 8))
+    with pytest.raises(ValueError, match=r"^frame_size must be"):
+        FrameNet(V, 0, backbone)
+    with pytest.raises(ValueError, match=r"^vocab_size must be"):
+        FrameNet(2, S, backbone)
+    with pytest.raises(ValueError, match=r"^net.bidirectional must be false"):
+        RecurrentBackbone(RecurrentConfig("lstm", 8, bidirectional=True))
+    with pytest.raises(ValueError, match=r"^net.num_heads 3 must divide"):
+        FrameTransformerConfig(8, 1, 3)
+    with pytest.raises(ValueError, match=r"^net.max_seq_len 16 is too short for 17"):
+        TransformerBackbone(FrameTransformerConfig(8, 1, 2, max_seq_len=16))(torch.zeros(1, 17, 8))
