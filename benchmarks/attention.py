@@ -62,11 +62,11 @@ def row(shape: tuple[int, int, int, int], precision: str, args: argparse.Namespa
     for _ in range(args.rounds):
         for name, engine in both.items():
             times[name].append(seconds(engine, inputs, ahead, args.seconds))
-    ratios = [kernel / product for kernel, product in zip(times["sdpa"], times["eager"], strict=True)]
-    sdpa, by_products = (1000 * statistics.median(times[name]) for name in both)
+    ratios = [kernel / other for kernel, other in zip(times["sdpa"], times["eager"], strict=True)]
+    sdpa, written_out = (1000 * statistics.median(times[name]) for name in both)
     speed = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
     auto = chosen("auto", device.type, dtype, shape[2])
-    return f"| {' x '.join(map(str, shape))} | {precision} | {sdpa:.2f} | {by_products:.2f} | {speed} | {auto} |"
+    return f"| {' x '.join(map(str, shape))} | {precision} | {sdpa:.2f} | {written_out:.2f} | {speed} | {auto} |"
 
 
 def main() -> None:
@@ -80,7 +80,7 @@ def main() -> None:
     torch.manual_seed(0)
     torch.set_num_threads(args.threads)
     print(f"torch {torch.__version__}, {args.device}, {args.threads} threads, {args.rounds} rounds\n")
-    print("| B x H x T x K | precision | sdpa, ms | products, ms | speed of products, sdpa = 1 | auto |")
+    print("| B x H x T x K | precision | sdpa, ms | eager, ms | speed of eager, sdpa = 1 | auto |")
     print("|---|---|---:|---:|---|---|")
     for precision in DTYPES:
         for shape in SHAPES:

@@ -2,7 +2,7 @@
 
     flock /tmp/cpu.lock python benchmarks/generation.py
 
-A GPT of 10.7 M parameters (6 layers, 6 heads, width 384, window 256, 65 characters) goes on from a one-token prompt for
+A GPT of 10.7 M parameters (6 layers, 6 heads, width 384, window 256, 65 characters) continues a one-token prompt by
 256 tokens, at batch 1 and at batch 32. All contenders run in one process, one after another in every round, so that a
 slow moment of the machine meets them all; each has a short run that does not count before the first round. The naive
 loop reads the whole text again for each token, so it has fewer rounds. A round gives each contender's speed as a
@@ -20,6 +20,8 @@ from torch import Tensor, nn
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from seq_modules.generation import Decoding, generate
+from seq_modules.nets.transformer.gpt import GPT
+from seq_modules.nets.transformer.gpt_config import GPTConfig
 
 VOCAB_SIZE, WINDOW = 65, 256
 PEER, CACHED, NAIVE = "transformers, cached", "ours, cached", "ours, naive"
@@ -28,9 +30,7 @@ Contender = Callable[[int], list[list[int]]]  # takes how many tokens to add to 
 
 def ours() -> nn.Module:
     """Our net, in GPT-2's shape."""
-    from seq_modules.nets.transformer.gpt import GPT
-
-    return GPT(VOCAB_SIZE, d_model=384, num_layers=6, num_heads=6, max_seq_len=WINDOW, activation="gelu_tanh").eval()
+    return GPT(VOCAB_SIZE, GPTConfig(d_model=384, num_layers=6, num_heads=6, max_seq_len=WINDOW)).eval()
 
 
 def peer(net: nn.Module) -> GPT2LMHeadModel:
@@ -68,7 +68,7 @@ def contenders(net: nn.Module, model: GPT2LMHeadModel, batch_size: int, decoding
 
 
 def seconds(run: Contender, tokens: int, batch_size: int) -> float:
-    """Seconds of one run, whose output has the size that was asked for."""
+    """Seconds of one run, whose output must have the requested size."""
     start = time.perf_counter()
     rows = run(tokens)
     duration = time.perf_counter() - start
@@ -83,7 +83,7 @@ def compare(net: nn.Module, model: GPT2LMHeadModel, batch_size: int, args: argpa
     assert runs[CACHED](check) == runs[NAIVE](check), "the cached loop gives other tokens than the naive one"
     runs[PEER](check)
     times: dict[str, list[float]] = {name: [] for name in runs}
-    shares: dict[tuple[str, str], list[float]] = {(PEER, CACHED): [], (PEER, NAIVE): [], (NAIVE, CACHED): []}
+    speeds: dict[tuple[str, str], list[float]] = {(PEER, CACHED): [], (PEER, NAIVE): [], (NAIVE, CACHED): []}
     for number in range(args.rounds):
         now = {
             name: seconds(run, args.tokens, batch_size)
@@ -92,14 +92,14 @@ def compare(net: nn.Module, model: GPT2LMHeadModel, batch_size: int, args: argpa
         }
         for name, duration in now.items():
             times[name].append(duration)
-        for base, name in shares:
+        for base, name in speeds:
             if base in now and name in now:
-                shares[base, name].append(now[base] / now[name])
+                speeds[base, name].append(now[base] / now[name])
     lines = []
     for name, durations in times.items():
         median = statistics.median(durations)
         cells = [
-            "1" if base == name else spread(shares[base, name]) if (base, name) in shares else ""
+            "1" if base == name else spread(speeds[base, name]) if (base, name) in speeds else ""
             for base in (PEER, NAIVE)
         ]
         rate = batch_size * args.tokens / median

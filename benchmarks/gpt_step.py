@@ -2,16 +2,16 @@
 
     flock /tmp/cpu.lock python benchmarks/gpt_step.py
 
-"course" is the course's net (6 layers, 6 heads, width 384, window 256, dropout 0.2) at batch 16, "small" one of 0.8 M
+"large" is nanoGPT's net for tiny Shakespeare (6 layers, 6 heads, width 384, window 256, dropout 0.2) at batch 16, "small" one of 0.8 M
 parameters (4 layers, 4 heads, width 128) at batch 12 and window 64. Ours starts from the peer's weights, and their
 logits are compared before anything is timed. Both have the same loss, the same fused AdamW and the same batches; bf16
 is autocast over float32 weights. Ours runs with its blocks compiled (--compile), the peer as its users run it, or
 compiled too (--compile_peer). Ours has no dropout on attention weights, so by default the peer has none there,
-which is to its advantage; --attention_dropout gives it back what GPT-2 has.
+which is to its advantage; with --attention_dropout it has GPT-2's.
 
 Each round times all contenders one after another, so that a slow moment of the machine meets them all, and gives
 ours as a fraction of the peer's in the same round; the table has medians, and the smallest and largest. Beside them
-stands the machine's own rate of matrix products (2048 × 2048), measured in every round, and the share of it that each
+stands the machine's own rate of matrix products (2048 × 2048), measured in every round, and the fraction of it that each
 reached: a step counts as 6 operations a token and weight of the products, and 12·L·T·D a token for attention (Chowdhery
 et al. 2022, without the causal half). If bf16 ends in "illegal instruction", set ONEDNN_MAX_CPU_ISA=AVX512_CORE_BF16.
 """
@@ -31,6 +31,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from seq_modules.nets.transformer.gpt import GPT
 from seq_modules.nets.transformer.gpt2_weights import from_gpt2
+from seq_modules.nets.transformer.gpt_config import GPTConfig
 
 VOCAB_SIZE, SIDE = 65, 2048
 
@@ -54,7 +55,7 @@ class Setting:
         return self.batch_size * self.seq_len * (6 * weights + attention)
 
 
-SETTINGS = {"course": Setting(6, 6, 384, 256, 16, 0.2), "small": Setting(4, 4, 128, 64, 12, 0.0)}
+SETTINGS = {"large": Setting(6, 6, 384, 256, 16, 0.2), "small": Setting(4, 4, 128, 64, 12, 0.0)}
 
 
 def pair(setting: Setting, attention_dropout: bool) -> tuple[GPT, nn.Module]:
@@ -76,11 +77,13 @@ def pair(setting: Setting, attention_dropout: bool) -> tuple[GPT, nn.Module]:
     )
     ours = GPT(
         VOCAB_SIZE,
-        setting.d_model,
-        setting.num_layers,
-        setting.num_heads,
-        max_seq_len=setting.seq_len,
-        dropout=setting.dropout,
+        GPTConfig(
+            d_model=setting.d_model,
+            num_layers=setting.num_layers,
+            num_heads=setting.num_heads,
+            max_seq_len=setting.seq_len,
+            dropout=setting.dropout,
+        ),
     )
     ours.load_state_dict(from_gpt2(peer.state_dict()))
     ids = torch.randint(VOCAB_SIZE, (2, setting.seq_len))

@@ -17,6 +17,7 @@ import torch
 
 from datamodules import CorpusDataModule
 from seq_modules import GPTLanguageModel
+from seq_modules.nets.transformer.gpt_config import GPTConfig
 from seq_modules.probes.pairs import Pair, score_pairs
 from seq_modules.probes.spelling import EDITS
 
@@ -42,7 +43,8 @@ def main() -> None:
     args = parser.parse_args()
     data = CorpusDataModule()
     torch.manual_seed(0)
-    module = GPTLanguageModel(data.vocab_size, d_model=128, num_layers=7, num_heads=4, positions="rotary").eval()
+    net = GPTConfig(d_model=128, num_layers=7, num_heads=4, positions="rotary")
+    module = GPTLanguageModel(data.vocab_size, net).eval()
     module.tokenizer = data.tokenizer
     words = sorted(set(re.findall(r"\b[a-z]{4,}\b", data.train_text())))
     pairs = pairs_of(words, args.pairs)
