@@ -15,8 +15,6 @@ from seq_modules.generation.rules import Event, Rules
 from seq_modules.generation.sampling import Decoding, choose, seen_ids, uniform_blocks
 from seq_modules.generation.state import device_of, new_state
 
-__all__ = ["Event", "EventChooser", "Heads", "Rules", "generate_events"]
-
 
 class Heads(Protocol):
     """What makes logits of a net's output."""

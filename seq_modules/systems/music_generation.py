@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from lightning.pytorch.utilities import rank_zero_warn
 
-from seq_modules.generation.fields import Event, Rules, generate_events
+from seq_modules.generation.fields import generate_events
 from seq_modules.generation.grammar import TokenRules
+from seq_modules.generation.rules import Event, Rules
 from seq_modules.generation.sampling import Decoding
 from seq_modules.nets.music.event_net import EventNet, EventSteps
 from seqlight.core.checks import check_range
