@@ -10,7 +10,7 @@ from datamodules.loading.cache import cache_folder, once
 from datamodules.loading.progress import progress_bar, with_progress
 from datamodules.loading.streams import TokenStream, encode_once
 from datamodules.loading.token_windows import OrderedWindows, RandomWindows, TiledWindows, Windows
-from datamodules.text.prompts import PromptConfig, Prompts
+from datamodules.text.prompts import Prompts, check_prompts, read_prompts
 from datamodules.text.text_files import TextFiles
 from datamodules.text.text_sources import TextConfig, open_text
 from datamodules.tokenizers import ByteTokenizer, CharTokenizer, SentencePieceTokenizer, Tokenizer, load, save
@@ -95,7 +95,9 @@ class CorpusDataModule(SequenceDataModule):
         seq_len: Tokens in a window.
         batch_size: Windows in a batch of one process.
         windows: Which windows are trained and evaluated on.
-        prompts: Texts that predict continues.
+        prompts: Texts that predict continues, or a file of them, one a line. Default: one short example. A character
+            that the tokenizer does not know is read as its unknown symbol.
+        stop: For predict: end a continuation before the first of these strings.
         cache_dir: Folder of encoded texts. Default: seqlight under $XDG_CACHE_HOME or ~/.cache. Never taken from a
             checkpoint.
         num_workers: Processes that prepare batches; 0 prepares them in the training process.
@@ -120,7 +122,8 @@ class CorpusDataModule(SequenceDataModule):
         seq_len: int = 256,
         batch_size: int = 64,
         windows: WindowConfig = WindowConfig(),
-        prompts: PromptConfig = PromptConfig(),
+        prompts: list[str] | str | None = None,
+        stop: list[str] | None = None,
         cache_dir: str | None = None,
         num_workers: int = 0,
         seed: int | None = None,
@@ -128,14 +131,19 @@ class CorpusDataModule(SequenceDataModule):
         super().__init__(batch_size, num_workers, seed)
         self.save_hyperparameters()
         self.text_config, self.split = group_from(TextConfig, text), group_from(SplitConfig, split)
-        self.windows, self.prompts = group_from(WindowConfig, windows), group_from(PromptConfig, prompts)
+        self.windows = group_from(WindowConfig, windows)
         check_choice("tokenizer", tokenizer, TokenizerKind)
         check_range("vocab_size", vocab_size, least=1)
         check_range("seq_len", seq_len, least=1)
         check_range("windows.stride", self.windows.stride, most=seq_len)
         if path is not None and self.text_config.hub is not None:
             raise UserError(f"path {path} and text.hub {self.text_config.hub} are both given; give one of them")
+        if isinstance(prompts, list):
+            check_prompts(prompts)
+        if stop is not None and not all(stop):
+            raise UserError("stop holds an empty string, before which every text would end; leave it out")
         self.path, self.seq_len, self.cache = path, seq_len, cache_folder(cache_dir)
+        self.prompts, self.stop = prompts, stop
         self.tokenizer_kind, self.subwords, self.tokenizer_path = tokenizer, vocab_size, tokenizer_path
 
     @cached_property
@@ -237,7 +245,8 @@ class CorpusDataModule(SequenceDataModule):
         if stage == "test":
             self.test_set = self._eval_windows("test")
         if stage == "predict":
-            self.predict_set = Prompts(self.prompts.read(), self.tokenizer, self.prompts.stop)
+            texts = read_prompts(self.prompts) if isinstance(self.prompts, str) else self.prompts or ["The "]
+            self.predict_set = Prompts(texts, self.tokenizer, self.stop)
 
     def _eval_windows(self, split: Split) -> Windows:
         stream, characters, size = self.stream(split), self.tokenizer.characters, self.windows.eval_size

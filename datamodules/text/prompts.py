@@ -1,7 +1,6 @@
 """Texts that a language model continues."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -11,53 +10,25 @@ from datamodules.tokenizers import Tokenizer
 from seqlight.core.errors import UserError
 
 
-@dataclass(frozen=True)
-class PromptConfig:
-    """Texts that predict continues.
-
-    Attributes:
-        texts: The texts. Default: one short example. A character that the tokenizer does not know is read as its
-            unknown symbol.
-        path: File of the texts, one a line, in place of ``texts``.
-        stop: End a continuation before the first of these strings.
+def read_prompts(path: str) -> list[str]:
+    """The prompts of a file, one a line.
 
     Raises:
-        UserError: A text or a stop string is empty, or both ``texts`` and ``path`` are given.
+        FileNotFoundError: The file does not exist.
+        UserError: The file is not UTF-8, or has an empty line.
     """
-
-    texts: list[str] | None = None
-    path: str | None = None
-    stop: list[str] | None = None
-
-    def __post_init__(self) -> None:
-        if self.texts is not None:
-            check_prompts(self.texts)
-            if self.path is not None:
-                raise UserError(f"prompts.path {self.path} and prompts.texts are both given; give one of them")
-        if self.stop is not None and not all(self.stop):
-            raise UserError("prompts.stop holds an empty string, before which every text would end; leave it out")
-
-    def read(self) -> list[str]:
-        """The texts, from the file if there is one.
-
-        Raises:
-            FileNotFoundError: The file does not exist.
-            UserError: The file is not UTF-8, or has an empty line.
-        """
-        if self.path is None:
-            return self.texts or ["The "]
-        file = Path(self.path).expanduser()
-        if not file.is_file():
-            raise FileNotFoundError(f"prompts.path {self.path}: no such file; give one with a prompt on each line")
-        try:
-            texts = file.read_text(encoding="utf-8-sig").removesuffix("\n").split("\n")
-        except UnicodeDecodeError as error:
-            raise UserError(f"prompts.path {self.path}: byte {error.start} is not UTF-8; save it as UTF-8") from error
-        check_prompts(texts, f"prompts.path {self.path}")
-        return texts
+    file = Path(path).expanduser()
+    if not file.is_file():
+        raise FileNotFoundError(f"prompts {path}: no such file; give a list of texts, or a file with one a line")
+    try:
+        texts = file.read_text(encoding="utf-8-sig").removesuffix("\n").split("\n")
+    except UnicodeDecodeError as error:
+        raise UserError(f"prompts {path}: byte {error.start} is not UTF-8; save it as UTF-8") from error
+    check_prompts(texts, f"prompts {path}")
+    return texts
 
 
-def check_prompts(texts: Sequence[str], name: str = "prompts.texts") -> None:
+def check_prompts(texts: Sequence[str], name: str = "prompts") -> None:
     """Refuses an empty list, and an empty text, which gives a model nothing to continue."""
     if not texts:
         raise UserError(f'{name}: there are none; give some, such as ["Once upon a time"]')

@@ -10,13 +10,14 @@ TEXT = (ROOT / "README.md").read_text()
 COMMANDS = [line.partition("#")[0].strip() for line in TEXT.splitlines() if line.startswith("    seqlight ")]
 # What a command on a checkpoint of another system than parity is run on: the system is known by a flag.
 OTHERS = {
-    "--data.prompts.texts": (
+    "--data.prompts": (
         "text/gpt_char", "--model.net.d_model=16", "--data.windows.epoch_size=8", "--data.batch_size=4",
         "--data.windows.eval_size=4",
     ),
     "--data.prompt": ("music/lstm", "--data.num_etudes=12", "--data.epoch_size=8", "--model.net.hidden_size=16"),
     "--data.metre": (
-        "music/lstm", "--data.num_etudes=30", "--data.signatures=true", "--data.epoch_size=8", "--model.net.hidden_size=16"
+        "music/lstm", "--data.num_etudes=30", "--data.signatures=true", "--data.epoch_size=8",
+        "--model.net.hidden_size=16",
     ),
     "--data.texts": ("questions/lstm", "--data.cache_dir=cache", "--trainer.limit_train_batches=2"),
 }  # fmt: skip

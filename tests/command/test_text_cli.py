@@ -27,16 +27,16 @@ def test_a_checkpoint_alone_writes_text(run: Run, trained: str) -> None:
     Path("lines.txt").unlink()  # neither the corpus nor its cache is there any more
     Path("cache").rename("gone")
     few = ("--decoding.max_new_tokens=12", "--data.batch_size=1")
-    done = run("predict", "--ckpt_path=best", '--data.prompts.texts=["he went", "she"]', *few)
+    done = run("predict", "--ckpt_path=best", '--data.prompts=["he went", "she"]', *few)
     assert done.code == 0, done.err
     rows = predictions()
     assert [row["prompt"] for row in rows] == ["he went", "she"]
     module = seqlight.load("best")
     assert module.generate(["he went", "she"], Decoding(max_new_tokens=12)) == [row["continuation"] for row in rows]
     # Greedy and seeded: flags of decoding take effect, and a row's draws do not depend on its batch.
-    run("predict", "--ckpt_path=best", '--data.prompts.texts=["he went", "she"]', "--decoding.max_new_tokens=12")
+    run("predict", "--ckpt_path=best", '--data.prompts=["he went", "she"]', "--decoding.max_new_tokens=12")
     assert predictions() == rows
-    run("predict", "--ckpt_path=best", '--data.prompts.texts=["he went"]', *few, "--decoding.temperature=0")
+    run("predict", "--ckpt_path=best", '--data.prompts=["he went"]', *few, "--decoding.temperature=0")
     greedy = module.generate(["he went"], Decoding(max_new_tokens=12, temperature=0))
     assert [row["continuation"] for row in predictions()] == greedy
 
@@ -79,7 +79,7 @@ def test_a_tokenizer_of_another_size_is_refused(run: Run) -> None:
 def test_a_text_with_any_line_end_is_written_as_one_row(run: Run) -> None:
     Path("lines.txt").write_text(LINES)
     run("fit", *SMALL, "--data.path=lines.txt")
-    done = run("predict", "--ckpt_path=best", '--data.prompts.texts=["he\\u2028went", "she"]')
+    done = run("predict", "--ckpt_path=best", '--data.prompts=["he\\u2028went", "she"]')
     assert done.code == 0, done.err
     assert [row["prompt"] for row in predictions()] == ["he\u2028went", "she"]
 
@@ -93,7 +93,7 @@ def test_a_text_with_any_line_end_is_written_as_one_row(run: Run) -> None:
         (("--data.path=latin.txt",), "encoding"),
         (("--data.path=lines.txt", "--model.net.num_heads=3"), "net.num_heads 3"),
         (("--data.path=lines.txt", "--data.seq_len=0"), "seq_len"),
-        (("--data.path=lines.txt", "--data.seq_len=192"), "model.net.max_seq_len"),
+        (("--data.path=lines.txt", "--data.seq_len=192"), "data.seq_len 192 is longer than max_seq_len 128"),
         (("--data.path=lines.txt", "--data.tokenizer=unigram", "--data.vocab_size=50"), "data.vocab_size"),
         (("--data.path=lines.txt", "--decoding.temperature=-1"), "decoding.temperature"),
         (("--data.path=lines.txt", "--data.split.val_fraction=2"), "val_fraction"),
@@ -113,7 +113,7 @@ def test_mistakes_get_one_line(run: Run, words: tuple[str, ...], said: str) -> N
 def test_a_prompt_that_is_empty_is_named(run: Run) -> None:
     Path("lines.txt").write_text(LINES)
     run("fit", *SMALL, "--data.path=lines.txt")
-    done = run("predict", "--ckpt_path=best", '--data.prompts.texts=["he", ""]')
+    done = run("predict", "--ckpt_path=best", '--data.prompts=["he", ""]')
     assert done.code == 2
     assert "prompts" in done.err
 
@@ -121,5 +121,5 @@ def test_a_prompt_that_is_empty_is_named(run: Run) -> None:
 def test_stop_strings_end_a_text(run: Run) -> None:
     Path("lines.txt").write_text(LINES)
     run("fit", *SMALL, "--data.path=lines.txt")
-    run("predict", "--ckpt_path=best", '--data.prompts.texts=["he went"]', '--data.prompts.stop=[" "]')
+    run("predict", "--ckpt_path=best", '--data.prompts=["he went"]', '--data.stop=[" "]')
     assert all(" " not in row["continuation"] for row in predictions())

@@ -58,7 +58,7 @@ def test_two_processes_do_what_one_does(
             "predict",
             "--ckpt_path=last",
             ddp,
-            f"--data.prompts.texts={json.dumps(PROMPTS)}",
+            f"--data.prompts={json.dumps(PROMPTS)}",
             "--data.batch_size=2",
             "--decoding.max_new_tokens=12",
         ],

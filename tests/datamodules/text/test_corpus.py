@@ -15,7 +15,6 @@ import torch
 from datamodules.loading.progress import with_progress
 from datamodules.text import text_files
 from datamodules.text.corpus import CorpusDataModule, WindowConfig
-from datamodules.text.prompts import PromptConfig
 from datamodules.tokenizers import CharTokenizer, load, save
 from seqlight.core.labels import IGNORED
 
@@ -157,9 +156,7 @@ def test_training_resumes_in_the_middle_of_an_epoch(crops: Any, file: str) -> No
 
 def test_a_tokenizer_that_is_given_leaves_the_corpus_alone(tmp_path: Path, file: str) -> None:
     save(CharTokenizer("abc "), tmp_path / "t.ckpt")
-    data = CorpusDataModule(
-        path="/nowhere", tokenizer_path=str(tmp_path / "t.ckpt"), prompts=PromptConfig(["a cab?", "b"])
-    )
+    data = CorpusDataModule(path="/nowhere", tokenizer_path=str(tmp_path / "t.ckpt"), prompts=["a cab?", "b"])
     assert data.vocab_size == 5
     data.setup("predict")
     (batch,) = data.predict_dataloader()
@@ -174,7 +171,7 @@ def test_a_tokenizer_that_is_given_leaves_the_corpus_alone(tmp_path: Path, file:
 
 def test_prompts_come_from_a_list_a_file_or_nowhere(tmp_path: Path, file: str) -> None:
     (tmp_path / "p").write_text("Once upon\n  a time \n")
-    data = corpus(file, "predict", prompts=PromptConfig(path=str(tmp_path / "p"), stop=["."]))
+    data = corpus(file, "predict", prompts=str(tmp_path / "p"), stop=["."])
     (batch,) = data.predict_dataloader()
     assert batch["prompts"] == ["Once upon", "  a time "]
     assert batch["stop"] == ["."]
@@ -182,13 +179,13 @@ def test_prompts_come_from_a_list_a_file_or_nowhere(tmp_path: Path, file: str) -
     assert batch["prompts"] == ["The "]
     assert "stop" not in batch
     (tmp_path / "p").write_text("one\n\nthree\n")
-    with pytest.raises(ValueError, match=r"^prompts\.path .*p: number 2 is empty"):
-        corpus(file, "predict", prompts=PromptConfig(path=str(tmp_path / "p")))
+    with pytest.raises(ValueError, match=r"^prompts .*p: number 2 is empty"):
+        corpus(file, "predict", prompts=str(tmp_path / "p"))
     (tmp_path / "p").write_bytes(b"ab\xff")
-    with pytest.raises(ValueError, match=r"^prompts\.path .*p: byte 2 is not UTF-8"):
-        corpus(file, "predict", prompts=PromptConfig(path=str(tmp_path / "p")))
-    with pytest.raises(FileNotFoundError, match=r"^prompts\.path .*gone: no such file"):
-        corpus(file, "predict", prompts=PromptConfig(path=str(tmp_path / "gone")))
+    with pytest.raises(ValueError, match=r"^prompts .*p: byte 2 is not UTF-8"):
+        corpus(file, "predict", prompts=str(tmp_path / "p"))
+    with pytest.raises(FileNotFoundError, match=r"^prompts .*gone: no such file"):
+        corpus(file, "predict", prompts=str(tmp_path / "gone"))
 
 
 def test_the_embedded_text_is_english_and_long() -> None:
@@ -257,10 +254,9 @@ def test_without_a_network_the_remedy_is_said(monkeypatch: pytest.MonkeyPatch) -
             {"split": {"val_fraction": 0.5, "test_fraction": 0.5}},
             "split.test_fraction must be .* below 0.5",
         ),
-        ({"prompts": {"texts": []}}, "prompts.texts: there are none"),
-        ({"prompts": {"texts": ["a", ""]}}, "prompts.texts: number 2 is empty"),
-        ({"prompts": {"texts": ["a"], "path": "p"}}, "prompts.path p and prompts.texts are both given"),
-        ({"prompts": {"stop": [""]}}, "prompts.stop holds an empty string"),
+        ({"prompts": []}, "prompts: there are none"),
+        ({"prompts": ["a", ""]}, "prompts: number 2 is empty"),
+        ({"stop": [""]}, "stop holds an empty string"),
         ({"path": "a", "text": {"hub": "b"}}, "path a and text.hub b are both given"),
     ],
 )

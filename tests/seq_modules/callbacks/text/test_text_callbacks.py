@@ -205,7 +205,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[bytearray]:
 def test_in_a_terminal_each_text_stands_once_and_whole(run: Run, monkeypatch: pytest.MonkeyPatch, bar: str) -> None:
     run("fit", *SMALL, callbacks())
     chosen = callbacks(*['{"class_path":"lightning.pytorch.callbacks.RichProgressBar"}'] * (bar == "rich"))
-    words = ('--data.prompts.texts=["If ", "The "]', "--data.batch_size=1", '--data.prompts.stop=["\\n"]', chosen)
+    words = ('--data.prompts=["If ", "The "]', "--data.batch_size=1", '--data.stop=["\\n"]', chosen)
     with terminal(monkeypatch) as said:
         done = run("predict", "--ckpt_path=best", *words, "--decoding.max_new_tokens=40")
     assert done.code == 0, done.err
