@@ -2,7 +2,7 @@
 
     python benchmarks/music_baselines.py --path ../shared/data/cello-suites
 
-Reads the folder as `seqlight fit --config music/lstm --data.source path --data.path ... --data.held_out 'bwv1007*'`
+Reads the folder as `seqlight fit --config music/lstm --data.source.kind path --data.source.path ... --data.split.held_out 'bwv1007*'`
 does: same pieces, same tokens, the tokenizer of the same training pieces. For each fold and order, n-grams with
 Witten-Bell and Kneser-Ney smoothing and PPM (method C) are fitted, in three forms (seq_modules/reference/ngram.py), and
 their nats per note are measured on the suite that was left out: -log p of pitch and duration together, rests and the
@@ -36,7 +36,11 @@ def events_of(piece: Piece, tokenizer: NoteTokenizer) -> list[Event]:
 
 def fold(path: str, pattern: str, voices: str, args: argparse.Namespace) -> dict[Key, float]:
     """Nats per note of every model on the pieces that fit a pattern, fitted on the others."""
-    data = MidiDataModule(source="path", path=path, held_out=pattern, voices=voices)  # type: ignore[arg-type]
+    data = MidiDataModule(
+        source={"kind": "path", "path": path},  # type: ignore[arg-type]
+        split={"held_out": pattern},  # type: ignore[arg-type]
+        tokens={"voices": voices},  # type: ignore[arg-type]
+    )
     tokenizer = data.tokenizer
     sizes = [size - 1 for size in tokenizer.vocab_sizes]
     test = [events_of(piece, tokenizer) for piece in data.test_pieces()]

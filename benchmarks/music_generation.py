@@ -6,7 +6,7 @@ The Transformer of configs/music/transformer.yaml, with the tokens of the built-
 with, composes 512 notes from nothing, one piece at a time, at temperature 1. Both ways run in one process, one after
 the other in every round, so that a slow moment of the machine meets both; each has a short run before the first round
 that does not count, and both must give the same notes. Two contexts are measured: the config's own, in which the
-blocks look at a window of the last notes (a model that recalls reads the whole piece again all the same, window by
+blocks look at a window of the last notes (a model with retrieval reads the whole piece again all the same, window by
 window), and one that holds the whole piece. The table has the median of the rounds, and the smallest and largest.
 """
 
@@ -30,20 +30,22 @@ CHECKED = 32  # notes that both ways must give alike before anything is measured
 
 
 def composer(voices: str, context: int | None, plain: bool = False) -> TransformerMusicDecoder:
-    """The config's model, with its own context (None) or another one; plain: one net, that is told nothing besides."""
+    """The config's model, with its own context (None) or another one; plain: one net without intervals and retrieval."""
     settings = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))["model"]["init_args"]
-    data = MidiDataModule(voices=voices, seed=0)  # type: ignore[arg-type]
+    data = MidiDataModule(tokens={"voices": voices}, seed=0)  # type: ignore[arg-type]
     torch.manual_seed(0)
-    longer = {} if context is None else {"max_seq_len": context}
-    alone = {"relative": False, "recalled": 0, "members": 1} if plain else {}
-    settings |= longer | alone | {"pitch_ids": data.pitch_ids, "ticks": data.ticks}
-    module = TransformerMusicDecoder(data.vocab_sizes, stop_at_end=False, **settings).eval()
+    net = {"positions": "rotary", "tie_weights": False, **settings["net"]}
+    if context is not None:
+        net["max_seq_len"] = context
+    features = {"notes": {}, "ensemble_size": 1} if plain else {}
+    settings |= {**features, "net": net, "pitch_ids": data.pitch_ids, "ticks": data.ticks}
+    module = TransformerMusicDecoder(data.vocab_sizes, generation={"stop_at_end": False}, **settings).eval()
     module.tokenizer = data.tokenizer
     return module
 
 
 def seconds(module: TransformerMusicDecoder, notes: int, cached: bool) -> tuple[float, np.ndarray]:
-    """Seconds of one piece, and its events, of which there are as many as were asked for."""
+    """Seconds of one piece, and its events, of which there are as many as requested."""
     start = time.perf_counter()
     (events,) = module.sample(1, Decoding(notes, temperature=1.0), cached=cached)
     duration = time.perf_counter() - start
@@ -79,7 +81,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--notes", type=int, default=512)
     parser.add_argument("--voices", choices=["top", "all"], default="top")
-    parser.add_argument("--plain", action="store_true", help="one net, without intervals and recall")
+    parser.add_argument("--plain", action="store_true", help="one net, without intervals and retrieval")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()

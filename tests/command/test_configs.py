@@ -29,7 +29,9 @@ FRAMES = (
     "--data.samples=1", "--model.frames.d_frame=16", "--trainer.max_epochs=1", "--trainer.accelerator=cpu",
 )  # fmt: skip
 WIDTHS = {"lstm": "--model.net.hidden_size=24", "transformer": "--model.net.d_model=24"}
-SIZES |= {f"music/jsb_{net}": ((*FRAMES, width), "--trainer.callbacks=[]", "metrics.csv") for net, width in WIDTHS.items()}
+SIZES |= {
+    f"music/jsb_{net}": ((*FRAMES, width), "--trainer.callbacks=[]", "metrics.csv") for net, width in WIDTHS.items()
+}
 NOTES = (
     "--data.source.num_etudes=12", "--data.epoch_size=16", "--data.batch_size=4", "--trainer.max_epochs=1",
     "--trainer.log_every_n_steps=1", "--trainer.accelerator=cpu",

@@ -13,7 +13,8 @@ from helpers.command_runs import by_two_processes
 from seqlight.core.plots import read_metrics
 
 COMMON = (
-    "--model.optim.schedule=constant", "--model.optim.warmup_steps=2", "--model.net.dropout=0", "--trainer.max_epochs=1",
+    "--model.optim.schedule=constant", "--model.optim.warmup_steps=2", "--model.net.dropout=0",
+    "--trainer.max_epochs=1",
     "--trainer.log_every_n_steps=1", "--trainer.callbacks=[]", "--trainer.accelerator=cpu",
 )  # fmt: skip
 # Settings, a joined batch's rows, and what predict is asked for.

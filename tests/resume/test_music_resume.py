@@ -12,12 +12,14 @@ AVERAGE = '{"class_path":"EMA","init_args":{"decay":0.9}}'
 COMMON = ("--trainer.max_epochs=2", "--trainer.log_every_n_steps=1", "--trainer.accelerator=cpu")
 MODELS = {
     "notes": (
-        "--config=music/lstm", "--model.net.d_model=12", "--model.net.rnn.hidden_size=12", "--data.source.num_etudes=12",
+        "--config=music/lstm", "--model.net.d_model=12", "--model.net.rnn.hidden_size=12",
+        "--data.source.num_etudes=12",
         "--data.seq_len=24", "--data.batch_size=4", f"--data.epoch_size={4 * EPOCH}", "--data.augment.note_values=true",
         "--data.tokens.voices=all", "--model.optim.warmup_steps=2", f"--trainer.callbacks=[{AVERAGE}]",
     ),
     "frames": (  # 60 pieces made up by rule
-        "--config=music/jsb_transformer", "--model.net.d_model=12", "--model.net.num_layers=1", "--model.net.num_heads=2",
+        "--config=music/jsb_transformer", "--model.net.d_model=12", "--model.net.num_layers=1",
+        "--model.net.num_heads=2",
         "--model.frames.d_frame=12", "--model.frames.retrieval_dropout=0.5", "--data.seq_len=12", "--data.retrieved=4",
         f"--data.batch_size={60 // EPOCH}", "--model.optim.warmup_steps=2", f"--trainer.callbacks=[{AVERAGE}]",
     ),

@@ -1,4 +1,4 @@
-"""Rows of chorales: labels, transpositions, what is recalled, and that a row depends on its number alone."""
+"""Rows of chorales: labels, transpositions, what is retrieved, and that a row depends on its number alone."""
 
 import json
 from pathlib import Path
@@ -48,9 +48,9 @@ def test_evaluation_rows_hold_whole_pieces_in_order_with_each_frame_asked_for_on
 
 
 @pytest.mark.parametrize("order", ["falling", "rising"])
-def test_training_rows_are_pieces_in_all_transpositions_and_what_they_recall_moves_along(order: str) -> None:
-    data = ready(order=order)
-    plain = ready(order=order, transpose_down=0, transpose_up=0)
+def test_training_rows_are_pieces_in_all_transpositions_and_what_they_retrieve_moves_along(order: str) -> None:
+    data = ready(tokens={"order": order})
+    plain = ready(tokens={"order": order}, transpose_down=0, transpose_up=0)
     assert data.train_set is not None
     assert plain.train_set is not None
     ups, orders = set(), []
@@ -64,13 +64,13 @@ def test_training_rows_are_pieces_in_all_transpositions_and_what_they_recall_mov
         difference = (moved["labels"] - still["labels"])[pitches]
         by = torch.stack([d[p].float().mean() for d, p in zip(moved["labels"] - still["labels"], pitches, strict=True)])
         assert torch.equal(difference, by.long()[:, None, None].expand_as(pitches)[pitches])
-        recalled = (still["match_lengths"].sum(-1) > 0)[..., None] & (still["retrieved"] < data.tokenizer.end_id)
+        found = (still["match_lengths"].sum(-1) > 0)[..., None] & (still["retrieved"] < data.tokenizer.end_id)
         assert torch.equal(moved["match_lengths"], still["match_lengths"])
         assert torch.equal(
-            (moved["retrieved"] - still["retrieved"])[recalled],
-            by.long()[:, None, None, None].expand_as(recalled)[recalled],
+            (moved["retrieved"] - still["retrieved"])[found],
+            by.long()[:, None, None, None].expand_as(found)[found],
         )
-        assert recalled.float().mean() > 0.3
+        assert found.float().mean() > 0.3
         ups |= set(by.tolist())
     assert ups == ({*map(float, range(-6, 6))} if order == "falling" else {*map(float, range(-5, 7))})
     assert orders[0] != orders[1]
@@ -102,6 +102,7 @@ def test_a_row_is_the_same_in_any_batch_and_follows_the_seed() -> None:
     assert data.train_set[200]["index"] == 200  # a given seed stays
     free = ready(seed=None)
     free.load_state_dict({"seed": 77, "epoch": 0, "rows": 0})
+    free.train_dataloader()
     assert free.train_set.seed == 77  # type: ignore[union-attr]
 
 
@@ -127,10 +128,13 @@ def test_files_of_ones_own_and_what_does_not_fit(tmp_path: Path) -> None:
     assert len(data.train_set) == 1
     with pytest.raises(ValueError, match=r"^lowest 21 .* \(the piece is test 0\)"):
         data.setup("test")
-    for wrong in ({"retrieved": 1}, {"seq_len": 0}, {"samples": 0}, {"frame_size": 0}, {"lowest": 120}):
+    for wrong in ({"retrieved": 1}, {"seq_len": 0}, {"samples": 0}, {"prompt_frames": -1}):
         (name,) = wrong
         with pytest.raises(ValueError, match=rf"^{name}"):
             ready("fit", **wrong)
+    for name, value in (("frame_size", 0), ("lowest", 120)):
+        with pytest.raises(ValueError, match=rf"^{name}"):
+            ready("fit", tokens={name: value})
 
 
 def beginnings(data: ChoraleFramesDataModule) -> ChoralePrompts:
@@ -139,7 +143,7 @@ def beginnings(data: ChoraleFramesDataModule) -> ChoralePrompts:
     return dataset
 
 
-def test_predict_begins_from_nothing_or_from_test_pieces_and_needs_no_recall(tmp_path: Path) -> None:
+def test_predict_begins_from_nothing_or_from_test_pieces_and_needs_no_index(tmp_path: Path) -> None:
     batch = beginnings(ready("predict", samples=3)).__getitems__([0, 2])
     assert [len(ids) for ids in batch["prompt_ids"]] == [0, 0]
     assert batch["prompts"] == ["", ""]
@@ -171,7 +175,7 @@ def test_predict_is_reminded_of_what_the_checkpoint_holds() -> None:
         alone.load_state_dict({"seed": 0, "indexed": {"frames": [], "lengths": []}})
 
 
-def test_without_recall_rows_have_none() -> None:
+def test_without_retrieval_rows_have_none() -> None:
     batch = ready(retrieved=0).train_set.__getitems__([0])  # type: ignore[union-attr]
     assert batch.keys() == {"input_ids", "labels", "position", "index"}
     assert np.isin(batch["labels"][batch["labels"] != IGNORED].numpy(), np.arange(89)).all()

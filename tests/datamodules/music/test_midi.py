@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers.music_data import midi_data
 from lightning.pytorch import Trainer
 from lightning.pytorch.demos.boring_classes import BoringModel
 from lightning.pytorch.loggers import CSVLogger
@@ -35,7 +36,7 @@ def folder(tmp_path: Path) -> str:
 
 
 def data(stage: str = "fit", **kwargs: Any) -> MidiDataModule:
-    module = MidiDataModule(**{"num_etudes": 20, "seq_len": 24, "batch_size": 4, "seed": 1} | kwargs)
+    module = midi_data(**{"num_etudes": 20, "seq_len": 24, "batch_size": 4, "seed": 1} | kwargs)
     module.setup(stage)
     return module
 
@@ -203,8 +204,8 @@ def test_predict_needs_the_tokenizer_alone(tmp_path: Path) -> None:
     module = data("predict", source="path", path="gone", tokenizer_path=str(tmp_path / "t.ckpt"))
     assert module.vocab_sizes == data().vocab_sizes
     assert "splits" not in vars(module)
-    with pytest.raises(ValueError, match=r"^voices all does not fit"):
-        _ = MidiDataModule(voices="all", tokenizer_path=str(tmp_path / "t.ckpt")).vocab_sizes
+    with pytest.raises(ValueError, match=r"^tokens.voices all does not fit"):
+        _ = midi_data(voices="all", tokenizer_path=str(tmp_path / "t.ckpt")).vocab_sizes
 
 
 @pytest.mark.parametrize("num_workers", [0, 1])
@@ -222,7 +223,7 @@ def test_training_goes_on_where_it_stopped(num_workers: int) -> None:
     whole = batches(data(**settings), 8)
     first = data(**settings)
     assert batches(first, 4) == whole[:4]
-    second = MidiDataModule(num_etudes=20, seq_len=24, batch_size=4, seed=None, **settings)
+    second = midi_data(num_etudes=20, seq_len=24, batch_size=4, seed=None, **settings)
     second.setup("fit")
     second.load_state_dict(first.state_dict())
     assert batches(second, 4) == whole[4:]
@@ -233,7 +234,7 @@ def test_a_run_keeps_the_list_of_its_pieces(tmp_path: Path, folder: str) -> None
         def training_step(self, batch: dict[str, torch.Tensor], batch_idx: int) -> torch.Tensor:
             return self.layer(torch.zeros(1, 32)).sum()
 
-    module = MidiDataModule(source="path", path=folder, held_out="suite3/*", seq_len=24)
+    module = midi_data(source="path", path=folder, held_out="suite3/*", seq_len=24)
     trainer = Trainer(
         max_steps=1,
         limit_val_batches=0,
@@ -254,24 +255,24 @@ def test_a_run_keeps_the_list_of_its_pieces(tmp_path: Path, folder: str) -> None
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"source": "path"}, "^path is missing"),
-        ({"path": "x"}, "^path x is given, but source is etudes"),
-        ({"num_etudes": 1}, "^num_etudes must be at least 2"),
+        ({"source": "path"}, "^source.path is missing"),
+        ({"path": "x"}, "^source.path x is given, but source.kind is etudes"),
+        ({"num_etudes": 1}, "^source.num_etudes must be at least 2"),
         ({"seq_len": 0}, "^seq_len must"),
         ({"stride": 25}, "^stride 25 is greater than the windows of 24"),
-        ({"transpose_down": -1}, "^transpose_down must be at least 0"),
-        ({"val_fraction": 0}, "^val_fraction must be above 0"),
-        ({"val_fraction": 0.5, "test_fraction": 0.5}, "^test_fraction must"),
+        ({"transpose_down": -1}, "^augment.transpose_down must be at least 0"),
+        ({"val_fraction": 0}, "^split.val_fraction must be above 0"),
+        ({"val_fraction": 0.5, "test_fraction": 0.5}, "^split.test_fraction 0.5 and split.val_fraction 0.5 must"),
         ({"val_fraction": 0.98, "test_fraction": 0.01}, "leave none of 20 pieces"),
-        ({"held_out": "suite9"}, "^held_out suite9: no piece"),
-        ({"program": 128}, "^program 128"),
-        ({"prompt": ""}, "^prompt is empty"),
-        ({"prompt_bars": 0}, "^prompt_bars must"),
-        ({"samples": 0}, "^samples must"),
+        ({"held_out": "suite9"}, "^split.held_out suite9: no piece"),
+        ({"program": 128}, "^program must be .* not 128"),
+        ({"prompt": ""}, "^prompt.source is empty"),
+        ({"prompt_bars": 0}, "^prompt.bars must"),
+        ({"samples": 0}, "^prompt.samples must"),
         ({"signatures": True, "seq_len": 1}, "^seq_len must be at least 2"),
         ({"signatures": True, "stride": 24}, "^stride 24 is greater than the windows of 24, less the signature"),
-        ({"metre": "3/4"}, "^metre 3/4 needs a model of signatures"),
-        ({"signatures": True, "key": "H"}, "^key 'H' is none"),
+        ({"metre": "3/4"}, "^prompt.metre 3/4 needs a model of signatures"),
+        ({"signatures": True, "key": "H"}, "^prompt.key 'H' is none"),
     ],
 )
 def test_what_makes_no_sense_is_refused(arguments: dict[str, Any], message: str) -> None:
@@ -280,17 +281,17 @@ def test_what_makes_no_sense_is_refused(arguments: dict[str, Any], message: str)
 
 
 def test_a_bad_prompt_or_path_is_named(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"^path nowhere: no such file or folder"):
+    with pytest.raises(FileNotFoundError, match=r"^source.path nowhere: no such file or folder"):
         data(source="path", path="nowhere")
-    with pytest.raises(FileNotFoundError, match=r"^prompt nowhere\.mid: no such file"):
+    with pytest.raises(FileNotFoundError, match=r"^prompt.source nowhere\.mid: no such file"):
         data("predict", prompt="nowhere.mid")
     (tmp_path / "a.mid").write_bytes(b"MThd")
     with pytest.raises(
-        ValueError, match=r"^prompt .*: none of 1 MIDI files can be read; the first is a\.mid: cut short"
+        ValueError, match=r"^prompt.source .*: none of 1 MIDI files can be read; the first is a\.mid: cut short"
     ):
         data("predict", prompt=str(tmp_path))
     write_midi(tmp_path / "late.mid", Piece("late", (Note(960, 60, 24),)))
-    with pytest.raises(ValueError, match=r"^prompt_bars 2: late has no note in them"):
+    with pytest.raises(ValueError, match=r"^prompt.bars 2: late has no note in them"):
         data("predict", prompt=str(tmp_path / "late.mid"), prompt_bars=2)
 
 

@@ -1,4 +1,4 @@
-"""The index finds what agrees longest, against a slow search; it indexs no piece to itself."""
+"""Retrieval finds the longest matches, against a slow search; nothing is retrieved from the piece itself."""
 
 import random
 
@@ -32,10 +32,10 @@ def run(a: list[Frame], b: list[Frame], whole: bool) -> int:
     return min(count, MAX_MATCH)
 
 
-def search(index: list[Chorale], member: int | None, appended: list[Frame]) -> list[tuple[int, int, Frame]]:
+def search(pieces_of: list[Chorale], member: int | None, appended: list[Frame]) -> list[tuple[int, int, Frame]]:
     """Runs of the melody and of the texture, and the next frame in this key, of every place with two intervals."""
     found = []
-    pieces = [list(piece.frames) for number, piece in enumerate(index) if number != member]
+    pieces = [list(piece.frames) for number, piece in enumerate(pieces_of) if number != member]
     for piece in [*pieces, appended]:
         for end in range(1, len(piece)):
             past = piece[:end]
@@ -46,16 +46,16 @@ def search(index: list[Chorale], member: int | None, appended: list[Frame]) -> l
 
 
 @pytest.mark.parametrize("member", [None, 1])
-def test_it_indexs_the_longest_runs_that_a_slow_search_finds(member: int | None) -> None:
-    index = [noise(seed, 30) for seed in range(4)]
-    index = RetrievalIndex(index, TOKENIZER, 6)
-    piece = index[member] if member is not None else noise(9, 30)
+def test_it_retrieves_the_longest_runs_that_a_slow_search_finds(member: int | None) -> None:
+    corpus = [noise(seed, 30) for seed in range(4)]
+    index = RetrievalIndex(corpus, TOKENIZER, 6)
+    piece = corpus[member] if member is not None else noise(9, 30)
     ids, runs = index.retrieve_all(piece, member)
     assert ids.shape == (30, 6, 4)
     assert not runs[:3].any() or member is None  # two intervals need three frames
     most = 0
     for t in range(30):
-        found = search(index, member, list(piece.frames[:t]))
+        found = search(corpus, member, list(piece.frames[:t]))
         frames = TOKENIZER.decode(ids[t])
         given = [(int(m), int(x), f) for (m, x), f in zip(runs[t], frames, strict=True) if m]
         assert len(given) == min(6, len(found))
@@ -69,17 +69,17 @@ def test_it_indexs_the_longest_runs_that_a_slow_search_finds(member: int | None)
 
 
 def test_a_tune_in_another_key_is_retrieved_note_for_note_and_a_piece_not_to_itself() -> None:
-    index = made_up_chorales(4, seed=1)  # the last one sets the first one's tune
-    up = index[3].frames[0][-1] - index[0].frames[0][-1]
-    index = RetrievalIndex(index, TOKENIZER, 2)
-    ids, runs = index.retrieve_all(index[0], member=0)
-    for t in range(12, len(index[0].frames)):
+    corpus = made_up_chorales(4, seed=1)  # the last one sets the first one's tune
+    up = corpus[3].frames[0][-1] - corpus[0].frames[0][-1]
+    index = RetrievalIndex(corpus, TOKENIZER, 2)
+    ids, runs = index.retrieve_all(corpus[0], member=0)
+    for t in range(12, len(corpus[0].frames)):
         assert runs[t, 0].tolist() == [min(t - 1, MAX_MATCH)] * 2
-        assert TOKENIZER.decode(ids[t])[0] == index[0].frames[t]
-    assert up == index[3].frames[5][0] - index[0].frames[5][0]
-    alone = RetrievalIndex(index[:3], TOKENIZER, 2)
-    assert alone.retrieve_all(index[0], member=0)[1].max() < len(index[0].frames) - 2
-    assert alone.retrieve_all(index[0])[1].max() == min(len(index[0].frames) - 2, MAX_MATCH)
+        assert TOKENIZER.decode(ids[t])[0] == corpus[0].frames[t]
+    assert up == corpus[3].frames[5][0] - corpus[0].frames[5][0]
+    alone = RetrievalIndex(corpus[:3], TOKENIZER, 2)
+    assert alone.retrieve_all(corpus[0], member=0)[1].max() < len(corpus[0].frames) - 2
+    assert alone.retrieve_all(corpus[0])[1].max() == min(len(corpus[0].frames) - 2, MAX_MATCH)
 
 
 def test_a_retriever_hears_its_own_past_and_nothing_of_the_future() -> None:
@@ -98,11 +98,11 @@ def test_a_retriever_hears_its_own_past_and_nothing_of_the_future() -> None:
 
 
 def test_what_leaves_the_range_is_not_retrieved() -> None:
-    index = [Chorale("low", ((50, 60), (50, 62), (50, 64), (40, 66)))]
+    corpus = [Chorale("low", ((50, 60), (50, 62), (50, 64), (40, 66)))]
     narrow = FrameTokenizer(lowest=40, highest=70)
-    retriever = Retriever(RetrievalIndex(index, narrow, 2))
+    retriever = Retriever(RetrievalIndex(corpus, narrow, 2))
     for frame in [(45, 58), (45, 60), (45, 62)]:  # two semitones lower: 38 would come next
         retriever.append(frame)
     assert not retriever.retrieved()[1].any()
     with pytest.raises(ValueError, match=r"^retrieved must be at least 2"):
-        RetrievalIndex(index, narrow, 1)
+        RetrievalIndex(corpus, narrow, 1)

@@ -35,7 +35,9 @@ def test_a_piece_more_moves_no_training_piece_into_the_test() -> None:
 
 
 def test_shares_that_leave_nothing_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"^val_fraction 0\.1 and test_fraction 0\.1 leave none of 2 pieces"):
+    with pytest.raises(
+        ValueError, match=r"^split.val_fraction 0\.1 and split.test_fraction 0\.1 leave none of 2 pieces"
+    ):
         split_pieces(SUITES[:2], 0.1, 0.1, seed=0)
     assert len(split_pieces(SUITES[:2], 0.1, 0, seed=0)["train"]) == 1
 
@@ -49,7 +51,7 @@ def test_a_suite_is_held_out_by_name_or_path() -> None:
         assert len(splits["train"]) == 18
         assert names(splits["train"]) | names(splits["val"]) == names(SUITES) - held
     with pytest.raises(
-        ValueError, match=r"^held_out suite9: no piece has such a name; they are called like public-domain/"
+        ValueError, match=r"^split.held_out suite9: no piece has such a name; they are called like public-domain/"
     ):
         hold_out(SUITES, "suite9", 0.1, seed=0)
     with pytest.raises(ValueError, match="none is left to train on"):
@@ -76,9 +78,9 @@ def test_a_family_too_large_for_a_split_is_trained_on_unless_all_are() -> None:
     pairs = [number - number % 2 for number in range(24)]
     splits = split_pieces(SUITES, 0.01, 0, 0, pairs)
     assert len(splits["val"]) == 2  # more than was asked for
-    with pytest.raises(ValueError, match=r"^val_fraction .*, as 24 pieces are 1 different ones"):
+    with pytest.raises(ValueError, match=r"^split.val_fraction .*, as 24 pieces are 1 different ones"):
         split_pieces(SUITES, 0.1, 0, 0, [0] * 24)
-    with pytest.raises(ValueError, match=r"^val_fraction .*, as 24 pieces are 2 different ones"):
+    with pytest.raises(ValueError, match=r"^split.val_fraction .*, as 24 pieces are 2 different ones"):
         split_pieces(SUITES, 0.1, 0.1, 0, [0] * 12 + [12] * 12)
 
 
@@ -90,5 +92,5 @@ def test_kin_of_a_held_out_piece_are_in_no_split() -> None:
     assert len(used) == 23
     assert SUITES[20] not in used
     assert names(splits["test"]) == {f"public-domain/suite1-{m}" for m in range(1, 5)}
-    with pytest.raises(ValueError, match=r"^held_out suite1-\*: all other pieces are copies"):
+    with pytest.raises(ValueError, match=r"^split.held_out suite1-\*: all other pieces are copies"):
         hold_out(SUITES, "suite1-*", 0.1, 0, [0] * 24)

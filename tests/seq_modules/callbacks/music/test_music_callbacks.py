@@ -74,7 +74,7 @@ def test_fit_test_and_predict_write_music(run: Run, monkeypatch: pytest.MonkeyPa
     assert {"music.png", "music_distributions.png"} <= {path.name for path in (table.parent / "plots").iterdir()}
 
     done = run(
-        "predict", "--ckpt_path=best", "--data.samples=2", "--decoding.max_new_tokens=12",
+        "predict", "--ckpt_path=best", "--data.prompt.samples=2", "--decoding.max_new_tokens=12",
         callback("MusicWriter", audio="synth"),
     )  # fmt: skip
     assert done.code == 0, done.err
