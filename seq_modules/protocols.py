@@ -24,10 +24,12 @@ __all__ = [
     "HasAttentionMaps",
     "HasDecoding",
     "HasPieces",
+    "HasSequences",
     "HasTexts",
     "HasTokenVectors",
     "HasTokenWeights",
     "HasTokenizer",
+    "HasTrainLength",
     "Scores",
     "StreamsText",
     "WritesMidi",
@@ -182,6 +184,26 @@ class HasTexts(Protocol):
 
     def test_text(self) -> str:
         """The text of the test part."""
+        ...
+
+
+@runtime_checkable
+class HasTrainLength(Protocol):
+    """Data whose training sequences have a longest length that can change between epochs."""
+
+    train_max_length: int
+
+
+@runtime_checkable
+class HasSequences(Protocol):
+    """Data that makes sequences of any length, for tests beyond the lengths of training."""
+
+    def sequences(self, length: int, count: int) -> dict[str, Tensor]:
+        """A batch of ``count`` sequences of exactly this length, the same at every call.
+
+        Returns:
+            ``input_ids`` and ``labels``, each (count, length).
+        """
         ...
 
 

@@ -105,7 +105,8 @@ class MuonAdamW(Optimizer):
 
     Muon steps along the orthogonalised momentum: all directions of a matrix's update get the same length. Matrices of
     equal shape go through the iterations together. Its momentum and AdamW's moments are named as in torch.optim.Muon
-    and torch.optim.AdamW.
+    and torch.optim.AdamW. torch.optim.Muon itself takes neither AdamW's groups nor stacked matrices, and has one triple
+    of coefficients for all iterations.
 
     Args:
         params: Parameter groups, each with its ``rule`` and any of the settings below. ``stacked`` (1 by default) says

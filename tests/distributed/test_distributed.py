@@ -17,7 +17,7 @@ from seqlight.core.plots import read_metrics
 # 37 validation and 41 test rows on two ranks: no number that comes out even.
 COMMON = (
     "--trainer.max_epochs=2", "--trainer.log_every_n_steps=1", "--data.train_size=200", "--data.val_size=37",
-    "--data.test_size=41", "--data.test_max_length=60", "--model.hidden_size=5", "--model.supervision=full",
+    "--data.test_size=41", "--data.test_max_length=60", "--model.net.hidden_size=5", "--model.supervision=full",
     "--model.input_noise=0",  # each process would draw its own
 )  # fmt: skip
 TOLERANCE = 2e-6

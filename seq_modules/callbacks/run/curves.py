@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from seq_modules.callbacks.run.run_folder import run_folder
@@ -17,7 +17,7 @@ def save_figure(trainer: Trainer, figure: Any, name: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120)
     for logger in trainer.loggers:
-        if hasattr(logger, "log_image"):  # W&B
+        if isinstance(logger, WandbLogger):
             logger.log_image(key=name, images=[str(path)])
         elif isinstance(logger, TensorBoardLogger):
             logger.experiment.add_figure(name, figure, trainer.global_step)
@@ -29,11 +29,11 @@ class Curves(Callback):
 
     @rank_zero_only
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Reads what the CSV logger has written, of which nothing may be left in memory by now."""
+        """Draws the curves from the CSV logger's file."""
         if trainer.logger is None:
             return
         if isinstance(trainer.logger, CSVLogger):
-            trainer.logger.finalize("success")
+            trainer.logger.save()  # the last rows
         curves = read_metrics(run_folder(trainer) / "metrics.csv")
         names = sorted({name.partition("/")[2] for name in curves if name.startswith(("train/", "val/"))})
         if not names:

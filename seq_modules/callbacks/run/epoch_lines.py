@@ -7,13 +7,13 @@ from lightning.pytorch.utilities import rank_zero_only
 
 
 class EpochLines(Callback):
-    """Prints each epoch's metrics in a line where a progress bar would only make a mess: when there is no terminal."""
+    """Prints each epoch's metrics in one line; used where no progress bar is shown."""
 
     def __init__(self) -> None:
         self._started = 0.0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Starts the clock; an epoch that is resumed in its middle has no start of its own."""
+        """Starts the clock; an epoch resumed in its middle does not call ``on_train_epoch_start``."""
         self._started = time.monotonic()
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

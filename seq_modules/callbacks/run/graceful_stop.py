@@ -9,7 +9,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info
 
 from seq_modules.callbacks.run.last_checkpoint import LastCheckpoint
-from seqlight.core.errors import UserError
+from seqlight.core.checks import check_range
 
 
 class GracefulStop(Callback):
@@ -19,14 +19,17 @@ class GracefulStop(Callback):
     system's warning (SLURM's ``--signal=SIGUSR1@90``) thus leaves a checkpoint too; the job is not queued again.
 
     Args:
-        ask_every: Batches between the ranks' asking each other; a single process looks after each.
+        ask_every: Batches between two checks when there are several ranks, who must agree; a single process checks
+            after every batch.
+
+    Raises:
+        UserError: ``ask_every`` is below 1.
     """
 
     received = 0  # of the process, not of one trainer: the signal's number, from which main() makes the exit code
 
     def __init__(self, ask_every: int = 20) -> None:
-        if ask_every < 1:
-            raise UserError(f"ask_every must be at least 1, not {ask_every}")
+        check_range("ask_every", ask_every, least=1)
         self.ask_every = ask_every
         self._previous: dict[int, Any] = {}
 
@@ -36,7 +39,7 @@ class GracefulStop(Callback):
         GracefulStop.received = signum
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Takes the place of Lightning's handlers, which stand by now."""
+        """Replaces Lightning's handlers, which are installed by now."""
         GracefulStop.received = 0
         signals = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
         self._previous = {number: signal.signal(number, self._handle) for number in signals}
@@ -52,14 +55,14 @@ class GracefulStop(Callback):
             trainer.should_stop = True
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Says how to go on."""
+        """Logs the command that resumes the training."""
         paths = [callback.path for callback in trainer.checkpoint_callbacks if isinstance(callback, LastCheckpoint)]
         if GracefulStop.received and paths:
             path = shlex.quote(str(paths[0]))
             rank_zero_info(f"\nstopped at step {trainer.global_step}; to go on: seqlight fit --ckpt_path {path}")
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Gives the handlers back, after an error too."""
+        """Restores the previous handlers, after an error too."""
         for number, handler in self._previous.items():
             signal.signal(number, handler)
         self._previous = {}

@@ -7,32 +7,35 @@ from typing import Any
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
-from seqlight.core.errors import UserError
+from seqlight.core.checks import check_range
 
 REST = 50  # times as long as a save took, at least, until the next
 
 
 class LastCheckpoint(Checkpoint):
-    """Saves ``checkpoints/last.ckpt`` now and then, and when training ends.
+    """Saves ``checkpoints/last.ckpt`` every few minutes, and when training ends.
 
-    By time, so that it costs a long training of small steps no more than one of big ones. Saves that take long are
-    rarer, so that they take a fiftieth of the training at most.
+    Slow saves are rarer, so that saving takes at most a fiftieth of the training. Lightning's ModelCheckpoint saves a
+    training that stops in mid-epoch only after the epoch's end, and resuming would skip the rest of that epoch.
 
     Args:
-        minutes: Time between two saves, at least.
-        ask_every: Batches between two looks at the clock when there are several ranks, who must agree.
+        minutes: Least time between two saves, above 0.
+        ask_every: Batches between two checks of the clock when there are several ranks, who must agree; at least 1.
+
+    Raises:
+        UserError: A value is out of its range.
     """
 
     def __init__(self, minutes: float = 1.0, ask_every: int = 20) -> None:
-        if minutes <= 0 or ask_every < 1:
-            raise UserError(f"minutes must be above 0 and ask_every at least 1, not {minutes} and {ask_every}")
+        check_range("minutes", minutes, above=0)
+        check_range("ask_every", ask_every, least=1)
         self.minutes, self.ask_every = minutes, ask_every
         self.path: Path | None = None
         self._saved_at_step = -1
         self._saved_at, self._took = 0.0, 0.0
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Takes the folder; on every rank, since they agree on it."""
+        """Finds the run's folder; on every rank, since they agree on it."""
         if stage == "fit":
             self.path = Path(trainer.log_dir or trainer.default_root_dir) / "checkpoints" / "last.ckpt"
             self._saved_at_step, self._saved_at, self._took = -1, time.monotonic(), 0.0
@@ -40,7 +43,7 @@ class LastCheckpoint(Checkpoint):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Saves if the last time is long ago, or if training ends with this batch in the middle of an epoch."""
+        """Saves if a save is due, or if training ends with this batch in the middle of an epoch."""
         ended = trainer.should_stop or trainer.global_step == trainer.max_steps
         if ended and batch_idx + 1 < trainer.num_training_batches and trainer.global_step != self._saved_at_step:
             self.save(trainer)  # after the epoch's end it would count as a whole one

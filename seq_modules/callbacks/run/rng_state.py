@@ -1,4 +1,4 @@
-"""The random number generators' state in the checkpoint: a resumed run draws what the other would have."""
+"""The random number generators' state in the checkpoint: a resumed run draws the numbers of an unbroken one."""
 
 import random
 from typing import Any
@@ -28,7 +28,7 @@ class RNGState(Callback):
         return {"ranks": ranks}
 
     def _own_state(self) -> dict[str, Any]:
-        """Plain values and tensors alone, as weights_only loading asks."""
+        """This process's states as plain values and tensors, which load under ``weights_only``."""
         version, words, gauss = random.getstate()
         kind, keys, *rest = np.random.get_state(legacy=True)
         state: dict[str, Any] = {

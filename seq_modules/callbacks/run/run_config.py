@@ -17,8 +17,8 @@ class RunConfig(SaveConfigCallback):
     Args:
         parser: Parser of the command.
         config: Its parsed config, with this run's own paths in it.
-        recipe: The same without them: what is kept, so that it can be run again.
-        checkpoint: What the command went on from or used, for the file's first line.
+        recipe: The config without those paths; this is saved, so that it can be run again.
+        checkpoint: The checkpoint that the command used, for the file's first line.
     """
 
     def __init__(
@@ -29,7 +29,7 @@ class RunConfig(SaveConfigCallback):
         self.plain: dict[str, Any] = yaml.safe_load(parser.dump(recipe, skip_none=False, skip_link_targets=False))
 
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Called by Lightning once, on rank 0."""
+        """Writes the file; Lightning calls this once, on rank 0."""
         folder = run_folder(trainer)
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / "config.yaml").open("x", encoding="utf-8") as file:
@@ -39,12 +39,12 @@ class RunConfig(SaveConfigCallback):
 
     @rank_zero_only
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Once the loggers may be used."""
+        """Logs the config, once the loggers may be used."""
         for logger in trainer.loggers:
             if isinstance(logger, CSVLogger):
                 continue  # it would write the same again, beside config.yaml
             logger.log_hyperparams(self.plain)
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """So that a checkpoint is enough to go on training."""
+        """A checkpoint alone is enough to resume training."""
         checkpoint["config"] = self.plain

@@ -1,19 +1,21 @@
-"""A prediction's text in the terminal, as it comes."""
+"""A prediction's text in the terminal, as it is generated."""
 
 import sys
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from seq_modules.protocols import StreamsText
+
 
 class TextStream(Callback):
     """Prints the continuations of ``predict`` while they grow, one prompt after the other.
 
-    The first prompt that is not finished is shown as it grows; the others wait for their turn. In a terminal alone, and
-    only where one process predicts. A progress bar, which would be drawn over the text, makes room for it.
+    The first unfinished prompt of a batch is shown as it grows, the others after it. It prints only to a terminal, and
+    only if a single process predicts. The progress bar, which would be drawn over the text, is switched off.
 
     Attributes:
-        rows: Numbers of the rows that stand in the terminal.
+        rows: Numbers of the rows that were printed.
     """
 
     def __init__(self) -> None:
@@ -25,23 +27,21 @@ class TextStream(Callback):
 
     @staticmethod
     def wanted(trainer: Trainer) -> bool:
-        """Whether somebody is looking."""
+        """Whether the output is a terminal and a single process predicts."""
         return sys.stdout.isatty() and trainer.world_size == 1
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Asks the model to tell of its text, and the progress bar, before it is made, to stay away."""
-        module: Any = pl_module
-        if stage == "predict" and hasattr(module, "on_text") and self.wanted(trainer):
+        """Connects to the model's text, and switches the progress bar off before it is made."""
+        if stage == "predict" and isinstance(pl_module, StreamsText) and self.wanted(trainer):
             self.rows = set()
-            module.on_text = self.grow
+            pl_module.on_text = self.grow
             if trainer.progress_bar_callback is not None:
                 trainer.progress_bar_callback.disable()
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Lets the model be silent again, and the bar be seen."""
-        module: Any = pl_module
-        if stage == "predict" and getattr(module, "on_text", None) is not None:
-            module.on_text = None
+        """Disconnects, and switches the progress bar on."""
+        if stage == "predict" and isinstance(pl_module, StreamsText) and pl_module.on_text is not None:
+            pl_module.on_text = None
             if trainer.progress_bar_callback is not None:
                 trainer.progress_bar_callback.enable()
 

@@ -1,23 +1,29 @@
-"""A progress bar that costs training nothing one could measure."""
+"""A progress bar that does not slow training down."""
 
 import sys
 import time
 
 from lightning.pytorch.callbacks import TQDMProgressBar
 
+from seqlight.core.checks import check_range
+
 
 class TimedBar(TQDMProgressBar):
-    """Draws a few times a second in place of at every batch, and from no thread of its own.
+    """Redraws a few times a second instead of at every batch, and in the training's own thread.
 
-    Lightning's Rich bar redraws from a second thread, which takes the interpreter away from training: it made steps of
-    5 ms a third longer (benchmarks/trainer_overhead.py).
+    Lightning's Rich bar redraws in a second thread, which holds the interpreter's lock: it made steps of 5 ms a third
+    longer (benchmarks/trainer_overhead.py).
 
     Args:
-        seconds: Least time between two drawings.
+        seconds: Least time between two redraws, 0 or more.
+
+    Raises:
+        UserError: ``seconds`` is negative.
     """
 
     def __init__(self, seconds: float = 0.2) -> None:
         super().__init__()
+        check_range("seconds", seconds, least=0)
         self.seconds = seconds
         self._drawn = 0.0
 

@@ -10,19 +10,21 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch import nn
 
 from seq_modules.callbacks.training.sequence_warmup import SequenceLengthWarmup, rewindow
+from seq_modules.nets.ensemble import Ensemble
+from seq_modules.protocols import net_of
 from seqlight.core.errors import UserError
 
 
 class Compile(Callback):
-    """Compiles the net for the batches of training; checkpoints, evaluation and generation know nothing of it.
+    """Compiles the net for the batches of training; checkpoints, evaluation and generation use the plain net.
 
-    Batches with as many tokens as the first go through the compiled net, in whatever windows. Others (the last of an
-    epoch), and validation, run as without: a shape of its own would cost each of them seconds of compilation.
+    Batches with as many tokens as the first go through the compiled net, whatever the length of their windows. Others
+    (the last of an epoch) and validation run uncompiled: each further shape would cost seconds of compilation.
 
     Args:
         part: ``net.blocks`` each by itself, which compiles one block for all, or the whole ``net``.
-        warm_up: Compile at the first batch all shapes that are to come (those of SequenceLengthWarmup too), by a forward and a
-            backward pass that leave weights, random numbers and data as they are. Otherwise each when it comes.
+        warm_up: Compile all shapes at the first batch (those of SequenceLengthWarmup too), by a forward and a backward
+            pass that leave weights, random numbers and data unchanged. Otherwise each shape when it first occurs.
         mode: torch.compile's, such as "max-autotune".
         backend: torch.compile's.
     """
@@ -40,13 +42,13 @@ class Compile(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Wraps the modules; nothing is compiled yet."""
-        net = getattr(pl_module, "net", None)
+        net = net_of(pl_module)
         modules: Any = net if self.part == "net" else getattr(net, "blocks", None)
         if not isinstance(modules, nn.Module):
             raise UserError(f"part {self.part}: {type(pl_module).__name__} has no net with that; use part: net")
         self.tokens, self._compiled = None, []
-        # An ensemble's nets one by one: the ensemble's own code depends on whose turn it is.
-        whole = getattr(net, "members", [modules])
+        # An ensemble's members one by one: its own code depends on the active member.
+        whole = net.members if isinstance(net, Ensemble) else [modules]
         chosen: Iterable[nn.Module] = whole if self.part == "net" else modules.children()
         for module in chosen:
             # In its place: the names in the state dict stay. Each shape by itself: a dynamic one makes slower kernels.

@@ -8,6 +8,7 @@ from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 from torch import Tensor
 
 from seq_modules.training.progress import progress_of
+from seqlight.core.checks import check_range
 from seqlight.core.errors import UserError
 
 KEY = "training_weights"  # in a checkpoint, whose state dict holds the averaged ones
@@ -17,41 +18,41 @@ WIDE = "averaged_weights"  # and those of them that the state dict holds in less
 class EMA(Callback):
     """Validates and saves an exponential moving average of the weights (Polyak & Juditsky 1992).
 
-    Checkpoints hold the average as the model, and beside it the weights to go on training from. After the fit the
-    module has the average. Early on, the mean reaches back a tenth of the updates so far, so that the first weights,
-    which know nothing, are soon forgotten.
+    Checkpoints hold the average as the model, and beside it the training weights. After the fit the module has the
+    average. Early in training the mean reaches back over a tenth of the updates so far, so that the first weights are
+    soon forgotten.
 
-    Lightning's WeightAveraging would copy the whole module, tokenizer and metrics included, gives the training weights
-    back before samples are drawn from the averaged ones, and leaves a last checkpoint from which training cannot go on
-    as it would have, since it puts the average in place of the training weights before that is saved.
+    Lightning's WeightAveraging puts the average in place of the training weights before the last checkpoint is saved,
+    so training could not resume as if unbroken; it also restores them before samples are drawn after a validation.
 
     Args:
         decay: Of the average, for a step, at least 0 and below 1; it reaches back about 1 / (1 - decay) steps.
-        start_fraction: Share of the training after which averaging begins; until then the weights stand for themselves.
-        every_n_steps: Optimiser steps between two updates of the average.
+        start_fraction: Fraction of the training after which averaging begins, from 0 to 1; before, the weights
+            themselves are validated and saved.
+        every_n_steps: Optimiser steps between two updates of the average, at least 1.
+
+    Raises:
+        UserError: A value is out of its range, or the strategy shards the weights.
     """
 
     def __init__(self, decay: float = 0.999, start_fraction: float = 0.0, every_n_steps: int = 1) -> None:
-        if not 0 <= decay < 1:
-            raise UserError(f"decay must be at least 0 and below 1, not {decay}")
-        if not 0 <= start_fraction <= 1:
-            raise UserError(f"start_fraction must be from 0 to 1, not {start_fraction}")
-        if every_n_steps < 1:
-            raise UserError(f"every_n_steps must be at least 1, not {every_n_steps}")
+        check_range("decay", decay, least=0, below=1)
+        check_range("start_fraction", start_fraction, least=0, most=1)
+        check_range("every_n_steps", every_n_steps, least=1)
         self.decay, self.start_fraction, self.every_n_steps = decay, start_fraction, every_n_steps
         self.updates, self._last_step = 0, 0
         self._average: dict[str, Tensor] = {}  # in float32 at least; empty until averaging begins
         self._training: dict[str, Tensor] = {}  # the training weights, while the average is in their place
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Forgets an earlier fit."""
+        """Resets the state of an earlier fit."""
         if stage == "fit":
             if not isinstance(trainer.strategy, SingleDeviceStrategy | DDPStrategy):
-                raise UserError(f"EMA needs whole weights, which {type(trainer.strategy).__name__} has not")
+                raise UserError(f"EMA needs whole weights, which {type(trainer.strategy).__name__} does not have")
             self.updates, self._last_step, self._average, self._training = 0, 0, {}, {}
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Takes an average that came with a checkpoint to the weights' device."""
+        """Moves an average loaded from a checkpoint to the weights' device."""
         weights = _weights(pl_module)
         self._average = {name: value.to(weights[name].device) for name, value in self._average.items()}
 
@@ -69,8 +70,8 @@ class EMA(Callback):
         weights = {name: _wide(p.detach()) for name, p in _weights(pl_module).items()}
         if not self._average:
             self._average = {name: value.clone() for name, value in weights.items()}
-        share = max(1 - self.decay**self.every_n_steps, 10 / (10 + self.updates))
-        torch._foreach_lerp_(list(self._average.values()), [weights[name] for name in self._average], share)
+        fraction = max(1 - self.decay**self.every_n_steps, 10 / (10 + self.updates))
+        torch._foreach_lerp_(list(self._average.values()), [weights[name] for name in self._average], fraction)
         self.updates += 1
 
     @torch.no_grad()
@@ -87,20 +88,20 @@ class EMA(Callback):
             self._training = {}
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Puts the average into the module. It stays for all that happens when the validation ends."""
+        """Puts the average into the module, where it stays for all callbacks at the end of the validation."""
         if trainer.state.fn == "fit" and not trainer.sanity_checking:
             self._swap_in(pl_module)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Gives the training weights back."""
+        """Restores the training weights."""
         self._swap_out(pl_module)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Gives the training weights back."""
+        """Restores the training weights."""
         self._swap_out(pl_module)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Gives the training weights back."""
+        """Restores the training weights."""
         self._swap_out(pl_module)
 
     @torch.no_grad()
@@ -110,11 +111,11 @@ class EMA(Callback):
         _copy(self._average, _weights(pl_module))
 
     def state_dict(self) -> dict[str, int]:
-        """How far the average is."""
+        """The counters of the average."""
         return {"updates": self.updates, "last_step": self._last_step}
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
-        """Takes it up."""
+        """Restores the counters."""
         self.updates, self._last_step = state_dict["updates"], state_dict["last_step"]
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
@@ -132,7 +133,7 @@ class EMA(Callback):
                 checkpoint["state_dict"][name] = self._average[names[p]].to(p.dtype, copy=True)
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Goes on training from the training weights; to evaluate, the average is loaded already."""
+        """Restores the training weights to resume; to evaluate, the average is loaded already."""
         if trainer.state.fn != "fit" or KEY not in checkpoint:
             return
         weights = _weights(pl_module)

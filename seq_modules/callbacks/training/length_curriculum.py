@@ -1,17 +1,17 @@
 """Short sequences first: the longest training length grows as the model masters it."""
 
-from typing import Any
-
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from seq_modules.callbacks.training.monitor import check_mode, is_reached, not_logged
+from seq_modules.callbacks.training.monitor import is_reached, not_logged
+from seq_modules.protocols import HasTrainLength
+from seqlight.core.checks import check_choice, check_range
 from seqlight.core.errors import UserError
 
 
 class LengthCurriculum(Callback):
-    """Lengthens the training sequences (Bengio et al., ICML 2009; the course's parity trainer).
+    """Lengthens the training sequences (Bengio et al., ICML 2009).
 
-    Looks at the end of each epoch: once ``monitor`` has passed ``threshold`` in ``patience`` epochs in a row, the
+    It acts at the end of each epoch: once ``monitor`` has passed ``threshold`` in ``patience`` epochs in a row, the
     datamodule's ``train_max_length`` grows by ``step``, until ``limit``. Epochs, rather than batches, so that worker
     processes and resumed runs see the same lengths. Logs ``curriculum/max_length``.
 
@@ -35,26 +35,25 @@ class LengthCurriculum(Callback):
         threshold: float = 0.99,
         mode: str = "max",
     ) -> None:
-        if start < 1 or step < 1 or patience < 1:
-            raise UserError(f"start, step and patience must be at least 1, not {start}, {step} and {patience}")
-        if limit is not None and limit < start:
-            raise UserError(f"limit must be at least start ({start}), not {limit}")
-        check_mode(mode)
+        for name, value in (("start", start), ("step", step), ("patience", patience)):
+            check_range(name, value, least=1)
+        check_range("limit", limit, least=start)
+        check_choice("mode", mode, ("max", "min"))
         self.start, self.step, self.limit, self.patience = start, step, limit, patience
         self.monitor, self.threshold, self.mode = monitor, threshold, mode
         self.max_length, self.passed, self._resumed = start, 0, False
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Sets the first length, or the one that the checkpoint holds."""
-        data: Any = getattr(trainer, "datamodule", None)
-        if not hasattr(data, "train_max_length"):
-            raise UserError(f"LengthCurriculum needs data with a train_max_length, which {type(data).__name__} has not")
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        if not isinstance(data, HasTrainLength):
+            raise UserError(f"LengthCurriculum needs data with a train_max_length; {type(data).__name__} has none")
         self.limit = data.train_max_length if self.limit is None else self.limit
         self.max_length = min(self.max_length, self.limit)
         data.train_max_length = self.max_length
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Lengthens when the model is ready."""
+        """Lengthens the sequences if the metric has reached the threshold."""
         value = trainer.callback_metrics.get(self.monitor)
         resumed, self._resumed = self._resumed, False
         if value is None and resumed:
@@ -76,5 +75,5 @@ class LengthCurriculum(Callback):
         return {"max_length": self.max_length, "passed": self.passed}
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
-        """Takes it up."""
+        """Restores it."""
         self.max_length, self.passed, self._resumed = state_dict["max_length"], state_dict["passed"], True

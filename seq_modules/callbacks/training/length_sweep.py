@@ -1,7 +1,6 @@
 """Accuracy far beyond the lengths of training, and on one stream with the state carried."""
 
 import csv
-from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -9,6 +8,8 @@ from torch import Tensor
 
 from seq_modules.callbacks.run.curves import save_figure
 from seq_modules.callbacks.run.run_folder import run_folder
+from seq_modules.protocols import HasSequences
+from seqlight.core.checks import check_range
 from seqlight.core.errors import UserError
 from seqlight.core.plots import new_figure
 
@@ -23,7 +24,7 @@ class LengthSweep(Callback):
     ``test/stream_errors`` and ``test/stream_first_error`` (its place, or the stream's length if there is none). Writes
     ``length_sweep.csv`` and ``plots/length_sweep.png``.
 
-    Under DDP each rank measures its share of the lengths; the stream cannot be shared, and each rank reads it.
+    Under DDP each rank measures some of the lengths; the stream cannot be split, and each rank reads all of it.
 
     Args:
         min_length: First length.
@@ -43,22 +44,19 @@ class LengthSweep(Callback):
         stream_bits: int = 1_000_000,
         chunk: int = 10_000,
     ) -> None:
-        if min_length < 1 or max_length < min_length:
-            raise UserError(f"min_length must be 1 or more and at most max_length, not {min_length} and {max_length}")
-        for name, value in (("every", every), ("sequences", sequences), ("chunk", chunk)):
-            if value < 1:
-                raise UserError(f"{name} must be at least 1, not {value}")
-        if stream_bits < 0:
-            raise UserError(f"stream_bits must be 0 or more, not {stream_bits}")
+        for name, value in (("min_length", min_length), ("every", every), ("sequences", sequences), ("chunk", chunk)):
+            check_range(name, value, least=1)
+        check_range("max_length", max_length, least=min_length)
+        check_range("stream_bits", stream_bits, least=0)
         self.min_length, self.max_length, self.every, self.sequences = min_length, max_length, every, sequences
         self.stream_bits, self.chunk = stream_bits, chunk
 
     @torch.inference_mode()
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Measures, logs, writes and draws."""
-        data: Any = getattr(trainer, "datamodule", None)
-        if not hasattr(data, "sequences"):
-            raise UserError(f"LengthSweep needs data with a method sequences, which {type(data).__name__} has not")
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        if not isinstance(data, HasSequences):
+            raise UserError(f"LengthSweep needs data with a method sequences; {type(data).__name__} has none")
         lengths = range(self.min_length, self.max_length + 1, self.every)
         accuracy = torch.zeros(len(lengths), device=pl_module.device)
         for i in range(trainer.global_rank, len(lengths), trainer.world_size):
@@ -78,12 +76,12 @@ class LengthSweep(Callback):
         if trainer.is_global_zero:
             self._write(trainer, lengths, accuracy.tolist())
 
-    def _at_length(self, pl_module: LightningModule, data: Any, length: int) -> Tensor:
+    def _at_length(self, pl_module: LightningModule, data: HasSequences, length: int) -> Tensor:
         batch = data.sequences(length, self.sequences)
         logits, _ = pl_module(batch["input_ids"].to(pl_module.device))
         return ((logits[:, -1] > 0) == (batch["labels"][:, -1] > 0).to(logits.device)).float().mean()
 
-    def _stream(self, pl_module: LightningModule, data: Any) -> tuple[int, int]:
+    def _stream(self, pl_module: LightningModule, data: HasSequences) -> tuple[int, int]:
         batch = data.sequences(self.stream_bits, 1)
         state, errors, first = None, 0, self.stream_bits
         for start in range(0, self.stream_bits, self.chunk):

@@ -3,14 +3,6 @@
 from lightning.pytorch import Trainer
 from torch import Tensor
 
-from seqlight.core.errors import UserError
-
-
-def check_mode(mode: str) -> None:
-    """Refuses a mode that is neither "max" nor "min"."""
-    if mode not in ("max", "min"):
-        raise UserError(f"mode must be max or min, not {mode}")
-
 
 def is_reached(value: Tensor, threshold: float, mode: str) -> bool:
     """Whether the value is at least ("max") or at most ("min") the threshold."""
@@ -18,6 +10,6 @@ def is_reached(value: Tensor, threshold: float, mode: str) -> bool:
 
 
 def not_logged(trainer: Trainer, owner: object, monitor: str) -> str:
-    """What to say of a metric that is not there."""
+    """The message about a metric that is not logged."""
     known = ", ".join(sorted(trainer.callback_metrics)) or "none"
     return f"{type(owner).__name__}: monitor {monitor} is not logged; there are {known}"

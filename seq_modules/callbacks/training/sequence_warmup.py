@@ -1,10 +1,11 @@
-"""Short contexts first."""
+"""Short sequences in the first part of training."""
 
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from seq_modules.training.progress import progress_of
+from seqlight.core.checks import check_range
 from seqlight.core.errors import UserError
 
 
@@ -41,25 +42,25 @@ def rewindow(batch: dict[str, Any], length: int) -> dict[str, Any]:
 class SequenceLengthWarmup(Callback):
     """Cuts each batch of the first part of training into shorter windows: the same tokens, more steps a second.
 
-    The net learns its first things, letters and words, from short contexts (Press, Smith & Lewis 2021), where attention
-    costs less.
+    Early training needs no long contexts (Press, Smith & Lewis 2021), and attention costs less on short ones.
 
     Args:
         window: Length of the windows in tokens; divides the data's seq_len.
-        share: Of the training (of its steps, or of TimeBudget's seconds) in which they are cut, from 0 to 1.
+        fraction: Fraction of the training (of its steps, or of TimeBudget's seconds) in which they are cut, 0 to 1.
+
+    Raises:
+        UserError: A value is out of its range, or the window does not divide the data's.
     """
 
-    def __init__(self, window: int = 128, share: float = 0.35) -> None:
-        if window < 1:
-            raise UserError(f"window must be at least 1, not {window}")
-        if not 0 <= share <= 1:
-            raise UserError(f"share must be from 0 to 1, not {share}")
-        self.window, self.share = window, share
+    def __init__(self, window: int = 128, fraction: float = 0.35) -> None:
+        check_range("window", window, least=1)
+        check_range("fraction", fraction, least=0, most=1)
+        self.window, self.fraction = window, fraction
         self.full: int | None = None  # length of the windows that were cut
 
     def applies(self, trainer: Trainer) -> bool:
         """Whether training is still in its first part."""
-        return progress_of(trainer) < self.share
+        return progress_of(trainer) < self.fraction
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Cuts the batch, in its place."""

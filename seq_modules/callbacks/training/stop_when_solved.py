@@ -4,7 +4,8 @@ import time
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from seq_modules.callbacks.training.monitor import check_mode, is_reached, not_logged
+from seq_modules.callbacks.training.monitor import is_reached, not_logged
+from seqlight.core.checks import check_choice, check_range
 from seqlight.core.errors import UserError
 
 
@@ -30,9 +31,8 @@ class StopWhenSolved(Callback):
         mode: str = "max",
         stop: bool = True,
     ) -> None:
-        if patience < 1:
-            raise UserError(f"patience must be at least 1, not {patience}")
-        check_mode(mode)
+        check_range("patience", patience, least=1)
+        check_choice("mode", mode, ("max", "min"))
         self.monitor, self.threshold, self.patience, self.mode, self.stop = monitor, threshold, patience, mode, stop
         self.held, self.first_step, self.first_seconds, self.done = 0, 0, 0.0, False
         self._seconds_before, self._started = 0.0, 0.0
@@ -45,7 +45,7 @@ class StopWhenSolved(Callback):
         return self._seconds_before + time.monotonic() - self._started
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Looks at the metric."""
+        """Checks the metric."""
         if trainer.sanity_checking or self.done or trainer.state.fn != "fit":
             return
         value = trainer.callback_metrics.get(self.monitor)
@@ -66,7 +66,7 @@ class StopWhenSolved(Callback):
                 trainer.should_stop = True
 
     def state_dict(self) -> dict[str, float]:
-        """The row so far."""
+        """The validations in a row that held, and the clock."""
         return {
             "held": self.held,
             "first_step": self.first_step,
@@ -76,7 +76,7 @@ class StopWhenSolved(Callback):
         }
 
     def load_state_dict(self, state_dict: dict[str, float]) -> None:
-        """Takes it up."""
+        """Restores them."""
         self.held, self.first_step = int(state_dict["held"]), int(state_dict["first_step"])
         self.first_seconds, self.done = state_dict["first_seconds"], bool(state_dict["done"])
         self._seconds_before = state_dict["seconds"]

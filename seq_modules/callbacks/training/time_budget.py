@@ -7,15 +7,15 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from seq_modules.training.progress import Budget
-from seqlight.core.errors import UserError
+from seqlight.core.checks import check_range
 
 
 class TimeBudget(Callback, Budget):
     """Ends training after so many seconds, with a validation; the learning rate's schedule goes by them.
 
     Validations within training are not counted, nor what callbacks do after them (checkpoints, samples). A resumed run
-    goes on with the seconds already used. Give ``trainer.max_epochs: -1`` with it: the schedule goes by the steps where
-    those are over first.
+    counts the seconds already used. Set ``trainer.max_epochs: -1`` too: otherwise the schedule follows the number of
+    steps if that ends first.
 
     Args:
         seconds: Of training, above 0.
@@ -24,8 +24,7 @@ class TimeBudget(Callback, Budget):
     """
 
     def __init__(self, seconds: float, count_compile: bool = True) -> None:
-        if not seconds > 0:
-            raise UserError(f"seconds must be above 0, not {seconds}")
+        check_range("seconds", seconds, above=0)
         self.seconds, self.count_compile = seconds, count_compile
         self._before = 0.0  # seconds used until the clock was last started
         self._since: float | None = None  # when that was; None while it stands
@@ -35,7 +34,7 @@ class TimeBudget(Callback, Budget):
 
     @property
     def progress(self) -> float:
-        """Share of the seconds that were used at the end of the last step."""
+        """Fraction of the seconds that were used at the end of the last step."""
         return min(1.0, self._agreed / self.seconds)
 
     @property
@@ -48,7 +47,7 @@ class TimeBudget(Callback, Budget):
             self._since = time.monotonic()
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Starts the clock; where nothing is left of the time, there is nothing to do."""
+        """Starts the clock; stops at once if no time is left."""
         self._since, self._waits = None, not self.count_compile
         if self._agreed >= self.seconds:
             trainer.should_stop = True
@@ -56,14 +55,14 @@ class TimeBudget(Callback, Budget):
             self._start()
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Goes on after a validation."""
+        """Starts the clock again after a validation."""
         if not self._waits:
             self._start()
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Looks at the clock, and ends training if the time is over."""
+        """Ends training when the time is over."""
         self._waits = False
         self._start()
         used = self.used
@@ -82,7 +81,7 @@ class TimeBudget(Callback, Budget):
             self._before, self._since = self.used, None
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Stops the clock, and gives the trainer its setting back."""
+        """Stops the clock, and restores the trainer's setting."""
         self._before, self._since = self.used, None
         if self._check_every is not None:
             trainer.check_val_every_n_epoch, self._check_every = self._check_every, None
@@ -92,5 +91,5 @@ class TimeBudget(Callback, Budget):
         return {"used": self.used}
 
     def load_state_dict(self, state_dict: dict[str, float]) -> None:
-        """Takes them up."""
+        """Restores them."""
         self._before = self._agreed = state_dict["used"]

@@ -44,7 +44,7 @@ class WrongAtOnes(ParityModule):
 def test_length_sweep_measures_what_it_says(tmp_path: Path) -> None:
     data = ParityDataModule(test_size=8)
     sweep = LengthSweep(min_length=5, max_length=9, sequences=300, stream_bits=100, chunk=7)
-    (result,) = trainer(tmp_path, sweep).test(WrongAtOnes(hidden_size=1), data, verbose=False)
+    (result,) = trainer(tmp_path, sweep).test(WrongAtOnes(net={"hidden_size": 1}), data, verbose=False)
     rows = list(csv.DictReader((tmp_path / "run/one/length_sweep.csv").read_text().splitlines()))
     assert [row["length"] for row in rows] == ["5", "6", "7", "8", "9"]
     expected = [1.0, 1.0]
@@ -76,7 +76,7 @@ def test_curriculum_lengthens_the_training_data(tmp_path: Path, workers: int) ->
     curriculum = LengthCurriculum(start=3, step=4, patience=2, monitor="train/accuracy_all", threshold=0.0)
     data = ParityDataModule(batch_size=64, train_size=256, max_length=9, val_size=8, num_workers=workers)
     fitted = trainer(tmp_path, curriculum, sees, max_epochs=7)
-    fitted.fit(ParityModule(hidden_size=2), data)
+    fitted.fit(ParityModule(net={"hidden_size": 2}), data)
     assert sees.longest == [3, 3, 7, 7, 9, 9, 9]  # the limit is the data's own longest
     logged = [value for _, value in read_metrics(tmp_path / "run/one/metrics.csv")["curriculum/max_length"]]
     assert logged == [3, 7, 7, 9, 9, 9, 9]
@@ -85,20 +85,22 @@ def test_curriculum_lengthens_the_training_data(tmp_path: Path, workers: int) ->
 def test_curriculum_waits_for_the_model_and_remembers(tmp_path: Path) -> None:
     curriculum = LengthCurriculum(start=3, step=4, limit=9, monitor="train/accuracy_all", threshold=2.0)
     data = ParityDataModule(batch_size=64, train_size=128, max_length=9, val_size=8)
-    trainer(tmp_path, curriculum, max_epochs=3).fit(ParityModule(hidden_size=2), data)
+    trainer(tmp_path, curriculum, max_epochs=3).fit(ParityModule(net={"hidden_size": 2}), data)
     assert curriculum.max_length == 3
     other = LengthCurriculum(start=3, limit=9)
     other.load_state_dict({"max_length": 7, "passed": 1})
     assert other.state_dict() == {"max_length": 7, "passed": 1}
     data = ParityDataModule(max_length=9)
-    other.on_fit_start(SimpleNamespace(datamodule=data), ParityModule(hidden_size=1))  # type: ignore[arg-type]
+    other.on_fit_start(SimpleNamespace(datamodule=data), ParityModule(net={"hidden_size": 1}))  # type: ignore[arg-type]
     assert data.train_max_length == 7
 
 
 def test_curriculum_names_a_metric_that_is_not_there(tmp_path: Path) -> None:
     data = ParityDataModule(batch_size=64, train_size=64, val_size=8)
     with pytest.raises(ValueError, match=r"monitor no/such is not logged; there are .*val/loss"):
-        trainer(tmp_path, LengthCurriculum(monitor="no/such"), max_epochs=1).fit(ParityModule(hidden_size=2), data)
+        trainer(tmp_path, LengthCurriculum(monitor="no/such"), max_epochs=1).fit(
+            ParityModule(net={"hidden_size": 2}), data
+        )
 
 
 class Scripted(Callback):
@@ -116,29 +118,29 @@ def test_solved_counts_from_the_first_of_the_validations_that_held(tmp_path: Pat
     solved = StopWhenSolved(monitor="val/script", threshold=0.9, patience=2)
     data = ParityDataModule(batch_size=64, train_size=128, val_size=8)
     fitted = trainer(tmp_path, Scripted([0.95, 0.5, 0.9, 0.91, 0.1, 0.1]), solved, max_epochs=6)
-    fitted.fit(ParityModule(hidden_size=2), data)
+    fitted.fit(ParityModule(net={"hidden_size": 2}), data)
     assert fitted.current_epoch == 4  # the fourth epoch was the last
     logged = read_metrics(tmp_path / "run/one/metrics.csv")
     assert logged["solved/steps"] == [(8, 6.0)]  # the third epoch, two batches each
-    assert 0 < logged["solved/seconds"][0][1] < 60
+    assert logged["solved/seconds"][0][1] > 0
 
 
 def test_unsolved_logs_nothing(tmp_path: Path) -> None:
     data = ParityDataModule(batch_size=64, train_size=64, val_size=8)
-    trainer(tmp_path, StopWhenSolved(threshold=2.0), max_epochs=2).fit(ParityModule(hidden_size=2), data)
+    trainer(tmp_path, StopWhenSolved(threshold=2.0), max_epochs=2).fit(ParityModule(net={"hidden_size": 2}), data)
     assert "solved/steps" not in read_metrics(tmp_path / "run/one/metrics.csv")
 
 
 def test_gradient_norm_is_taken_before_clipping(tmp_path: Path) -> None:
     data = ParityDataModule(batch_size=64, train_size=64, val_size=8)
-    module = ParityModule(hidden_size=4)
+    module = ParityModule(net={"hidden_size": 4})
     before = {name: value.clone() for name, value in module.state_dict().items()}
     trainer(tmp_path, GradientNorm(), max_epochs=1, gradient_clip_val=1e-3).fit(module, data)
     ((_, logged),) = read_metrics(tmp_path / "run/one/metrics.csv")["grad/norm"]
-    fresh = ParityModule(hidden_size=4)
+    fresh = ParityModule(net={"hidden_size": 4})
     fresh.load_state_dict(before)
     step = fresh.step(data.train_set.__getitems__(range(64)))
-    (step.loss_sum / step.items).backward()
+    (step.loss_sum / step.num_targets).backward()
     expected = torch.cat([p.grad.flatten() for p in fresh.parameters()]).norm().item()
     assert logged == pytest.approx(expected, rel=1e-4)
     assert logged > 1e-2

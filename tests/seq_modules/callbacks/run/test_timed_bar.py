@@ -31,7 +31,7 @@ def test_it_draws_by_the_clock_and_always_the_end(
         num_sanity_val_steps=0,
         log_every_n_steps=10,
     )
-    trainer.fit(ParityModule(hidden_size=2), data)
+    trainer.fit(ParityModule(net={"hidden_size": 2}), data)
     drawn = [text for text in out.getvalue().split("\r") if text.startswith("Epoch 0:") and "?it/s" not in text]
     assert least <= len({text.partition("[")[0] for text in drawn}) <= most
     assert "40/40" in drawn[-1]

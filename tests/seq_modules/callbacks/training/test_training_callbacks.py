@@ -49,7 +49,7 @@ def test_rewindow_keeps_tokens_and_characters() -> None:
 
 def test_short_windows_come_first(tmp_path: Path) -> None:
     short, long = Sees(), Sees()
-    fit(tmp_path / "short", SequenceLengthWarmup(2, share=0.5), short)
+    fit(tmp_path / "short", SequenceLengthWarmup(2, fraction=0.5), short)
     fit(tmp_path / "long", long)
     last_rows = 3
     whole = [(4, 8) if step % EPOCH else (last_rows, 8) for step in range(1, 3 * EPOCH + 1)]
@@ -216,9 +216,9 @@ def test_compile_without_warming_up(tmp_path: Path) -> None:
     [
         (lambda: TimeBudget(0), "seconds must be above 0"),
         (lambda: SequenceLengthWarmup(window=0), "window must be at least 1"),
-        (lambda: SequenceLengthWarmup(share=1.5), "share must be from 0 to 1"),
+        (lambda: SequenceLengthWarmup(fraction=1.5), "fraction must be at least 0 and at most 1"),
         (lambda: EMA(decay=1.0), "decay must be at least 0 and below 1"),
-        (lambda: EMA(start_fraction=-1), "start_fraction must be from 0 to 1"),
+        (lambda: EMA(start_fraction=-1), "start_fraction must be at least 0 and at most 1"),
         (lambda: EMA(every_n_steps=0), "every_n_steps must be at least 1"),
     ],
 )
@@ -227,13 +227,13 @@ def test_bad_settings_are_named(make: Any, words: str) -> None:
         make()
 
 
-def test_another_optimizer_cannot_go_on(tmp_path: Path) -> None:
+def test_another_optimizer_cannot_resume(tmp_path: Path) -> None:
     fit(tmp_path / "first", max_epochs=1)
     path = tmp_path / "first/checkpoints/last.ckpt"
     content = torch.load(path, weights_only=True)
-    content["hyper_parameters"]["optimizer"] = "muon"
+    content["hyper_parameters"]["optim"] = {"optimizer": "muon"}
     torch.save(content, path)
-    with pytest.raises(ValueError, match="optimizer adamw cannot go on from a training with muon"):
+    with pytest.raises(ValueError, match=r"optim\.optimizer adamw cannot go on from a training with muon"):
         fit(tmp_path / "rest", resume=path, training={"optimizer": "adamw"})
 
 
