@@ -30,7 +30,7 @@ CHECKED = 32  # notes that both ways must give alike before anything is measured
 
 
 def composer(voices: str, context: int | None, plain: bool = False) -> TransformerMusicDecoder:
-    """The config's model, with its own context (None) or another one; plain: one net without intervals and retrieval."""
+    """The config's model, with its own context (None) or another; plain: one net without intervals and retrieval."""
     settings = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))["model"]["init_args"]
     data = MidiDataModule(tokens={"voices": voices}, seed=0)  # type: ignore[arg-type]
     torch.manual_seed(0)
