@@ -3,8 +3,9 @@
     python benchmarks/music_baselines.py --path ../shared/data/cello-suites
 
 Reads the folder as `seqlight fit --config music/lstm --data.source.kind path --data.source.path FOLDER` does with
-`--data.split.held_out 'bwv1007*'`: same pieces, same tokens, the tokenizer of the same training pieces. For each fold and order, n-grams with
-Witten-Bell and Kneser-Ney smoothing and PPM (method C) are fitted, in three forms (seq_modules/reference/ngram.py), and
+`--data.split.held_out 'bwv1007*'`: same pieces, same tokens, the tokenizer of the same training pieces.
+For each fold and order, n-grams with Witten-Bell and Kneser-Ney smoothing and PPM (method C) are fitted,
+in three forms (seq_modules/reference/ngram.py), and
 their nats per note are measured on the suite that was left out: -log p of pitch and duration together, rests and the
 end of a piece counted as notes, as in the networks' test/loss. Every model is measured twice, as it is fitted ("fixed")
 and learning on within each piece ("adaptive"); and fitted twice, on the pieces as they are ("plain"), and on all their
