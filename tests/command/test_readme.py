@@ -14,7 +14,9 @@ OTHERS = {
         "text/gpt_char", "--model.net.d_model=16", "--data.windows.epoch_size=8", "--data.batch_size=4",
         "--data.windows.eval_size=4",
     ),
-    "--data.prompt.source": ("music/lstm", "--data.source.num_etudes=12", "--data.epoch_size=8", "--model.net.rnn.hidden_size=16"),
+    "--data.prompt.source": (
+        "music/lstm", "--data.source.num_etudes=12", "--data.epoch_size=8", "--model.net.rnn.hidden_size=16",
+    ),
     "--data.prompt.metre": (
         "music/lstm", "--data.source.num_etudes=30", "--data.tokens.signatures=true", "--data.epoch_size=8",
         "--model.net.rnn.hidden_size=16",
