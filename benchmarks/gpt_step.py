@@ -5,15 +5,16 @@
 "large" is nanoGPT's net for tiny Shakespeare (6 layers, 6 heads, width 384, window 256, dropout 0.2) at batch 16,
 "small" one of 0.8 M parameters (4 layers, 4 heads, width 128) at batch 12 and window 64. Ours starts from the peer's
 weights, and their logits are compared before anything is timed. Both have the same loss, the same fused AdamW and the
-same batches; bf16 is autocast over float32 weights. Ours runs with its blocks compiled (--compile), the peer as its users run it, or
-compiled too (--compile_peer). Ours has no dropout on attention weights, so by default the peer has none there,
+same batches; bf16 is autocast over float32 weights. Ours runs with its blocks compiled (--compile), the peer
+as its users run it, or compiled too (--compile_peer). Ours has no dropout on attention weights, so by default the peer has none there,
 which is to its advantage; with --attention_dropout it has GPT-2's.
 
 Each round times all contenders one after another, so that a slow moment of the machine meets them all, and gives
 ours as a fraction of the peer's in the same round; the table has medians, and the smallest and largest. Beside them
 stands the machine's own rate of matrix products (2048 × 2048), measured in every round, and the fraction of it that
 each reached: a step counts as 6 operations a token and weight of the products, and 12·L·T·D a token for attention
-(Chowdhery et al. 2022, without the causal half). If bf16 ends in "illegal instruction", set ONEDNN_MAX_CPU_ISA=AVX512_CORE_BF16.
+(Chowdhery et al. 2022, without the causal half). If bf16 ends in "illegal instruction", set
+ONEDNN_MAX_CPU_ISA=AVX512_CORE_BF16.
 """
 
 import argparse
