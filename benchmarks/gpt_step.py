@@ -6,8 +6,8 @@
 "small" one of 0.8 M parameters (4 layers, 4 heads, width 128) at batch 12 and window 64. Ours starts from the peer's
 weights, and their logits are compared before anything is timed. Both have the same loss, the same fused AdamW and the
 same batches; bf16 is autocast over float32 weights. Ours runs with its blocks compiled (--compile), the peer
-as its users run it, or compiled too (--compile_peer). Ours has no dropout on attention weights, so by default the peer has none there,
-which is to its advantage; with --attention_dropout it has GPT-2's.
+as its users run it, or compiled too (--compile_peer). Ours has no dropout on attention weights, so by default the peer
+has none there, which is to its advantage; with --attention_dropout it has GPT-2's.
 
 Each round times all contenders one after another, so that a slow moment of the machine meets them all, and gives
 ours as a fraction of the peer's in the same round; the table has medians, and the smallest and largest. Beside them
