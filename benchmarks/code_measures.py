@@ -22,8 +22,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("seqlight", "seq_modules", "datamodules")
 RECIPES = {
-    "text/gpt_char": ["--data.batch_size=4", "--data.epoch_size=12", "--data.cache_dir=cache"],
-    "parity/lstm_last": ["--data.train_size=256", "--data.val_size=64"],
+    "text/gpt_char": ["--data.batch_size=4", "--data.cache_dir=cache"],
+    "parity/lstm_last": [],
 }
 TRACER = """
 import json, sys

@@ -109,9 +109,9 @@ def command(
     """The training loop of ``seqlight fit``; seconds, and the module and data for the bare loop."""
     from lightning.pytorch import Callback
     from lightning.pytorch.trainer import Trainer
-    from seqlight.main import quieten
 
     from seqlight.arguments import prepare
+    from seqlight.main import quieten
     from seqlight.trainer_cli import SeqCLI
 
     class Timer(Callback):

@@ -1,5 +1,10 @@
 """The words of a command line before any parser sees them."""
 
+import contextlib
+from typing import Any
+
+import yaml
+
 from seqlight.checkpoints import find_checkpoint
 from seqlight.core.errors import UserError
 from seqlight.recipes import config_path, recipe_path
@@ -58,3 +63,32 @@ def prepare(words: list[str], commands: tuple[str, ...]) -> list[str]:
     ):
         raise UserError(f"{command} needs a trained model: --ckpt_path best, last, a run's folder or a checkpoint file")
     return [command, *words]
+
+
+def group_values_as_configs(words: list[str]) -> list[str]:
+    """The same words, with a null or a list for a field of a group (``--model.net.d_ff=null``) as a config's text.
+
+    jsonargparse hands such a value to the group's own parser as Python's text of it, in which null is the word None and
+    a list's strings lose their escapes.
+    """
+    found: list[str] = []
+    at = 0
+    while at < len(words):
+        word, taken = words[at], 1
+        name, given, value = word.partition("=")
+        if not given and at + 1 < len(words):
+            value, taken = words[at + 1], 2
+        head, *fields = name.removeprefix("--").removesuffix("+").replace(".init_args.", ".").split(".")
+        if name.startswith(("--model.", "--data.")) and len(fields) > 1 and not name.endswith("+"):
+            with contextlib.suppress(yaml.YAMLError):
+                loaded = yaml.safe_load(value)
+                if loaded is None or isinstance(loaded, list):
+                    nested: Any = loaded
+                    for key in reversed((head, "init_args", *fields)):
+                        nested = {key: nested}
+                    found.append(f"--config={yaml.safe_dump(nested)}")
+                    at += taken
+                    continue
+        found.append(word)
+        at += 1
+    return found

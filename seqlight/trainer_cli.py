@@ -28,7 +28,7 @@ from seq_modules.callbacks import (
 )
 from seq_modules.generation.sampling import Decoding
 from seq_modules.protocols import HasDecoding
-from seqlight.arguments import config_values, option
+from seqlight.arguments import config_values, group_values_as_configs, option
 from seqlight.atomic_checkpoint import AtomicCheckpointIO
 from seqlight.checkpoints import check_weights, known_class, read_checkpoint, settings
 from seqlight.core.errors import UserError
@@ -97,7 +97,7 @@ class SeqCLI(LightningCLI):
             saved = self._saved_settings(Path(found[1]), command, rest)
             # A layer each: a list of callbacks replaces the one before as a whole.
             layers += ["--config", yaml.safe_dump(saved)] if saved else []
-        self.config = parser.parse_args([*layers, *rest])
+        self.config = parser.parse_args([*layers, *group_values_as_configs(rest)])
         if found:
             self._check_class(saved, Path(found[1]), self.config[command].model.class_path)
 
@@ -167,8 +167,8 @@ class SeqCLI(LightningCLI):
             self.model.decoding = self.config_init[self.subcommand].decoding
 
     def _with_group(self, text: str) -> str:
-        """The message of a group of arguments, which is built before its model or its data, under its option."""
-        for key in ("model", "data"):
+        """A message under its option: of a group, which is built before its owner, or of the data's linked values."""
+        for key in ("data", "model"):
             cls = known_class(self.config[self.subcommand].get(f"{key}.class_path"), object)
             if cls is not None and (named := with_option(text, key, cls)) != text:
                 return named

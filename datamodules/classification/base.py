@@ -16,7 +16,7 @@ from datamodules.classification.examples import Examples, Split, count_duplicate
 from datamodules.classification.groups import PredictConfig, SplitConfig, TextConfig, TokenConfig
 from datamodules.classification.labelled_files import read_table
 from datamodules.loading.cache import cache_folder, once
-from datamodules.loading.token_rows import TokenRows, BucketedRows
+from datamodules.loading.token_rows import BucketedRows, TokenRows
 from datamodules.tokenizers import WordPieceTokenizer, WordTokenizer, load, save
 from seqlight.core.checks import check_choice, check_range
 from seqlight.core.config_groups import group_from

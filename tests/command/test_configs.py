@@ -174,10 +174,12 @@ def test_a_trial_of_a_sweep_over_trec_runs(run: Run, monkeypatch: pytest.MonkeyP
         vocab_size=len(words), hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=16
     )
     BertModel(config).save_pretrained("minilm")
-    sweep = read_sweep(name)
+    sweep = read_sweep(f"sweeps/questions/{name}")
     sweep.folder.mkdir(parents=True)
     sweep.set |= dict(word.removeprefix("--").split("=", 1) for word in (*LABELLED, "--trainer.callbacks=[]"))
     sweep.set["trainer.check_val_every_n_epoch"] = 1  # of the one epoch that is trained
-    metrics, folder = train(sweep, {key: values[-1] for key, values in sweep.grid.items() if key != "data.split.protocol"})
+    metrics, folder = train(
+        sweep, {key: values[-1] for key, values in sweep.grid.items() if key != "data.split.protocol"}
+    )
     assert {*sweep.columns, sweep.metric} <= metrics.keys()
     assert (folder / "checkpoints/best.ckpt").is_file()

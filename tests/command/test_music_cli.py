@@ -27,7 +27,12 @@ def folder_of_music(folder: str) -> Path:
 @pytest.mark.parametrize("voices", ["top", "all"])
 def test_a_checkpoint_alone_composes(run: Run, kind: str, voices: str) -> None:
     folder = folder_of_music("midi")
-    source = ("--data.source.kind=path", f"--data.source.path={folder}", f"--data.tokens.voices={voices}", "--data.split.held_out=etude 1 *")
+    source = (
+        "--data.source.kind=path",
+        f"--data.source.path={folder}",
+        f"--data.tokens.voices={voices}",
+        "--data.split.held_out=etude 1 *",
+    )
     done = run("fit", f"--config=music/{kind}", *SIZES[kind], *SMALL, *source)
     assert done.code == 0, done.err
     done = run("test", "--ckpt_path=best")
@@ -55,11 +60,23 @@ def test_a_checkpoint_alone_composes(run: Run, kind: str, voices: str) -> None:
 
 
 def test_flags_of_a_prediction_are_heard_and_not_kept(run: Run) -> None:
-    run("fit", "--config=music/lstm", *SIZES["lstm"], *SMALL, "--model.generation.lowest_pitch=60", "--data.source.num_etudes=60")
+    run(
+        "fit",
+        "--config=music/lstm",
+        *SIZES["lstm"],
+        *SMALL,
+        "--model.generation.lowest_pitch=60",
+        "--data.source.num_etudes=60",
+    )
     held = seqlight.load("best")
     assert held.generation.lowest_pitch is None
     write_midi("begin.mid", PRELUDE)
-    words = ("--model.generation.max_bars=2", "--model.generation.lowest_pitch=50", "--model.generation.highest_pitch=52", "--model.generation.stop_at_end=false")
+    words = (
+        "--model.generation.max_bars=2",
+        "--model.generation.lowest_pitch=50",
+        "--model.generation.highest_pitch=52",
+        "--model.generation.stop_at_end=false",
+    )
     done = run("predict", "--ckpt_path=best", *words, "--data.prompt.source=begin.mid", "--data.prompt.bars=1")
     assert done.code == 0, done.err
     (row,) = predictions()
@@ -72,7 +89,9 @@ def test_flags_of_a_prediction_are_heard_and_not_kept(run: Run) -> None:
 def test_what_is_written_reads_back_equal(run: Run) -> None:
     run("fit", "--config=music/transformer", *SIZES["transformer"], *SMALL, "--data.tokens.voices=all")
     writer = '--trainer.callbacks=[{"class_path":"MusicWriter","init_args":{"audio":"none","score":false}}]'
-    done = run("predict", "--ckpt_path=best", writer, "--decoding.max_new_tokens=60", "--model.generation.stop_at_end=false")
+    done = run(
+        "predict", "--ckpt_path=best", writer, "--decoding.max_new_tokens=60", "--model.generation.stop_at_end=false"
+    )
     assert done.code == 0, done.err
     (row,) = predictions()
     notes = sorted(row["prompt_notes"] + row["notes"])

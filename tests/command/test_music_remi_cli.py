@@ -99,4 +99,7 @@ def test_tokens_of_another_kind_are_refused(run: Run, monkeypatch: pytest.Monkey
 def test_what_is_of_notes_is_refused_in_one_line(run: Run) -> None:
     done = run("fit", "--config=music/lstm", *SMALL, "--data.tokens.kind=remi")
     assert done.code == 2
-    assert "notes.relative is for notes, not for tokens; give --model.notes.relative false --model.notes.retrieved 0" in done.err
+    assert (
+        "notes.relative is for notes, not for tokens; give --model.notes.relative false --model.notes.retrieved 0"
+        in done.err
+    )

@@ -24,7 +24,12 @@ def test_a_model_is_told_metre_and_key(run: Run, kind: str, voices: str) -> None
     done = run("test", "--ckpt_path=best")
     assert done.code == 0, done.err
     assert "test/nats_per_note" in done.out
-    asked = ("--data.prompt.metre=3/4", "--data.prompt.key=c# minor", "--data.prompt.source=none", "--decoding.max_new_tokens=50")
+    asked = (
+        "--data.prompt.metre=3/4",
+        "--data.prompt.key=c# minor",
+        "--data.prompt.source=none",
+        "--decoding.max_new_tokens=50",
+    )
     done = run("predict", "--ckpt_path=best", *asked, WRITER, "--model.generation.stop_at_end=false")
     assert done.code == 0, done.err
     (row,) = predictions()
@@ -60,7 +65,10 @@ def test_a_prompt_has_its_own_or_what_is_asked_for(run: Run) -> None:
         (("--data.prompt.metre=waltz",), "data.prompt.metre 'waltz' is none; give 1 to 64 beats"),
         (("--data.prompt.key=H dur",), "data.prompt.key 'H dur' is none; give C, C sharp"),
         (("--data.tokens.signatures=false",), "data.tokens.signatures false does not fit the tokenizer of"),
-        (("--data.tokens.signatures=false", "--data.prompt.key=C major"), "data.prompt.key C major needs a model of signatures"),
+        (
+            ("--data.tokens.signatures=false", "--data.prompt.key=C major"),
+            "data.prompt.key C major needs a model of signatures",
+        ),
     ],
 )
 def test_mistakes_get_one_line(run: Run, words: tuple[str, ...], said: str) -> None:

@@ -117,9 +117,7 @@ class EnglishTests(Callback):
             axis.plot(row.accuracy, at, "o", color="C0" if whole else "C7")
         axis.axvline(0.5, color="C3", linewidth=1, linestyle="--")  # chance
         axis.set_yticks(range(len(rows)), [row.suite if row.by == "all" else row.group for row in rows], fontsize=8)
-        axis.set(
-            xlabel="accuracy, with its 95 % interval", ylim=(len(rows) - 0.5, -0.5), xlim=(None, 1.01)
-        )
+        axis.set(xlabel="accuracy, with its 95 % interval", ylim=(len(rows) - 0.5, -0.5), xlim=(None, 1.01))
         save_figure(trainer, figure, "english")
         print(f"{len(report.outcomes):,} pairs of English in {seconds:.1f} s: {folder / 'english.md'}")
         for row in report.rows:

@@ -12,7 +12,7 @@ from datamodules import QuestionsDataModule
 from datamodules.classification.examples import stratified_folds, stratified_share
 from datamodules.loading.batches import EpochBatches, ResumableLoader
 from datamodules.loading.buckets import Buckets, even_order
-from datamodules.loading.token_rows import TokenRows, BucketedRows
+from datamodules.loading.token_rows import BucketedRows, TokenRows
 
 N = 203
 LENGTHS = np.random.default_rng(0).integers(1, 40, N)

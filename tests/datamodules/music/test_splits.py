@@ -35,9 +35,7 @@ def test_a_piece_more_moves_no_training_piece_into_the_test() -> None:
 
 
 def test_shares_that_leave_nothing_are_refused() -> None:
-    with pytest.raises(
-        ValueError, match=r"^split.val_fraction 0\.1 and split.test_fraction 0\.1 leave none"
-    ):
+    with pytest.raises(ValueError, match=r"^split.val_fraction 0\.1 and split.test_fraction 0\.1 leave none"):
         split_pieces(SUITES[:2], 0.1, 0.1, seed=0)
     assert len(split_pieces(SUITES[:2], 0.1, 0, seed=0)["train"]) == 1
 

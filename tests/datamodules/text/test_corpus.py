@@ -345,7 +345,7 @@ def test_each_reading_of_the_text_shows_how_far_it_is(tmp_path: Path, monkeypatc
 
 @pytest.mark.parametrize("kind", ["char", "byte", "unigram", "bpe"])
 def test_a_tiled_pass_reads_all_characters_whatever_the_tokens(kind: str, file: str) -> None:
-    """On which sweeps/subword_vs_char_passes rests: equal passes are equal characters."""
+    """On which sweeps/text/subword_vs_char_passes rests: equal passes are equal characters."""
     data = corpus(file, tokenizer=kind, vocab_size=300, windows=WindowConfig("tiled"), seq_len=8)
     left_out = len(data.train_text()) - int(rows(data.train_dataloader())["characters"].sum())
     assert 0 < left_out <= 2 * 8 * data.tokenizer.characters.max()
