@@ -24,7 +24,7 @@ SETTINGS = {
     "config": ["parity/lstm_last"],
     "metric": "test/accuracy_last",
     "set": {
-        "data.train_size": 64, "data.val_size": 16, "data.test_size": 16, "data.batch_size": 32, "model.hidden_size": 3,
+        "data.train_size": 64, "data.val_size": 16, "data.test_size": 16, "data.batch_size": 32, "model.net.hidden_size": 3,
         "trainer.max_epochs": 1, "trainer.log_every_n_steps": 1, "trainer.callbacks": [],
     },
     "grid": {"model.supervision": ["full", "last"], "seed_everything": [0, 1]},
@@ -149,7 +149,10 @@ def test_a_running_trial_gives_signs_of_life(tmp_path: Path, monkeypatch: pytest
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"set": {**SETTINGS["set"], "model.hidden_size": 4}}, r"set was .* and is now .*another name: or delete runs"),
+        (
+            {"set": {**SETTINGS["set"], "model.net.hidden_size": 4}},
+            r"set was .* and is now .*another name: or delete runs",
+        ),
         ({"metric": "val/loss"}, "metric was 'test/accuracy_last' .* and is now 'val/loss'"),
         ({"config": ["parity/gru_last"]}, "config was"),
         ({"grid": {"model.supervision": ["full", "last"], "seed_everything": [0, 1, 2]}}, None),  # it grows
@@ -219,7 +222,7 @@ def test_a_trial_takes_one_process(run: Run, tmp_path: Path) -> None:
 def test_search_samples_within_its_bounds(run: Run, tmp_path: Path) -> None:
     content = {k: v for k, v in SETTINGS.items() if k not in ("grid", "success", "curve")}
     content |= {
-        "search": {"model.learning_rate": {"low": 1e-3, "high": 1e-1, "log": True}},
+        "search": {"model.optim.learning_rate": {"low": 1e-3, "high": 1e-1, "log": True}},
         "trials": 2,
         "name": "search",
     }
@@ -227,7 +230,7 @@ def test_search_samples_within_its_bounds(run: Run, tmp_path: Path) -> None:
     done = run("sweep", "search.yaml")
     assert done.code == 0, done.err
     with Path("runs/sweeps/search/trials.csv").open(newline="") as stream:
-        rates = [float(row["model.learning_rate"]) for row in csv.DictReader(stream)]
+        rates = [float(row["model.optim.learning_rate"]) for row in csv.DictReader(stream)]
     assert len(set(rates)) == 2
     assert all(1e-3 <= rate <= 1e-1 for rate in rates)
 
