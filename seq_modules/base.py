@@ -42,12 +42,9 @@ class SequenceModule(LightningModule):
     Args:
         metrics: The system's metrics by name, beside the loss; logged as ``val/<name>`` and so on.
         optim: Optimiser and schedule.
-
-    Attributes:
-        tokenizer: The data's tokenizer; None for data without one, and until data or ``seqlight.load`` bring it.
     """
 
-    tokenizer: Any = None
+    tokenizer: Any = None  # the data's tokenizer, if it has one
     tokenizer_flags = "--data.tokenizer, --data.vocab_size and --data.tokenizer_path"  # options for another one
 
     def __init__(self, metrics: Mapping[str, Metric], optim: OptimConfig | dict[str, Any]) -> None:

@@ -24,8 +24,8 @@ SETTINGS = {
     "config": ["parity/lstm_last"],
     "metric": "test/accuracy_last",
     "set": {
-        "data.train_size": 64, "data.val_size": 16, "data.test_size": 16, "data.batch_size": 32, "model.net.hidden_size": 3,
-        "trainer.max_epochs": 1, "trainer.log_every_n_steps": 1, "trainer.callbacks": [],
+        "data.train_size": 64, "data.val_size": 16, "data.test_size": 16, "data.batch_size": 32,
+        "model.net.hidden_size": 3, "trainer.max_epochs": 1, "trainer.log_every_n_steps": 1, "trainer.callbacks": [],
     },
     "grid": {"model.supervision": ["full", "last"], "seed_everything": [0, 1]},
     "success": {"test/accuracy_last": 0.0},
