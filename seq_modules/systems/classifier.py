@@ -16,6 +16,7 @@ from seq_modules.base import SequenceModule, Step
 from seq_modules.callbacks.training.active_member import ActiveMember
 from seq_modules.nets.ensemble import Ensemble
 from seq_modules.nets.text.classifier_net import classifier_nets
+from seq_modules.training.distributed import trainer_of
 from seq_modules.training.metrics.calibration import CalibrationError
 from seq_modules.training.optim import OptimConfig
 from seqlight.core.checks import check_range
@@ -219,12 +220,13 @@ class Classifier(SequenceModule):
         A resumed training has the class weights given now, not the checkpoint's.
         """
         super().on_load_checkpoint(checkpoint)
-        if self._trainer is not None and self.trainer.state.fn == "fit":
+        trainer = trainer_of(self)
+        if trainer is not None and trainer.state.fn == "fit":
             checkpoint["state_dict"]["class_weights"] = self.class_weights
         held = checkpoint.get("class_names")
         if held is None:
             return
-        given = self.class_names is not None and (self._trainer is None or self.trainer.state.fn != "predict")
+        given = self.class_names is not None and (trainer is None or trainer.state.fn != "predict")
         if given and held != self.class_names:
             raise UserError(
                 f"class_names of the data ({first_of(self.class_names)}) are not the checkpoint's ({first_of(held)}); "
