@@ -110,9 +110,9 @@ def command(
     from lightning.pytorch import Callback
     from lightning.pytorch.trainer import Trainer
 
-    from seqlight.arguments import prepare
+    from seqlight.command.arguments import prepare
     from seqlight.main import quieten
-    from seqlight.trainer_cli import SeqCLI
+    from seqlight.command.trainer_cli import SeqCLI
 
     class Timer(Callback):
         def on_train_start(self, trainer: Trainer, pl_module: SequenceModule) -> None:

@@ -74,7 +74,7 @@ def dispatch(words: list[str]) -> int:
             print(command(rest))
         case ["--print_completion", shell, *_]:
             os.environ["JSONARGPARSE_ADD_PRINT_COMPLETION_ARGUMENT"] = "true"
-            from seqlight.trainer_cli import SeqCLI
+            from seqlight.command.trainer_cli import SeqCLI
 
             SeqCLI(["--print_completion", f"shtab-{shell}"], commands=tuple(COMMANDS))
         case _:
@@ -84,11 +84,11 @@ def dispatch(words: list[str]) -> int:
 
 def train_test_predict(words: list[str]) -> int:
     """Runs one of Lightning's commands; returns the exit code."""
-    from seqlight.arguments import prepare
+    from seqlight.command.arguments import prepare
 
     sys.argv[1:] = prepare(words, tuple(COMMANDS))
     quieten()
-    from seqlight.trainer_cli import GracefulStop, SeqCLI
+    from seqlight.command.trainer_cli import GracefulStop, SeqCLI
 
     try:
         SeqCLI()

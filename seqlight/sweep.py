@@ -27,13 +27,13 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import Trial, TrialState
 
-from seqlight.arguments import prepare
+from seqlight.command.arguments import prepare
 from seqlight.core.errors import UserError
 from seqlight.recipes import check_yaml, recipe_path
 from seqlight.report import write_report
 
 if TYPE_CHECKING:
-    from seqlight.trainer_cli import SeqCLI
+    from seqlight.command.trainer_cli import SeqCLI
 
 SILENCE = 600.0  # seconds without a sign of life after which another machine's trial is taken again
 
@@ -303,7 +303,7 @@ def train(sweep: Sweep, chosen: dict[str, Any]) -> tuple[dict[str, float], Path]
 def command_line(words: list[str]) -> "SeqCLI":
     """One command in this process; the program's words become its own, with which Lightning starts DDP's others."""
     from seq_modules.callbacks import GracefulStop
-    from seqlight.trainer_cli import SeqCLI
+    from seqlight.command.trainer_cli import SeqCLI
 
     before = sys.argv[1:]
     sys.argv[1:] = prepare(words, (words[0],))

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 from lightning.pytorch import LightningDataModule, LightningModule
 from lightning.pytorch.cli import LightningArgumentParser
 
-from seqlight.messages import naming_options, one_line
+from seqlight.command.messages import naming_options, one_line
 
 REFUSED = re.compile(r"(?:group '(?P<group>[\w.]+)' does not accept )?(?:option|key) '(?P<key>[\w.]+)'", re.IGNORECASE)
 UNRECOGNIZED = "unrecognized arguments: --"

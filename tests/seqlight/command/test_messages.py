@@ -7,7 +7,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from seq_modules import ParityModule
 from seqlight.core.errors import UserError
-from seqlight.messages import NamedError, naming_options, one_line, user_errors, with_option
+from seqlight.command.messages import NamedError, naming_options, one_line, user_errors, with_option
 
 UNION = """Parser key "{key}":
   Does not validate against any of the Union subtypes

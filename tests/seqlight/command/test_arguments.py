@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from seqlight.arguments import config_values, option, prepare
+from seqlight.command.arguments import config_values, option, prepare
 from seqlight.core.errors import UserError
 
 COMMANDS = ("fit", "test", "predict")

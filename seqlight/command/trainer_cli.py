@@ -28,12 +28,12 @@ from seq_modules.callbacks import (
 )
 from seq_modules.generation.sampling import Decoding
 from seq_modules.protocols import HasDecoding
-from seqlight.arguments import config_values, group_values_as_configs, option
+from seqlight.command.arguments import config_values, group_values_as_configs, option
 from seqlight.atomic_checkpoint import AtomicCheckpointIO
 from seqlight.checkpoints import check_weights, known_class, read_checkpoint, settings
 from seqlight.core.errors import UserError
-from seqlight.messages import NamedError, one_line, user_errors, with_option
-from seqlight.parser import Parser
+from seqlight.command.messages import NamedError, one_line, user_errors, with_option
+from seqlight.command.parser import Parser
 from seqlight.recipes import DEFAULTS, experiment_name
 from seqlight.runs import new_run_folder, next_command, point_loggers
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from seqlight.parser import Parser, did_you_mean
+from seqlight.command.parser import Parser, did_you_mean
 
 
 @dataclass
