@@ -111,7 +111,7 @@ def command(
     from lightning.pytorch.trainer import Trainer
 
     from seqlight.command.arguments import prepare
-    from seqlight.main import quieten
+    from seqlight.command.quiet import quieten
     from seqlight.command.trainer_cli import SeqCLI
 
     class Timer(Callback):

@@ -1,9 +1,7 @@
 """The entry point: ``seqlight fit|validate|test|predict``, ``sweep`` and ``configs``."""
 
-import logging
 import os
 import sys
-import warnings
 
 from seqlight.core.errors import UserError
 
@@ -28,14 +26,6 @@ HELP = f"""usage: seqlight COMMAND [options]
 """
 # What a user can put right; every other exception keeps its traceback.
 MISTAKES = (UserError, FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
-# Warnings of Lightning and torch that call for no action by the user.
-IGNORED_WARNINGS = (
-    ".*LeafSpec.*",
-    ".*does not have many workers.*",
-    ".*callbacks used to create the checkpoint.*",
-    ".*training batches .* smaller than the logging interval.*",
-    ".*Experiment logs directory.*not empty.*",
-)
 
 
 def main() -> None:
@@ -85,10 +75,12 @@ def dispatch(words: list[str]) -> int:
 def train_test_predict(words: list[str]) -> int:
     """Runs one of Lightning's commands; returns the exit code."""
     from seqlight.command.arguments import prepare
+    from seqlight.command.quiet import quieten
 
     sys.argv[1:] = prepare(words, tuple(COMMANDS))
     quieten()
-    from seqlight.command.trainer_cli import GracefulStop, SeqCLI
+    from seq_modules.callbacks import GracefulStop
+    from seqlight.command.trainer_cli import SeqCLI
 
     try:
         SeqCLI()
@@ -97,14 +89,3 @@ def train_test_predict(words: list[str]) -> int:
             return 130
         raise
     return 128 + GracefulStop.received if GracefulStop.received else 0
-
-
-def quieten() -> None:
-    """Silences Lightning's advertisements, and the warnings that call for no action."""
-
-    def is_no_tip(record: logging.LogRecord) -> bool:
-        return "Tip:" not in record.getMessage() and "litlogger" not in record.getMessage()
-
-    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(is_no_tip)
-    for message in IGNORED_WARNINGS:
-        warnings.filterwarnings("ignore", message)

@@ -8,6 +8,7 @@ from typing import Any
 
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
+from seqlight.checkpoints import known_class
 from seqlight.core.errors import UserError
 from seqlight.core.signatures import parameters_of
 
@@ -98,6 +99,26 @@ def with_option(text: str, key: str, cls: type) -> str:
     if key in ("model", "data"):
         return f"{key}.{text}; see `seqlight fit --{key}.help {cls.__name__}`"
     return f"{key}.{text}"
+
+
+def as_user_error(error: Exception, config: Any) -> UserError:
+    """What a constructor refused, as the user's mistake, under its option.
+
+    A value of a group, which is built before its owner, and a value that the model takes from the data are named here;
+    the others have been named where they were built.
+
+    Args:
+        error: The constructor's.
+        config: The command's settings, with the class paths of ``model`` and ``data``.
+    """
+    if isinstance(error, NamedError):
+        return error
+    text = one_line(str(error))
+    for key in ("data", "model"):
+        cls = known_class(config.get(f"{key}.class_path"), object)
+        if cls is not None and (named := with_option(text, key, cls)) != text:
+            return UserError(named)
+    return UserError(text)
 
 
 @contextlib.contextmanager

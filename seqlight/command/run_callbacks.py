@@ -1,0 +1,47 @@
+"""The callbacks that every run of the command has, beside those of its recipe."""
+
+from typing import Any
+
+from lightning.pytorch import Callback
+from lightning.pytorch.callbacks import ProgressBar, Timer
+
+from seq_modules.callbacks import (
+    Curves,
+    EpochLines,
+    GracefulStop,
+    PredictionWriter,
+    RNGState,
+    TextStream,
+    TimeBudget,
+    TimedBar,
+)
+
+
+def run_callbacks(command: str, trainer: Any) -> list[Callback]:
+    """Makes them.
+
+    Args:
+        command: fit, validate, test or predict.
+        trainer: The Trainer's settings, with the recipe's callbacks already made.
+    """
+    found: list[Callback] = []
+    if command == "fit":
+        found += [RNGState(), GracefulStop(), Curves()]
+        if trainer.max_time:
+            # Lightning's own Timer ends a training without a validation, and no schedule knows of it.
+            found.append(TimeBudget(seconds_of(trainer.max_time)))
+    if command == "predict":
+        found += [PredictionWriter(), TextStream()]
+    configured = trainer.callbacks if isinstance(trainer.callbacks, list) else [trainer.callbacks]
+    if not trainer.enable_progress_bar:
+        found += [EpochLines()] if command == "fit" else []  # one line an epoch, for log files
+    elif not any(isinstance(callback, ProgressBar) for callback in configured):
+        found.append(TimedBar())
+    return found
+
+
+def seconds_of(max_time: Any) -> float:
+    """The Trainer's ``max_time`` in seconds: "DD:HH:MM:SS", a timedelta, or its arguments by name."""
+    seconds = Timer(max_time).time_remaining()
+    assert seconds is not None
+    return seconds

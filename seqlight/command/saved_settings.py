@@ -1,0 +1,65 @@
+"""The checkpoint that a command starts from, and its settings as a layer below configs and flags."""
+
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import LightningModule
+
+from seqlight.checkpoints import check_weights, known_class, read_checkpoint, settings
+from seqlight.core.errors import UserError
+
+TOKENIZER_FLAGS = tuple(
+    f"--data.{prefix}{name}"
+    for prefix in ("", "init_args.")
+    for name in ("tokenizer", "vocab_size", "tokens.lower_case")
+)
+
+
+class SavedSettings:
+    """What a command takes from ``--ckpt_path``.
+
+    Args:
+        path: The checkpoint.
+        command: fit, validate, test or predict.
+        flags: The words after the command; they may name another tokenizer than the checkpoint's.
+
+    Attributes:
+        config: The settings, in the form of a config.
+
+    Raises:
+        UserError: The file is not a checkpoint of this program.
+    """
+
+    def __init__(self, path: Path, command: str, flags: list[str]) -> None:
+        self.path = path
+        self.content: dict[str, Any] | None = read_checkpoint(path)
+        self.config = settings(self.content, path, command)
+        self._own_tokenizer_path: Any = None  # what stood in place of the checkpoint as data.tokenizer_path
+        data = self.config.get("data", {}).get("init_args", {})
+        if any(word.startswith(TOKENIZER_FLAGS) for word in flags):
+            data.pop("tokenizer_path", None)  # the data makes the other one; the model refuses it if it differs
+        elif data.get("tokenizer_path") == str(path):
+            self._own_tokenizer_path = self.content["datamodule_hyper_parameters"]["tokenizer_path"]
+
+    def check_class(self, class_path: str) -> None:
+        """Refuses a model of another class than the checkpoint's."""
+        held = known_class(self.config.get("model", {}).get("class_path"), LightningModule)
+        if held is not None and known_class(class_path, LightningModule) is not held:
+            raise UserError(
+                f"--ckpt_path {self.path} holds a {held.__name__}, but --model or a config names {class_path}; "
+                "leave that out"
+            )
+
+    def check_model(self, model: LightningModule) -> None:
+        """Refuses a model whose weights differ in name or shape, and lets go of the contents."""
+        assert self.content is not None
+        check_weights(self.content, model, self.path)
+        self.content = None
+
+    def restore_tokenizer_path(self, data: Any) -> None:
+        """Puts the data's own ``tokenizer_path`` back into settings that are about to be saved.
+
+        The new run's checkpoints hold the tokenizer themselves, and this checkpoint may be deleted.
+        """
+        if data is not None and data.get("tokenizer_path") == str(self.path):
+            data["tokenizer_path"] = self._own_tokenizer_path
