@@ -1,6 +1,6 @@
 """Speed of fine-tuning and of prediction beside transformers' own Trainer and pipeline.
 
-    flock /tmp/cpu.lock python benchmarks/classifier_speed.py --model minilm --data_dir ../shared/data/trec
+    flock /tmp/cpu.lock python benchmarks/classifier_speed.py --model minilm --path ../shared/data/trec
 
 The model is a folder of BERT's kind with its tokenizer. Both sides have the same weights, questions, batch size and
 greatest length, AdamW in one fused kernel, a falling rate, gradients clipped at 1, and the loss noted every ten steps;
@@ -67,7 +67,7 @@ def fewer(folder: Path, rows: int | None, into: Path) -> str:
 def questions(args: argparse.Namespace, folder: str, **changes: Any) -> QuestionsDataModule:
     """Our data."""
     return QuestionsDataModule(
-        data_dir=folder,
+        path=folder,
         tokenizer_path=args.model,
         tokens=TokenConfig(special_tokens=True, max_seq_len=args.max_seq_len),
         batch_size=args.batch_size,
@@ -210,7 +210,7 @@ def main() -> None:
     """Measures and prints a markdown table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", required=True, help="folder of an encoder with its tokenizer")
-    parser.add_argument("--data_dir", required=True, type=Path, help="folder with train_5500.label and TREC_10.label")
+    parser.add_argument("--path", required=True, type=Path, help="folder with train_5500.label and TREC_10.label")
     parser.add_argument("--tasks", nargs="+", choices=PEERS, default=list(PEERS))
     parser.add_argument("--rows", type=int, help="so many questions of each file, to try things; by default all")
     parser.add_argument("--batch_size", type=int, default=32)
@@ -232,7 +232,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     torch.set_num_threads(args.threads)
     with tempfile.TemporaryDirectory() as place:
-        folder = fewer(args.data_dir, args.rows, Path(place))
+        folder = fewer(args.path, args.rows, Path(place))
         data = questions(args, folder)
         torch.manual_seed(0)
         module = PretrainedClassifier(

@@ -2,7 +2,7 @@
 
     python benchmarks/music_baselines.py --path ../shared/data/cello-suites
 
-Reads the folder as `seqlight fit --config music/lstm --data.source.kind path --data.source.path FOLDER` does with
+Reads the folder as `seqlight fit --config music/lstm --data.path FOLDER` does with
 `--data.split.held_out 'bwv1007*'`: same pieces, same tokens, the tokenizer of the same training pieces.
 For each fold and order, n-grams with Witten-Bell and Kneser-Ney smoothing and PPM (method C) are fitted,
 in three forms (seq_modules/reference/ngram.py), and
@@ -38,7 +38,7 @@ def events_of(piece: Piece, tokenizer: NoteTokenizer) -> list[Event]:
 def fold(path: str, pattern: str, voices: str, args: argparse.Namespace) -> dict[Key, float]:
     """Nats per note of every model on the pieces that fit a pattern, fitted on the others."""
     data = MidiDataModule(
-        source={"kind": "path", "path": path},  # type: ignore[arg-type]
+        path,
         split={"held_out": pattern},  # type: ignore[arg-type]
         tokens={"voices": voices},  # type: ignore[arg-type]
     )

@@ -36,13 +36,13 @@ def looked_up(train: Sequence[str], labels: Sequence[int], texts: Sequence[str])
 def main() -> None:
     """Looks the words up and prints the fraction that is right."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("data_dir", help="folder with train_5500.label")
-    folder = parser.parse_args().data_dir
+    parser.add_argument("path", help="folder with train_5500.label")
+    folder = parser.parse_args().path
     print("| protocol | first word of the text | valid | test |\n|---|---|---|---|")
     for protocol in ("first2000", "official"):
         for leak in (True, False):
             split = QuestionSplit(protocol=protocol)  # type: ignore[arg-type]
-            splits = QuestionsDataModule(data_dir=folder, split=split, fine_label_in_text=leak).splits
+            splits = QuestionsDataModule(path=folder, split=split, fine_label_in_text=leak).splits
             train = splits["train"]
             right = [
                 np.mean(looked_up(train.texts, train.labels.tolist(), splits[name].texts) == splits[name].labels)

@@ -50,12 +50,12 @@ class QuestionSplit(SplitConfig):
 class QuestionsDataModule(ClassificationDataModule):
     """Questions with the kind of their answer: ABBR, DESC, ENTY, HUM, LOC or NUM, or one of 50 finer classes.
 
-    Without data_dir or text.hub the questions are synthetic: made from templates of our own with TREC's classes and
+    Without path or text.hub the questions are synthetic: made from templates of our own with TREC's classes and
     its imbalance, to try things without a download. Scores on them are no scores on TREC.
 
     Args:
-        data_dir: Folder with TREC's train_5500.label and TREC_10.label, 5,452 and 500 questions. In its place,
-            ``text.hub`` may be a data set such as SetFit/TREC-QC.
+        path: Folder with TREC's train_5500.label and TREC_10.label, 5,452 and 500 questions, or one of these two files.
+            In its place, ``text.hub`` may be a data set such as SetFit/TREC-QC.
         labels: The 6 coarse classes or the 50 fine ones; the others are the auxiliary labels.
         fine_label_in_text: Put the fine label before the question ("manner How did ..."). With this leak, looking that
             word up is enough for 92 % of the validation of protocol first2000. For demonstration only: questions to
@@ -81,7 +81,7 @@ class QuestionsDataModule(ClassificationDataModule):
 
     def __init__(
         self,
-        data_dir: str | None = None,
+        path: str | None = None,
         labels: Labels = "coarse",
         fine_label_in_text: bool = False,
         split: QuestionSplit = QuestionSplit(),
@@ -92,9 +92,9 @@ class QuestionsDataModule(ClassificationDataModule):
         self.question_split = group_from(QuestionSplit, split)
         super().__init__(self.question_split, tokens, batch_size, **shared)
         check_choice("labels", labels, Labels)
-        if data_dir is not None and self.text.hub is not None:
-            raise UserError(f"data_dir {data_dir} and text.hub {self.text.hub} are both given; give one of them")
-        self.data_dir, self.labels, self.fine_label_in_text = data_dir, labels, fine_label_in_text
+        if path is not None and self.text.hub is not None:
+            raise UserError(f"path {path} and text.hub {self.text.hub} are both given; give one of them")
+        self.path, self.labels, self.fine_label_in_text = path, labels, fine_label_in_text
 
     @property
     def class_names(self) -> list[str]:
@@ -108,11 +108,12 @@ class QuestionsDataModule(ClassificationDataModule):
 
     def _files(self) -> tuple[Examples, Examples]:
         """All of the training file and of the test file, labels coarse and auxiliary labels fine."""
-        if self.data_dir is not None:
-            folder = Path(self.data_dir).expanduser()
-            return read_label_file(folder / TRAIN_FILE, "data_dir"), read_label_file(folder / TEST_FILE, "data_dir")
+        if self.path is not None:
+            place = Path(self.path).expanduser()
+            folder = place.parent if place.is_file() else place
+            return read_label_file(folder / TRAIN_FILE, "path"), read_label_file(folder / TEST_FILE, "path")
         if (hub := self.text.hub) is not None:
-            table = hub_table(hub, self.text.revision, "without a network, give TREC's files with --data.data_dir")
+            table = hub_table(hub, self.text.revision, "without a network, give TREC's files with --data.path")
             if missing := {"train", "test"} - set(table):
                 raise UserError(f"text.hub {hub}: has no split {' and '.join(sorted(missing))}; try SetFit/TREC-QC")
             return questions_of(hub, table["train"]), questions_of(hub, table["test"])
@@ -154,5 +155,5 @@ class QuestionsDataModule(ClassificationDataModule):
                 "this model was trained with fine_label_in_text, and questions to predict do not have the label: its "
                 "predictions are worth little"
             )
-        if stage in ("fit", "test") and self.data_dir is None and self.text.hub is None:
-            rank_zero_info("these questions are synthetic; for TREC's own give --data.data_dir or --data.text.hub")
+        if stage in ("fit", "test") and self.path is None and self.text.hub is None:
+            rank_zero_info("these questions are synthetic; for TREC's own give --data.path or --data.text.hub")

@@ -14,7 +14,14 @@ from datamodules.base import SequenceDataModule
 from datamodules.loading.cache import cache_folder
 from datamodules.music.event_windows import EvalEvents, TrainEvents, versions_of
 from datamodules.music.kinship import families, note_traits, tune_traits
-from datamodules.music.midi_config import AugmentConfig, MusicPromptConfig, SourceConfig, SplitConfig, TokensConfig
+from datamodules.music.midi_config import (
+    AugmentConfig,
+    MusicPromptConfig,
+    SourceConfig,
+    SplitConfig,
+    TokensConfig,
+    WindowConfig,
+)
 from datamodules.music.music_prompts import PiecePrompts, read_prompts
 from datamodules.music.reports import count_notes, report_left_out, report_unseen
 from datamodules.music.sources.chorales import chorales
@@ -40,22 +47,21 @@ class MidiDataModule(SequenceDataModule):
     number and the seed; validation and test read each of their pieces whole, every note once.
 
     Args:
-        source: Where the music comes from.
+        path: A MIDI file, or a folder that is searched for MIDI files with all folders in it. Default: ``source``.
+        source: The music where ``path`` names no files.
         split: Which pieces are trained on, validated and tested with.
         tokens: How music becomes tokens.
         augment: Changes of the training windows.
+        windows: Which windows are trained and evaluated on.
         prompt: What predict begins from.
-        seq_len: Notes in a window; a signature counts as one.
-        eval_seq_len: Notes in a window of validation and test, where retrieval profits from whole pieces; by default
-            seq_len.
-        stride: Evaluate with windows that start every so many notes and count their last ones alone, which gives each
-            note a context; by default half of eval_seq_len.
-        epoch_size: Windows in an epoch of training; by default as many as cover the pieces.
+        seq_len: Notes in a training window; a signature counts as one.
         batch_size: Windows in a batch of one process.
         program: Instrument of the files that are written, as General MIDI counts from 0: 42 cello, 19 church organ.
         tokenizer_path: Take the tokenizer of this checkpoint instead.
         num_workers: Processes that prepare batches; 0 prepares them in the training process.
-        seed: Seed of the training windows; by default that of the run (--seed_everything).
+        seed: Seed of the training windows. Default: the run's seed (--seed_everything).
+        cache_dir: Folder in which the chorales are cached. Default: seqlight under $XDG_CACHE_HOME or ~/.cache. Never
+            taken from a checkpoint.
 
     Raises:
         UserError: A value is out of its range, or two do not go together.
@@ -65,45 +71,46 @@ class MidiDataModule(SequenceDataModule):
 
     def __init__(
         self,
+        path: str | None = None,
         source: SourceConfig = SourceConfig(),
         split: SplitConfig = SplitConfig(),
         tokens: TokensConfig = TokensConfig(),
         augment: AugmentConfig = AugmentConfig(),
+        windows: WindowConfig = WindowConfig(),
         prompt: MusicPromptConfig = MusicPromptConfig(),
         seq_len: int = 96,
-        eval_seq_len: int | None = None,
-        stride: int | None = None,
-        epoch_size: int | None = None,
         batch_size: int = 16,
         program: int = CELLO,
         tokenizer_path: str | None = None,
         num_workers: int = 0,
         seed: int | None = None,
+        cache_dir: str | None = None,
     ) -> None:
         super().__init__(batch_size, num_workers, seed)
         self.save_hyperparameters()
         self.source, self.split = group_from(SourceConfig, source), group_from(SplitConfig, split)
         self.tokens, self.augment = group_from(TokensConfig, tokens), group_from(AugmentConfig, augment)
-        self.prompt = group_from(MusicPromptConfig, prompt)
+        self.windows, self.prompt = group_from(WindowConfig, windows), group_from(MusicPromptConfig, prompt)
+        if path is not None and self.source.kind != "etudes":
+            raise UserError(f"path {path} and source.kind {self.source.kind} are both given; give one of them")
         signatures = self.tokens.signatures
         check_range("seq_len", seq_len, least=2 if signatures else 1, most=MOST_NOTES)
-        check_range("eval_seq_len", eval_seq_len, least=2 if signatures else 1, most=MOST_NOTES)
-        check_range("stride", stride, least=1)
-        check_range("epoch_size", epoch_size, least=1)
+        check_range("windows.eval_seq_len", self.windows.eval_seq_len, least=2 if signatures else 1, most=MOST_NOTES)
         check_range("program", program, least=0, most=127)
-        self.eval_seq_len = eval_seq_len or seq_len
+        self.eval_seq_len = self.windows.eval_seq_len or seq_len
+        stride = self.windows.stride
         if stride is not None and stride > self.eval_seq_len - signatures:
             room = f"the windows of {self.eval_seq_len}" + (", less the signature" if signatures else "")
-            raise UserError(f"stride {stride} is greater than {room}, so that notes would be left out")
+            raise UserError(f"windows.stride {stride} is greater than {room}, so that notes would be left out")
         for name, value in (("metre", self.prompt.metre), ("key", self.prompt.key)):
             if value is not None and not signatures:
                 raise UserError(
                     f"prompt.{name} {value} needs a model of signatures; train one with --data.tokens.signatures true"
                 )
-        self.seq_len, self.stride, self.epoch_size, self.program = seq_len, stride, epoch_size, program
+        self.path, self.seq_len, self.program = path, seq_len, program
         self.transpose = (-self.augment.transpose_down, self.augment.transpose_up)
         self.top = self.tokens.voices == "top"
-        self.tokenizer_path, self.cache = tokenizer_path, cache_folder(self.source.cache_dir)
+        self.tokenizer_path, self.cache = tokenizer_path, cache_folder(cache_dir)
         self.problems: list[str] = []  # files left out, a line each
 
     @cached_property
@@ -143,17 +150,14 @@ class MidiDataModule(SequenceDataModule):
     @property
     def _origin(self) -> str:
         """How messages call the source."""
-        source = self.source
-        return f"source.path {source.path}" if source.kind == "path" else f"source.kind {source.kind}"
+        return f"source.kind {self.source.kind}" if self.path is None else f"path {self.path}"
 
     def _read(self) -> list[Piece]:
-        source = self.source
-        if source.kind == "etudes":
-            return etudes(source.num_etudes, self.split.seed)
-        if source.kind == "chorales":
-            return chorales(self.cache, self.tokens.voices)
-        assert source.path is not None
-        pieces, self.problems = read_folder(source.path, "source.path")
+        if self.path is None:
+            if self.source.kind == "chorales":
+                return chorales(self.cache, self.tokens.voices)
+            return etudes(self.source.num_etudes, self.split.seed)
+        pieces, self.problems = read_folder(self.path, "path")
         report_left_out(self._origin, len(pieces), self.problems)
         count, moved = count_notes(pieces), sum(piece.moved for piece in pieces)
         if moved:
@@ -228,7 +232,7 @@ class MidiDataModule(SequenceDataModule):
                 self.splits["train"],
                 tokenizer,
                 self.seq_len,
-                self.epoch_size,
+                self.windows.epoch_size,
                 self.seed,
                 self.transpose,
                 self.augment.note_values,
@@ -263,7 +267,7 @@ class MidiDataModule(SequenceDataModule):
 
     def _evaluation(self, split: str) -> EvalEvents:
         report_unseen(split, self.splits[split], self.tokenizer)
-        return EvalEvents(self.splits[split], self.tokenizer, self.eval_seq_len, self.stride)
+        return EvalEvents(self.splits[split], self.tokenizer, self.eval_seq_len, self.windows.stride)
 
     def _save_split(self) -> None:
         """Writes which pieces are trained on into the run's folder, where there is one."""

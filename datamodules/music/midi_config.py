@@ -8,39 +8,29 @@ from seqlight.core.checks import check_choice, check_range
 from seqlight.core.errors import UserError
 from seqlight.music.keys import Key, parse_key
 
-SourceKind = Literal["etudes", "path", "chorales"]
+SourceKind = Literal["etudes", "chorales"]
 TokenKind = Literal["events", "remi"]
 Voices = Literal["top", "all"]
 
 
 @dataclass(frozen=True)
 class SourceConfig:
-    """Where the music comes from.
+    """The music where ``path`` names no files.
 
     Attributes:
-        kind: "etudes" composed by rule, "path" for MIDI files, or the "chorales" that music21 contains.
-        path: For kind path: a folder of MIDI files, searched with all folders in it, or one file.
-        num_etudes: For kind etudes: how many.
-        cache_dir: Where the chorales are kept once read; by default seqlight under $XDG_CACHE_HOME or ~/.cache.
+        kind: "etudes", which are composed by rule, or the "chorales" by Bach that the package music21 contains.
+        num_etudes: Number of etudes, at least 2.
 
     Raises:
-        UserError: A value is out of its range, or the path does not go with the kind.
+        UserError: A value is out of its range.
     """
 
     kind: SourceKind = "etudes"
-    path: str | None = None
     num_etudes: int = 300
-    cache_dir: str | None = None
 
     def __post_init__(self) -> None:
         check_choice("source.kind", self.kind, SourceKind)
         check_range("source.num_etudes", self.num_etudes, least=2)
-        if self.kind == "path" and self.path is None:
-            raise UserError("source.path is missing; give a folder of MIDI files with --data.source.path")
-        if self.kind != "path" and self.path is not None:
-            raise UserError(
-                f"source.path {self.path} is given, but source.kind is {self.kind}; give --data.source.kind path"
-            )
 
 
 @dataclass(frozen=True)
@@ -121,6 +111,32 @@ class AugmentConfig:
     def __post_init__(self) -> None:
         check_range("augment.transpose_down", self.transpose_down, least=0)
         check_range("augment.transpose_up", self.transpose_up, least=0)
+
+
+@dataclass(frozen=True)
+class WindowConfig:
+    """Which windows of the pieces are trained and evaluated on.
+
+    Attributes:
+        epoch_size: Windows in an epoch of training. Default: as many as cover the pieces.
+        eval_seq_len: Notes in a window of validation and test. A long window lets retrieval find more of a piece.
+            Default: seq_len.
+        stride: Distance in notes between the starts of the windows of validation and test. Of each window but a
+            piece's first, only the last ``stride`` notes count, so that each has a context. Default: half of
+            eval_seq_len.
+
+    Raises:
+        UserError: A value is out of its range.
+    """
+
+    epoch_size: int | None = None
+    eval_seq_len: int | None = None
+    stride: int | None = None
+
+    def __post_init__(self) -> None:
+        check_range("windows.epoch_size", self.epoch_size, least=1)
+        check_range("windows.eval_seq_len", self.eval_seq_len, least=1)
+        check_range("windows.stride", self.stride, least=1)
 
 
 @dataclass(frozen=True)

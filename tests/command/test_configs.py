@@ -33,7 +33,7 @@ SIZES |= {
     f"music/jsb_{net}": ((*FRAMES, width), "--trainer.callbacks=[]", "metrics.csv") for net, width in WIDTHS.items()
 }
 NOTES = (
-    "--data.source.num_etudes=12", "--data.epoch_size=16", "--data.batch_size=4", "--trainer.max_epochs=1",
+    "--data.source.num_etudes=12", "--data.windows.epoch_size=16", "--data.batch_size=4", "--trainer.max_epochs=1",
     "--trainer.log_every_n_steps=1", "--trainer.accelerator=cpu",
 )  # fmt: skip
 HEARD = (

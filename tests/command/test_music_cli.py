@@ -28,8 +28,7 @@ def folder_of_music(folder: str) -> Path:
 def test_a_checkpoint_alone_composes(run: Run, kind: str, voices: str) -> None:
     folder = folder_of_music("midi")
     source = (
-        "--data.source.kind=path",
-        f"--data.source.path={folder}",
+        f"--data.path={folder}",
         f"--data.tokens.voices={voices}",
         "--data.split.held_out=etude 1 *",
     )
@@ -105,7 +104,7 @@ def test_what_is_written_reads_back_equal(run: Run) -> None:
         (("--model.generation.max_bars=0",), "generation.max_bars"),
         (("--model.generation.lowest_pitch=200",), "generation.lowest_pitch"),
         (("--model.notes.heads=both",), "model"),
-        (("--data.source.kind=path", "--data.source.path=nowhere"), "nowhere"),
+        (("--data.path=nowhere",), "nowhere"),
         (("--data.seq_len=96",), "max_seq_len"),
     ],
 )

@@ -15,10 +15,10 @@ OTHERS = {
         "--data.windows.eval_size=4",
     ),
     "--data.prompt.source": (
-        "music/lstm", "--data.source.num_etudes=12", "--data.epoch_size=8", "--model.net.rnn.hidden_size=16",
+        "music/lstm", "--data.source.num_etudes=12", "--data.windows.epoch_size=8", "--model.net.rnn.hidden_size=16",
     ),
     "--data.prompt.metre": (
-        "music/lstm", "--data.source.num_etudes=30", "--data.tokens.signatures=true", "--data.epoch_size=8",
+        "music/lstm", "--data.source.num_etudes=30", "--data.tokens.signatures=true", "--data.windows.epoch_size=8",
         "--model.net.rnn.hidden_size=16",
     ),
     "--data.predict.texts": ("questions/lstm", "--data.cache_dir=cache", "--trainer.limit_train_batches=2"),

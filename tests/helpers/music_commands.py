@@ -1,7 +1,7 @@
 """Small settings of commands on music."""
 
 SMALL = (
-    "--model.net.d_model=16", "--data.source.num_etudes=12", "--data.epoch_size=16", "--data.batch_size=4",
+    "--model.net.d_model=16", "--data.source.num_etudes=12", "--data.windows.epoch_size=16", "--data.batch_size=4",
     "--data.seq_len=32", "--trainer.max_epochs=1", "--trainer.log_every_n_steps=1", "--trainer.accelerator=cpu",
     "--trainer.callbacks=[]",
 )  # fmt: skip

@@ -5,7 +5,7 @@ from typing import Any
 from datamodules import MidiDataModule
 
 GROUPS = {
-    "source": {"source": "kind", "path": "path", "num_etudes": "num_etudes", "cache_dir": "cache_dir"},
+    "source": {"source": "kind", "num_etudes": "num_etudes"},
     "split": {
         "held_out": "held_out",
         "val_fraction": "val_fraction",
@@ -14,6 +14,7 @@ GROUPS = {
     },
     "tokens": {"tokens": "kind", "voices": "voices", "signatures": "signatures"},
     "augment": {"transpose_down": "transpose_down", "transpose_up": "transpose_up", "note_values": "note_values"},
+    "windows": {"epoch_size": "epoch_size", "eval_seq_len": "eval_seq_len", "stride": "stride"},
     "prompt": {"prompt": "source", "prompt_bars": "bars", "metre": "metre", "key": "key", "samples": "samples"},
 }
 

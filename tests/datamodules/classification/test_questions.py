@@ -68,7 +68,7 @@ def rows(path: Path) -> list[tuple[str, str]]:
 def test_odd_lines_are_read(tmp_path: Path) -> None:
     file = tmp_path / "train_5500.label"
     file.write_bytes(b"\n".join(line for line, _ in SAID))  # the last line not ended
-    found = read_label_file(file, "data_dir")
+    found = read_label_file(file, "path")
     assert found.texts == [text for _, text in SAID]
     assert [FINE[label] for label in found.aux_labels] == [line.split(b" ")[0].decode() for line, _ in SAID]
     assert [COARSE[label] for label in found.labels] == [line.split(b":")[0].decode() for line, _ in SAID]
@@ -78,12 +78,12 @@ def test_lines_that_are_wrong_are_named_and_the_others_read(tmp_path: Path) -> N
     file = tmp_path / "TREC_10.label"
     file.write_bytes(b"\r\n".join([line for line, _ in SAID] + [line for line, _ in WRONG]) + b"\r\n")
     with pytest.warns(UserWarning, match="5 rows are left out") as told:
-        assert read_label_file(file, "data_dir").texts == [text for _, text in SAID]
+        assert read_label_file(file, "path").texts == [text for _, text in SAID]
     for _, fault in WRONG:
         assert fault in str(told[0].message)
     file.write_bytes(b"\n".join(line for line, _ in WRONG))
-    with pytest.raises(ValueError, match=r"^data_dir .*TREC_10\.label: has not one proper row \(line 1: "):
-        read_label_file(file, "data_dir")
+    with pytest.raises(ValueError, match=r"^path .*TREC_10\.label: has not one proper row \(line 1: "):
+        read_label_file(file, "path")
 
 
 def test_the_classes() -> None:
@@ -93,7 +93,7 @@ def test_the_classes() -> None:
 
 
 def test_official_protocol(trec: Path) -> None:
-    data = QuestionsDataModule(data_dir=str(trec))
+    data = QuestionsDataModule(path=str(trec))
     lines, test = rows(trec / "train_5500.label"), rows(trec / "TREC_10.label")
     splits = data.splits
     assert splits["test"].texts == [text for _, text in test]
@@ -102,10 +102,13 @@ def test_official_protocol(trec: Path) -> None:
     assert len(splits["val"]) == 210
     expected = 0.1 * np.array([sum(label == name for label, _ in lines) for name in FINE])
     assert np.abs(np.bincount(splits["val"].aux_labels, minlength=50) - expected).max() < 1
-    assert QuestionsDataModule(data_dir=str(trec), seed=5).splits["val"].texts == splits["val"].texts
-    assert (
-        QuestionsDataModule(data_dir=str(trec), split=QuestionSplit(seed=5)).splits["val"].texts != splits["val"].texts
-    )
+    assert QuestionsDataModule(path=str(trec), seed=5).splits["val"].texts == splits["val"].texts
+    assert QuestionsDataModule(path=str(trec), split=QuestionSplit(seed=5)).splits["val"].texts != splits["val"].texts
+
+
+def test_a_path_to_one_of_the_two_files_means_its_folder(trec: Path) -> None:
+    of_folder, of_file = (QuestionsDataModule(path=str(place)).splits for place in (trec, trec / "TREC_10.label"))
+    assert all(of_file[name].texts == of_folder[name].texts for name in of_folder)
 
 
 def test_protocol_first2000_row_by_row(trec: Path) -> None:
@@ -113,19 +116,19 @@ def test_protocol_first2000_row_by_row(trec: Path) -> None:
     order = list(range(2000))
     random.seed(1234)
     random.shuffle(order)
-    splits = QuestionsDataModule(data_dir=str(trec), split=FIRST_2000).splits
+    splits = QuestionsDataModule(path=str(trec), split=FIRST_2000).splits
     for name, first, last in (("train", 0, 1601), ("val", 1601, 1799), ("test", 1799, 2000)):
         part = splits[name]  # type: ignore[index]
         assert part.texts == [lines[row][1] for row in order[first:last]]
         assert [FINE[label] for label in part.aux_labels] == [lines[row][0] for row in order[first:last]]
     (trec / "train_5500.label").write_text("DESC:def What is x ?\n" * 1999)
     with pytest.raises(ValueError, match=r"^split.protocol first2000 takes 2,000 training questions, and there are 1"):
-        _ = QuestionsDataModule(data_dir=str(trec), split=FIRST_2000).splits
+        _ = QuestionsDataModule(path=str(trec), split=FIRST_2000).splits
 
 
 def test_the_fine_label_is_in_the_text_only_where_asked_for(trec: Path) -> None:
-    clean = QuestionsDataModule(data_dir=str(trec), split=FIRST_2000)
-    leaky = QuestionsDataModule(data_dir=str(trec), split=FIRST_2000, fine_label_in_text=True)
+    clean = QuestionsDataModule(path=str(trec), split=FIRST_2000)
+    leaky = QuestionsDataModule(path=str(trec), split=FIRST_2000, fine_label_in_text=True)
     for name, part in clean.splits.items():
         words = [FINE[label].split(":")[1] for label in part.aux_labels]
         assert leaky.splits[name].texts == [f"{word} {text}" for word, text in zip(words, part.texts, strict=True)]
@@ -134,7 +137,7 @@ def test_the_fine_label_is_in_the_text_only_where_asked_for(trec: Path) -> None:
 
 def test_duplicates_are_counted_and_dropped_if_asked(trec: Path) -> None:
     kept, dropped = (
-        QuestionsDataModule(data_dir=str(trec), split=QuestionSplit(drop_duplicates=drop)) for drop in (False, True)
+        QuestionsDataModule(path=str(trec), split=QuestionSplit(drop_duplicates=drop)) for drop in (False, True)
     )
     assert len(kept.splits["train"]) + len(kept.splits["val"]) == 2100
     told = kept.duplicates
@@ -148,7 +151,7 @@ def test_duplicates_are_counted_and_dropped_if_asked(trec: Path) -> None:
 
 
 def test_either_level_of_labels(trec: Path) -> None:
-    coarse, fine = (QuestionsDataModule(data_dir=str(trec), labels=level) for level in ("coarse", "fine"))
+    coarse, fine = (QuestionsDataModule(path=str(trec), labels=level) for level in ("coarse", "fine"))
     assert (coarse.num_classes, coarse.num_aux_classes, fine.num_classes, fine.num_aux_classes) == (6, 50, 50, 6)
     assert (coarse.splits["val"].labels == fine.splits["val"].aux_labels).all()
     assert (coarse.splits["val"].aux_labels == fine.splits["val"].labels).all()
@@ -171,14 +174,14 @@ def test_the_tokenizer_learns_from_training_alone_and_once(trec: Path, cache: Pa
     file = trec / "TREC_10.label"
     file.write_text(file.read_text() + "HUM:ind Who is Zyzzyva Qwrtp ?\n")
     for kind in ("wordpiece", "words"):
-        tokenizer = QuestionsDataModule(data_dir=str(trec), tokenizer=kind, vocab_size=500).tokenizer
+        tokenizer = QuestionsDataModule(path=str(trec), tokenizer=kind, vocab_size=500).tokenizer
         assert not any("zyz" in piece or "qwr" in piece for piece in tokenizer.pieces(range(tokenizer.vocab_size)))
     made = sorted((cache / "tokenizers").glob("*.tokenizer"))
     assert len(made) == 2
     times = [path.stat().st_mtime_ns for path in made]
-    assert QuestionsDataModule(data_dir=str(trec), vocab_size=500).vocab_size <= 500
+    assert QuestionsDataModule(path=str(trec), vocab_size=500).vocab_size <= 500
     assert [path.stat().st_mtime_ns for path in made] == times
-    assert QuestionsDataModule(data_dir=str(trec), vocab_size=400).vocab_size <= 400
+    assert QuestionsDataModule(path=str(trec), vocab_size=400).vocab_size <= 400
     assert len(list((cache / "tokenizers").glob("*.tokenizer"))) == 3
 
 
@@ -191,7 +194,7 @@ def first_row(data: QuestionsDataModule) -> list[str]:
 def test_cased_tokenizers_are_kept_apart(trec: Path) -> None:
     kinds = [("words", True), ("words", False), ("wordpiece", True), ("wordpiece", False)]
     for kind, lower in kinds * 2:  # the second time from the cache
-        data = QuestionsDataModule(data_dir=str(trec), tokenizer=kind, tokens=TokenConfig(lower_case=lower))
+        data = QuestionsDataModule(path=str(trec), tokenizer=kind, tokens=TokenConfig(lower_case=lower))
         found = {piece for piece in data.tokenizer.pieces(range(data.vocab_size)) if not piece.startswith("[")}
         assert any(piece != piece.lower() for piece in found) is not lower
 
@@ -329,7 +332,7 @@ def test_wrong_rows_of_json_lines(tmp_path: Path) -> None:
         ({"predict": {"texts": ["a", " "]}}, "predict.texts: number 2: the text is empty"),
         ({"predict": {"texts": ["a\ud800"]}}, "predict.texts: number 1: half a character"),
         ({"predict": {"texts": ["a"], "path": "b.txt"}}, "predict.path b.txt and predict.texts are both given"),
-        ({"data_dir": "a", "text": {"hub": "b"}}, "data_dir a and text.hub b are both given"),
+        ({"path": "a", "text": {"hub": "b"}}, "path a and text.hub b are both given"),
         ({"split": {"val_fraction": 0.0}}, "split.val_fraction must be above 0"),
         ({"vocab_size": 0}, "vocab_size must be at least 1"),
         ({"tokens": {"max_seq_len": 2, "special_tokens": True}}, "tokens.max_seq_len 2 leaves no room"),
@@ -344,8 +347,8 @@ def test_refused_arguments(kwargs: dict[str, Any], message: str) -> None:
 
 
 def test_refused_files(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"^data_dir .*: has no train_5500\.label"):
-        _ = QuestionsDataModule(data_dir=str(tmp_path)).splits
+    with pytest.raises(FileNotFoundError, match=r"^path .*: has no train_5500\.label"):
+        _ = QuestionsDataModule(path=str(tmp_path)).splits
     (tmp_path / "a.doc").write_text("x")
     (tmp_path / "empty.txt").write_text("")
     for name, error, message in (
@@ -409,6 +412,6 @@ def test_questions_of_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
         _ = QuestionsDataModule(text=TextConfig("me/trec")).splits
     with_hub(monkeypatch, ConnectionError("no network"))
     with pytest.raises(
-        ValueError, match=r"^text.hub me/trec could not be loaded \(ConnectionError: no network\); .*data_dir$"
+        ValueError, match=r"^text.hub me/trec could not be loaded \(ConnectionError: no network\); .*path$"
     ):
         _ = QuestionsDataModule(text=TextConfig("me/trec")).splits

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from helpers.music_data import midi_data
-from lightning.pytorch import Trainer
+from helpers.trainers import quiet_trainer
 from lightning.pytorch.demos.boring_classes import BoringModel
 from lightning.pytorch.loggers import CSVLogger
 
@@ -78,7 +78,7 @@ def test_every_stage_gives_whole_batches(voices: str) -> None:
 
 def test_a_folder_is_read_and_bad_files_are_named(folder: str, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
-        module = data(source="path", path=folder)
+        module = data(path=folder)
     files = module.split_files()
     assert files["left_out"] == [
         "suite1/empty.mid: the file is empty",
@@ -101,7 +101,7 @@ def test_copies_are_counted_and_stay_on_one_side(folder: str, caplog: pytest.Log
     sides = set()
     for seed in range(6):
         with caplog.at_level(logging.INFO):
-            files = data(source="path", path=folder, split_seed=seed).split_files()
+            files = data(path=folder, split_seed=seed).split_files()
         side = {name: split for split in ("train", "val", "test") for name in files[split]}
         assert len(side) == 15
         assert side["again/x"] == side["suite1/1.mid"] == side["suite1/1.midi"]
@@ -110,7 +110,7 @@ def test_copies_are_counted_and_stay_on_one_side(folder: str, caplog: pytest.Log
     assert len(sides) > 1
     said = "of 15 pieces 3 have all notes of an earlier one (suite1/1.mid as again/x, suite1/1.midi as again/x, "
     assert any(said + "suite2/4 as again/y)" in line for line in caplog.messages)
-    held = data(source="path", path=folder, held_out="suite2/*").split_files()
+    held = data(path=folder, held_out="suite2/*").split_files()
     assert held["test"] == [f"suite2/{m}" for m in (1, 2, 3, 4)]
     assert "again/y: has all notes of a piece that is held out" in held["left_out"]
     assert "again/y" not in held["train"] + held["val"]
@@ -139,7 +139,7 @@ def test_settings_of_a_chorale_tune_stay_on_one_side(monkeypatch: pytest.MonkeyP
 
 
 def test_a_suite_is_held_out(folder: str) -> None:
-    module = data(source="path", path=folder, held_out="suite2/*", voices="all")
+    module = data(path=folder, held_out="suite2/*", voices="all")
     assert {piece.name for piece in module.test_pieces()} == {f"suite2/{m}" for m in (1, 2, 3, 4)}
     assert len(module.val_pieces()) == 1  # the test suite chooses nothing
     assert len(module.train_pieces()) == 7
@@ -154,7 +154,7 @@ def test_the_tokenizer_learns_from_the_training_pieces_alone(tmp_path: Path, cap
     odd = (Note(0, 60, 7), Note(7, 61, known), Note(7 + known, 127, known))  # a duration and a pitch of its own
     write_midi(tmp_path / "odd.mid", Piece("odd", odd))
     with caplog.at_level(logging.INFO):
-        module = data("test", source="path", path=str(tmp_path), held_out="odd", transpose_up=0)
+        module = data("test", path=str(tmp_path), held_out="odd", transpose_up=0)
     assert 7 not in module.tokenizer.durations
     assert 127 not in module.tokenizer.pitches
     assert "test: 2 of 3 notes have a pitch, a duration or a shift" in " ".join(caplog.messages)
@@ -201,7 +201,7 @@ def test_prompts_stay_on_the_host() -> None:
 
 def test_predict_needs_the_tokenizer_alone(tmp_path: Path) -> None:
     save(data().tokenizer, tmp_path / "t.ckpt")
-    module = data("predict", source="path", path="gone", tokenizer_path=str(tmp_path / "t.ckpt"))
+    module = data("predict", path="gone", tokenizer_path=str(tmp_path / "t.ckpt"))
     assert module.vocab_sizes == data().vocab_sizes
     assert "splits" not in vars(module)
     with pytest.raises(ValueError, match=r"^tokens.voices all does not fit"):
@@ -234,19 +234,9 @@ def test_a_run_keeps_the_list_of_its_pieces(tmp_path: Path, folder: str) -> None
         def training_step(self, batch: dict[str, torch.Tensor], batch_idx: int) -> torch.Tensor:
             return self.layer(torch.zeros(1, 32)).sum()
 
-    module = midi_data(source="path", path=folder, held_out="suite3/*", seq_len=24)
-    trainer = Trainer(
-        max_steps=1,
-        limit_val_batches=0,
-        logger=CSVLogger(tmp_path / "run", name="", version=""),
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        enable_checkpointing=False,
-        accelerator="cpu",
-        use_distributed_sampler=False,
-        log_every_n_steps=1,
-    )
-    trainer.fit(Model(), datamodule=module)
+    module = midi_data(path=folder, held_out="suite3/*", seq_len=24)
+    logger = CSVLogger(tmp_path / "run", name="", version="")
+    quiet_trainer(tmp_path, max_steps=1, limit_val_batches=0, logger=logger).fit(Model(), datamodule=module)
     (kept,) = (tmp_path / "run").rglob("split.json")
     assert json.loads(kept.read_text()) == module.split_files()
     assert json.loads(kept.read_text())["test"] == [f"suite3/{m}" for m in (1, 2, 3, 4)]
@@ -255,11 +245,11 @@ def test_a_run_keeps_the_list_of_its_pieces(tmp_path: Path, folder: str) -> None
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"source": "path"}, "^source.path is missing"),
-        ({"path": "x"}, "^source.path x is given, but source.kind is etudes"),
+        ({"path": "x", "source": "chorales"}, "^path x and source.kind chorales are both given"),
         ({"num_etudes": 1}, "^source.num_etudes must be at least 2"),
         ({"seq_len": 0}, "^seq_len must"),
-        ({"stride": 25}, "^stride 25 is greater than the windows of 24"),
+        ({"eval_seq_len": 0}, "^windows.eval_seq_len must be at least 1"),
+        ({"stride": 25}, "^windows.stride 25 is greater than the windows of 24"),
         ({"transpose_down": -1}, "^augment.transpose_down must be at least 0"),
         ({"val_fraction": 0}, "^split.val_fraction must be above 0"),
         ({"val_fraction": 0.5, "test_fraction": 0.5}, "^split.test_fraction 0.5 and split.val_fraction 0.5 must"),
@@ -270,7 +260,11 @@ def test_a_run_keeps_the_list_of_its_pieces(tmp_path: Path, folder: str) -> None
         ({"prompt_bars": 0}, "^prompt.bars must"),
         ({"samples": 0}, "^prompt.samples must"),
         ({"signatures": True, "seq_len": 1}, "^seq_len must be at least 2"),
-        ({"signatures": True, "stride": 24}, "^stride 24 is greater than the windows of 24, less the signature"),
+        (
+            {"signatures": True, "stride": 24},
+            "^windows.stride 24 is greater than the windows of 24, less the signature",
+        ),
+        ({"signatures": True, "eval_seq_len": 1}, "^windows.eval_seq_len must be at least 2"),
         ({"metre": "3/4"}, "^prompt.metre 3/4 needs a model of signatures"),
         ({"signatures": True, "key": "H"}, "^prompt.key 'H' is none"),
     ],
@@ -281,8 +275,8 @@ def test_what_makes_no_sense_is_refused(arguments: dict[str, Any], message: str)
 
 
 def test_a_bad_prompt_or_path_is_named(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"^source.path nowhere: no such file or folder"):
-        data(source="path", path="nowhere")
+    with pytest.raises(FileNotFoundError, match=r"^path nowhere: no such file or folder"):
+        data(path="nowhere")
     with pytest.raises(FileNotFoundError, match=r"^prompt.source nowhere\.mid: no such file"):
         data("predict", prompt="nowhere.mid")
     (tmp_path / "a.mid").write_bytes(b"MThd")

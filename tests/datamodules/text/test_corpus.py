@@ -15,6 +15,7 @@ import torch
 from datamodules.loading.progress import with_progress
 from datamodules.text import text_files
 from datamodules.text.corpus import CorpusDataModule, WindowConfig
+from datamodules.text.learned_tokenizer import TokenizerChoice
 from datamodules.tokenizers import CharTokenizer, load, save
 from seqlight.core.labels import IGNORED
 
@@ -117,7 +118,7 @@ def test_nothing_is_done_twice_and_a_new_text_is_seen(file: str, cache: Path, mo
     first = corpus(file, tokenizer="bpe", vocab_size=300)
     made = {path: path.stat().st_mtime_ns for path in cache.rglob("*")}
     with monkeypatch.context() as patch:
-        patch.setattr(CorpusDataModule, "_train_tokenizer", None)
+        patch.setattr(TokenizerChoice, "learn", None)
         patch.setattr(text_files.TextFiles, "pieces", None)
         again = corpus(file, tokenizer="bpe", vocab_size=300)
     assert again.tokenizer.fingerprint == first.tokenizer.fingerprint

@@ -25,7 +25,7 @@ from seqlight.music.notes import Note, Piece
 SMALL = (
     "--model.net.d_model=16", "--model.net.rnn.hidden_size=16", "--model.net.rnn.num_layers=1",
     "--data.source.num_etudes=24",
-    "--data.seq_len=32", "--data.epoch_size=16", "--data.batch_size=8", "--trainer.max_epochs=2",
+    "--data.seq_len=32", "--data.windows.epoch_size=16", "--data.batch_size=8", "--trainer.max_epochs=2",
     "--trainer.log_every_n_steps=1", "--trainer.accelerator=cpu",
 )  # fmt: skip
 
