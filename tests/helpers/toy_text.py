@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from helpers.trainers import quiet_trainer
 from lightning.pytorch import Callback, Trainer, seed_everything
 from torch import Tensor, nn
 from torch.utils.data import Dataset
@@ -108,14 +109,7 @@ class SignalAt(Callback):
 
 def trainer(folder: Path, *callbacks: Callback, **settings: Any) -> Trainer:
     always: list[Callback] = [RNGState(), BestCheckpoint(), LastCheckpoint(), GracefulStop()]
-    return Trainer(
-        callbacks=[*callbacks, *always],
-        default_root_dir=folder,
-        **{
-            "max_epochs": 3, "logger": False, "accelerator": "cpu", "enable_progress_bar": False,
-            "enable_model_summary": False, "use_distributed_sampler": False, "log_every_n_steps": 2, **settings,
-        },
-    )  # fmt: skip
+    return quiet_trainer(folder, *callbacks, *always, **{"max_epochs": 3, "log_every_n_steps": 2, **settings})
 
 
 def fit(folder: Path, *callbacks: Callback, resume: Path | None = None, seed: int = 0, **settings: Any) -> TextModule:

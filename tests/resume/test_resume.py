@@ -12,6 +12,7 @@ from helpers.command_runs import fit as fit_command
 from helpers.command_runs import signal_at
 from helpers.toy import ToyData, ToyModule
 from helpers.toy_text import SignalAt
+from helpers.trainers import quiet_trainer
 from lightning.pytorch import Callback, Trainer, seed_everything
 
 from seq_modules.callbacks import BestCheckpoint, GracefulStop, LastCheckpoint, RNGState
@@ -43,17 +44,7 @@ def fit(
     module, callbacks = ToyModule(), [*extra, RNGState(), BestCheckpoint(), LastCheckpoint(), GracefulStop()]
     if stop_at is not None:
         callbacks.append(SignalAt(stop_at))
-    trainer = Trainer(
-        max_epochs=3,
-        callbacks=callbacks,
-        default_root_dir=folder,
-        logger=False,
-        accelerator="cpu",
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-        log_every_n_steps=log_every,
-    )
+    trainer = quiet_trainer(folder, *callbacks, max_epochs=3, log_every_n_steps=log_every)
     trainer.fit(module, ToyData(num_workers=workers), ckpt_path=resume, weights_only=True if resume else None)
     return module
 

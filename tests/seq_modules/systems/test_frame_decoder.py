@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from lightning.pytorch import Trainer
+from helpers.trainers import quiet_trainer
 
 import seqlight
 from datamodules import ChoraleFramesDataModule
@@ -43,13 +43,6 @@ def ready(stage: str = "fit", **settings: Any) -> ChoraleFramesDataModule:
     return data
 
 
-def trainer(folder: Path, **settings: Any) -> Trainer:
-    return Trainer(
-        logger=False, enable_progress_bar=False, enable_model_summary=False, default_root_dir=folder,
-        enable_checkpointing=False, accelerator="cpu", log_every_n_steps=1, use_distributed_sampler=False, **settings,
-    )  # fmt: skip
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_nats_are_the_cross_entropies_of_the_places_and_padding_counts_for_nothing(kind: str) -> None:
     module, data = make(kind).eval(), ready("test")
@@ -73,7 +66,7 @@ def test_nats_are_the_cross_entropies_of_the_places_and_padding_counts_for_nothi
 
 def test_test_reports_all_clean_and_leaked(tmp_path: Path) -> None:
     module, data = make("lstm"), ready("test")
-    (found,) = trainer(tmp_path).test(module, data, verbose=False)
+    (found,) = quiet_trainer(tmp_path).test(module, data, verbose=False)
     nats, flags = [], data.leaked("test")
     for row in range(len(flags)):
         nats.append(module.eval()(data.test_set.__getitems__([row])).detach())  # type: ignore[union-attr]
@@ -186,7 +179,7 @@ def test_a_batch_is_learnt_by_heart_and_lives_in_the_checkpoint(kind: str, tmp_p
     frame = {"d_frame": 32, "input_dropout": 0.0, "frame_dropout": 0.0, "retrieval": False}
     module = make(kind, frame, dropout=0.0, width=32, optim=OptimConfig(1e-2, beta2=0.98))
     data = ChoraleFramesDataModule(batch_size=2, transpose_down=0, transpose_up=0, retrieved=0, seq_len=12, seed=0)
-    fitted = trainer(tmp_path, max_epochs=80, overfit_batches=1, limit_val_batches=0)
+    fitted = quiet_trainer(tmp_path, max_epochs=80, overfit_batches=1, limit_val_batches=0)
     fitted.fit(module, data)
     assert fitted.callback_metrics["train/loss"] < 0.1
     assert fitted.callback_metrics["train/nats_per_frame"] == pytest.approx(
@@ -208,8 +201,8 @@ def test_a_batch_is_learnt_by_heart_and_lives_in_the_checkpoint(kind: str, tmp_p
 def test_weights_that_nothing_would_train_are_refused(tmp_path: Path) -> None:
     data = ChoraleFramesDataModule(batch_size=2, retrieved=0, seed=0)
     with pytest.raises(ValueError, match=r"^frames\.retrieval .*--data\.retrieved 0.*--model\.frames\.retrieval false"):
-        trainer(tmp_path, max_steps=1).fit(make("lstm"), data)
-    trainer(tmp_path, max_steps=1, limit_val_batches=0).fit(module := make("lstm", {"retrieval": False}), data)
+        quiet_trainer(tmp_path, max_steps=1).fit(make("lstm"), data)
+    quiet_trainer(tmp_path, max_steps=1, limit_val_batches=0).fit(module := make("lstm", {"retrieval": False}), data)
     assert all(weight.grad is not None for weight in module.parameters())
 
 
@@ -222,7 +215,7 @@ def test_predict_follows_from_the_checkpoint_alone(tmp_path: Path) -> None:
     settings = {"path": str(file), "batch_size": 2, "samples": 2, "retrieved": 4, "seed": 0}
     settings |= {"tokens": {"lowest": 60, "highest": 64, "frame_size": 2}}
     module, data = make("lstm", vocab_size=7, frame_size=2), ChoraleFramesDataModule(**settings)  # type: ignore[arg-type]
-    fitted = trainer(tmp_path, max_steps=1, limit_val_batches=0)
+    fitted = quiet_trainer(tmp_path, max_steps=1, limit_val_batches=0)
     fitted.fit(module, data)
     torch.nn.init.constant_(module.net.within.copy.score[-1].bias, 8.0)  # it copies
     fitted.save_checkpoint(tmp_path / "a.ckpt")
@@ -231,7 +224,7 @@ def test_predict_follows_from_the_checkpoint_alone(tmp_path: Path) -> None:
     file.unlink()
     module.decoding = quiet
     alone = ChoraleFramesDataModule(**settings)  # type: ignore[arg-type]
-    (rows,) = trainer(tmp_path).predict(module, alone, ckpt_path=tmp_path / "a.ckpt", weights_only=True)
+    (rows,) = quiet_trainer(tmp_path).predict(module, alone, ckpt_path=tmp_path / "a.ckpt", weights_only=True)
     frames = [[list(frame) for frame in data.tokenizer.decode(ids.numpy())] for ids in expected]
     assert [row["frames"] for row in rows] == frames
 

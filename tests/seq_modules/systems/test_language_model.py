@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 import torch
-from lightning.pytorch import LightningDataModule, Trainer
+from helpers.trainers import quiet_trainer
+from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader
 
 import seqlight
 from datamodules.tokenizers.byte import ByteTokenizer
 from seq_modules import GPTLanguageModel, LanguageModel, RNNLanguageModel
-from seq_modules.callbacks import ActiveMember
+from seq_modules.callbacks import ActiveMember, ResumeTraining
 from seq_modules.generation.sampling import Decoding
 from seq_modules.nets.rnn.language_net import RNNConfig
 from seq_modules.nets.rnn.recurrent import RecurrentConfig
@@ -124,11 +125,7 @@ class OneBatch(LightningDataModule):
 def test_one_batch_is_memorised(kind: str, tmp_path: Path) -> None:
     module = make(kind, optim=OptimConfig(learning_rate=1e-2, beta2=0.99, weight_decay=0.1 * (kind != "rnn")))
     data = OneBatch(ByteTokenizer())
-    trainer = Trainer(
-        max_epochs=500 if kind == "ensemble" else 250, logger=False, enable_progress_bar=False,
-        enable_model_summary=False, default_root_dir=tmp_path, enable_checkpointing=False, accelerator="cpu",
-        log_every_n_steps=1,
-    )  # fmt: skip
+    trainer = quiet_trainer(tmp_path, max_epochs=500 if kind == "ensemble" else 250)
     trainer.fit(module, data)
     assert trainer.callback_metrics["train/loss"] < 0.05
     loss = trainer.callback_metrics["train/loss"].item()
@@ -152,8 +149,8 @@ def test_members_differ_in_weights_and_in_the_hash_of_their_ngrams() -> None:
 
 
 def test_an_ensemble_brings_the_callback_that_chooses_its_member() -> None:
-    assert [type(callback) for callback in make("ensemble").configure_callbacks()] == [ActiveMember]
-    assert make("gpt").configure_callbacks() == []
+    assert [type(callback) for callback in make("ensemble").configure_callbacks()] == [ResumeTraining, ActiveMember]
+    assert [type(callback) for callback in make("gpt").configure_callbacks()] == [ResumeTraining]
 
 
 def test_recurrent_nets_are_trained_with_the_same_settings_and_without_muon() -> None:

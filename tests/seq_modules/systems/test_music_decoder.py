@@ -7,6 +7,7 @@ import hypothesis
 import numpy as np
 import pytest
 import torch
+from helpers.trainers import quiet_trainer
 from hypothesis import strategies as st
 from lightning.pytorch import LightningDataModule, Trainer
 from torch.utils.data import DataLoader
@@ -272,11 +273,7 @@ class OneBatch(LightningDataModule):
 
 
 def trainer(folder: Path, epochs: int) -> Trainer:
-    return Trainer(
-        max_epochs=epochs, logger=False, enable_progress_bar=False, enable_model_summary=False, accelerator="cpu",
-        default_root_dir=folder, enable_checkpointing=False, log_every_n_steps=1, check_val_every_n_epoch=epochs,
-        num_sanity_val_steps=0,
-    )  # fmt: skip
+    return quiet_trainer(folder, max_epochs=epochs, check_val_every_n_epoch=epochs, num_sanity_val_steps=0)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from helpers.toy_questions import OPENINGS, QuestionData, a_batch
+from helpers.trainers import quiet_trainer
 from lightning.pytorch import Callback, Trainer, seed_everything
 from transformers import BertConfig, BertForSequenceClassification, BertModel
 
@@ -51,12 +52,8 @@ def make(folder: Path, **changes: Any) -> PretrainedClassifier:
 
 
 def trainer(place: Path, *callbacks: Callback, **settings: Any) -> Trainer:
-    quiet: dict[str, Any] = {
-        "logger": False, "accelerator": "cpu", "enable_progress_bar": False, "enable_model_summary": False,
-        "use_distributed_sampler": False, "log_every_n_steps": 1, "max_epochs": 1, "default_root_dir": place,
-        "limit_val_batches": 0, "limit_train_batches": 2,
-    }  # fmt: skip
-    return Trainer(callbacks=[LastCheckpoint(), *callbacks], **{**quiet, **settings})
+    few = {"max_epochs": 1, "limit_val_batches": 0, "limit_train_batches": 2}
+    return quiet_trainer(place, LastCheckpoint(), *callbacks, **{**few, **settings})
 
 
 def test_loss_and_gradients_are_those_of_transformers(folder: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from helpers.toy_questions import OPENINGS, QuestionData, a_batch, sentences
+from helpers.trainers import quiet_trainer
 from lightning.pytorch import Trainer, seed_everything
 
 import seqlight
@@ -44,12 +45,7 @@ def make(net: dict[str, Any] | None = None, **changes: Any) -> TextClassifier:
 
 
 def trainer(folder: Path, **settings: Any) -> Trainer:
-    quiet: dict[str, Any] = {
-        "logger": False, "accelerator": "cpu", "enable_progress_bar": False, "enable_model_summary": False,
-        "use_distributed_sampler": False, "log_every_n_steps": 1, "callbacks": [LastCheckpoint()],
-        "default_root_dir": folder, "max_epochs": 1,
-    }  # fmt: skip
-    return Trainer(**{**quiet, **settings})
+    return quiet_trainer(folder, LastCheckpoint(), **{"max_epochs": 1, **settings})
 
 
 def fit(folder: Path, module: TextClassifier, data: QuestionData | None = None, **settings: Any) -> Trainer:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from helpers.trainers import quiet_trainer
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers import CSVLogger
 from torch import Tensor
@@ -18,16 +19,7 @@ from seqlight.core.plots import read_metrics
 
 
 def trainer(folder: Path, *callbacks: Callback, **kwargs: Any) -> Trainer:
-    settings: dict[str, Any] = {
-        "logger": CSVLogger(folder, "run", "one"),
-        "enable_checkpointing": False,
-        "enable_progress_bar": False,
-        "enable_model_summary": False,
-        "accelerator": "cpu",
-        "use_distributed_sampler": False,
-        "log_every_n_steps": 1,
-    }
-    return Trainer(default_root_dir=folder, callbacks=list(callbacks), **{**settings, **kwargs})
+    return quiet_trainer(folder, *callbacks, **{"logger": CSVLogger(folder, "run", "one"), **kwargs})
 
 
 class WrongAtOnes(ParityModule):

@@ -4,7 +4,7 @@ import io
 from pathlib import Path
 
 import pytest
-from lightning.pytorch import Trainer
+from helpers.trainers import quiet_trainer
 
 from datamodules import ParityDataModule
 from seq_modules import ParityModule
@@ -19,18 +19,8 @@ def test_it_draws_by_the_clock_and_always_the_end(
     monkeypatch.setattr("sys.stdout", out)
     monkeypatch.setattr("sys.stderr", out)
     data = ParityDataModule(batch_size=8, train_size=320, val_size=8)
-    trainer = Trainer(
-        max_epochs=1,
-        callbacks=[TimedBar(seconds)],
-        default_root_dir=tmp_path,
-        logger=False,
-        enable_checkpointing=False,
-        enable_model_summary=False,
-        accelerator="cpu",
-        use_distributed_sampler=False,
-        num_sanity_val_steps=0,
-        log_every_n_steps=10,
-    )
+    settings = {"max_epochs": 1, "enable_progress_bar": True, "num_sanity_val_steps": 0, "log_every_n_steps": 10}
+    trainer = quiet_trainer(tmp_path, TimedBar(seconds), **settings)
     trainer.fit(ParityModule(net={"hidden_size": 2}), data)
     drawn = [text for text in out.getvalue().split("\r") if text.startswith("Epoch 0:") and "?it/s" not in text]
     assert least <= len({text.partition("[")[0] for text in drawn}) <= most

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from helpers.toy_questions import OPENINGS, QuestionData
-from lightning.pytorch import Trainer
+from helpers.trainers import quiet_trainer
 from lightning.pytorch.loggers import CSVLogger
 
 from seq_modules import TextClassifier
@@ -32,11 +32,7 @@ def make(ensemble_size: int = 1, **changes: Any) -> TextClassifier:
 
 def left_by_a_test(folder: Path, module: TextClassifier, *callbacks: Any) -> Path:
     logger = CSVLogger(folder, name="", version="run")
-    trainer = Trainer(
-        logger=logger, callbacks=list(callbacks), accelerator="cpu", enable_progress_bar=False,
-        enable_model_summary=False, use_distributed_sampler=False,
-    )  # fmt: skip
-    trainer.test(module, QuestionData(batch_size=7), verbose=False)
+    quiet_trainer(folder, *callbacks, logger=logger).test(module, QuestionData(batch_size=7), verbose=False)
     return folder / "run"
 
 
