@@ -1,5 +1,6 @@
 """A text corpus for language models: files, a data set of the hub, or the manual that comes with Python."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,16 +11,16 @@ from datamodules.loading.cache import cache_folder, once
 from datamodules.loading.progress import progress_bar, with_progress
 from datamodules.loading.streams import TokenStream, encode_once
 from datamodules.loading.token_windows import OrderedWindows, RandomWindows, TiledWindows, Windows
-from datamodules.text.prompts import Prompts, check_prompts, read_prompts
+from datamodules.text.learned_tokenizer import TokenizerChoice, TokenizerKind
+from datamodules.text.prompts import check_prediction, prompt_rows
 from datamodules.text.text_files import TextFiles
 from datamodules.text.text_sources import TextConfig, open_text
-from datamodules.tokenizers import ByteTokenizer, CharTokenizer, SentencePieceTokenizer, Tokenizer, load, save
+from datamodules.tokenizers import Tokenizer
 from seqlight.core.checks import check_choice, check_range
 from seqlight.core.config_groups import group_from
 from seqlight.core.errors import UserError
 
 Split = Literal["train", "val", "test"]
-TokenizerKind = Literal["char", "byte", "unigram", "bpe"]
 Crops = Literal["random", "tiled"]
 
 
@@ -132,19 +133,14 @@ class CorpusDataModule(SequenceDataModule):
         self.save_hyperparameters()
         self.text_config, self.split = group_from(TextConfig, text), group_from(SplitConfig, split)
         self.windows = group_from(WindowConfig, windows)
-        check_choice("tokenizer", tokenizer, TokenizerKind)
-        check_range("vocab_size", vocab_size, least=1)
+        self.choice = TokenizerChoice(tokenizer, vocab_size, tokenizer_path)
         check_range("seq_len", seq_len, least=1)
         check_range("windows.stride", self.windows.stride, most=seq_len)
         if path is not None and self.text_config.hub is not None:
             raise UserError(f"path {path} and text.hub {self.text_config.hub} are both given; give one of them")
-        if isinstance(prompts, list):
-            check_prompts(prompts)
-        if stop is not None and not all(stop):
-            raise UserError("stop holds an empty string, before which every text would end; leave it out")
+        check_prediction(prompts, stop)
         self.path, self.seq_len, self.cache = path, seq_len, cache_folder(cache_dir)
         self.prompts, self.stop = prompts, stop
-        self.tokenizer_kind, self.subwords, self.tokenizer_path = tokenizer, vocab_size, tokenizer_path
 
     @cached_property
     def text(self) -> TextFiles:
@@ -167,32 +163,23 @@ class CorpusDataModule(SequenceDataModule):
     @cached_property
     def tokenizer(self) -> Tokenizer:
         """The tokenizer: read from ``tokenizer_path``, or learned from the training text by one process for all."""
-        if self.tokenizer_path is not None:
-            return load(self.tokenizer_path)
-        if self.tokenizer_kind == "byte":
-            return ByteTokenizer()
+        if not self.choice.needs_text:
+            return self.choice.make(self.cache, "", tuple, 0)
         start, stop = self.ranges["train"]
         if start == stop:
             raise UserError(
                 f"split.val_fraction {self.split.val_fraction} leaves no character to train on; give a longer text"
             )
-        kind: str = self.tokenizer_kind
-        if kind != "char":
-            kind += f"-{self.subwords}-{SentencePieceTokenizer.recipe()}"
-        path = self.cache / "streams" / f"{self.text.fingerprint}-{start}-{stop}-{kind}.tokenizer"
-        return load(once(path, lambda path: save(self._train_tokenizer(), path)))
+
+        def pieces() -> Iterator[str]:
+            return with_progress(self.text.line_pieces(start, stop), stop - start, "reading the text for the tokenizer")
+
+        return self.choice.make(self.cache / "streams", f"{self.text.fingerprint}-{start}-{stop}", pieces, stop - start)
 
     @property
     def vocab_size(self) -> int:
         """Number of ids that the tokenizer has."""
         return self.tokenizer.vocab_size
-
-    def _train_tokenizer(self) -> Tokenizer:
-        start, stop = self.ranges["train"]
-        pieces = with_progress(self.text.line_pieces(start, stop), stop - start, "reading the text for the tokenizer")
-        if self.tokenizer_kind in ("unigram", "bpe"):
-            return SentencePieceTokenizer.train(pieces, self.tokenizer_kind, self.subwords, stop - start)
-        return CharTokenizer.train(pieces)
 
     def stream(self, split: Split) -> TokenStream:
         """The ids of a split, encoded at first use.
@@ -245,8 +232,7 @@ class CorpusDataModule(SequenceDataModule):
         if stage == "test":
             self.test_set = self._eval_windows("test")
         if stage == "predict":
-            texts = read_prompts(self.prompts) if isinstance(self.prompts, str) else self.prompts or ["The "]
-            self.predict_set = Prompts(texts, self.tokenizer, self.stop)
+            self.predict_set = prompt_rows(self.prompts, self.tokenizer, self.stop)
 
     def _eval_windows(self, split: Split) -> Windows:
         stream, characters, size = self.stream(split), self.tokenizer.characters, self.windows.eval_size

@@ -65,3 +65,22 @@ class Prompts(BatchDataset):
             "index": torch.tensor(list(rows)),
         }
         return batch | {"stop": self.stop} if self.stop else batch
+
+
+def prompt_rows(prompts: list[str] | str | None, tokenizer: Tokenizer, stop: list[str] | None) -> Prompts:
+    """The data set of predict.
+
+    Args:
+        prompts: Texts, or a file of them, one a line. Default: one short example.
+        tokenizer: Makes the ids.
+        stop: As in :class:`Prompts`.
+    """
+    return Prompts(read_prompts(prompts) if isinstance(prompts, str) else prompts or ["The "], tokenizer, stop)
+
+
+def check_prediction(prompts: list[str] | str | None, stop: list[str] | None) -> None:
+    """Refuses prompts and stop strings that are empty; a file of prompts is read later."""
+    if isinstance(prompts, list):
+        check_prompts(prompts)
+    if stop is not None and not all(stop):
+        raise UserError("stop holds an empty string, before which every text would end; leave it out")

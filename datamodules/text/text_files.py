@@ -13,13 +13,14 @@ PIECE = 2**20  # bytes read at a time
 LONGEST_LINE = 4 * PIECE  # characters after which a line is cut though it goes on
 
 
-def find_text_files(path: str | Sequence[str]) -> list[Path]:
+def find_text_files(path: str | Sequence[str], endings: tuple[str, ...] = (".txt",)) -> list[Path]:
     """The files that a path means.
 
     Args:
-        path: A file; a folder, which means every ``.txt`` file under it; a pattern such as ``books/*.md`` (``**`` for
-            any depth); or a list of such. Files of a folder or pattern are sorted by name, a list keeps its order, and
-            no file is taken twice.
+        path: A file; a folder, which means every file under it with one of the endings; a pattern such as
+            ``books/*.md`` (``**`` for any depth); or a list of such. Files of a folder or pattern are sorted by name, a
+            list keeps its order, and no file is taken twice.
+        endings: Endings of the names of files that a folder stands for.
 
     Raises:
         FileNotFoundError: Nothing is there, naming what was looked for.
@@ -34,9 +35,10 @@ def find_text_files(path: str | Sequence[str]) -> list[Path]:
         if place.is_file():
             files = [place]
         elif place.is_dir():
-            files = sorted(file for file in place.rglob("*.txt") if file.is_file())
+            files = sorted(file for file in place.rglob("*") if file.name.endswith(endings) and file.is_file())
             if not files:
-                raise FileNotFoundError(f"path {entry}: the folder has no .txt file; name files or a pattern")
+                known = " or ".join(endings)
+                raise FileNotFoundError(f"path {entry}: the folder has no {known} file; name files or a pattern")
         else:
             matches = map(Path, glob.glob(str(place), recursive=True))  # noqa: PTH207  Path.glob wants relative patterns
             files = sorted(file for file in matches if file.is_file())

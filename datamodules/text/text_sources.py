@@ -1,7 +1,7 @@
 """Where a text comes from: files, a data set of the Hugging Face hub, or the manual that every Python has."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,8 +84,8 @@ def hub_text(folder: Path, hub: str, revision: str | None = None, column: str | 
     name = _digest(repr((hub, revision, column)).encode())
 
     def write(path: Path) -> None:
-        splits = _load(hub, revision)
-        wanted = _text_column(hub, splits, column)
+        splits = load_hub(hub, revision)
+        wanted = text_column(hub, next(iter(splits.values())).features, column)
         with path.open("w", encoding="utf-8", newline="") as file:
             for split in sorted(splits, key=lambda key: SPLITS.index(key) if key in SPLITS else len(SPLITS)):
                 for row in _joined(splits[split], wanted):
@@ -94,12 +94,22 @@ def hub_text(folder: Path, hub: str, revision: str | None = None, column: str | 
     return once(folder / f"hub-{name}.txt", write)
 
 
-def _load(hub: str, revision: str | None) -> Any:
+def load_hub(hub: str, revision: str | None = None, **options: Any) -> Any:
+    """A data set of the hub.
+
+    Args:
+        hub: Name of the data set, as in :class:`TextConfig`.
+        revision: Branch, tag or commit.
+        options: Others of ``datasets.load_dataset``, such as ``split`` and ``streaming``.
+
+    Raises:
+        UserError: It cannot be loaded.
+    """
     import datasets
 
     name, _, config = hub.partition(":")
     try:
-        return datasets.load_dataset(name, config or None, revision=revision)
+        return datasets.load_dataset(name, config or None, revision=revision, **options)
     except Exception as error:  # the hub's client raises whatever its layers do: OSError, RuntimeError, httpx's own
         reason = " ".join(str(error).split())[:200]
         raise UserError(
@@ -108,13 +118,22 @@ def _load(hub: str, revision: str | None) -> Any:
         ) from error
 
 
-def _text_column(hub: str, splits: Any, column: str | None) -> str:
-    features = next(iter(splits.values())).features
-    strings = [name for name, feature in features.items() if getattr(feature, "dtype", "").endswith("string")]
+def text_column(name: str, features: Mapping[str, Any], column: str | None) -> str:
+    """The column of text: the given one, ``text``, or the only column of strings.
+
+    Args:
+        name: The data set's, for the message.
+        features: Its columns with their types.
+        column: The wanted column.
+
+    Raises:
+        UserError: It is no column of strings, or there are several.
+    """
+    strings = [key for key, feature in features.items() if getattr(feature, "dtype", "").endswith("string")]
     if column is None:
         column = "text" if "text" in strings or len(strings) != 1 else strings[0]
     if column not in strings:
-        raise UserError(f"text.column {column!r} is no column of text in {hub}; it has {', '.join(strings) or 'none'}")
+        raise UserError(f"text.column {column!r} is no column of text in {name}; it has {', '.join(strings) or 'none'}")
     return column
 
 
