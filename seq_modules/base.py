@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
+from torch.distributed.fsdp import FSDPModule
 from torch.optim import Optimizer
 from torchmetrics import Metric, MetricCollection
 
@@ -15,6 +16,7 @@ from seq_modules.training.distributed import keep_buffers_apart, mean_over_ranks
 from seq_modules.training.metrics.loss import MeanLoss
 from seq_modules.training.optim import OptimConfig, build_optimizer, build_scheduler
 from seq_modules.training.resume import ResumedTraining
+from seq_modules.training.sharding import class_of, shard
 from seq_modules.training.tokenizer import check_tokenizer, save_tokenizer, take_tokenizer
 from seqlight.core.config_groups import class_path, group_from, make_plain
 
@@ -83,6 +85,11 @@ class SequenceModule(LightningModule):
         metrics.update(loss_sum=step.loss_sum.detach(), num_targets=step.num_targets, **inputs)
         self.log_dict(metrics, on_step=False, on_epoch=True, prog_bar=True, batch_size=1)
 
+    def configure_model(self) -> None:
+        """Divides the weights among processes if the strategy has a device mesh for that."""
+        if self.device_mesh is not None and not isinstance(self, FSDPModule):
+            shard(self, self.device_mesh)
+
     def make_optimizer(self) -> Optimizer:
         """The optimiser, as the group ``optim`` says."""
         return build_optimizer(self, self.optim)
@@ -120,7 +127,7 @@ class SequenceModule(LightningModule):
         """Adds the tokenizer, the metrics of the epoch, and the class's path, by which ``seqlight.load`` finds it."""
         save_tokenizer(self, checkpoint)
         self._resumed.save(self, checkpoint)
-        checkpoint.setdefault("hyper_parameters", {})["_class_path"] = class_path(type(self))
+        checkpoint.setdefault("hyper_parameters", {})["_class_path"] = class_path(class_of(self))
 
     def save_hyperparameters(self, *args: Any, frame: FrameType | None = None, **kwargs: Any) -> None:
         """Lightning's, never given to the logger, with groups of arguments as plain dicts."""

@@ -1,5 +1,6 @@
 """Checkpoint files that are always whole."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         part = path.with_name(f".{path.name}.part")
         try:
             torch.save(checkpoint, part)
+            if path.is_dir():  # a checkpoint in parts, of an earlier run with divided weights
+                shutil.rmtree(path)
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)

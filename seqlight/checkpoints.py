@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 
 from seqlight.core.errors import UserError
 from seqlight.core.signatures import parameters_of
+from seqlight.sharded_checkpoints import is_sharded, whole
 
 if TYPE_CHECKING:
     from torch import nn
@@ -37,8 +38,10 @@ WRITTEN = ("cache_dir", "sub_dir")
 def find_checkpoint(spec: str, command: str, root: str = "runs") -> Path:
     """The file that ``--ckpt_path`` means.
 
+    A checkpoint in parts is first made a file, beside it.
+
     Args:
-        spec: A file, a run's folder, or "best" or "last" for that of the newest run that has one.
+        spec: A file, a folder of parts, a run's folder, or "best" or "last" for that of the newest run that has one.
         command: fit goes on from a folder's last checkpoint, the other commands use its best.
         root: Folder that holds the runs.
 
@@ -46,20 +49,20 @@ def find_checkpoint(spec: str, command: str, root: str = "runs") -> Path:
         UserError: There is no such checkpoint.
     """
     path = Path(spec)
-    if path.is_file():
-        return path
+    if path.is_file() or is_sharded(path):
+        return whole(path)
     if spec in ("best", "last"):
         files = sorted(Path(root).rglob(f"{CHECKPOINTS}/{spec}.ckpt"), key=lambda file: file.stat().st_mtime_ns)
         if not files:
             raise UserError(
                 f"--ckpt_path {spec}: no run under {root}/ has a {spec}.ckpt; train one with `seqlight fit`"
             )
-        return files[-1]
+        return whole(files[-1])
     if path.is_dir():
         want = "last" if command == "fit" else "best"
         for file in (path / CHECKPOINTS / f"{want}.ckpt", path / f"{want}.ckpt"):
-            if file.is_file():
-                return file
+            if file.is_file() or is_sharded(file):
+                return whole(file)
         raise UserError(f"--ckpt_path {spec}: the folder has no {CHECKPOINTS}/{want}.ckpt; name a file of it")
     raise UserError(f"--ckpt_path {spec}: no such file; give a checkpoint, a run's folder, best or last")
 

@@ -90,7 +90,7 @@ def next_command(command: str, run_folder: Path, checkpoint: str | None) -> str:
     if command == "fit" and checkpoint and not (run_folder / CHECKPOINTS).exists():
         again = f"seqlight fit --ckpt_path {used} --trainer.max_epochs MORE"
         return f"{again}  (or a longer max_time; it was trained to its end)"
-    if command == "fit" and not (run_folder / CHECKPOINTS / "best.ckpt").is_file():
+    if command == "fit" and not (run_folder / CHECKPOINTS / "best.ckpt").exists():
         return "a run with validation, whose best.ckpt can be tested"
     return {
         "fit": f"seqlight test --ckpt_path {run}",

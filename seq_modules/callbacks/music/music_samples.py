@@ -34,6 +34,8 @@ class MusicSamples(Callback):
         audio: As in MusicWriter: "auto", "fluidsynth", "synth" or "none".
     """
 
+    whole_weights = True  # not with weights that are divided among processes (seq_modules/training/sharding.py)
+
     def __init__(
         self,
         count: int = 2,

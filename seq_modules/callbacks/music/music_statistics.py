@@ -59,6 +59,8 @@ class MusicStatistics(Callback):
             that gives fewer than 3 sets or more than 12, the pieces are dealt out into six.
     """
 
+    whole_weights = True  # not with weights that are divided among processes (seq_modules/training/sharding.py)
+
     def __init__(
         self,
         num_samples: int = 24,

@@ -64,13 +64,14 @@ class BestCheckpoint(ModelCheckpoint):
         path = Path(self.dirpath) / "best.ckpt"
         if trainer.is_global_zero and not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(before, path)
+            (shutil.copytree if before.is_dir() else shutil.copyfile)(before, path)
         self.best_model_score = self.kth_value = torch.tensor(score)
         self.best_model_path = self.kth_best_model_path = str(path)
         self.best_k_models = {str(path): self.best_model_score}
 
     def _score_in(self, path: Path) -> float | None:
         """The score of a best checkpoint; None if the file is not the best checkpoint by this metric."""
+        path = path / "meta.pt" if path.is_dir() else path  # a checkpoint in parts (seqlight/sharded_checkpoints.py)
         try:
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
             return float(content["callbacks"][self.state_key]["best_model_score"])

@@ -25,6 +25,8 @@ class AttentionMaps(Callback):
         max_tokens: Longest part of it that is drawn, at least 2.
     """
 
+    whole_weights = True  # not with weights that are divided among processes (seq_modules/training/sharding.py)
+
     def __init__(self, text: str = "The value of the expression is returned.", max_tokens: int = 48) -> None:
         check_range("max_tokens", max_tokens, least=2)
         self.text, self.max_tokens = text, max_tokens

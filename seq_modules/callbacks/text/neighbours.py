@@ -27,6 +27,8 @@ class Neighbours(Callback):
         distance: "euclidean", or "cosine" for 1 minus the cosine.
     """
 
+    whole_weights = True  # not with weights that are divided among processes (seq_modules/training/sharding.py)
+
     def __init__(self, words: list[str] | None = None, count: int = 10, distance: Distance = "euclidean") -> None:
         check_range("count", count, least=1)
         check_choice("distance", distance, Distance)

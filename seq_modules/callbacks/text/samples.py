@@ -24,6 +24,8 @@ class Samples(Callback):
         seed: Of the choices.
     """
 
+    whole_weights = True  # not with weights that are divided among processes (seq_modules/training/sharding.py)
+
     def __init__(
         self,
         prompt: str = "The ",

@@ -28,6 +28,8 @@ class TextAttention(Callback):
         max_tokens: Number of tokens of a text that are drawn at most, at least 2.
     """
 
+    whole_weights = True  # not with weights that are divided among processes (seq_modules/training/sharding.py)
+
     def __init__(self, texts: int = 12, max_tokens: int = 24) -> None:
         check_range("texts", texts, least=1)
         check_range("max_tokens", max_tokens, least=2)

@@ -2,6 +2,7 @@
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
 from seq_modules.training.progress import is_logged_step
@@ -18,4 +19,5 @@ class GradientNorm(Callback):
         if not is_logged_step(trainer):
             return
         grads = [p.grad for p in pl_module.parameters() if p.grad is not None]
-        pl_module.log("grad/norm", torch.nn.utils.get_total_norm(grads))
+        norm = torch.nn.utils.get_total_norm(grads)
+        pl_module.log("grad/norm", norm.full_tensor() if isinstance(norm, DTensor) else norm)
