@@ -7,6 +7,7 @@ from datamodules.music.chorale_frames import ChoraleFramesDataModule
 from datamodules.music.midi import MidiDataModule
 from datamodules.parity import ParityDataModule
 from datamodules.text.corpus import CorpusDataModule
+from datamodules.text.streaming import StreamingTextDataModule
 
 __all__ = [
     "ChoraleFramesDataModule",
@@ -16,4 +17,5 @@ __all__ = [
     "QuestionsDataModule",
     "ReviewsDataModule",
     "SequenceDataModule",
+    "StreamingTextDataModule",
 ]

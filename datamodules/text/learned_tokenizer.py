@@ -61,5 +61,5 @@ class TokenizerChoice:
     def learn(self, pieces: Iterable[str], characters: int) -> Tokenizer:
         """Learns the tokenizer from a text."""
         if self.tokenizer in ("unigram", "bpe"):
-            return SentencePieceTokenizer.train(pieces, self.tokenizer, self.vocab_size, characters)  # type: ignore[arg-type]
+            return SentencePieceTokenizer.train(pieces, self.tokenizer, self.vocab_size, characters)
         return CharTokenizer.train(pieces)
