@@ -14,6 +14,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "seqlight/": ({"seqlight", "seq_modules", "datamodules"}, {"torch", "lightning", "optuna", "jsonargparse"}),
     "seqlight/core/": ({"seqlight.core"}, {"matplotlib"}),
     "seqlight/core/hardware.py": ({"seqlight.core"}, {"torch"}),
+    "seqlight/core/hardware.py": ({"seqlight.core"}, {"torch"}),
     "seqlight/music/": (NEUTRAL, {"matplotlib", "numpy"}),
     "seqlight/music/score.py": (NEUTRAL, {"numpy", "verovio"}),
     "seq_modules/": ({"seq_modules", *NEUTRAL}, {"torch", "lightning", "torchmetrics", "matplotlib", "numpy"}),

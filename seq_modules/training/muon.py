@@ -17,6 +17,7 @@ from torch.optim.adamw import adamw
 
 from seqlight.core.checks import check_range
 from seqlight.core.errors import UserError
+from seqlight.core.hardware import multiplies_bf16
 
 # Factors (a, b, c) of X <- aX + b(XX')X + c(XX')²X, which drives the singular values of X to 1, for each iteration; the
 # last ones repeat. Jordan's (https://kellerjordan.github.io/posts/muon, 2024) ends between 0.7 and 1.2; Polar Express
@@ -62,13 +63,6 @@ def hidden_matrices(net: nn.Module) -> dict[Parameter, int]:
             if parameter in hidden:
                 hidden[parameter] = count
     return hidden
-
-
-def bf16_is_quick(device: torch.device) -> bool:
-    """Whether a device has instructions for products of bfloat16; emulated, they are slower than float32's."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
 def orthogonalise(
@@ -120,7 +114,7 @@ class MuonAdamW(Optimizer):
         steps: Iterations of it, at least 1.
         scale: Muon's update times sqrt(max(1, rows / columns)) ("rows"; Jordan), or times 0.2 sqrt(max(rows, columns)),
             which gives it the size of AdamW's ("rms"; Liu et al. 2025), so that AdamW's learning rate suits.
-        precision: Of Muon's products; "auto" takes bf16 where the device is quick at it.
+        precision: Of Muon's products; "auto" takes bf16 where the device has instructions for it.
         betas: AdamW's decay of the mean gradient and of the mean squared one.
         eps: AdamW's, added to the root of the mean squared gradient.
 
@@ -191,7 +185,7 @@ class MuonAdamW(Optimizer):
             ahead = [grad.lerp(buffer, group["momentum"]) for grad, buffer in zip(grads, buffers, strict=True)]
         rows, columns = params[0].shape[0] // group["stacked"], params[0].shape[1]
         wanted = group["precision"]
-        quick = wanted == "bf16" or (wanted == "auto" and bf16_is_quick(params[0].device))
+        quick = wanted == "bf16" or (wanted == "auto" and multiplies_bf16(params[0].device.type))
         dtype = torch.bfloat16 if quick else torch.float32
         matrices = torch.stack(ahead).view(-1, rows, columns)  # (params x stacked, rows, columns)
         direction = orthogonalise(matrices, group["polynomial"], group["steps"], dtype)

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seq_modules.nets.transformer.positions import rotate
+from seqlight.core.hardware import multiplies_bf16
 
 Kind = Literal["auto", "sdpa", "eager"]
 Attend = Callable[[Tensor, Tensor, Tensor], Tensor]  # queries, keys, values, each (B, H, T, K), to (B, H, T, K)
@@ -89,15 +90,17 @@ class Attention(nn.Module):
 
 
 def chosen(kind: Kind, device: str, dtype: torch.dtype, steps: int) -> Literal["sdpa", "eager"]:
-    """The engine that "auto" stands for, on CPUs by measurement (benchmarks/attention.py).
+    """The engine that "auto" stands for, by capability, so that a resumed run has the same.
 
-    In bf16 on two cores "eager" took 0.14 to 0.46 of the kernel's time, forward and backward, for 64 to 256 steps,
-    1.3 times its time for 512 and twice for 1,024. In fp32 the two are near each other up to 256 steps, and the kernel
-    needs no T × T memory. GPUs were not measured: they get the kernel.
+    On CPUs it rests on measurements (benchmarks/attention.py). With instructions for bf16, "eager" took a seventh to a
+    half of the kernel's time, forward and backward, for 64 to 256 steps; for 512 one machine found it quicker and
+    another slower. Where bf16 is emulated the kernel is twice as quick; in fp32 it is the quicker or needs as long,
+    and no T × T memory. GPUs were not measured: they get the kernel.
     """
     if kind != "auto":
         return kind
-    return "eager" if device == "cpu" and dtype == torch.bfloat16 and steps <= MAX_EAGER_STEPS else "sdpa"
+    quick = device == "cpu" and dtype == torch.bfloat16 and multiplies_bf16(device)
+    return "eager" if quick and steps <= MAX_EAGER_STEPS else "sdpa"
 
 
 def causal_mask(steps: int, device: torch.device, dtype: torch.dtype) -> Tensor:

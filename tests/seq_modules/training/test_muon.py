@@ -10,6 +10,7 @@ from torch.nn import Parameter
 from torch.optim import lr_scheduler
 
 from seq_modules.training.muon import JORDAN, MARGIN, POLAR_EXPRESS, MuonAdamW, hidden_matrices, orthogonalise
+from seqlight.core import hardware
 
 SHAPES = [(8, 8), (24, 8), (8, 24), (8, 8), (1, 5), (8, 24)]
 
@@ -83,6 +84,23 @@ def test_polar_express_comes_nearer_to_orthogonal(dtype: torch.dtype) -> None:
     assert spread["jordan", 5] < 0.4
     assert spread["polar_express", 5] < 0.15
     assert spread["polar_express", 8] < (1e-3 if dtype == torch.float32 else 0.03)
+
+
+@pytest.mark.parametrize("instructions", [True, False])
+def test_auto_multiplies_in_bf16_where_the_device_has_instructions(
+    monkeypatch: pytest.MonkeyPatch, instructions: bool
+) -> None:
+    monkeypatch.setattr(hardware, "CPU_BF16", instructions)
+    updated = {}
+    for precision in ("auto", "bf16", "fp32"):
+        params = weights()
+        for p in params:
+            p.grad = torch.randn(p.shape, generator=torch.Generator().manual_seed(3))
+        muon(params, precision=precision).step()
+        updated[precision] = params
+    for auto, bf16, fp32 in zip(*updated.values(), strict=True):
+        assert torch.equal(auto, bf16 if instructions else fp32)
+        assert not torch.equal(bf16, fp32)
 
 
 def test_zero_gradient_moves_nothing() -> None:

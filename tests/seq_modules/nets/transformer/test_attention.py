@@ -12,6 +12,7 @@ from seq_modules.nets.hashed_ngrams import NgramEmbedding, ngram_hashes
 from seq_modules.nets.transformer.attention import Attention, causal_mask, chosen
 from seq_modules.nets.transformer.block import FeedForward, RMSNorm, drop, make_norm, random_bytes
 from seq_modules.nets.transformer.positions import rotary_tables
+from seqlight.core import hardware
 
 B, T, D, H = 3, 7, 12, 2
 
@@ -63,7 +64,10 @@ def test_attention_is_what_loops_compute(kind: Any) -> None:
     torch.testing.assert_close(layer(x, mask=mask), layer.out(joined), rtol=0, atol=1e-12)
 
 
-def test_auto_goes_by_device_and_precision() -> None:
+def test_auto_goes_by_device_and_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hardware, "CPU_BF16", False)
+    assert chosen("auto", "cpu", torch.bfloat16, 64) == "sdpa"  # emulated
+    monkeypatch.setattr(hardware, "CPU_BF16", True)
     assert chosen("auto", "cpu", torch.bfloat16, 256) == "eager"
     assert chosen("auto", "cpu", torch.bfloat16, 1024) == "sdpa"
     assert chosen("auto", "cpu", torch.float32, 256) == "sdpa"
