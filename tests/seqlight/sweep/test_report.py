@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from seqlight.report import spread, write_report
 from seqlight.sweep import Sweep
+from seqlight.sweep.report import spread, write_report
 
 
 @pytest.mark.parametrize(

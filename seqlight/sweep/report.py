@@ -3,23 +3,22 @@
 import csv
 import statistics
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from seqlight.core.plots import new_figure, read_metrics
-
-if TYPE_CHECKING:
-    from seqlight.sweep import Sweep
+from seqlight.sweep.sweep_file import Sweep
 
 Row = dict[str, Any]
 MOST_NAMED = 12  # curves; more of them hide behind their own names
 
 
-def write_report(sweep: "Sweep", trials: list[Row]) -> str:
+def write_report(sweep: Sweep, trials: list[Row]) -> str:
     """Writes ``table.md``, ``trials.csv`` and ``picture.png`` into the sweep's folder; returns the table.
 
     Args:
         sweep: The study.
-        trials: Its finished trials: their settings, and ``metrics``, ``run`` and ``seconds``.
+        trials: Its finished trials: their settings, and ``metrics``, ``seconds``, ``host`` and ``run``, the folder
+            there; perhaps ``curves`` as well, name -> [(step, value)].
     """
     settings = [key for key in (*sweep.grid, *sweep.search) if key not in sweep.repeated]
     groups = group(trials, settings, sweep)
@@ -40,7 +39,7 @@ def write_report(sweep: "Sweep", trials: list[Row]) -> str:
     return table
 
 
-def group(trials: list[Row], settings: list[str], sweep: "Sweep") -> dict[tuple[Any, ...], list[Row]]:
+def group(trials: list[Row], settings: list[str], sweep: Sweep) -> dict[tuple[Any, ...], list[Row]]:
     """Trials by their settings, in the order of the sweep file."""
     order = {key: sweep.grid.get(key, []) for key in settings}
 
@@ -57,7 +56,7 @@ def group(trials: list[Row], settings: list[str], sweep: "Sweep") -> dict[tuple[
     return groups
 
 
-def is_solved(trial: Row, sweep: "Sweep") -> bool:
+def is_solved(trial: Row, sweep: Sweep) -> bool:
     """Whether a trial reached every value that success asks for."""
     return all(trial["metrics"].get(name, float("-inf")) >= least for name, least in sweep.success.items())
 
@@ -75,15 +74,14 @@ def write_trials(path: Path, trials: list[Row], settings: list[str]) -> None:
     metrics = sorted({name for trial in trials for name in trial["metrics"]})
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow([*settings, "seconds", "run", *metrics])
+        writer.writerow([*settings, "seconds", "host", "run", *metrics])
         for trial in trials:
             values = [trial.get(key) for key in settings]
-            writer.writerow(
-                [*values, f"{trial['seconds']:.1f}", trial["run"], *(trial["metrics"].get(m) for m in metrics)]
-            )
+            where = [f"{trial['seconds']:.1f}", trial.get("host"), trial["run"]]
+            writer.writerow([*values, *where, *(trial["metrics"].get(name) for name in metrics)])
 
 
-def draw(sweep: "Sweep", groups: dict[tuple[Any, ...], list[Row]], settings: list[str]) -> None:
+def draw(sweep: Sweep, groups: dict[tuple[Any, ...], list[Row]], settings: list[str]) -> None:
     """A panel of dots for each column of the table, and one of curves: the repetitions' median and range."""
     labels = [", ".join(str(value) for value in values) for values in groups]
     names = sweep.columns or [sweep.metric]
@@ -115,7 +113,9 @@ def draw_curve(axis: Any, name: str, members: list[Row], label: str, color: str)
     """Median and range of a logged metric over the runs that got as far."""
     at_step: dict[int, list[float]] = {}
     for trial in members:
-        for step, value in read_metrics(Path(trial["run"]) / "metrics.csv").get(name, []):
+        # A run of another machine has no file here, but its curve in the study.
+        here = read_metrics(Path(trial["run"]) / "metrics.csv")
+        for step, value in here.get(name) or trial.get("curves", {}).get(name, []):
             at_step.setdefault(step, []).append(value)
     steps = sorted(at_step)
     axis.plot(steps, [statistics.median(at_step[s]) for s in steps], label=label, color=color, linewidth=1)

@@ -1,0 +1,132 @@
+"""The command: takes trials until all are done, then writes the report."""
+
+import argparse
+import functools
+import math
+import socket
+import time
+import warnings
+from dataclasses import replace
+from typing import NoReturn
+
+import optuna
+from optuna.trial import Trial, TrialState
+
+from seqlight.core.checks import check_range
+from seqlight.core.errors import UserError
+from seqlight.core.plots import read_metrics
+from seqlight.sweep.report import write_report
+from seqlight.sweep.storage import GRACE_PERIOD, database_errors
+from seqlight.sweep.study import count, count_left, enqueue, is_superfluous, open_study, sample
+from seqlight.sweep.sweep_file import Sweep, read_sweep
+from seqlight.sweep.training import train
+
+POLL = 5.0  # seconds between looks at the trials of other processes
+CURVE_POINTS = 1000  # at most so many points of a trial's curve are kept in the study
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are the command's own, of one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Refuses the words."""
+        raise UserError(f"sweep: {message}; use `seqlight sweep FILE`, or `seqlight sweep FILE --report`")
+
+
+def command(words: list[str]) -> str:
+    """Runs what is left of a sweep, and gives the table of what is done.
+
+    Args:
+        words: ``FILE``, and perhaps ``--storage URL``, ``--grace_period SECONDS`` and ``--report``, which runs nothing.
+
+    Raises:
+        UserError: The words, the file or the storage cannot be used, or no trial is done.
+    """
+    parser = Parser(prog="seqlight sweep", allow_abbrev=False)
+    parser.add_argument("sweep")
+    parser.add_argument("--storage")
+    parser.add_argument("--grace_period", type=int, default=GRACE_PERIOD)
+    parser.add_argument("--report", action="store_true")
+    given = parser.parse_args(words)
+    check_range("sweep: --grace_period", given.grace_period, least=2)
+    sweep = read_sweep(given.sweep)
+    sweep = replace(sweep, storage=given.storage or sweep.storage)
+    with database_errors(sweep.storage):
+        study = open_study(sweep, given.grace_period)
+        if not given.report:
+            enqueue(sweep, study, sweep.combinations)
+            run(sweep, study)
+        return report(sweep, study)
+
+
+def run(sweep: Sweep, study: optuna.Study) -> None:
+    """Runs trials until all are done; those of other processes are waited for, since such a process may be killed."""
+    waits = False
+    while True:
+        if left := count_left(sweep, study):
+            take_one(sweep, study, left)
+            continue
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            optuna.storages.fail_stale_trials(study)
+        if count_left(sweep, study):
+            continue
+        if not (running := count(study, TrialState.RUNNING)):
+            return
+        if not waits:
+            print(f"waiting for {running} trials of other processes (Ctrl-C ends this process alone)", flush=True)
+        waits = True
+        time.sleep(POLL)
+
+
+def take_one(sweep: Sweep, study: optuna.Study, left: int) -> None:
+    """Takes one trial and runs it. One that Ctrl-C or SIGTERM breaks off goes back to the queue."""
+    try:
+        study.optimize(functools.partial(try_one, sweep, left), n_trials=1)
+    except KeyboardInterrupt:
+        enqueue(sweep, study, sweep.combinations)
+        raise
+    except ValueError as error:
+        if not str(error).startswith("Cannot tell a FAIL trial"):
+            raise
+        print("this process gave no sign of life for too long; its trial went to another process", flush=True)
+
+
+def try_one(sweep: Sweep, left: int, trial: Trial) -> float:
+    """Trains once and stores all that the report needs in the study; what Optuna calls."""
+    if is_superfluous(sweep, trial):
+        raise optuna.TrialPruned("another process took the last one")
+    chosen = trial.user_attrs.get("combination") or sample(sweep, trial)
+    started = time.monotonic()
+    metrics, folder = train(sweep, chosen)
+    if sweep.metric not in metrics:
+        raise UserError(
+            f"sweep {sweep.name}: metric {sweep.metric} is not logged; there are {', '.join(sorted(metrics))}"
+        )
+    seconds = time.monotonic() - started
+    results = {"chosen": chosen, "metrics": metrics, "host": socket.gethostname(), "run": str(folder)}
+    if sweep.curve:
+        points = read_metrics(folder / "metrics.csv").get(sweep.curve, [])
+        results["curves"] = {sweep.curve: points[:: math.ceil(len(points) / CURVE_POINTS) or 1]}
+    for key, value in {**results, "seconds": seconds}.items():
+        trial.set_user_attr(key, value)
+    words = "  ".join(f"{key.rpartition('.')[2]} {value}" for key, value in chosen.items())
+    print(f"[{left} left] {words}: {sweep.metric} {metrics[sweep.metric]:.6g}  {seconds:.0f} s", flush=True)
+    # Optuna takes no NaN: a run that diverged is the worst there is.
+    worst = -math.inf if sweep.direction == "maximize" else math.inf
+    return worst if math.isnan(metrics[sweep.metric]) else metrics[sweep.metric]
+
+
+def report(sweep: Sweep, study: optuna.Study) -> str:
+    """Writes the table and the picture of the trials that are done; gives the table and what is missing."""
+    done = study.get_trials(states=(TrialState.COMPLETE,))
+    if not done:
+        raise UserError(f"sweep {sweep.name}: no trial is done yet")
+    lines = [write_report(sweep, [{**trial.user_attrs["chosen"], **trial.user_attrs} for trial in done])]
+    if running := count(study, TrialState.RUNNING):
+        lines.append(f"{running} more still run in other processes")
+    finished = [trial.user_attrs["chosen"] for trial in done]
+    if (missing := sum(combination not in finished for combination in sweep.combinations) - running) > 0:
+        lines.append(f"{missing} are not done; `seqlight sweep` runs them")
+    lines.append(f"results: {sweep.folder}    next: look at {sweep.folder / 'picture.png'}")
+    return "\n".join(lines)

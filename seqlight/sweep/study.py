@@ -1,0 +1,108 @@
+"""The study of a sweep: which trials wait, run and are done."""
+
+import json
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from seqlight.core.errors import UserError
+from seqlight.sweep.storage import GRACE_PERIOD, locked, open_storage, shown
+from seqlight.sweep.sweep_file import Sweep
+
+BUSY = (TrialState.COMPLETE, TrialState.RUNNING, TrialState.WAITING)
+MOST_KILLED = 3  # processes that a combination of settings may lose before it is left out
+
+
+def open_study(sweep: Sweep, grace_period: int = GRACE_PERIOD) -> optuna.Study:
+    """The study in its storage, made if it is new.
+
+    Raises:
+        UserError: The storage cannot be used, or holds a study of this name that belongs to another sweep.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    sweep.folder.mkdir(parents=True, exist_ok=True)
+
+    def repeat(study: optuna.Study, dead: FrozenTrial) -> None:
+        combination = dead.user_attrs.get("combination")  # None in a search, which samples another trial
+        same = [trial for trial in study.trials if trial.user_attrs.get("combination") == combination]
+        killed = sum(trial.state == TrialState.FAIL for trial in same)
+        if combination and killed < MOST_KILLED:
+            print(f"the process of trial {dead.number} was killed; the trial is queued again", flush=True)
+            enqueue(sweep, study, [combination])
+
+    # Two processes that make the tables or the study at once would be in each other's way.
+    with locked(sweep.storage, sweep.folder):
+        storage = open_storage(sweep.storage, sweep.folder, grace_period, repeat)
+        study = optuna.create_study(
+            storage=storage, study_name=sweep.name, direction=sweep.direction, load_if_exists=True
+        )
+        check_same_study(sweep, study)
+    return study
+
+
+def check_same_study(sweep: Sweep, study: optuna.Study) -> None:
+    """Refuses a file whose trials would not belong with those there are; the values of a grid may change.
+
+    Raises:
+        UserError: What all trials share, or which settings vary, is not what it was when the study began.
+    """
+    keys = ("config", "set", "metric", "direction", "test", "search")
+    now = {**{key: getattr(sweep, key) for key in keys}, "grid": sorted(sweep.grid)}
+    now = json.loads(json.dumps(now, default=str))
+    before = study.user_attrs.get("shared")
+    if before is None:
+        study.set_user_attr("shared", now)
+        return
+    if changed := [key for key in now if before.get(key) != now[key]]:
+        key = changed[0]
+        raise UserError(
+            f"sweep {sweep.name}: {key} was {before.get(key)!r} in the trials there are and is now {now[key]!r}; "
+            f"give the file another name: or delete {sweep.folder}"
+            + (f" and the study in {shown(sweep.storage)}" if sweep.storage else "")
+        )
+
+
+def enqueue(sweep: Sweep, study: optuna.Study, combinations: list[dict[str, Any]]) -> None:
+    """Puts those combinations of a grid into the queue that are not done, running or waiting.
+
+    Optuna's RetryHeartbeatStaleTrialCallback does not look whether a process that has just started queued the same.
+    """
+    with locked(sweep.storage, sweep.folder):
+        known = [trial.user_attrs.get("combination") for trial in study.get_trials(deepcopy=False, states=BUSY)]
+        for combination in combinations:
+            if combination not in known:
+                study.enqueue_trial({}, user_attrs={"combination": combination})
+
+
+def count(study: optuna.Study, *states: TrialState) -> int:
+    """Number of the trials in these states."""
+    return len(study.get_trials(deepcopy=False, states=states))
+
+
+def count_left(sweep: Sweep, study: optuna.Study) -> int:
+    """Number of trials that nobody has taken yet."""
+    if sweep.grid:
+        return count(study, TrialState.WAITING)
+    return sweep.trials - count(study, TrialState.COMPLETE, TrialState.RUNNING)
+
+
+def is_superfluous(sweep: Sweep, trial: optuna.Trial) -> bool:
+    """Whether the trial is one too many, because another process took the last one at the same time."""
+    if sweep.grid:
+        return "combination" not in trial.user_attrs
+    taken = trial.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.RUNNING))
+    return sum(other.number < trial.number for other in taken) >= sweep.trials
+
+
+def sample(sweep: Sweep, trial: optuna.Trial) -> dict[str, Any]:
+    """The next settings of a search, from Optuna's sampler."""
+    chosen: dict[str, Any] = {}
+    for key, space in sweep.search.items():
+        if "choices" in space:
+            chosen[key] = trial.suggest_categorical(key, space["choices"])
+        elif isinstance(space["low"], int):
+            chosen[key] = trial.suggest_int(key, **space)
+        else:
+            chosen[key] = trial.suggest_float(key, **space)
+    return chosen

@@ -1,0 +1,113 @@
+"""What a sweep file holds, and how it is read."""
+
+import itertools
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from seqlight.core.checks import check_choice, check_range
+from seqlight.core.errors import UserError
+from seqlight.recipes import check_yaml, recipe_path
+
+KINDS = {
+    "config": (list, "a list"),
+    "columns": (list, "a list"),
+    "grid": (dict, "settings with their values"),
+    "search": (dict, "settings with their values"),
+    "set": (dict, "settings with their values"),
+}
+
+
+@dataclass
+class Sweep:
+    """What a sweep file holds.
+
+    Attributes:
+        name: Of the study, and of its folder under ``runs/sweeps/``.
+        config: Recipes or files that all trials share, in order.
+        metric: What a trial is judged by: a metric that it logs, the last value.
+        direction: "maximize" or "minimize".
+        grid: Setting -> values; every combination is one trial. The setting "config" takes recipes.
+        search: Setting -> ``{low, high, log, step}`` or ``{choices}``; sampled by Optuna's TPE, ``trials`` times.
+        trials: Number of trials of a search.
+        set: Setting -> value, for all trials.
+        test: Whether to test each trained model as well.
+        seeds: The setting, or a list of them, whose values are repetitions of the same thing, such as seeds and folds:
+            the table's rows are taken over them.
+        success: ``{metric: least value}``: what a solved trial must reach.
+        columns: Metrics of the table, each as mean, standard deviation, minimum, median and maximum; beside what the
+            runs log there are "fit/seconds", the time of the whole training command, and "fit/steps".
+        curve: A metric to draw over the steps.
+        storage: A PostgreSQL database, ``postgresql://user@host/name``, which machines share over the network; by
+            default a journal in the sweep's folder, which machines with a common file system share.
+    """
+
+    name: str
+    config: list[str]
+    metric: str
+    direction: Literal["maximize", "minimize"] = "maximize"
+    grid: dict[str, list[Any]] = field(default_factory=dict)
+    search: dict[str, dict[str, Any]] = field(default_factory=dict)
+    trials: int = 20
+    set: dict[str, Any] = field(default_factory=dict)
+    test: bool = True
+    seeds: str | list[str] = "seed_everything"
+    success: dict[str, float] = field(default_factory=dict)
+    columns: list[str] = field(default_factory=list)
+    curve: str | None = None
+    storage: str | None = None
+
+    @property
+    def repeated(self) -> list[str]:
+        """The settings that are repetitions."""
+        return self.seeds if isinstance(self.seeds, list) else [self.seeds]
+
+    @property
+    def folder(self) -> Path:
+        """Where the files of this machine's processes lie."""
+        return Path("runs", "sweeps", self.name)
+
+    @property
+    def combinations(self) -> list[dict[str, Any]]:
+        """The settings of each trial of the grid. The repetitions are outermost, so that every row has one first."""
+        keys = sorted(self.grid, key=lambda key: key not in self.repeated)
+        return [dict(zip(keys, values, strict=True)) for values in itertools.product(*(self.grid[k] for k in keys))]
+
+    def __post_init__(self) -> None:
+        here = f"sweep {self.name}:"
+        for key, (kind, words) in KINDS.items():
+            if not isinstance(getattr(self, key), kind):
+                raise UserError(f"{here} {key} must hold {words}, not {getattr(self, key)!r}")
+        for key, space in self.search.items():
+            if not isinstance(space, dict) or not ({"low", "high"} <= space.keys() or "choices" in space):
+                raise UserError(f"{here} search.{key} needs low and high, or choices, not {space!r}")
+        for key, values in self.grid.items():
+            if not isinstance(values, list) or not values:
+                raise UserError(f"{here} grid.{key} must be a list of values, not {values!r}")
+        if not all(isinstance(key, str) for key in self.repeated):
+            raise UserError(f"{here} seeds must be a setting or a list of settings, not {self.seeds!r}")
+        if bool(self.grid) == bool(self.search):
+            raise UserError(f"{here} give either grid or search, and not both")
+        check_choice(f"{here} direction", self.direction, ["maximize", "minimize"])
+        check_range(f"{here} trials", self.trials, least=1)
+
+
+def read_sweep(name: str) -> Sweep:
+    """A sweep from a file or from a recipe's name."""
+    path = (
+        Path(name)
+        if Path(name).is_file()
+        else recipe_path(name.removeprefix("configs/")) or recipe_path(f"sweeps/{name}")
+    )
+    if path is None:
+        raise UserError(f"sweep {name}: no such file and no sweep of that name; `seqlight configs` lists them")
+    check_yaml(path)
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    known = {f.name for f in fields(Sweep)}
+    if unknown := sorted(set(content) - known):
+        raise UserError(f"sweep {path}: unknown key {unknown[0]}; there are {', '.join(sorted(known))}")
+    if missing := [key for key in ("name", "config", "metric") if key not in content]:
+        raise UserError(f"sweep {path}: the key {missing[0]} is missing")
+    return Sweep(**content)

@@ -1,0 +1,71 @@
+"""One trial: a training, and a test, by the command itself and in this process."""
+
+import contextlib
+import logging
+import os
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seqlight.command.arguments import prepare
+from seqlight.core.plots import read_metrics
+from seqlight.sweep.sweep_file import Sweep
+
+if TYPE_CHECKING:
+    from seqlight.command.trainer_cli import SeqCLI
+
+
+def train(sweep: Sweep, chosen: dict[str, Any]) -> tuple[dict[str, float], Path]:
+    """Trains (and tests) through the command itself; gives the metrics' last values and the run's folder."""
+    configs = [*sweep.config, *(value for key, value in chosen.items() if key == "config")]
+    words = [f"--config={config}" for config in configs]
+    words.append(f"--experiment=sweeps/{sweep.name}")
+    for key, value in {**sweep.set, **{k: v for k, v in chosen.items() if k != "config"}}.items():
+        words.append(f"--{key}={'null' if value is None else value}")
+    # One process a trial: Lightning starts a group of processes once in a program. More devices, more `seqlight sweep`.
+    words += ["--trainer.devices=1", "--trainer.num_nodes=1", "--trainer.strategy=auto"]
+    with quiet(sweep.folder / f"log-{os.getpid()}.txt"):
+        started = time.monotonic()
+        fitted = command_line(["fit", *words])
+        made = {"fit/seconds": time.monotonic() - started, "fit/steps": fitted.trainer.global_step}
+        files = [fitted.run_folder / "metrics.csv"]
+        if sweep.test:
+            checkpoint = fitted.run_folder / "checkpoints" / "best.ckpt"
+            files.append(command_line(["test", f"--ckpt_path={checkpoint}"]).run_folder / "metrics.csv")
+    metrics = {name: curve[-1][1] for file in files for name, curve in read_metrics(file).items()}
+    return {**metrics, **made}, fitted.run_folder
+
+
+def command_line(words: list[str]) -> "SeqCLI":
+    """One command in this process; the program's words become its own, with which Lightning starts DDP's others."""
+    from seq_modules.callbacks import GracefulStop
+    from seqlight.command.trainer_cli import SeqCLI
+
+    before = sys.argv[1:]
+    sys.argv[1:] = prepare(words, (words[0],))
+    try:
+        done = SeqCLI()
+    finally:
+        sys.argv[1:] = before
+    if GracefulStop.received:
+        raise KeyboardInterrupt
+    return done
+
+
+@contextlib.contextmanager
+def quiet(log: Path) -> Iterator[None]:
+    """Sends what a run prints to a file."""
+    lightning = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in lightning]
+    with log.open("a", encoding="utf-8") as file, contextlib.redirect_stdout(file), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for logger in lightning:
+            logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for logger, level in zip(lightning, levels, strict=True):
+                logger.setLevel(level)

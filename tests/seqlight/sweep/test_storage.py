@@ -1,0 +1,162 @@
+"""The journal's heartbeat; PostgreSQL addresses. The database itself: tests/distributed/test_postgres_sweep.py."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from seqlight.core.errors import UserError
+from seqlight.sweep import Sweep, runner
+from seqlight.sweep.storage import database_url, shown
+from seqlight.sweep.study import MOST_KILLED, enqueue, open_study
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning"),  # of the heartbeat
+    pytest.mark.filterwarnings("ignore:Heartbeat of storage is supposed to be used"),  # a trial asked for is another's
+]
+GRACE = 60
+
+
+@pytest.fixture
+def sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sweep:
+    monkeypatch.chdir(tmp_path)
+    return Sweep(name="tiny", config=[], metric="m", grid={"a": [1, 2, 3]})
+
+
+def filled(sweep: Sweep) -> optuna.Study:
+    study = open_study(sweep, GRACE)
+    enqueue(sweep, study, sweep.combinations)
+    return study
+
+
+def states(study: optuna.Study) -> list[str]:
+    return [trial.state.name for trial in study.trials]
+
+
+def dead_process() -> int:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    return dead.pid
+
+
+def test_a_killed_process_leaves_its_trial_to_the_next(sweep: Sweep) -> None:
+    study = filled(sweep)
+    study.ask().set_user_attr("heartbeat", [socket.gethostname(), dead_process(), time.time()])
+    study.ask().set_user_attr("heartbeat", [socket.gethostname(), os.getpid(), 0.0])  # this one lives
+    study.ask()  # it has just been taken
+    optuna.storages.fail_stale_trials(study)
+    assert states(study) == ["FAIL", "RUNNING", "RUNNING", "WAITING"]
+    assert study.trials[3].user_attrs == {"combination": {"a": 1}}
+
+
+def test_another_machines_trial_is_taken_again_when_it_falls_silent(sweep: Sweep) -> None:
+    study = filled(sweep)
+    for age in (5, GRACE + 5):
+        study.ask().set_user_attr("heartbeat", ["another machine", 1, time.time() - age])
+    optuna.storages.fail_stale_trials(study)
+    assert states(study) == ["RUNNING", "FAIL", "WAITING", "WAITING"]
+    assert study.trials[3].user_attrs == {"combination": {"a": 2}}
+
+
+def test_a_trial_that_kills_each_process_is_left_out(sweep: Sweep) -> None:
+    sweep.grid = {"a": [1]}
+    study = filled(sweep)
+    for _ in range(MOST_KILLED):
+        study.ask().set_user_attr("heartbeat", [socket.gethostname(), dead_process(), time.time()])
+        optuna.storages.fail_stale_trials(study)
+    assert states(study) == ["FAIL"] * MOST_KILLED
+    enqueue(sweep, study, sweep.combinations)  # until the command is given anew
+    assert states(study)[-1] == "WAITING"
+
+
+def test_a_running_trial_gives_signs_of_life(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = open_study(sweep, grace_period=5)  # a heartbeat a second
+    enqueue(sweep, study, sweep.combinations)
+    seen = []
+
+    def trial_of_seconds(trial: optuna.Trial) -> float:
+        for _ in range(2):
+            time.sleep(1.2)
+            seen.append(study.trials[0].user_attrs["heartbeat"])
+        return 0.0
+
+    study.optimize(trial_of_seconds, n_trials=1)
+    assert [beat[:2] for beat in seen] == [[socket.gethostname(), os.getpid()]] * 2
+    assert seen[0][2] < seen[1][2] <= time.time()
+
+
+def test_a_process_that_was_taken_for_dead_drops_its_result_and_goes_on(
+    sweep: Sweep, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = filled(sweep)
+    calls = []
+
+    def sleeps(_: Sweep, chosen: dict[str, int]) -> tuple[dict[str, float], Path]:
+        calls.append(chosen)
+        if len(calls) == 1:  # another process finds the trial silent, and queues it again
+            study.tell(0, state=TrialState.FAIL)
+            enqueue(sweep, study, [chosen])
+        return {"m": float(chosen["a"])}, Path("run")
+
+    monkeypatch.setattr(runner, "train", sleeps)
+    runner.run(sweep, study)
+    assert [chosen["a"] for chosen in calls] == [1, 2, 3, 1]
+    assert states(study) == ["FAIL", "COMPLETE", "COMPLETE", "COMPLETE"]
+    assert "its trial went to another process" in capsys.readouterr().out
+
+
+def test_the_last_process_waits_for_the_others_trials(
+    sweep: Sweep, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = filled(sweep)
+    study.ask().set_user_attr("heartbeat", ["another machine", 1, time.time()])
+    monkeypatch.setattr(runner, "train", lambda _, chosen: ({"m": 1.0}, Path("run")))
+
+    def the_other_dies(_: float) -> None:
+        study._storage.set_trial_user_attr(0, "heartbeat", ["another machine", 1, time.time() - GRACE - 1])
+
+    monkeypatch.setattr(time, "sleep", the_other_dies)
+    runner.run(sweep, study)
+    assert states(study) == ["FAIL", "COMPLETE", "COMPLETE", "COMPLETE"]
+    assert "waiting for 1 trials of other processes" in capsys.readouterr().out
+
+
+def test_a_run_that_diverged_is_the_worst_and_is_done(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = filled(sweep)
+    monkeypatch.setattr(runner, "train", lambda _, chosen: ({"m": float("nan")}, Path("run")))
+    runner.run(sweep, study)
+    assert [trial.value for trial in study.trials] == [float("-inf")] * 3
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("secret", "no URL; it must be postgresql://"),
+        ("postgresql://anna:secret@host:port/sweeps", "no URL"),
+        ("sqlite:///secret.db", "PostgreSQL database, postgresql://USER@HOST:PORT/DATABASE, and not sqlite"),
+        ("postgresql://anna:se@cret@host/sweeps", "must be written %40"),
+    ],
+)
+def test_an_address_is_refused_without_repeating_its_password(url: str, said: str) -> None:
+    with pytest.raises(UserError, match=said) as refused:
+        database_url(url)
+    assert "cret" not in str(refused.value)
+
+
+def test_a_missing_driver_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(UserError, match=r"pip install 'seqlight\[postgres\]'"):
+        database_url("postgresql://host/sweeps")
+
+
+def test_an_address_is_shown_without_its_password() -> None:
+    url = "postgres://anna:se%40cret@host:5433/sweeps?sslmode=require"
+    assert database_url(url).password == "se@cret"
+    assert database_url(url).query == {"connect_timeout": "10", "sslmode": "require"}
+    assert shown(url) == "postgresql://anna:***@host:5433/sweeps"

@@ -1,0 +1,47 @@
+"""What a sweep file may hold, and what it is told of mistakes."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from seqlight.core.errors import UserError
+from seqlight.sweep import read_sweep
+
+CONTENT = {
+    "name": "tiny",
+    "config": ["parity/lstm_last"],
+    "metric": "test/accuracy_last",
+    "grid": {"model.supervision": ["full", "last"], "seed_everything": [0, 1]},
+}
+
+
+def test_repetitions_are_outermost(tmp_path: Path) -> None:
+    (tmp_path / "tiny.yaml").write_text(
+        yaml.safe_dump({**CONTENT, "grid": {"a": [1, 2], "fold": [3, 4]}, "seeds": "fold"})
+    )
+    sweep = read_sweep(str(tmp_path / "tiny.yaml"))
+    assert [(c["fold"], c["a"]) for c in sweep.combinations] == [(3, 1), (3, 2), (4, 1), (4, 2)]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"grid": {}}, "either grid or search"),
+        ({"grid": {"a": 3}}, r"grid\.a must be a list"),
+        ({"grid": [1, 2]}, "grid must hold settings"),
+        ({"set": ["x"]}, "set must hold settings"),
+        ({"config": "parity/lstm_last"}, "config must hold a list"),
+        ({"grid": {}, "search": {"a": {"low": 0.1}}}, r"search\.a needs low and high"),
+        ({"direction": "up"}, "direction must be"),
+        ({"trials": 0}, "trials must be at least 1, not 0"),
+        ({"seeds": 3}, "seeds must be a setting or a list"),
+        ({"trails": 3}, "unknown key trails"),
+        ({"metric": None}, "metric is missing"),
+    ],
+)
+def test_mistakes_in_a_sweep_file(tmp_path: Path, change: dict[str, object], said: str) -> None:
+    content = {k: v for k, v in {**CONTENT, **change}.items() if v is not None}
+    (tmp_path / "bad.yaml").write_text(yaml.safe_dump(content))
+    with pytest.raises(UserError, match=said):
+        read_sweep(str(tmp_path / "bad.yaml"))
