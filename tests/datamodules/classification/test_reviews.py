@@ -1,83 +1,19 @@
-"""Reviews from folders, zips, tables and the hub; folds; classes that a checkpoint brings; what is refused."""
+"""Reviews from tables; folds; classes that a checkpoint brings; what is refused."""
 
-import io
-import struct
-import sys
-import types
 import warnings
-import zipfile
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from helpers.review_files import IMDB, LONG, SENTENCES, as_folder, as_zip
 
 from datamodules import ReviewsDataModule
-from datamodules.classification import review_folders, review_sources
+from datamodules.classification import review_sources
 from datamodules.classification.groups import TextConfig
-from datamodules.classification.review_folders import read_reviews
 from datamodules.classification.review_templates import embedded_reviews
 from datamodules.classification.reviews import ReviewSplit
 from datamodules.tokenizers import save
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-
-
-LONG = {
-    f"movies/{label}/cv{number:03d}_{29 * number}.txt": f"{label} review {number} .\nits end\n".encode()
-    for label in ("neg", "pos")
-    for number in range(0, 1000, 20)
-} | {"movies/README": b"read me", "movies/README.txt": b"read me"}
-SENTENCES = {
-    "sp/README.txt": b"not a review",
-    "sp/rt-polarity.neg": b"".join(b"bad %d\x85 .\n" % i for i in range(40)),
-    "sp/rt-polarity.pos": b"".join(b"caf\xe9 %d .\n" % i for i in range(40)),
-}
-IMDB = (
-    {
-        f"aclImdb/{split}/{label}/{number}_{stars}.txt": f"{split} {label}<br /><br />é {number}".encode()
-        for split in ("train", "test")
-        for label, stars in (("neg", 2), ("pos", 9))
-        for number in range(20)
-    }
-    | {f"aclImdb/train/unsup/{number}_0.txt": b"unknown" for number in range(5)}
-    | {f"aclImdb/{name}": b"x" for name in ("README", "train/urls_pos.txt", "test/urls_neg.txt", "imdb.vocab")}
-)
-
-
-def as_zip(files: dict[str, bytes], path: Path) -> str:
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in files.items():
-            archive.writestr(name, content)
-    return str(path)
-
-
-def as_folder(files: dict[str, bytes], path: Path) -> str:
-    for name, content in files.items():
-        (path / name).parent.mkdir(parents=True, exist_ok=True)
-        (path / name).write_bytes(content)
-    return str(path)
-
-
-@pytest.mark.parametrize("pack", [as_zip, as_folder])
-def test_a_review_a_file(tmp_path: Path, pack: Any) -> None:
-    found = read_reviews(pack(LONG, tmp_path / "long"))
-    assert Counter(review.label for review in found) == {"neg": 50, "pos": 50}
-    assert {(review.text, review.number, review.split) for review in found if review.number == 40} == {
-        ("neg review 40 .\nits end", 40, None),
-        ("pos review 40 .\nits end", 40, None),
-    }
-
-
-@pytest.mark.parametrize("pack", [as_zip, as_folder])
-def test_a_sentence_a_line_in_latin_1(tmp_path: Path, pack: Any) -> None:
-    found = read_reviews(pack(SENTENCES, tmp_path / "sentences"))
-    assert [review.text for review in found if review.label == "pos"] == [f"café {i} ." for i in range(40)]
-    assert [review.text for review in found if review.label == "neg"] == [f"bad {i}\x85 ." for i in range(40)]
 
 
 @pytest.mark.parametrize("pack", [as_zip, as_folder])
@@ -90,12 +26,6 @@ def test_imdbs_layout(tmp_path: Path, pack: Any) -> None:
     assert np.bincount(data.splits["val"].labels).tolist() == [2, 2]
     with pytest.raises(ValueError, match=r"^split.fold 1: these texts have a test of their own"):
         _ = ReviewsDataModule(path=str(tmp_path / "imdb"), split=ReviewSplit(fold=1)).splits
-
-
-def test_an_empty_review_is_named(tmp_path: Path) -> None:
-    path = as_zip(LONG | {"movies/neg/cv001_1.txt": b" \n"}, tmp_path / "a.zip")
-    with pytest.warns(UserWarning, match=r"1 rows are left out: movies/neg/cv001_1\.txt line 1: the text is empty"):
-        assert len(read_reviews(path)) == 100
 
 
 def folds(path: str, **split: Any) -> list[dict[str, Any]]:
@@ -242,85 +172,6 @@ def test_embedded_reviews_are_halves_and_the_same_each_time() -> None:
     data.setup("fit")
     assert data.class_counts == [450, 450]
     assert sum(batch["labels"].sum() for batch in data.train_dataloader()) == 450
-
-
-def hub(monkeypatch: pytest.MonkeyPatch, tables: Any) -> None:
-    def load_dataset(*args: Any, **kwargs: Any) -> Any:
-        if isinstance(tables, Exception):
-            raise tables
-        return tables
-
-    monkeypatch.setitem(sys.modules, "datasets", types.SimpleNamespace(load_dataset=load_dataset))
-
-
-def test_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Table(list[dict[str, Any]]):
-        features = {"text": object(), "label": types.SimpleNamespace(names=["neg", "pos"])}  # noqa: RUF012
-
-    tables = {
-        "train": Table({"text": f"t{i}<br />", "label": i % 2} for i in range(40)),
-        "test": Table({"text": f"e{i}", "label": i % 2} for i in range(10)),
-        "unsupervised": Table({"text": f"u{i}", "label": -1} for i in range(10)),
-    }
-    hub(monkeypatch, tables)
-    data = ReviewsDataModule(text=TextConfig("stanfordnlp/imdb"))
-    assert data.class_names == ["neg", "pos"]
-    assert {name: len(part) for name, part in data.splits.items()} == {"train": 36, "val": 4, "test": 10}
-    assert data.splits["test"].labels.tolist() == [0, 1] * 5
-    with pytest.raises(ValueError, match=r"^text.hub a/b: has no column 'stars' but text, label; give --data\.text"):
-        _ = ReviewsDataModule(text=TextConfig("a/b", label_column="stars")).class_names
-    hub(monkeypatch, ConnectionError("no network"))
-    with pytest.raises(
-        ValueError, match=r"^text.hub a/b could not be loaded \(ConnectionError: no network\); .*--data\.path$"
-    ):
-        _ = ReviewsDataModule(text=TextConfig("a/b")).class_names
-
-
-def test_limits_and_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = as_zip(LONG, tmp_path / "a.zip")
-    content = Path(path).read_bytes()
-    damaged = tmp_path / "damaged.zip"
-    damaged.write_bytes(content[: len(content) // 2])
-    with pytest.raises(ValueError, match=r"^path .*damaged\.zip: cannot be read"):
-        read_reviews(str(damaged))
-    (tmp_path / "no.zip").write_bytes(b"no zip")
-    with pytest.raises(ValueError, match=r"^path .*no\.zip: cannot be read"):
-        read_reviews(str(tmp_path / "no.zip"))
-    with pytest.raises(ValueError, match="has no reviews of two classes"):
-        read_reviews(as_zip({"a/README.txt": b"x", "a/pos/1.txt": b"x"}, tmp_path / "one.zip"))
-    with pytest.raises(FileNotFoundError, match="no such folder or file"):
-        read_reviews(str(tmp_path / "none"))
-    for limit, value, message in (
-        ("MAX_FILE", 5, "is larger than"),
-        ("MAX_TOTAL", 50, "holds more than"),
-        ("MAX_FILES", 9, "more than 9"),
-    ):
-        with monkeypatch.context() as patch:
-            patch.setattr(review_folders, limit, value)
-            for place in (path, as_folder(LONG, tmp_path / "folder")):
-                with pytest.raises(ValueError, match=f"^path .*{message}"):
-                    read_reviews(place)
-
-
-def test_a_zip_that_says_less_than_it_holds(tmp_path: Path) -> None:
-    """A bomb: the directory says 10 bytes, and the stream goes on."""
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("m/neg/1.txt", b"x" * 100_000)
-        archive.writestr("m/pos/1.txt", b"y")
-    content = packed.getvalue().replace(struct.pack("<I", 100_000), struct.pack("<I", 10))
-    (tmp_path / "bomb.zip").write_bytes(content)
-    with pytest.raises(ValueError, match=r"^path .*bomb\.zip: "):
-        read_reviews(str(tmp_path / "bomb.zip"))
-
-
-def test_nothing_of_a_zip_reaches_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    inside = tmp_path / "inside"
-    inside.mkdir()
-    monkeypatch.chdir(inside)
-    path = as_zip({"../neg/1.txt": b"bad", "../pos/1.txt": b"good", "/etc/pos/2.txt": b"x"}, tmp_path / "evil.zip")
-    assert {review.text for review in read_reviews(path)} >= {"bad", "good"}
-    assert sorted(found.name for found in tmp_path.rglob("*")) == ["evil.zip", "inside"]
 
 
 @pytest.mark.parametrize(

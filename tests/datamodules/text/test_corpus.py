@@ -23,12 +23,6 @@ WORDS = ["the", "cat", "sat", "on", "a", "mat", "and", "dog", "ran", "to", "man"
 TEXT = "".join(" ".join(random.Random(i).choices(WORDS, k=9)) + "\n" for i in range(600))
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return tmp_path / "cache/seqlight"
-
-
 @pytest.fixture
 def file(tmp_path: Path) -> str:
     path = tmp_path / "text.txt"

@@ -1,0 +1,84 @@
+"""Reviews from folders and zips: three layouts, what is damaged or too large, and nothing written to disk."""
+
+import io
+import struct
+import zipfile
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers.review_files import LONG, SENTENCES, as_folder, as_zip
+
+from datamodules.classification import review_folders
+from datamodules.classification.review_folders import read_reviews
+
+
+@pytest.mark.parametrize("pack", [as_zip, as_folder])
+def test_a_review_a_file(tmp_path: Path, pack: Any) -> None:
+    found = read_reviews(pack(LONG, tmp_path / "long"))
+    assert Counter(review.label for review in found) == {"neg": 50, "pos": 50}
+    assert {(review.text, review.number, review.split) for review in found if review.number == 40} == {
+        ("neg review 40 .\nits end", 40, None),
+        ("pos review 40 .\nits end", 40, None),
+    }
+
+
+@pytest.mark.parametrize("pack", [as_zip, as_folder])
+def test_a_sentence_a_line_in_latin_1(tmp_path: Path, pack: Any) -> None:
+    found = read_reviews(pack(SENTENCES, tmp_path / "sentences"))
+    assert [review.text for review in found if review.label == "pos"] == [f"café {i} ." for i in range(40)]
+    assert [review.text for review in found if review.label == "neg"] == [f"bad {i}\x85 ." for i in range(40)]
+
+
+def test_an_empty_review_is_named(tmp_path: Path) -> None:
+    path = as_zip(LONG | {"movies/neg/cv001_1.txt": b" \n"}, tmp_path / "a.zip")
+    with pytest.warns(UserWarning, match=r"1 rows are left out: movies/neg/cv001_1\.txt line 1: the text is empty"):
+        assert len(read_reviews(path)) == 100
+
+
+def test_limits_and_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = as_zip(LONG, tmp_path / "a.zip")
+    content = Path(path).read_bytes()
+    damaged = tmp_path / "damaged.zip"
+    damaged.write_bytes(content[: len(content) // 2])
+    with pytest.raises(ValueError, match=r"^path .*damaged\.zip: cannot be read"):
+        read_reviews(str(damaged))
+    (tmp_path / "no.zip").write_bytes(b"no zip")
+    with pytest.raises(ValueError, match=r"^path .*no\.zip: cannot be read"):
+        read_reviews(str(tmp_path / "no.zip"))
+    with pytest.raises(ValueError, match="has no reviews of two classes"):
+        read_reviews(as_zip({"a/README.txt": b"x", "a/pos/1.txt": b"x"}, tmp_path / "one.zip"))
+    with pytest.raises(FileNotFoundError, match="no such folder or file"):
+        read_reviews(str(tmp_path / "none"))
+    for limit, value, message in (
+        ("MAX_FILE", 5, "is larger than"),
+        ("MAX_TOTAL", 50, "holds more than"),
+        ("MAX_FILES", 9, "more than 9"),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(review_folders, limit, value)
+            for place in (path, as_folder(LONG, tmp_path / "folder")):
+                with pytest.raises(ValueError, match=f"^path .*{message}"):
+                    read_reviews(place)
+
+
+def test_a_zip_that_says_less_than_it_holds(tmp_path: Path) -> None:
+    """A bomb: the directory says 10 bytes, and the stream goes on."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("m/neg/1.txt", b"x" * 100_000)
+        archive.writestr("m/pos/1.txt", b"y")
+    content = packed.getvalue().replace(struct.pack("<I", 100_000), struct.pack("<I", 10))
+    (tmp_path / "bomb.zip").write_bytes(content)
+    with pytest.raises(ValueError, match=r"^path .*bomb\.zip: "):
+        read_reviews(str(tmp_path / "bomb.zip"))
+
+
+def test_nothing_of_a_zip_reaches_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    monkeypatch.chdir(inside)
+    path = as_zip({"../neg/1.txt": b"bad", "../pos/1.txt": b"good", "/etc/pos/2.txt": b"x"}, tmp_path / "evil.zip")
+    assert {review.text for review in read_reviews(path)} >= {"bad", "good"}
+    assert sorted(found.name for found in tmp_path.rglob("*")) == ["evil.zip", "inside"]
