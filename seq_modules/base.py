@@ -5,17 +5,17 @@ from collections.abc import Mapping
 from types import FrameType
 from typing import Any, NamedTuple
 
-from lightning.pytorch import LightningModule
+from lightning.pytorch import Callback, LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.distributed.fsdp import FSDPModule
 from torch.optim import Optimizer
 from torchmetrics import Metric, MetricCollection
 
-from seq_modules.training.distributed import keep_buffers_apart, mean_over_ranks
+from seq_modules.callbacks.run.resume_training import ResumeTraining
+from seq_modules.training.distributed import keep_buffers_apart
 from seq_modules.training.metrics.loss import MeanLoss
 from seq_modules.training.optim import OptimConfig, build_optimizer, build_scheduler
-from seq_modules.training.resume import ResumedTraining
 from seq_modules.training.sharding import class_of, shard
 from seq_modules.training.tokenizer import check_tokenizer, save_tokenizer, take_tokenizer
 from seqlight.core.config_groups import class_path, group_from, make_plain
@@ -57,7 +57,6 @@ class SequenceModule(LightningModule):
         self.train_metrics = MetricCollection(dict(metrics), compute_groups=False).clone(prefix="train/")
         self.val_metrics = collection.clone(prefix="val/")
         self.test_metrics = collection.clone(prefix="test/")
-        self._resumed = ResumedTraining()
 
     def step(self, batch: Any) -> Step:
         """Loss and metric inputs of one batch."""
@@ -66,7 +65,9 @@ class SequenceModule(LightningModule):
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """The batch's mean loss, from ``step``'s sum and count."""
         step = self.step(batch)
-        loss = step.loss_sum / mean_over_ranks(self, step.num_targets)
+        # Divided by the ranks' mean number of targets, DDP's mean of gradients is the gradient of the joined batch.
+        count = self.trainer.strategy.reduce(step.num_targets.float(), reduce_op="mean")
+        loss = step.loss_sum / count
         self.log("train/loss", loss.detach(), prog_bar=True, sync_dist=self.trainer.world_size > 1)
         self.measure(self.train_metrics, step)
         return loss
@@ -97,36 +98,30 @@ class SequenceModule(LightningModule):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """The optimiser with its schedule, stepped per optimiser step; a rate that never changes needs none."""
         optimizer = self.make_optimizer()
-        self._resumed.request(optimizer)
         schedule = build_scheduler(optimizer, self.optim, self)
         if schedule is None:
             return optimizer
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
-    def on_train_start(self) -> None:
-        """Takes up what Lightning does not restore, after it has restored the rest."""
-        keep_buffers_apart(self)
-        self._resumed.apply_settings(self.trainer)
-        self._resumed.restore_metrics(self)
+    def configure_callbacks(self) -> list[Callback]:
+        """Callbacks that a system adds to its Trainer; a subclass extends this list."""
+        return [ResumeTraining()]
 
-    def on_train_epoch_start(self) -> None:
-        """Begins the epoch's metrics anew, except in the rest of an epoch that was broken off."""
-        if self.trainer.current_epoch != self._resumed.epoch:
-            self.train_metrics.reset()
+    def on_train_start(self) -> None:
+        """Prepares several processes."""
+        keep_buffers_apart(self)
 
     def setup(self, stage: str) -> None:
         """Takes the tokenizer of the data, if there is one."""
         take_tokenizer(self)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuses another tokenizer, and another optimiser for the rest of a training."""
+        """Refuses another tokenizer."""
         check_tokenizer(self, checkpoint)
-        self._resumed.load(self, checkpoint)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Adds the tokenizer, the metrics of the epoch, and the class's path, by which ``seqlight.load`` finds it."""
+        """Adds the tokenizer, and the class's path, by which ``seqlight.load`` finds it."""
         save_tokenizer(self, checkpoint)
-        self._resumed.save(self, checkpoint)
         checkpoint.setdefault("hyper_parameters", {})["_class_path"] = class_path(class_of(self))
 
     def save_hyperparameters(self, *args: Any, frame: FrameType | None = None, **kwargs: Any) -> None:

@@ -9,6 +9,7 @@ from seq_modules.callbacks.run.epoch_lines import EpochLines
 from seq_modules.callbacks.run.graceful_stop import GracefulStop
 from seq_modules.callbacks.run.last_checkpoint import LastCheckpoint
 from seq_modules.callbacks.run.prediction_writer import PredictionWriter
+from seq_modules.callbacks.run.resume_training import ResumeTraining
 from seq_modules.callbacks.run.rng_state import RNGState
 from seq_modules.callbacks.run.run_config import RunConfig
 from seq_modules.callbacks.run.text_stream import TextStream
@@ -50,6 +51,7 @@ __all__ = [
     "Neighbours",
     "PredictionWriter",
     "RNGState",
+    "ResumeTraining",
     "RunConfig",
     "Samples",
     "SequenceLengthWarmup",

@@ -110,8 +110,8 @@ class Classifier(SequenceModule):
         self.net = self.members[0] if len(self.members) == 1 else Ensemble(self.members)
 
     def configure_callbacks(self) -> list[Callback]:
-        """An ensemble needs the callback that chooses the member of each step."""
-        return [ActiveMember()] if isinstance(self.net, Ensemble) else []
+        """Adds, for an ensemble, the callback that chooses the member of a step."""
+        return [*super().configure_callbacks(), *([ActiveMember()] if isinstance(self.net, Ensemble) else [])]
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
         """Logits of the classes, (B, C).
