@@ -22,7 +22,7 @@ import yaml
 
 from datamodules import MidiDataModule
 from seq_modules import TransformerMusicDecoder
-from seq_modules.generation.sampling import Decoding
+from seq_modules.generation.decoding_config import Decoding
 
 CONFIG = Path(__file__).parents[1] / "configs/music/transformer.yaml"
 WAYS = {"cached": True, "read again": False}

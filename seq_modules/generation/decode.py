@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from seq_modules.generation.decoding_config import Decoding
 from seq_modules.generation.loop import Choice, decode
-from seq_modules.generation.sampling import Decoding, choose, seen_ids, uniform_blocks
+from seq_modules.generation.sampling import choose, seen_ids, uniform_blocks
 from seq_modules.generation.state import device_of, new_state
 from seqlight.core.errors import UserError
 

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from seq_modules.generation.decode import check_not_nan, evaluating, row_numbers
+from seq_modules.generation.decoding_config import Decoding
 from seq_modules.generation.loop import Choice, decode
 from seq_modules.generation.rules import Event, Rules
-from seq_modules.generation.sampling import Decoding, choose, seen_ids, uniform_blocks
+from seq_modules.generation.sampling import choose, seen_ids, uniform_blocks
 from seq_modules.generation.state import device_of, new_state
 
 

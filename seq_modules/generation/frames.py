@@ -10,8 +10,9 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from seq_modules.generation.decoding_config import Decoding
 from seq_modules.generation.loop import Choice
-from seq_modules.generation.sampling import Decoding, choose, uniforms
+from seq_modules.generation.sampling import choose, uniforms
 from seqlight.core.errors import UserError
 
 

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from seq_modules.base import SequenceModule, Step
 from seq_modules.generation.decode import evaluating
+from seq_modules.generation.decoding_config import Decoding
 from seq_modules.generation.frames import FrameChooser, FrameRetriever, FrameState
 from seq_modules.generation.loop import decode
-from seq_modules.generation.sampling import Decoding
 from seq_modules.nets.music.frame_backbones import FrameTransformerConfig, RecurrentBackbone, TransformerBackbone
 from seq_modules.nets.music.frame_net import FrameConfig, FrameNet
 from seq_modules.nets.rnn.recurrent import RecurrentConfig

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from seq_modules.base import SequenceModule, Step
 from seq_modules.callbacks.training.active_member import ActiveMember
 from seq_modules.generation.decode import evaluating, generate
-from seq_modules.generation.sampling import Decoding
+from seq_modules.generation.decoding_config import Decoding
 from seq_modules.generation.scoring import log_prob_sums
 from seq_modules.nets.ensemble import Ensemble
 from seq_modules.nets.rnn.language_net import RNNConfig, RNNNet
@@ -137,8 +137,8 @@ class LanguageModel(SequenceModule):
         return [(total, len(ids) - len(start)) for total, ids in zip(sums, rows, strict=True)]
 
     def configure_callbacks(self) -> list[Callback]:
-        """For an ensemble, the callback that chooses the member of a step."""
-        return [ActiveMember()] if isinstance(self.net, Ensemble) else []
+        """Adds, for an ensemble, the callback that chooses the member of a step."""
+        return [*super().configure_callbacks(), *([ActiveMember()] if isinstance(self.net, Ensemble) else [])]
 
 
 class GPTLanguageModel(LanguageModel):

@@ -17,7 +17,7 @@ from torchmetrics import Metric
 
 from seq_modules.base import SequenceModule, Step
 from seq_modules.callbacks.training.active_member import ActiveMember
-from seq_modules.generation.sampling import Decoding
+from seq_modules.generation.decoding_config import Decoding
 from seq_modules.nets.music.event_embedding import EventEmbedding
 from seq_modules.nets.music.event_heads import NoteConfig
 from seq_modules.nets.music.event_net import EventNet
@@ -104,8 +104,8 @@ class MusicDecoder(SequenceModule):
         self.net.set_prefix_len(0 if getattr(self.tokenizer, "signatures", None) is None else 1)
 
     def configure_callbacks(self) -> list[Callback]:
-        """For an ensemble, the callback that chooses the member of a step."""
-        return [ActiveMember()] if len(self.net.each) > 1 else []
+        """Adds, for an ensemble, the callback that chooses the member of a step."""
+        return [*super().configure_callbacks(), *([ActiveMember()] if len(self.net.each) > 1 else [])]
 
     @property
     def tokens_per_note(self) -> int:

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from lightning.pytorch.utilities import rank_zero_warn
 
+from seq_modules.generation.decoding_config import Decoding
 from seq_modules.generation.fields import generate_events
 from seq_modules.generation.grammar import TokenRules
 from seq_modules.generation.rules import Event, Rules
-from seq_modules.generation.sampling import Decoding
 from seq_modules.nets.music.event_net import EventNet, EventSteps
 from seqlight.core.checks import check_range
 from seqlight.core.errors import UserError

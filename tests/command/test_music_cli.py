@@ -12,7 +12,7 @@ import seqlight
 from datamodules.music.sources.etudes import etudes
 from datamodules.music.sources.midi_files import read_midi, write_midi
 from datamodules.music.sources.prelude import PRELUDE
-from seq_modules.generation.sampling import Decoding
+from seq_modules.generation.decoding_config import Decoding
 from seq_modules.systems.music_generation import MusicGeneration
 
 

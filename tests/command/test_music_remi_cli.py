@@ -10,7 +10,7 @@ import seqlight
 from datamodules import MidiDataModule
 from datamodules.music.sources.midi_files import read_midi
 from datamodules.music.sources.prelude import PRELUDE
-from seq_modules.generation.sampling import Decoding
+from seq_modules.generation.decoding_config import Decoding
 
 pytest.importorskip("miditok")
 

@@ -8,7 +8,7 @@ from helpers.music_commands import SIZES, SMALL
 import seqlight
 from datamodules.music.sources.etudes import etudes
 from datamodules.music.sources.midi_files import read_midi, write_midi
-from seq_modules.generation.sampling import Decoding
+from seq_modules.generation.decoding_config import Decoding
 from seq_modules.systems.music_generation import MusicGeneration
 from seqlight.music.notes import Piece
 

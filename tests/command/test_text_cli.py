@@ -9,7 +9,7 @@ from helpers.command_runs import LINES, SMALL_GPT, predictions
 
 import seqlight
 from datamodules.tokenizers.char import CharTokenizer
-from seq_modules.generation.sampling import Decoding
+from seq_modules.generation.decoding_config import Decoding
 
 SMALL = (*SMALL_GPT, "--trainer.callbacks=[]")
 

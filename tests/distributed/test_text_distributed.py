@@ -9,7 +9,7 @@ from conftest import Run
 from helpers.command_runs import by_two_processes
 
 import seqlight
-from seq_modules.generation.sampling import Decoding
+from seq_modules.generation.decoding_config import Decoding
 from seqlight.core.plots import read_metrics
 
 TEXT = "".join(f"{n} of the {thing}s went to the sea.\n" for n in range(40) for thing in ("dog", "cat", "old hat")) * 2

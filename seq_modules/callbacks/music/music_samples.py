@@ -10,7 +10,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from seq_modules.callbacks.music.music_writer import Audio, checked_audio, piano_roll, write_music
 from seq_modules.callbacks.run.run_folder import run_folder
-from seq_modules.generation.sampling import Decoding
+from seq_modules.generation.decoding_config import Decoding
 from seq_modules.protocols import ComposesMusic
 from seqlight.core.checks import check_range
 from seqlight.music import synth

@@ -13,7 +13,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from seq_modules.callbacks.run.curves import save_figure
 from seq_modules.callbacks.run.run_folder import run_folder
-from seq_modules.generation.sampling import Decoding
+from seq_modules.generation.decoding_config import Decoding
 from seq_modules.protocols import ComposesMusic, HasPieces
 from seq_modules.training.music_metrics import (
     DurationOverlap,

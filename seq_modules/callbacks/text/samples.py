@@ -5,7 +5,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from seq_modules.callbacks.run.run_folder import run_folder
-from seq_modules.generation.sampling import Decoding
+from seq_modules.generation.decoding_config import Decoding
 from seq_modules.protocols import Generates, HasTokenizer
 from seqlight.core.errors import UserError
 

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from seq_modules.generation.decoding_config import Decoding
 from seq_modules.generation.frames import FrameChooser, FrameState
 from seq_modules.generation.loop import decode
-from seq_modules.generation.sampling import Decoding
 
 START, END = 9, 8
 

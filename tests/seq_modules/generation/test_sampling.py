@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from torch.testing import assert_close
 from transformers.generation import logits_process as peer
 
-from seq_modules.generation.sampling import Decoding, choose, inverse_cdf, penalised, uniforms, warped
+from seq_modules.generation.decoding_config import Decoding
+from seq_modules.generation.sampling import choose, inverse_cdf, penalised, uniforms, warped
 
 
 def some_logits(rows: int = 64, vocab_size: int = 50) -> torch.Tensor:

@@ -15,7 +15,7 @@ import seqlight
 from datamodules import ChoraleFramesDataModule
 from datamodules.music.retrieval import RetrievalIndex, Retriever
 from seq_modules import FrameDecoder, LSTMFrameDecoder, TransformerFrameDecoder
-from seq_modules.generation.sampling import Decoding
+from seq_modules.generation.decoding_config import Decoding
 from seq_modules.nets.music.frame_backbones import FrameTransformerConfig
 from seq_modules.nets.music.frame_net import FrameConfig
 from seq_modules.nets.rnn.recurrent import RecurrentConfig

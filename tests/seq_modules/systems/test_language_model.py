@@ -15,7 +15,7 @@ import seqlight
 from datamodules.tokenizers.byte import ByteTokenizer
 from seq_modules import GPTLanguageModel, LanguageModel, RNNLanguageModel
 from seq_modules.callbacks import ActiveMember, ResumeTraining
-from seq_modules.generation.sampling import Decoding
+from seq_modules.generation.decoding_config import Decoding
 from seq_modules.nets.rnn.language_net import RNNConfig
 from seq_modules.nets.rnn.recurrent import RecurrentConfig
 from seq_modules.nets.transformer.gpt_config import GPTConfig, NgramConfig

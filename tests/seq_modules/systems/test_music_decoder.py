@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 import seqlight
 from datamodules.tokenizers import NoteTokenizer
 from seq_modules import MusicDecoder, RNNMusicDecoder, TransformerMusicDecoder
-from seq_modules.generation.sampling import Decoding
+from seq_modules.generation.decoding_config import Decoding
 from seq_modules.nets.music.event_heads import Heads, NoteConfig
 from seq_modules.nets.rnn.language_net import RNNConfig
 from seq_modules.nets.rnn.recurrent import RecurrentConfig

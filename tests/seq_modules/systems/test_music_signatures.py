@@ -10,7 +10,7 @@ from datamodules.music.sources.etudes import etudes
 from datamodules.tokenizers import NoteTokenizer
 from datamodules.tokenizers.midi import ALL_NOTES, ONE_VOICE
 from seq_modules import MusicDecoder, RNNMusicDecoder, TransformerMusicDecoder
-from seq_modules.generation.sampling import Decoding
+from seq_modules.generation.decoding_config import Decoding
 from seq_modules.nets.music.event_heads import NoteConfig
 from seq_modules.nets.rnn.language_net import RNNConfig
 from seq_modules.nets.rnn.recurrent import RecurrentConfig

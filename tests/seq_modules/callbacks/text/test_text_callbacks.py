@@ -26,7 +26,7 @@ from datamodules.tokenizers.byte import ByteTokenizer
 from seq_modules import RNNLanguageModel
 from seq_modules.callbacks import EnglishTests, Samples, TextStream
 from seq_modules.callbacks.run.text_stream import settled
-from seq_modules.generation.sampling import Decoding
+from seq_modules.generation.decoding_config import Decoding
 from seq_modules.nets.rnn.language_net import RNNConfig
 from seq_modules.nets.rnn.recurrent import RecurrentConfig
 from seqlight.core.plots import read_metrics
