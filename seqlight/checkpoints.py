@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 CHECKPOINTS = "checkpoints"  # folder of a run that holds them
 # Settings of a run that a checkpoint brings back when training is resumed: plain values that only steer the loop.
 TRAINER_KEYS = (
-    "accelerator", "devices", "num_nodes", "strategy", "precision", "max_epochs", "min_epochs", "max_steps",
-    "min_steps", "max_time", "limit_train_batches", "limit_val_batches", "limit_test_batches", "limit_predict_batches",
-    "overfit_batches", "val_check_interval", "check_val_every_n_epoch", "num_sanity_val_steps", "log_every_n_steps",
-    "accumulate_grad_batches", "gradient_clip_val", "gradient_clip_algorithm", "deterministic", "benchmark",
-    "use_distributed_sampler", "detect_anomaly", "reload_dataloaders_every_n_epochs",
+    "precision", "max_epochs", "min_epochs", "max_steps", "min_steps", "max_time", "limit_train_batches",
+    "limit_val_batches", "limit_test_batches", "limit_predict_batches", "overfit_batches", "val_check_interval",
+    "check_val_every_n_epoch", "num_sanity_val_steps", "log_every_n_steps", "accumulate_grad_batches",
+    "gradient_clip_val", "gradient_clip_algorithm", "deterministic", "benchmark", "use_distributed_sampler",
+    "detect_anomaly", "reload_dataloaders_every_n_epochs",
 )  # fmt: skip
 LOGGERS = tuple(f"lightning.pytorch.loggers.{name}" for name in ("CSVLogger", "TensorBoardLogger", "WandbLogger"))
 CALLBACKS = ("seq_modules.callbacks.", "lightning.pytorch.callbacks.early_stopping.EarlyStopping")
@@ -156,12 +156,14 @@ def check_weights(content: dict[str, Any], model: "nn.Module", path: str | Path)
 def settings(content: dict[str, Any], path: Path, command: str) -> dict[str, Any]:
     """The settings that a checkpoint holds, as a config; configs and flags override it.
 
-    Resuming (fit) restores the settings of the training loop too. The other commands restore the callbacks alone, so
-    that they run on any machine. Files that the checkpoint names are read as if the user had named them, but nothing
-    is written to a place that it names (docs/decisions/2026-11-21-language.md).
+    Resuming (fit) restores the settings of the training loop too, and of the devices those that this machine has. The
+    other commands restore the callbacks alone. Files that the checkpoint names are read as if the user had named them,
+    but nothing is written to a place that it names (docs/decisions/2026-11-21-language.md).
     """
     from lightning.pytorch import Callback, LightningDataModule, LightningModule
     from lightning.pytorch.loggers import Logger
+
+    from seqlight.machine import settings_here
 
     config: dict[str, Any] = {}
     for key, entry, base in (
@@ -186,7 +188,7 @@ def settings(content: dict[str, Any], path: Path, command: str) -> dict[str, Any
             {**c, "init_args": {k: v for k, v in (c.get("init_args") or {}).items() if k not in WRITTEN}}
             for c in loggers
         ]
-        kept |= {key: trainer[key] for key in TRAINER_KEYS if _is_value(trainer.get(key))}
+        kept |= {key: trainer[key] for key in TRAINER_KEYS if _is_value(trainer.get(key))} | settings_here(trainer)
         for key in ("best_checkpoint", "last_checkpoint"):
             if key in saved:
                 config[key] = {k: v for k, v in saved[key].items() if is_plain(v)}

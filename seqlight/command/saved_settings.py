@@ -4,9 +4,11 @@ from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import LightningModule
+from lightning.pytorch.utilities import rank_zero_info
 
 from seqlight.checkpoints import check_weights, known_class, read_checkpoint, settings
 from seqlight.core.errors import UserError
+from seqlight.machine import DEFAULTS, left_out
 
 TOKENIZER_FLAGS = tuple(
     f"--data.{prefix}{name}"
@@ -34,6 +36,8 @@ class SavedSettings:
         self.path = path
         self.content: dict[str, Any] | None = read_checkpoint(path)
         self.config = settings(self.content, path, command)
+        run = self.content.get("config") or {}
+        self._left_out = left_out(run["trainer"]) if isinstance(run.get("trainer"), dict) else {}
         self._own_tokenizer_path: Any = None  # what stood in place of the checkpoint as data.tokenizer_path
         data = self.config.get("data", {}).get("init_args", {})
         if any(word.startswith(TOKENIZER_FLAGS) for word in flags):
@@ -48,6 +52,18 @@ class SavedSettings:
             raise UserError(
                 f"--ckpt_path {self.path} holds a {held.__name__}, but --model or a config names {class_path}; "
                 "leave that out"
+            )
+
+    def log_devices(self, trainer: dict[str, Any]) -> None:
+        """Logs which of the run's devices are not used here, unless configs or flags say what to use.
+
+        Args:
+            trainer: The command's settings of the Trainer.
+        """
+        if missing := {name: value for name, value in self._left_out.items() if trainer[name] == DEFAULTS[name]}:
+            rank_zero_info(
+                f"the run of {self.path} had {', '.join(f'{name} {value}' for name, value in missing.items())}; "
+                f"this one takes what this machine has, unless --trainer.{next(iter(missing))} says otherwise"
             )
 
     def check_model(self, model: LightningModule) -> None:

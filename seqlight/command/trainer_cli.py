@@ -80,6 +80,7 @@ class SeqCLI(LightningCLI):
         self.config = parser.parse_args([*layers, *group_values_as_configs(rest)])
         if self.saved:
             self.saved.check_class(self.config[command].model.class_path)
+            self.saved.log_devices(self.config[command].trainer)
 
     def _parse_ckpt_path(self) -> None:
         """Lightning's own, in which the checkpoint would silently win over configs and flags."""

@@ -112,7 +112,8 @@ def test_ranks_draw_noise_of_their_own_and_resume_it(tmp_path: Path) -> None:
     ranks = next(s for name, s in state["callbacks"].items() if name.startswith("RNGState"))["ranks"]
     assert len(ranks) == 2
     assert not torch.equal(ranks[0]["torch"], ranks[1]["torch"])
-    finish(start(["fit", "--ckpt_path", str(first), "--trainer.max_steps=-1"], tmp_path))
+    words = ["fit", "--ckpt_path", str(first), "--config=trainer/ddp", "--trainer.max_steps=-1"]
+    finish(start(words, tmp_path))  # two processes again, which the checkpoint alone would not start
     (resumed,) = set(folders[1].rglob("last.ckpt")) - {first}  # beside the run that it goes on from
     whole, rest = (torch.load(f, weights_only=True)["state_dict"] for f in (only(folders[0], "last.ckpt"), resumed))
     assert all(torch.equal(whole[name], rest[name]) for name in whole)

@@ -16,18 +16,19 @@ class ActiveMember(Callback):
     with ``ensemble_size`` above 1 add this callback themselves.
     """
 
-    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Refuses a strategy that waits for a gradient of every weight.
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Has DDP expect weights without gradients; Lightning wraps the module after this hook.
 
         Raises:
-            UserError: DDP, with one process or several, runs without ``find_unused_parameters``.
+            UserError: The strategy says ``find_unused_parameters=False``: DDP would wait for a gradient of every weight.
         """
         strategy, sizes = trainer.strategy, [len(ensemble.members) for ensemble in ensembles(pl_module)]
-        expects_all = isinstance(strategy, DDPStrategy) and not strategy._ddp_kwargs.get("find_unused_parameters")
-        if expects_all and max(sizes, default=1) > 1:
+        if not isinstance(strategy, DDPStrategy) or max(sizes, default=1) == 1:
+            return
+        if not strategy._ddp_kwargs.setdefault("find_unused_parameters", True):
             raise UserError(
                 f"ensemble_size {max(sizes)} leaves weights without gradients, which DDP waits for; "
-                "add --trainer.strategy ddp_find_unused_parameters_true"
+                "use --trainer.strategy ddp, which allows for them"
             )
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:

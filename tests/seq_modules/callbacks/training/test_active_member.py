@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from lightning.pytorch import LightningModule
-from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
+from lightning.pytorch.strategies import DDPStrategy
 from torch import nn
 
 from seq_modules.callbacks import ActiveMember
@@ -31,19 +31,16 @@ def test_the_member_follows_from_the_step_in_every_ensemble() -> None:
     assert chosen == [(0, 0), (1, 1), (0, 2), (1, 0), (0, 1), (1, 2)]
 
 
-@pytest.mark.parametrize(
-    ("strategy", "fits"),
-    [
-        (SingleDeviceStrategy(), True),
-        (DDPStrategy(find_unused_parameters=True), True),
-        (DDPStrategy(), False),
-    ],
-    ids=["one device", "unused allowed", "ddp"],
-)
-def test_ddp_that_expects_all_gradients_is_refused(strategy: Any, fits: bool) -> None:
-    trainer: Any = SimpleNamespace(strategy=strategy)
-    if fits:
-        ActiveMember().on_fit_start(trainer, Two())
-    else:
-        with pytest.raises(ValueError, match=r"ensemble_size 3 .*ddp_find_unused_parameters_true"):
-            ActiveMember().on_fit_start(trainer, Two())
+def test_ddp_is_told_of_weights_without_gradients() -> None:
+    trainer: Any = SimpleNamespace(strategy=DDPStrategy())
+    ActiveMember().setup(trainer, Two(), "fit")
+    assert trainer.strategy._ddp_kwargs == {"find_unused_parameters": True}
+    trainer.strategy = DDPStrategy()
+    ActiveMember().setup(trainer, LightningModule(), "fit")  # no ensemble: DDP's own, quicker way
+    assert trainer.strategy._ddp_kwargs == {}
+
+
+def test_ddp_that_expects_all_gradients_is_refused() -> None:
+    trainer: Any = SimpleNamespace(strategy=DDPStrategy(find_unused_parameters=False))
+    with pytest.raises(ValueError, match=r"ensemble_size 3 .*--trainer\.strategy ddp,"):
+        ActiveMember().setup(trainer, Two(), "fit")
