@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 from torchmetrics import Metric, MetricCollection
 
 from seq_modules.callbacks.run.resume_training import ResumeTraining
+from seq_modules.training.accumulation import Accumulation
 from seq_modules.training.distributed import keep_buffers_apart
 from seq_modules.training.metrics.loss import MeanLoss
 from seq_modules.training.optim import OptimConfig, build_optimizer, build_scheduler
@@ -57,6 +58,7 @@ class SequenceModule(LightningModule):
         self.train_metrics = MetricCollection(dict(metrics), compute_groups=False).clone(prefix="train/")
         self.val_metrics = collection.clone(prefix="val/")
         self.test_metrics = collection.clone(prefix="test/")
+        self._accumulation = Accumulation()
 
     def step(self, batch: Any) -> Step:
         """Loss and metric inputs of one batch."""
@@ -70,7 +72,11 @@ class SequenceModule(LightningModule):
         loss = step.loss_sum / count
         self.log("train/loss", loss.detach(), prog_bar=True, sync_dist=self.trainer.world_size > 1)
         self.measure(self.train_metrics, step)
-        return loss
+        return self._accumulation.weigh(loss, count, self.trainer, batch_idx)
+
+    def on_after_backward(self) -> None:
+        """Weighs the targets of accumulated batches equally."""
+        self._accumulation.finish(self, self.trainer)
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         """Measures a validation batch."""

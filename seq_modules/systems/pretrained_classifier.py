@@ -87,6 +87,7 @@ class PretrainedClassifier(Classifier):
 
         They keep requires_grad: DDP and averages of weights read it once, before the first step.
         """
+        super().on_after_backward()
         if self.config.tuning == "gradual":
             for parameter in self.encoder.below(self.trainer.current_epoch * self.config.unfreeze_layers):
                 parameter.grad = None

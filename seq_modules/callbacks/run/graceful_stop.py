@@ -9,18 +9,19 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info
 
 from seq_modules.callbacks.run.last_checkpoint import LastCheckpoint
+from seq_modules.training.accumulation import in_window
 from seqlight.core.checks import check_range
 
 
 class GracefulStop(Callback):
-    """Turns a signal into a stop at the batch's end, on every rank; a second Ctrl-C stops at once.
+    """Turns a signal into a stop at the step's end, on every rank; a second Ctrl-C stops at once.
 
     Lightning's own handler talks to the other ranks from within the signal handler, which can deadlock. A batch
     system's warning (SLURM's ``--signal=SIGUSR1@90``) thus leaves a checkpoint too; the job is not queued again.
 
     Args:
-        ask_every: Batches between two checks when there are several ranks, who must agree; a single process checks
-            after every batch.
+        ask_every: Steps between two checks when there are several ranks, who must agree; a single process checks
+            after every step.
 
     Raises:
         UserError: ``ask_every`` is below 1.
@@ -48,7 +49,9 @@ class GracefulStop(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Stops if any rank got a signal; LastCheckpoint, which comes after, saves."""
-        if trainer.world_size > 1 and batch_idx % self.ask_every:
+        if in_window(trainer, batch_idx):
+            return
+        if trainer.world_size > 1 and batch_idx // trainer.accumulate_grad_batches % self.ask_every:
             return
         if trainer.strategy.reduce_boolean_decision(bool(GracefulStop.received), all=False):
             GracefulStop.received = GracefulStop.received or signal.SIGTERM

@@ -7,6 +7,7 @@ from typing import Any
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
+from seq_modules.training.accumulation import in_window
 from seqlight.core.checks import check_range
 
 REST = 50  # times as long as a save took, at least, until the next
@@ -20,7 +21,7 @@ class LastCheckpoint(Checkpoint):
 
     Args:
         minutes: Least time between two saves, above 0.
-        ask_every: Batches between two checks of the clock when there are several ranks, who must agree; at least 1.
+        ask_every: Steps between two checks of the clock when there are several ranks, who must agree; at least 1.
 
     Raises:
         UserError: A value is out of its range.
@@ -44,11 +45,13 @@ class LastCheckpoint(Checkpoint):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Saves if a save is due, or if training ends with this batch in the middle of an epoch."""
+        if in_window(trainer, batch_idx):
+            return
         ended = trainer.should_stop or trainer.global_step == trainer.max_steps
         if ended and batch_idx + 1 < trainer.num_training_batches and trainer.global_step != self._saved_at_step:
             self.save(trainer)  # after the epoch's end it would count as a whole one
             return
-        if trainer.world_size > 1 and batch_idx % self.ask_every:
+        if trainer.world_size > 1 and batch_idx // trainer.accumulate_grad_batches % self.ask_every:
             return
         is_due = time.monotonic() - self._saved_at > max(60 * self.minutes, REST * self._took)
         if trainer.strategy.reduce_boolean_decision(is_due, all=False):

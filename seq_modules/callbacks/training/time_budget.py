@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from seq_modules.training.accumulation import in_window
 from seq_modules.training.progress import Budget
 from seqlight.core.checks import check_range
 
@@ -69,7 +70,7 @@ class TimeBudget(Callback, Budget):
         if trainer.world_size > 1:  # one learning rate and one last step for all
             used = float(trainer.strategy.reduce(torch.tensor(used, device=pl_module.device), reduce_op="max"))
         self._agreed = used
-        if used >= self.seconds:
+        if used >= self.seconds and not in_window(trainer, batch_idx):
             trainer.should_stop = True
             if trainer.check_val_every_n_epoch is not None and self._check_every is None:
                 # Lightning validates when it is told to stop, but only in epochs that end with a validation.

@@ -1,0 +1,52 @@
+"""Accumulated batches whose gradient is that of the joined batch, whatever number of targets each of them has."""
+
+from typing import Any
+
+from lightning.pytorch import Trainer
+from torch import Tensor, nn
+
+
+def in_window(trainer: Trainer, batch_idx: int) -> bool:
+    """Whether gradients are still being accumulated after this batch: no checkpoint holds them."""
+    return bool((batch_idx + 1) % trainer.accumulate_grad_batches) and not trainer.is_last_batch
+
+
+class Accumulation:
+    """Weighs the targets of ``trainer.accumulate_grad_batches`` batches equally.
+
+    Lightning adds up the batches' mean losses, divided by the number of batches: a mean of means, in which a target of
+    a short batch weighs more, and which is too small where an epoch ends with fewer batches. How many targets a window
+    has is known at its end alone. So each loss is divided by the first batch's number of targets, and the gradients
+    are scaled once, before they are clipped. Without accumulation nothing is changed.
+    """
+
+    def __init__(self) -> None:
+        self.batch_idx = 0
+        self.counts: list[Tensor] = []  # targets of each batch of the window
+
+    def weigh(self, loss: Tensor, count: Tensor, trainer: Trainer, batch_idx: int) -> Tensor:
+        """The loss to be returned to Lightning.
+
+        Args:
+            loss: A batch's mean loss.
+            count: Its number of targets, averaged over ranks.
+            trainer: The trainer.
+            batch_idx: The batch's number in its epoch.
+        """
+        if trainer.accumulate_grad_batches == 1:
+            return loss
+        if batch_idx % trainer.accumulate_grad_batches == 0:
+            self.counts = []
+        self.batch_idx = batch_idx
+        self.counts.append(count)
+        return loss * (count / self.counts[0])
+
+    def finish(self, module: nn.Module, trainer: Any) -> None:
+        """After a batch's backward pass: at the end of a window, gives the gradients the size of the joined batch's."""
+        if not self.counts or in_window(trainer, self.batch_idx):
+            return
+        scale = trainer.accumulate_grad_batches * self.counts[0] / sum(self.counts)
+        for parameter in module.parameters():
+            if parameter.grad is not None:
+                parameter.grad.mul_(scale)
+        self.counts = []

@@ -1,0 +1,136 @@
+"""Every system at its smallest, with data whose batches hold different numbers of targets."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from helpers.toy_questions import QuestionData, Sentences, sentences
+from torch import Tensor
+from torch.utils.data import Dataset
+from transformers import BertConfig
+
+from datamodules import ChoraleFramesDataModule, ParityDataModule, SequenceDataModule
+from seq_modules import (
+    GPTLanguageModel,
+    LSTMFrameDecoder,
+    ParityModule,
+    PretrainedClassifier,
+    RNNLanguageModel,
+    RNNMusicDecoder,
+    SequenceModule,
+    TextClassifier,
+    TransformerFrameDecoder,
+    TransformerMusicDecoder,
+)
+from seq_modules.nets.music.frame_backbones import FrameTransformerConfig
+from seq_modules.nets.music.frame_net import FrameConfig
+from seq_modules.nets.rnn.language_net import RNNConfig
+from seq_modules.nets.rnn.recurrent import RecurrentConfig
+from seq_modules.nets.text.pretrained_encoder import PretrainedEncoderConfig
+from seq_modules.nets.text.text_encoder import TextEncoderConfig
+from seq_modules.nets.text.transformer_encoder import TransformerEncoderConfig
+from seq_modules.nets.transformer.gpt_config import GPTConfig
+from seq_modules.training.optim import OptimConfig
+from seqlight.core.labels import IGNORED
+
+ROWS = 22  # of an epoch: with batches of 4 a window of two is left with one, and that has two rows
+VOCAB, NOTES, STEPS = 13, [9, 5], 12
+BERT = BertConfig(
+    vocab_size=QuestionData().vocab_size, hidden_size=16, num_hidden_layers=2, num_attention_heads=2,
+    intermediate_size=24, max_position_embeddings=32, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
+)  # fmt: skip
+
+
+class Sequences(Dataset):
+    """Rows of ids (T,) or events (T, F) that repeat themselves, each with labels up to a length of its own."""
+
+    def __init__(self, sizes: list[int]) -> None:
+        generator = torch.Generator().manual_seed(len(sizes))
+        period = torch.arange(STEPS + 1) % torch.randint(2, 5, (ROWS, 1), generator=generator)
+        ids = torch.stack([(period * (f + 2) + 1) % size for f, size in enumerate(sizes)], dim=-1)
+        self.ids = ids if len(sizes) > 1 else ids[..., 0]
+        self.lengths = torch.randint(2, STEPS + 1, (ROWS,), generator=generator)
+
+    def __len__(self) -> int:
+        return ROWS
+
+    def __getitems__(self, rows: list[int]) -> dict[str, Tensor]:
+        ids, labels = self.ids[rows][:, :-1], self.ids[rows][:, 1:].clone()
+        labels[torch.arange(STEPS) >= self.lengths[rows][:, None]] = IGNORED
+        return {"input_ids": ids, "labels": labels, "index": torch.tensor(rows)}
+
+
+class Data(SequenceDataModule):
+    """Such rows as training and validation data."""
+
+    def __init__(self, sizes: list[int], batch_size: int) -> None:
+        super().__init__(batch_size, seed=0)
+        self.train_set = self.val_set = Sequences(sizes)
+
+
+def gpt(**settings: Any) -> GPTConfig:
+    return GPTConfig(**{"d_model": 16, "num_layers": 2, "num_heads": 2, "max_seq_len": STEPS, **settings})
+
+
+class PartlyLabelled(Sentences):
+    """Labelled sentences, of which every third has lost its label."""
+
+    def __getitems__(self, places: list[int]) -> dict[str, Any]:
+        batch = super().__getitems__(places)
+        batch["labels"][batch["index"] % 3 == 0] = IGNORED
+        return batch
+
+
+def classes(batch_size: int) -> QuestionData:
+    data = QuestionData(batch_size)
+    data.train_set = PartlyLabelled(sentences(), data.tokenizer)
+    return data
+
+
+def frames(batch_size: int) -> ChoraleFramesDataModule:
+    return ChoraleFramesDataModule(batch_size=batch_size, seed=0, retrieved=0, seq_len=24)
+
+
+# Each takes settings of the optimiser; nothing is dropped out.
+MODULES: dict[str, Callable[[OptimConfig], SequenceModule]] = {
+    "parity": lambda optim: ParityModule(RecurrentConfig(hidden_size=8), supervision="full", optim=optim),
+    "gpt": lambda optim: GPTLanguageModel(VOCAB, gpt(), optim=optim),
+    "rnn": lambda optim: RNNLanguageModel(VOCAB, RNNConfig(16, rnn=RecurrentConfig(hidden_size=16)), optim=optim),
+    "classifier": lambda optim: TextClassifier(
+        QuestionData().vocab_size, 3,
+        net=TextEncoderConfig("transformer", d_model=16, transformer=TransformerEncoderConfig(1, 2, dropout=0.0)),
+        optim=optim,
+    ),
+    "pretrained classifier": lambda optim: PretrainedClassifier(
+        QuestionData().vocab_size, 3, net=PretrainedEncoderConfig(encoder_config=BERT.to_dict(), dropout=0.0),
+        optim=optim,
+    ),
+    "music": lambda optim: RNNMusicDecoder(
+        NOTES, net=RNNConfig(16, dropout=0.0, rnn=RecurrentConfig(hidden_size=16)), optim=optim
+    ),
+    "music transformer": lambda optim: TransformerMusicDecoder(NOTES, net=gpt(tie_weights=False), optim=optim),
+    "frames": lambda optim: LSTMFrameDecoder(
+        90, 4, RecurrentConfig(hidden_size=16), FrameConfig(16, 0.0, 0.0, retrieval=False), optim
+    ),
+    "frame transformer": lambda optim: TransformerFrameDecoder(
+        90, 4, FrameTransformerConfig(16, 1, 2, dropout=0.0), FrameConfig(16, 0.0, 0.0, retrieval=False),
+        optim,
+    ),
+}  # fmt: skip
+DATA: dict[str, Callable[[int], SequenceDataModule]] = {
+    "parity": lambda batch_size: ParityDataModule(batch_size=batch_size, train_size=ROWS, val_size=8, seed=0),
+    "gpt": lambda batch_size: Data([VOCAB], batch_size),
+    "rnn": lambda batch_size: Data([VOCAB], batch_size),
+    "classifier": classes,
+    "pretrained classifier": classes,
+    "music": lambda batch_size: Data(NOTES, batch_size),
+    "music transformer": lambda batch_size: Data(NOTES, batch_size),
+    "frames": frames,
+    "frame transformer": frames,
+}
+
+
+def system(name: str, **optim: Any) -> SequenceModule:
+    """A system, always with the same first weights; ``optim`` are fields of OptimConfig."""
+    torch.manual_seed(0)
+    return MODULES[name](OptimConfig(**{"learning_rate": 1e-3, **optim}))
