@@ -1,10 +1,11 @@
 """Errors of jsonargparse, Lightning and the constructors, as one line that names the option."""
 
 import contextlib
+import dataclasses
 import inspect
 import sys
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, get_type_hints
 
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
@@ -92,13 +93,37 @@ def naming_options(instantiator: Callable[..., Any], key: str | None) -> Callabl
 
 
 def with_option(text: str, key: str, cls: type) -> str:
-    """A message under its option, if it begins with an argument of the class, or with a field of a group of them."""
+    """A message under its option, if it begins with an argument of the class, or with a field of a group of them.
+
+    A group that several classes use, at different places, names itself by its class: "RecurrentConfig.dropout ...".
+    """
+    parameters = parameters_of(cls)
     argument = text.partition(" ")[0].rstrip(":").partition(".")[0]
-    if argument not in parameters_of(cls):
+    place = place_of(argument, {name: parameter.annotation for name, parameter in parameters.items()})
+    if place is not None:
+        text = text.replace(f"{argument}.", f"{place}.")
+    elif argument not in parameters:
         return text
     if key in ("model", "data"):
         return f"{key}.{text}; see `seqlight fit --{key}.help {cls.__name__}`"
     return f"{key}.{text}"
+
+
+def place_of(group: str, annotations: Mapping[str, Any]) -> str | None:
+    """The option of a group of arguments, such as "net.rnn"; None if there is no such group.
+
+    Args:
+        group: The name of its class.
+        annotations: The types of the arguments by name, those of groups among them.
+    """
+    for name, kind in annotations.items():
+        if not dataclasses.is_dataclass(kind):
+            continue
+        if kind.__name__ == group:  # type: ignore[union-attr]
+            return name
+        if (inside := place_of(group, get_type_hints(kind))) is not None:
+            return f"{name}.{inside}"
+    return None
 
 
 def as_user_error(error: Exception, config: Any) -> UserError:

@@ -6,7 +6,6 @@ their fast form in `nets/bptt.py`, the NumPy form in `reference/numpy_rnn.py`.
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -63,23 +62,25 @@ class RecurrentConfig:
     backend: Backend = "fused"
 
     def __post_init__(self) -> None:
-        check_range("net.hidden_size", self.hidden_size, least=1)
-        check_range("net.num_layers", self.num_layers, least=1)
-        check_range("net.dropout", self.dropout, least=0, below=1)
-        check_choice("net.cell", self.cell, Cell)
-        check_choice("net.nonlinearity", self.nonlinearity, Nonlinearity)
-        check_choice("net.recurrent_init", self.recurrent_init, RecurrentInit)
-        check_choice("net.backend", self.backend, Backend)
+        check_range("RecurrentConfig.hidden_size", self.hidden_size, least=1)
+        check_range("RecurrentConfig.num_layers", self.num_layers, least=1)
+        check_range("RecurrentConfig.dropout", self.dropout, least=0, below=1)
+        check_choice("RecurrentConfig.cell", self.cell, Cell)
+        check_choice("RecurrentConfig.nonlinearity", self.nonlinearity, Nonlinearity)
+        check_choice("RecurrentConfig.recurrent_init", self.recurrent_init, RecurrentInit)
+        check_choice("RecurrentConfig.backend", self.backend, Backend)
         if self.nonlinearity != "tanh" and self.cell != "rnn":
-            raise UserError(f"net.nonlinearity {self.nonlinearity} is for cell rnn alone; {self.cell} takes tanh")
+            raise UserError(
+                f"RecurrentConfig.nonlinearity {self.nonlinearity} is for cell rnn alone; {self.cell} takes tanh"
+            )
         if self.forget_bias is not None and self.cell != "lstm":
             raise UserError(
-                f"net.forget_bias {self.forget_bias} is for cell lstm alone; {self.cell} has no forget gate"
+                f"RecurrentConfig.forget_bias {self.forget_bias} is for cell lstm alone; {self.cell} has no forget gate"
             )
         if self.layer_norm and self.backend != "loop":
-            raise UserError(f"net.layer_norm is not in backend {self.backend}: choose backend loop")
+            raise UserError(f"RecurrentConfig.layer_norm is not in backend {self.backend}: choose backend loop")
         if self.nonlinearity == "sigmoid" and self.backend == "fused":
-            raise UserError("net.nonlinearity sigmoid is not in backend fused: choose loop, bptt or numpy")
+            raise UserError("RecurrentConfig.nonlinearity sigmoid is not in backend fused: choose loop, bptt or numpy")
 
 
 class Recurrent(nn.Module):
@@ -211,34 +212,25 @@ class Recurrent(nn.Module):
         return bptt.scan(self.cell, rows, sizes, weights, states, reverse, self.nonlinearity)
 
     def run_fused(self, rows: Tensor, sizes: list[int], states: States) -> tuple[Tensor, States]:
-        """All layers by torch's kernel: rows (N, D) and states (L·S, B, H) to rows (N, S·H) and states."""
-        kernels: dict[str, Callable[..., States]] = {
-            "lstm": torch.lstm,
-            "gru": torch.gru,
-            "rnn_tanh": torch.rnn_tanh,
-            "rnn_relu": torch.rnn_relu,
-        }
-        kernel = kernels[f"rnn_{self.nonlinearity}" if self.cell == "rnn" else self.cell]
+        """All layers by torch's kernel: rows (N, D) and states (L·S, B, H) to rows (N, S·H) and states.
+
+        The kernel is dense where all rows of the batch are of one length, packed otherwise.
+        """
+        kernel = getattr(torch, f"rnn_{self.nonlinearity}" if self.cell == "rnn" else self.cell)  # as torch.lstm
         if rows.device.type == "cpu":
             # In the weights' precision, as the other engines; on a GPU the kernel takes what autocast says.
             rows = rows.to(self.weights(0).w_hh.dtype)
-            with torch.autocast("cpu", enabled=False):
-                return self.call_kernel(kernel, rows, sizes, states)
-        return self.call_kernel(kernel, rows, sizes, states)
-
-    def call_kernel(
-        self, kernel: Callable[..., States], rows: Tensor, sizes: list[int], states: States
-    ) -> tuple[Tensor, States]:
-        """One of torch's kernels on all layers: dense where all rows are of one length, packed otherwise."""
         states = tuple(part.to(rows.dtype) for part in states)
         hidden = list(states) if self.cell == "lstm" else states[0]
         parameters = [getattr(self, name) for names in self.names for name in names]
         options = (True, self.num_layers, self.dropout, self.training, self.bidirectional)
-        if sizes[0] == sizes[-1]:
-            dense = rows.view(len(sizes), sizes[0], -1)  # (T·B, D) -> (T, B, D)
-            outputs, *after = kernel(dense, hidden, parameters, *options, False)
-            return outputs.flatten(0, 1), tuple(after)  # (T, B, S·H) -> (T·B, S·H)
-        outputs, *after = kernel(rows, torch.tensor(sizes), hidden, parameters, *options)
+        with torch.autocast("cpu", enabled=False):
+            if sizes[0] == sizes[-1]:
+                dense = rows.view(len(sizes), sizes[0], -1)  # (T·B, D) -> (T, B, D)
+                outputs, *after = kernel(dense, hidden, parameters, *options, False)
+                outputs = outputs.flatten(0, 1)  # (T, B, S·H) -> (T·B, S·H)
+            else:
+                outputs, *after = kernel(rows, torch.tensor(sizes), hidden, parameters, *options)
         return outputs, tuple(after)
 
     def initial_states(self, x: Tensor) -> States:

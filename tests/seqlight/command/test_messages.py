@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from seq_modules import ParityModule
-from seqlight.core.errors import UserError
+from datamodules import ParityDataModule
+from seq_modules import ParityModule, RNNLanguageModel
 from seqlight.command.messages import NamedError, naming_options, one_line, user_errors, with_option
+from seqlight.core.errors import UserError
 
 UNION = """Parser key "{key}":
   Does not validate against any of the Union subtypes
@@ -62,6 +63,13 @@ def test_one_line(message: str, line: str) -> None:
 )
 def test_a_message_gets_the_option_it_begins_with(text: str, key: str, named: str) -> None:
     assert with_option(text, key, ParityModule) == named
+
+
+def test_a_group_that_names_its_class_gets_the_option_of_each_model() -> None:
+    text = "RecurrentConfig.hidden_size must be at least 1, not 0"
+    for cls, option in ((ParityModule, "model.net"), (RNNLanguageModel, "model.net.rnn")):
+        assert with_option(text, "model", cls).startswith(f"{option}.hidden_size must be at least 1, not 0; see ")
+    assert with_option(text, "data", ParityDataModule) == text
 
 
 class Narrow:

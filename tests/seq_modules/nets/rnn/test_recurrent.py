@@ -288,20 +288,29 @@ def test_forget_bias_is_the_total_of_both_biases(init: Any) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"hidden_size": 0}, "net.hidden_size must be at least 1, not 0"),
+        ({"hidden_size": 0}, "RecurrentConfig.hidden_size must be at least 1, not 0"),
         ({"input_size": -1}, "input_size must be at least 1, not -1"),
-        ({"num_layers": 0}, "net.num_layers must be at least 1, not 0"),
-        ({"dropout": 2}, "net.dropout must be at least 0 and below 1, not 2"),
-        ({"cell": "mlp"}, "net.cell must be one of 'rnn', 'lstm', 'gru', not 'mlp'"),
-        ({"backend": "cuda"}, "net.backend must be one of 'loop', 'bptt', 'fused', 'numpy', not 'cuda'"),
-        ({"recurrent_init": "zeros"}, "net.recurrent_init must be one of 'uniform', 'orthogonal', 'identity', not"),
-        ({"nonlinearity": "elu"}, "net.nonlinearity must be one of 'tanh', 'sigmoid', 'relu', not 'elu'"),
-        ({"nonlinearity": "relu"}, "net.nonlinearity relu is for cell rnn alone; lstm takes tanh"),
-        ({"cell": "gru", "forget_bias": 1.0}, "net.forget_bias 1.0 is for cell lstm alone; gru has no forget gate"),
-        ({"layer_norm": True, "backend": "numpy"}, "net.layer_norm is not in backend numpy: choose backend loop"),
+        ({"num_layers": 0}, "RecurrentConfig.num_layers must be at least 1, not 0"),
+        ({"dropout": 2}, "RecurrentConfig.dropout must be at least 0 and below 1, not 2"),
+        ({"cell": "mlp"}, "RecurrentConfig.cell must be one of 'rnn', 'lstm', 'gru', not 'mlp'"),
+        ({"backend": "cuda"}, "RecurrentConfig.backend must be one of 'loop', 'bptt', 'fused', 'numpy', not 'cuda'"),
+        (
+            {"recurrent_init": "zeros"},
+            "RecurrentConfig.recurrent_init must be one of 'uniform', 'orthogonal', 'identity', not",
+        ),
+        ({"nonlinearity": "elu"}, "RecurrentConfig.nonlinearity must be one of 'tanh', 'sigmoid', 'relu', not 'elu'"),
+        ({"nonlinearity": "relu"}, "RecurrentConfig.nonlinearity relu is for cell rnn alone; lstm takes tanh"),
+        (
+            {"cell": "gru", "forget_bias": 1.0},
+            "RecurrentConfig.forget_bias 1.0 is for cell lstm alone; gru has no forget gate",
+        ),
+        (
+            {"layer_norm": True, "backend": "numpy"},
+            "RecurrentConfig.layer_norm is not in backend numpy: choose backend loop",
+        ),
         (
             {"cell": "rnn", "nonlinearity": "sigmoid", "backend": "fused"},
-            "net.nonlinearity sigmoid is not in backend fused: choose loop, bptt or numpy",
+            "RecurrentConfig.nonlinearity sigmoid is not in backend fused: choose loop, bptt or numpy",
         ),
     ],
 )
