@@ -1,11 +1,13 @@
 """The files of a run survive a process that is killed: checkpoints are whole, and every logged row is on disk."""
 
 import csv
+import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import pytest
 import torch
 from conftest import ROOT, SMALL
@@ -32,7 +34,12 @@ def test_a_killed_training_keeps_every_logged_row(tmp_path: Path) -> None:
     words = ["fit", "--config", "parity/lstm_last", *SMALL, "--trainer.log_every_n_steps=1", "--trainer.max_epochs=1"]
     (tmp_path / "killed.py").write_text(KILLED)
     command = [sys.executable, "killed.py", *words]
-    ended = subprocess.run(command, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "MPLCONFIGDIR": matplotlib.get_cachedir(),
+    }  # fonts take seconds
+    ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert ended.returncode == 9, ended.stderr
     (file,) = tmp_path.rglob("metrics.csv")
     with file.open(newline="") as rows:

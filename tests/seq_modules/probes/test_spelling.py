@@ -87,17 +87,15 @@ def test_the_seed_decides() -> None:
 def test_every_process_makes_the_same_pairs() -> None:
     """Sets of strings have another order in each process, and ranks and models must be asked the same."""
     code = (
-        "import sys; from seq_modules.probes.spelling import make_spelling; "
+        "from seq_modules.probes.spelling import make_spelling; "
         f"print([pair.bad for pair in make_spelling({TRAIN!r}, {HELD_OUT!r}, seed=1)])"
     )
-    said = [
-        subprocess.run(
-            [sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": seed}, cwd=ROOT,
-            capture_output=True, text=True, check=True,
-        ).stdout
-        for seed in ("1", "2")
-    ]  # fmt: skip
-    assert said[0] == said[1] == f"{[pair.bad for pair in make_spelling(TRAIN, HELD_OUT, seed=1)]}\n"
+    seed = "1" if os.environ.get("PYTHONHASHSEED") != "1" else "2"
+    said = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": seed}, cwd=ROOT,
+        capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    assert said == f"{[pair.bad for pair in make_spelling(TRAIN, HELD_OUT, seed=1)]}\n"
 
 
 def test_a_word_stands_against_as_many_non_words_as_asked() -> None:
