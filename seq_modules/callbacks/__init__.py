@@ -20,6 +20,7 @@ from seq_modules.callbacks.text.english_tests import EnglishTests
 from seq_modules.callbacks.text.neighbours import Neighbours
 from seq_modules.callbacks.text.samples import Samples
 from seq_modules.callbacks.text.text_attention import TextAttention
+from seq_modules.callbacks.training.activation_checkpointing import ActivationCheckpointing
 from seq_modules.callbacks.training.active_member import ActiveMember
 from seq_modules.callbacks.training.compile import Compile
 from seq_modules.callbacks.training.ema import EMA
@@ -32,6 +33,7 @@ from seq_modules.callbacks.training.time_budget import TimeBudget
 
 __all__ = [
     "EMA",
+    "ActivationCheckpointing",
     "ActiveMember",
     "AttentionMaps",
     "BestCheckpoint",
