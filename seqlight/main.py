@@ -3,6 +3,7 @@
 import os
 import sys
 
+from seqlight.command.compile_cache import replace_unwritable_cache
 from seqlight.core.errors import UserError
 
 COMMANDS = {
@@ -34,6 +35,7 @@ def main() -> None:
     if "--debug" in words:
         words.remove("--debug")
         os.environ["SEQLIGHT_DEBUG"] = "1"  # the other processes of a DDP run read it too
+    replace_unwritable_cache()
     try:
         sys.exit(dispatch(words))
     except KeyboardInterrupt:

@@ -1,5 +1,6 @@
 """torch.compile for training."""
 
+import os
 import time
 from collections.abc import Iterable
 from typing import Any, Literal
@@ -21,10 +22,13 @@ class Compile(Callback):
     Batches with as many tokens as the first go through the compiled net, whatever the length of their windows. Others
     (the last of an epoch) and validation run uncompiled: each further shape would cost seconds of compilation.
 
+    The first batch is compiled by a forward and a backward pass that leave weights, random numbers and data unchanged.
+    If that fails, since there is no C++ compiler, say, one line says so and training goes on uncompiled.
+
     Args:
         part: ``net.blocks`` each by itself, which compiles one block for all, or the whole ``net``.
-        warm_up: Compile all shapes at the first batch (those of SequenceLengthWarmup too), by a forward and a backward
-            pass that leave weights, random numbers and data unchanged. Otherwise each shape when it first occurs.
+        warm_up: Compile the other shapes (those of SequenceLengthWarmup) at the first batch too. Otherwise each when it
+            first occurs.
         mode: torch.compile's, such as "max-autotune".
         backend: torch.compile's.
     """
@@ -68,13 +72,20 @@ class Compile(Callback):
         if first:
             self.tokens = tokens
         self._use(tokens == self.tokens)
-        if first and self.warm_up:
-            self._compile_all(trainer, pl_module, batch)
+        if first:
+            started = time.monotonic()
+            try:
+                self._compile_first(trainer, pl_module, batch)
+            except Exception as error:  # whatever a compiler raises; a fault of the net itself comes again below
+                self._use(False)
+                self._compiled = []
+                rank_zero_info(f"not compiled: {remedy(error)}. Training goes on uncompiled, more slowly")
+            else:
+                rank_zero_info(f"compiled in {time.monotonic() - started:.1f} s")
 
-    def _compile_all(self, trainer: Trainer, pl_module: LightningModule, batch: Any) -> None:
-        started = time.monotonic()
-        batches = [batch]
-        for short in [callback for callback in trainer.callbacks if isinstance(callback, SequenceLengthWarmup)]:  # type: ignore[attr-defined]
+    def _compile_first(self, trainer: Trainer, pl_module: LightningModule, batch: Any) -> None:
+        batches, callbacks = [batch], trainer.callbacks if self.warm_up else []  # type: ignore[attr-defined]
+        for short in [callback for callback in callbacks if isinstance(callback, SequenceLengthWarmup)]:
             if short.applies(trainer):  # to this batch, before or after this callback
                 lengths = {short.window, short.full or batch["input_ids"].shape[1]} - {batch["input_ids"].shape[1]}
                 batches += [rewindow(batch, length) for length in lengths]
@@ -85,7 +96,6 @@ class Compile(Callback):
                 loss = pl_module.step(one).loss_sum  # type: ignore[operator]
             # Not backward(): it would leave gradients, and set off DDP's exchange.
             torch.autograd.grad(loss, parameters, allow_unused=True)
-        rank_zero_info(f"compiled in {time.monotonic() - started:.1f} s")
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Back to the net as it is written."""
@@ -102,3 +112,23 @@ def _tokens(batch: Any) -> int:
     if "input_ids" in batch:
         return batch["input_ids"].numel()
     return next(value.numel() for value in batch.values() if isinstance(value, torch.Tensor))
+
+
+def remedy(error: BaseException) -> str:
+    """What a failed compilation lacks and how to get it, or the first line of the error that it began with."""
+    cause: BaseException | None = error
+    compiler = os.environ.get("CXX", "g++")
+    while cause is not None:
+        kind = type(cause).__name__
+        if kind == "InvalidCxxCompiler" or (isinstance(cause, OSError) and cause.filename == compiler):
+            return f"{compiler} is no working C++ compiler; install g++, or name one by the environment variable CXX"
+        if kind == "CppCompileError":  # such as a header of Python's that is not installed
+            line = next((line for line in str(cause).splitlines() if "error:" in line), "no message")
+            return f"the C++ compiler {compiler} failed ({line.strip()}); put that right, or name another one by CXX"
+        if kind == "TritonMissing":
+            return "triton is not installed; run `pip install triton`"
+        if isinstance(cause, OSError):
+            place = f"{cause.filename}: {cause.strerror}"
+            return f"{place}; name a folder that can be written by the environment variable TORCHINDUCTOR_CACHE_DIR"
+        error, cause = cause, cause.__cause__ or cause.__context__
+    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"

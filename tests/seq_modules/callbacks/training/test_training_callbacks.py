@@ -1,5 +1,7 @@
 """Time budget, compilation, short windows: what they do to training."""
 
+import logging
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,6 +23,7 @@ from helpers.toy_text import (
 )
 from lightning.pytorch import Callback, Trainer
 from torch import nn
+from torch._inductor.exc import CppCompileError, InvalidCxxCompiler, TritonMissing
 
 from seq_modules.callbacks import GracefulStop, LastCheckpoint
 from seq_modules.callbacks.training.compile import Compile
@@ -204,11 +207,61 @@ def test_compile_changes_nothing_but_the_speed(tmp_path: Path, part: Any, short_
 def test_compile_without_warming_up(tmp_path: Path) -> None:
     backend = Backend()
     fit(tmp_path, Compile(warm_up=False, backend=backend))  # type: ignore[arg-type]
-    assert backend.calls == 2 * 3 * (EPOCH - 1)
+    assert backend.calls == 2 * (1 + 3 * (EPOCH - 1))  # once before the first step
     module = TextModule(optimizer="adamw")
     module.net = nn.Linear(1, 1)  # type: ignore[assignment]
     with pytest.raises(ValueError, match="part blocks: TextModule has no net with that"):
         trainer(tmp_path / "none", Compile(), num_sanity_val_steps=0).fit(module, TextData())
+
+
+@pytest.mark.parametrize(
+    ("failure", "said"),
+    [
+        (InvalidCxxCompiler(), r"/no/compiler is no working C\+\+ compiler; install g\+\+, or name one by .* CXX"),
+        (
+            CppCompileError(["g++"], "a.cpp:1:10: fatal error: Python.h: No such file\n 1 | #include"),
+            r"/no/compiler failed \(a.cpp:1:10: fatal error: Python.h: No such file\)",
+        ),
+        (PermissionError(13, "Permission denied", "/no/compiler"), r"/no/compiler is no working C\+\+ compiler"),
+        (TritonMissing(None), r"triton is not installed; run `pip install triton`"),
+        (OSError(30, "Read-only file system", "/cache/ab"), "/cache/ab: Read-only .* TORCHINDUCTOR_CACHE_DIR"),
+        (KeyError("a fault of the compiler"), "KeyError: 'a fault of the compiler'"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
+)
+@pytest.mark.parametrize("warm_up", [True, False])
+def test_training_goes_on_where_nothing_can_be_compiled(
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    failure: Exception,
+    said: str,
+    warm_up: bool,
+) -> None:
+    def backend(graph: Any, inputs: Any) -> Any:
+        raise failure
+
+    monkeypatch.setenv("CXX", "/no/compiler")
+    plain, sees = Sees(), Sees()
+    fit(tmp_path / "plain", plain)
+    with caplog.at_level(logging.INFO, "lightning.pytorch.utilities.rank_zero"):
+        module = fit(tmp_path / "failed", Compile(warm_up=warm_up, backend=backend), sees)  # type: ignore[arg-type]
+    lines = [record.getMessage() for record in caplog.records if "compiled" in record.getMessage()]
+    assert len(lines) == 1
+    assert re.fullmatch(rf"not compiled: .*{said}.*\. Training goes on uncompiled, more slowly", lines[0])
+    assert len(sees.weights) == len(plain.weights) == 3 * EPOCH
+    for a, b in zip(sees.weights, plain.weights, strict=True):
+        assert_same(a, b)
+    assert all(m._compiled_call_impl is None for m in module.modules())
+
+
+def test_a_fault_of_the_net_still_ends_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def step(self: Any, batch: Any) -> Any:
+        raise IndexError("a fault of the net")
+
+    monkeypatch.setattr(TextModule, "step", step)
+    with pytest.raises(IndexError, match="a fault of the net"):
+        fit(tmp_path, Compile(backend=Backend()), num_sanity_val_steps=0)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
