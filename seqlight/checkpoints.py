@@ -8,6 +8,7 @@ import dataclasses
 import importlib
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
@@ -135,6 +136,32 @@ def is_plain(value: Any) -> bool:
     if isinstance(value, list | tuple):
         return all(map(is_plain, value))
     return value is None or isinstance(value, int | float | str)
+
+
+def check_classes(content: dict[str, Any], names: Sequence[str] | None, path: str | Path) -> None:
+    """Refuses data with another number of classes than the checkpoint has.
+
+    Other names in the same number are left to the model, which may predict with them.
+
+    Args:
+        content: The checkpoint's.
+        names: The data's classes; None if it has none.
+        path: The checkpoint, for the message.
+
+    Raises:
+        UserError: The message names both lists of classes.
+    """
+    held = content.get("class_names")
+    if held and names and len(held) != len(names):
+        raise UserError(
+            f"{path}: the checkpoint has {len(held)} classes ({shortened(held)}), but the data has {len(names)} "
+            f"({shortened(names)}); leave out --data options that choose other classes"
+        )
+
+
+def shortened(names: Sequence[str]) -> str:
+    """The first six names, for messages."""
+    return ", ".join(map(str, names[:6])) + (", ..." if len(names) > 6 else "")
 
 
 def check_weights(content: dict[str, Any], model: "nn.Module", path: str | Path) -> None:

@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch import LightningModule
+from lightning.pytorch import LightningDataModule, LightningModule
 from lightning.pytorch.utilities import rank_zero_info
 
-from seqlight.checkpoints import check_weights, known_class, read_checkpoint, settings
+from seqlight.checkpoints import check_classes, check_weights, known_class, read_checkpoint, settings
 from seqlight.core.errors import UserError
 from seqlight.machine import DEFAULTS, left_out
 
@@ -66,9 +66,10 @@ class SavedSettings:
                 f"this one takes what this machine has, unless --trainer.{next(iter(missing))} says otherwise"
             )
 
-    def check_model(self, model: LightningModule) -> None:
-        """Refuses a model whose weights differ in name or shape, and lets go of the contents."""
+    def check_model(self, model: LightningModule, data: LightningDataModule | None) -> None:
+        """Refuses data of other classes, and a model whose weights differ in name or shape; lets go of the contents."""
         assert self.content is not None
+        check_classes(self.content, getattr(data, "class_names", None), self.path)
         check_weights(self.content, model, self.path)
         self.content = None
 

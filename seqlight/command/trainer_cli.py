@@ -108,7 +108,7 @@ class SeqCLI(LightningCLI):
         try:
             super().instantiate_classes()
             if self.saved:
-                self.saved.check_model(self.model)
+                self.saved.check_model(self.model, self.datamodule)
         except (ValueError, TypeError, MisconfigurationException) as error:
             with contextlib.suppress(OSError):
                 self.run_folder.rmdir()  # empty: nothing has run
