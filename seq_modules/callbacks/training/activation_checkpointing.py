@@ -10,7 +10,7 @@ from seqlight.core.errors import UserError
 
 
 class ActivationCheckpointing(Callback):
-    """Keeps each Transformer block's inputs alone for the backward pass, which computes the rest again (Chen et al. 2016).
+    """Keeps Transformer blocks' inputs alone for the backward pass, which computes the rest again (Chen et al. 2016).
 
     Gradients are the same to the bit, dropout included: the generators' states are restored for the second computation.
     Names in checkpoints stay. For any system whose net is made of ``Block``; works with Compile, with DDP and with
