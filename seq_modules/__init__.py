@@ -3,10 +3,11 @@
 import seq_modules.callbacks  # noqa: F401  the command line names callbacks by their class alone
 from seq_modules.base import SequenceModule
 from seq_modules.systems.frame_decoder import FrameDecoder, LSTMFrameDecoder, TransformerFrameDecoder
-from seq_modules.systems.language_model import GPTLanguageModel, LanguageModel, RNNLanguageModel
+from seq_modules.systems.language_model import GPTLanguageModel, LanguageModel
 from seq_modules.systems.music_decoder import MusicDecoder, RNNMusicDecoder, TransformerMusicDecoder
 from seq_modules.systems.parity import ParityModule
 from seq_modules.systems.pretrained_classifier import PretrainedClassifier
+from seq_modules.systems.rnn_language_model import RNNLanguageModel
 from seq_modules.systems.text_classifier import TextClassifier
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""Language models: the next token, from those before it; with a Transformer (GPT) or with a recurrent net."""
+"""Language models: the next token, from those before it. The base of all, and the Transformer (GPT)."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -14,16 +14,13 @@ from seq_modules.generation.decode import evaluating, generate
 from seq_modules.generation.decoding_config import Decoding
 from seq_modules.generation.scoring import log_prob_sums
 from seq_modules.nets.ensemble import Ensemble
-from seq_modules.nets.rnn.language_net import RNNConfig, RNNNet
 from seq_modules.nets.transformer.gpt import GPT
 from seq_modules.nets.transformer.gpt_config import GPTConfig
-from seq_modules.training.metrics.loss import Perplexity
-from seq_modules.training.metrics.text import BitsPerCharacter
+from seq_modules.training.metrics.loss import BitsPerCharacter, Perplexity
 from seq_modules.training.optim import OptimConfig
 from seq_modules.training.tokenizer import required_tokenizer
 from seqlight.core.checks import check_range, required
 from seqlight.core.config_groups import group_from
-from seqlight.core.errors import UserError
 from seqlight.core.labels import IGNORED
 
 START = "\n"  # context of a text that is scored: the beginning of a line
@@ -43,11 +40,11 @@ class LanguageModel(SequenceModule):
     """
 
     net: nn.Module
+    decoding = Decoding()
+    on_text: Callable[[int, str], None] | None = None
 
     def __init__(self, optim: OptimConfig | dict[str, Any]) -> None:
         super().__init__({"perplexity": Perplexity(), "bits_per_character": BitsPerCharacter()}, optim)
-        self.decoding = Decoding()
-        self.on_text: Callable[[int, str], None] | None = None
 
     def forward(self, input_ids: Tensor) -> Tensor:
         """Logits of the next token at every step, (B, T, V), from ids (B, T)."""
@@ -170,31 +167,6 @@ class GPTLanguageModel(LanguageModel):
         size, config = required("vocab_size", vocab_size), group_from(GPTConfig, net)
         nets = [GPT(size, config, hash_seed=member) for member in range(ensemble_size)]
         self.net = nets[0] if ensemble_size == 1 else Ensemble(nets)
-
-
-class RNNLanguageModel(LanguageModel):
-    """Next-token prediction with an RNN, LSTM or GRU.
-
-    Args:
-        vocab_size: Number of tokens; comes from the data.
-        net: Shape of the net.
-        optim: Optimiser and schedule; AdamW, for Muon needs the blocks of a Transformer.
-
-    Raises:
-        UserError: A value is out of its range, or there is no vocab_size.
-    """
-
-    def __init__(
-        self,
-        vocab_size: int | None = None,
-        net: RNNConfig = RNNConfig(),
-        optim: OptimConfig = OptimConfig(learning_rate=3e-3, fused=True),
-    ) -> None:
-        super().__init__(optim)
-        self.save_hyperparameters()
-        if self.optim.optimizer == "muon":
-            raise UserError("optim.optimizer muon needs the blocks of a Transformer, which this net has not; use adamw")
-        self.net = RNNNet(required("vocab_size", vocab_size), group_from(RNNConfig, net))
 
 
 def cut(text: str, stop: list[str] | None) -> str:

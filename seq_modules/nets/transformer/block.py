@@ -168,9 +168,7 @@ def random_bytes(*shape: int, device: torch.device) -> Tensor:
 
     Eight bytes come from each number drawn: on a CPU, drawing is a large part of dropout's cost.
     """
-    size = 1
-    for length in shape:
-        size *= length
+    size = math.prod(shape)
     words = torch.empty((size + 7) // 8, dtype=torch.int64, device=device).random_(-(2**63), None)
     return words.view(torch.uint8)[:size].view(shape)
 

@@ -14,7 +14,6 @@ from seq_modules.nets.hashed_ngrams import NgramEmbedding
 from seq_modules.nets.transformer import gpt_decoding
 from seq_modules.nets.transformer.attention import causal_mask, chosen
 from seq_modules.nets.transformer.block import Block, drop, make_norm, random_bytes
-from seq_modules.nets.transformer.decode_step import DecodeState
 from seq_modules.nets.transformer.gpt_config import GPTConfig
 from seq_modules.nets.transformer.positions import rotary_tables, sinusoidal_table
 from seqlight.core.checks import check_range
@@ -211,18 +210,8 @@ class GPT(nn.Module):
         softcap = self.config.extras.logit_softcap
         return z if softcap is None else softcap * torch.tanh(z / softcap)
 
-    def window(self, ids: list[int]) -> list[int]:
-        """The part of a row's ids that fits the context; see gpt_decoding.py, as for the methods below."""
-        return gpt_decoding.window(self, ids)
-
-    def prefill(self, input_ids: Tensor, lengths: Tensor) -> tuple[Tensor, DecodeState]:
-        """Logits (B, V) after prompts (B, T) of true lengths (B,), and the state to decode from."""
-        return gpt_decoding.prefill(self, input_ids, lengths)
-
-    def decode_step(self, ids: Tensor, state: DecodeState) -> tuple[Tensor, DecodeState]:
-        """Logits (B, V) after one more token of each row, (B,), and the state."""
-        return gpt_decoding.decode_step(self, ids, state)
-
-    def attention_maps(self, input_ids: Tensor) -> Tensor:
-        """Attention weights of all layers, (B, L, H, T, T), from ids (B, T)."""
-        return gpt_decoding.attention_maps(self, input_ids)
+    # For generation, and to look at the attention: gpt_decoding.py.
+    window = gpt_decoding.window
+    prefill = gpt_decoding.prefill
+    decode_step = gpt_decoding.decode_step
+    attention_maps = gpt_decoding.attention_maps
