@@ -18,7 +18,8 @@ from typing import get_args
 import torch
 from torch import Tensor, nn
 
-from seq_modules.nets.rnn.recurrent import Backend, Recurrent
+from seq_modules.nets.rnn.recurrent import Recurrent
+from seq_modules.nets.rnn.recurrent_config import Backend
 
 MODULES: dict[str, Callable[..., nn.RNNBase]] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 

@@ -17,7 +17,7 @@ from seq_modules.generation.frames import FrameChooser, FrameRetriever, FrameSta
 from seq_modules.generation.loop import decode
 from seq_modules.nets.music.frame_backbones import FrameTransformerConfig, RecurrentBackbone, TransformerBackbone
 from seq_modules.nets.music.frame_net import FrameConfig, FrameNet
-from seq_modules.nets.rnn.recurrent import RecurrentConfig
+from seq_modules.nets.rnn.recurrent_config import RecurrentConfig
 from seq_modules.training.metrics.frames import ExactFrames, FrameAccuracy, NatsPerFrame, Part
 from seq_modules.training.metrics.loss import MeanLoss
 from seq_modules.training.optim import OptimConfig

@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seq_modules.base import SequenceModule, Step
-from seq_modules.nets.rnn.recurrent import Recurrent, RecurrentConfig, State
+from seq_modules.nets.rnn.recurrent import Recurrent, State
+from seq_modules.nets.rnn.recurrent_config import RecurrentConfig
 from seq_modules.training.metrics.bits import BitAccuracy, last_step
 from seq_modules.training.optim import OptimConfig
 from seqlight.core.checks import check_range

@@ -25,7 +25,7 @@ from seq_modules import (
 from seq_modules.nets.music.frame_backbones import FrameTransformerConfig
 from seq_modules.nets.music.frame_net import FrameConfig
 from seq_modules.nets.rnn.language_net import RNNConfig
-from seq_modules.nets.rnn.recurrent import RecurrentConfig
+from seq_modules.nets.rnn.recurrent_config import RecurrentConfig
 from seq_modules.nets.text.pretrained_encoder import PretrainedEncoderConfig
 from seq_modules.nets.text.text_encoder import TextEncoderConfig
 from seq_modules.nets.text.transformer_encoder import TransformerEncoderConfig

@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seq_modules.nets.rnn.recurrent import Recurrent, RecurrentConfig, State
+from seq_modules.nets.rnn.recurrent import Recurrent, State
+from seq_modules.nets.rnn.recurrent_config import RecurrentConfig
 from seqlight.core.checks import check_range
 from seqlight.core.errors import UserError
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from seq_modules.generation import Decoding, generate
 from seq_modules.generation.sampling import choose, uniforms
 from seq_modules.nets.rnn.language_net import RNNConfig, RNNNet
-from seq_modules.nets.rnn.recurrent import RecurrentConfig
+from seq_modules.nets.rnn.recurrent_config import RecurrentConfig
 
 
 class LastThree(nn.Module):

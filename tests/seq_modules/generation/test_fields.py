@@ -11,7 +11,7 @@ from seq_modules.generation.sampling import choose, uniforms
 from seq_modules.nets.music.event_embedding import EventEmbedding, pack
 from seq_modules.nets.music.event_net import EventNet, EventSteps
 from seq_modules.nets.rnn.language_net import RNNConfig, RNNNet
-from seq_modules.nets.rnn.recurrent import RecurrentConfig
+from seq_modules.nets.rnn.recurrent_config import RecurrentConfig
 from seq_modules.nets.transformer.gpt import GPT
 from seq_modules.nets.transformer.gpt_config import GPTConfig
 

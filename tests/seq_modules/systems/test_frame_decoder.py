@@ -18,7 +18,7 @@ from seq_modules import FrameDecoder, LSTMFrameDecoder, TransformerFrameDecoder
 from seq_modules.generation.decoding_config import Decoding
 from seq_modules.nets.music.frame_backbones import FrameTransformerConfig
 from seq_modules.nets.music.frame_net import FrameConfig
-from seq_modules.nets.rnn.recurrent import RecurrentConfig
+from seq_modules.nets.rnn.recurrent_config import RecurrentConfig
 from seq_modules.training.metrics.frames import ExactFrames, FrameAccuracy, NatsPerFrame
 from seq_modules.training.optim import OptimConfig
 from seqlight.core.labels import IGNORED

@@ -17,7 +17,7 @@ from seq_modules import GPTLanguageModel, LanguageModel, RNNLanguageModel
 from seq_modules.callbacks import ActiveMember, ResumeTraining
 from seq_modules.generation.decoding_config import Decoding
 from seq_modules.nets.rnn.language_net import RNNConfig
-from seq_modules.nets.rnn.recurrent import RecurrentConfig
+from seq_modules.nets.rnn.recurrent_config import RecurrentConfig
 from seq_modules.nets.transformer.gpt_config import GPTConfig, NgramConfig
 from seq_modules.systems.language_model import cut
 from seq_modules.training.optim import OptimConfig

@@ -18,7 +18,7 @@ from seq_modules import MusicDecoder, RNNMusicDecoder, TransformerMusicDecoder
 from seq_modules.generation.decoding_config import Decoding
 from seq_modules.nets.music.event_heads import Heads, NoteConfig
 from seq_modules.nets.rnn.language_net import RNNConfig
-from seq_modules.nets.rnn.recurrent import RecurrentConfig
+from seq_modules.nets.rnn.recurrent_config import RecurrentConfig
 from seq_modules.nets.transformer.gpt_config import ExtrasConfig, GPTConfig
 from seq_modules.systems.music_generation import MusicGeneration, event_rules
 from seq_modules.training.optim import OptimConfig

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from datamodules.parity import RandomBits
 from seq_modules import ParityModule
-from seq_modules.nets.rnn.recurrent import RecurrentConfig
+from seq_modules.nets.rnn.recurrent_config import RecurrentConfig
 from seq_modules.training.metrics.bits import BitAccuracy
 from seq_modules.training.metrics.loss import MeanLoss
 from seq_modules.training.optim import OptimConfig

@@ -15,7 +15,7 @@ from seq_modules import TextClassifier
 from seq_modules.callbacks import ConfusionMatrix, Neighbours, TextAttention
 from seq_modules.callbacks.text.confusion_matrix import class_rows
 from seq_modules.callbacks.text.neighbours import nearest
-from seq_modules.nets.rnn.recurrent import RecurrentConfig
+from seq_modules.nets.rnn.recurrent_config import RecurrentConfig
 from seq_modules.nets.text.text_cnn import CNNConfig
 from seq_modules.nets.text.text_encoder import TextEncoderConfig
 from seq_modules.nets.text.token_embedding import EmbeddingConfig

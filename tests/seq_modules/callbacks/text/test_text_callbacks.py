@@ -28,7 +28,7 @@ from seq_modules.callbacks import EnglishTests, Samples, TextStream
 from seq_modules.callbacks.run.text_stream import settled
 from seq_modules.generation.decoding_config import Decoding
 from seq_modules.nets.rnn.language_net import RNNConfig
-from seq_modules.nets.rnn.recurrent import RecurrentConfig
+from seq_modules.nets.rnn.recurrent_config import RecurrentConfig
 from seqlight.core.plots import read_metrics
 
 SMALL = (*SMALL_GPT, "--model.net.num_layers=2", "--data.windows.eval_size=8")

@@ -5,7 +5,7 @@ import torch
 from torch.testing import assert_close
 
 from seq_modules.nets.rnn.language_net import RNNConfig, RNNNet
-from seq_modules.nets.rnn.recurrent import RecurrentConfig
+from seq_modules.nets.rnn.recurrent_config import RecurrentConfig
 
 
 @pytest.mark.parametrize("backend", ["loop", "bptt", "fused", "numpy"])
