@@ -15,6 +15,7 @@ from seq_modules.callbacks import (
     TimeBudget,
     TimedBar,
 )
+from seq_modules.callbacks.run.machine_rates import MachineRates
 
 
 def run_callbacks(command: str, trainer: Any) -> list[Callback]:
@@ -29,7 +30,7 @@ def run_callbacks(command: str, trainer: Any) -> list[Callback]:
         found += [RNGState(), GracefulStop(), Curves()]
         if trainer.max_time:
             # Lightning's own Timer ends a training without a validation, and no schedule knows of it.
-            found.append(TimeBudget(seconds_of(trainer.max_time)))
+            found += [MachineRates(), TimeBudget(seconds_of(trainer.max_time))]
     if command == "predict":
         found += [PredictionWriter(), TextStream()]
     configured = trainer.callbacks if isinstance(trainer.callbacks, list) else [trainer.callbacks]

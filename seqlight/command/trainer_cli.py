@@ -19,6 +19,7 @@ from seqlight.atomic_checkpoint import AtomicCheckpointIO
 from seqlight.command.arguments import config_values, group_values_as_configs, option
 from seqlight.command.messages import as_user_error, user_errors
 from seqlight.command.parser import Parser
+from seqlight.command.precision import PrecisionTrainer, settle
 from seqlight.command.run_callbacks import run_callbacks
 from seqlight.command.saved_settings import SavedSettings
 from seqlight.recipes import DEFAULTS, experiment_name
@@ -45,6 +46,7 @@ class SeqCLI(LightningCLI):
         self._commands = commands or (self._words[0],)
         super().__init__(
             args=self._words,
+            trainer_class=PrecisionTrainer,
             parser_class=Parser,
             save_config_callback=RunConfig,
             seed_everything_default=0,
@@ -88,6 +90,7 @@ class SeqCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Makes the run's folder and points the loggers at it; the saved config omits the run folder."""
         config = self.config[self.subcommand]
+        settle(config.trainer, str(self.subcommand), self._words)
         if config.experiment is None:
             names = [name for name in map(experiment_name, config_values(self._words)) if name]
             config.experiment = names[-1] if names else config.model.class_path.rpartition(".")[2]

@@ -1,0 +1,96 @@
+"""``--trainer.precision auto``: the quickest sound precision of the machine."""
+
+import sys
+from typing import Any, Literal
+
+from lightning.pytorch import Trainer
+
+from seqlight.core import hardware
+from seqlight.machine import accelerator_here, launched_processes
+
+# Lightning's values, whose type has a private name, and "auto".
+Precision = (
+    Literal["auto", "32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true", "32", "bf16", "16", "64"]
+    | Literal["transformer-engine", "transformer-engine-float16"]
+    | Literal[32, 16, 64]
+)
+QUICKER = 1.3  # bf16-mixed is chosen where its products are this many times as quick: casts take some of it back
+
+
+class PrecisionTrainer(Trainer):
+    """Lightning's Trainer, in whose place the command line takes ``precision: auto`` too.
+
+    Args:
+        precision: Lightning's, or "auto" for the quickest sound one of this machine, which the run's config names.
+        kwargs: Lightning's other arguments.
+    """
+
+    def __init__(self, *, precision: Precision | None = None, **kwargs: Any) -> None:
+        super().__init__(precision=precision, **kwargs)  # type: ignore[arg-type]
+
+
+def settle(trainer: Any, command: str, words: list[str]) -> None:
+    """Puts a value in the place of "auto", and says so in one line; says it as well if a given value is slow here.
+
+    The value goes into the run's settings, so that a resumed run keeps it, and onto ``sys.argv``, with which Lightning
+    starts the other processes of a DDP run.
+
+    Args:
+        trainer: The command's settings of the Trainer, which are changed.
+        command: fit, validate, test or predict.
+        words: The command line, to be lengthened by the value if it is the program's own.
+    """
+    device = accelerator_here(str(trainer.accelerator)) or "cpu"
+    if trainer.precision == "auto":
+        started = launched_processes() not in (None, (1, 1))
+        trainer.precision, reason = quickest(device, measured=not started)
+        if words == sys.argv[1:]:
+            sys.argv.append(f"--trainer.precision={trainer.precision}")
+        say(f"precision: {trainer.precision} ({reason})")
+    elif command == "fit" and device == "cpu" and is_bf16(trainer.precision) and not hardware.multiplies_bf16("cpu"):
+        say(
+            f"precision: {trainer.precision}, though this processor emulates products in bf16, slowly; "
+            "--trainer.precision auto takes the quickest"
+        )
+
+
+def is_bf16(precision: Any) -> bool:
+    """Whether a value of the Trainer's ``precision`` means products in bf16."""
+    return str(precision).startswith("bf16")
+
+
+def quickest(device: str, measured: bool = True) -> tuple[str, str]:
+    """The quickest sound precision of a kind of device, and why.
+
+    A GPU goes by its capability: bf16-mixed from 8.0 on, 16-mixed from 7.0 on (the first with fast products in half
+    precision), else 32-true. A CPU without instructions for bf16 gets 32-true; one with them, bf16-mixed if a
+    measurement finds its products :data:`QUICKER`.
+
+    Args:
+        device: Lightning's name of an accelerator, such as "cpu" or "cuda".
+        measured: False to go by capability alone. Processes that torchrun or SLURM starts could measure on the two
+            sides of the line, and must agree.
+    """
+    if device == "cuda":
+        capability = hardware.compute_capability()
+        precision = "bf16-mixed" if capability >= (8, 0) else "16-mixed" if capability >= (7, 0) else "32-true"
+        return precision, f"compute capability {capability[0]}.{capability[1]}"
+    if device != "cpu":
+        return "32-true", f"the safe choice on {device}"
+    if not hardware.multiplies_bf16("cpu"):
+        return "32-true", "this processor has no instructions for products in bf16"
+    if not measured:
+        return "bf16-mixed", "this processor has instructions for products in bf16"
+    found = hardware.rates("cpu")
+    if not found.bf16:
+        return "32-true", "products in bf16 end in an illegal instruction here"
+    precision = "bf16-mixed" if found.ratio >= QUICKER else "32-true"
+    return precision, f"products in bf16 run at {found.ratio:.1f} times fp32's rate here"
+
+
+def say(line: str) -> None:
+    """Prints a line, from one process."""
+    from lightning.pytorch.utilities import rank_zero_only
+
+    if not rank_zero_only.rank:  # type: ignore[attr-defined]
+        print(line)
