@@ -81,7 +81,7 @@ def quickest(device: str, measured: bool = True) -> tuple[str, str]:
         return "32-true", "this processor has no instructions for products in bf16"
     if not measured:
         return "bf16-mixed", "this processor has instructions for products in bf16"
-    found = hardware.rates("cpu")
+    found = hardware.rates("cpu", threads=1)
     if not found.bf16:
         return "32-true", "products in bf16 end in an illegal instruction here"
     precision = "bf16-mixed" if found.ratio >= QUICKER else "32-true"

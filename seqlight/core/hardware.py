@@ -72,25 +72,36 @@ def compute_capability() -> tuple[int, int]:
     return min(torch.cuda.get_device_capability(index) for index in range(torch.cuda.device_count()))
 
 
-def rates(device: str = "cpu") -> Rates:
-    """Rates of this process's number of threads; measured once, in some hundredths of a second.
+def rates(device: str = "cpu", threads: int | None = None) -> Rates:
+    """Rates of a kind of device, measured once in a process, in some hundredths of a second.
 
     A processor that announces AMX is measured in a process of its own, which takes seconds: some virtual machines
     announce AMX without having it, and the first product in bf16 ends the process.
+
+    Args:
+        device: "cpu" or "cuda".
+        threads: Of a CPU; None takes this process's number. On a loaded machine one thread compares precisions best:
+            several wait for each other.
     """
-    return _rates(device, torch.get_num_threads())
+    return _rates(device, threads or torch.get_num_threads())
 
 
 @functools.cache
 def _rates(device: str, threads: int) -> Rates:
-    announces_amx = device == "cpu" and torch.cpu.get_capabilities().get("amx_tile", False)
-    if not announces_amx or onednn_limit() in WITHOUT_AMX:
+    own_process = device == "cpu" and torch.cpu.get_capabilities().get("amx_tile", False)
+    if own_process and onednn_limit() not in WITHOUT_AMX:
+        words = [sys.executable, "-P", __file__, str(threads)]
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+        if done.returncode == 0:
+            fp32, bf16 = map(float, done.stdout.split())
+            return Rates(fp32, bf16)
+        return Rates(measure(device, (torch.float32,)).fp32, 0.0)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(threads)
         return measure(device)
-    done = subprocess.run([sys.executable, "-P", __file__, str(threads)], capture_output=True, text=True, check=False)
-    if done.returncode == 0:
-        fp32, bf16 = map(float, done.stdout.split())
-        return Rates(fp32, bf16)
-    return Rates(measure(device, (torch.float32,)).fp32, 0.0)
+    finally:
+        torch.set_num_threads(before)
 
 
 def measure(
@@ -135,12 +146,18 @@ def _seconds(layer: list[torch.Tensor], ahead: torch.Tensor) -> float:
 def describe(device: str = "cpu") -> str:
     """The machine in one line, to stand beside any figure that depends on its speed."""
     found = rates(device)
+    threads = f", threads {torch.get_num_threads()}" if device == "cpu" else ""
+    return (
+        f"{name(device)}{threads}: {found.fp32:.0f} GF/s in fp32, {found.bf16:.0f} in bf16; torch {torch.__version__}"
+    )
+
+
+def name(device: str = "cpu") -> str:
+    """The processor, and what it is capable of."""
     if device == "cuda":
-        name = f"{torch.cuda.get_device_name()}, compute capability {'.'.join(map(str, compute_capability()))}"
-    else:
-        name = f"{torch.cpu.get_capabilities().get('cpu_name') or platform.machine()}, {capability()}"
-        name += f", threads {torch.get_num_threads()}"
-    return f"{name}: {found.fp32:.0f} GF/s in fp32, {found.bf16:.0f} in bf16; torch {torch.__version__}"
+        major, minor = compute_capability()
+        return f"{torch.cuda.get_device_name()}, compute capability {major}.{minor}"
+    return f"{torch.cpu.get_capabilities().get('cpu_name') or platform.machine()}, {capability()}"
 
 
 def capability() -> str:

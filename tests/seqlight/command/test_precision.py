@@ -21,7 +21,8 @@ def machine(monkeypatch: pytest.MonkeyPatch, instructions: bool, fp32: float = 3
     """A CPU of those rates; the list counts the times that it is measured."""
     measured: list[str] = []
 
-    def rates(device: str) -> Rates:
+    def rates(device: str, threads: int) -> Rates:
+        assert threads == 1
         measured.append(device)
         return Rates(fp32, bf16)
 

@@ -35,10 +35,11 @@ def test_measuring_leaves_random_numbers_and_gradients_alone() -> None:
 
 
 def test_a_machine_is_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    calls: list[str] = []
+    calls: list[int] = []
+    threads = torch.get_num_threads()
 
     def measure(device: str, *args: Any) -> Rates:
-        calls.append(device)
+        calls.append(torch.get_num_threads())
         return Rates(12.0, 34.0)
 
     monkeypatch.setattr(hardware, "measure", measure)
@@ -47,11 +48,13 @@ def test_a_machine_is_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
     try:
         assert hardware.rates() is hardware.rates()
         line = hardware.describe()
+        assert hardware.rates(threads=threads + 1) == Rates(12.0, 34.0)
     finally:
         hardware._rates.cache_clear()
-    assert calls == ["cpu"]
+    assert calls == [threads, threads + 1]
+    assert torch.get_num_threads() == threads
     assert line.startswith("A processor, ")
-    assert line.endswith(f", threads {torch.get_num_threads()}: 12 GF/s in fp32, 34 in bf16; torch {torch.__version__}")
+    assert line.endswith(f", threads {threads}: 12 GF/s in fp32, 34 in bf16; torch {torch.__version__}")
 
 
 @pytest.mark.parametrize(("code", "printed", "bf16"), [(0, "30.5 900.25\n", 900.25), (-4, "", 0.0)])
