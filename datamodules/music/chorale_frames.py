@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from torch.utils.data import DataLoader
 
@@ -13,8 +13,8 @@ from datamodules.music.leaks import INTERVALS, leaked
 from datamodules.music.retrieval import RetrievalIndex
 from datamodules.music.sources.jsb_files import Chorale, ChoraleSplits, made_up_chorales, packed, read_frames, unpacked
 from datamodules.music.sources.midi_files import write_midi
-from datamodules.tokenizers.frame import FrameTokenizer
-from seqlight.core.checks import check_range
+from datamodules.tokenizers.frame import FrameTokenizer, Order
+from seqlight.core.checks import check_choice, check_range
 from seqlight.core.config_groups import group_from
 from seqlight.music.notes import Piece
 
@@ -28,12 +28,21 @@ class FrameTokensConfig:
         highest: Highest pitch.
         frame_size: Largest number of pitches that sound together.
         order: Which pitch of a frame is predicted first: the highest ("falling") or the lowest ("rising").
+
+    Raises:
+        UserError: A value is out of its range.
     """
 
     lowest: int = 21
     highest: int = 108
     frame_size: int = 4
-    order: Literal["falling", "rising"] = "falling"
+    order: Order = "falling"
+
+    def __post_init__(self) -> None:
+        check_range("tokens.lowest", self.lowest, least=0, most=127)
+        check_range("tokens.highest", self.highest, least=self.lowest, most=127)
+        check_range("tokens.frame_size", self.frame_size, least=1, most=self.highest - self.lowest + 1)
+        check_choice("tokens.order", self.order, Order)
 
 
 class ChoraleFramesDataModule(SequenceDataModule):

@@ -1,6 +1,6 @@
-"""Rows of chorales in frames: transposed ones to train on, whole ones to evaluate, beginnings to go on from.
+"""Rows of chorales in frames: transposed rows for training, whole pieces for evaluation, prompts for predict.
 
-B rows, T frames, S places of a frame, M frames retrieved.
+B rows, T frames, S pitches of a frame at most, M retrieved frames.
 """
 
 from collections.abc import Sequence
@@ -23,15 +23,15 @@ class ChoraleRows(BatchDataset):
     Args:
         chorales: The pieces.
         tokenizer: Makes the ids.
-        index: What is retrieved from; None retrieves nothing.
-        members: Whether the pieces are those of the index, and retrieve nothing from themselves but their own past.
+        index: The pieces to retrieve from; None for no retrieval.
+        in_index: Whether the pieces are those of the index. Each of these retrieves only its own past from itself.
 
     Raises:
         UserError: A frame does not fit the tokenizer; the text names the piece.
     """
 
     def __init__(
-        self, chorales: Sequence[Chorale], tokenizer: FrameTokenizer, index: RetrievalIndex | None, members: bool
+        self, chorales: Sequence[Chorale], tokenizer: FrameTokenizer, index: RetrievalIndex | None, in_index: bool
     ) -> None:
         self.tokenizer = tokenizer
         self.names = [chorale.name for chorale in chorales]
@@ -42,7 +42,7 @@ class ChoraleRows(BatchDataset):
             except ValueError as error:
                 raise UserError(f"{error} (the piece is {chorale.name})") from error
         self.retrieved = [
-            index.retrieve_all(chorale, number if members else None)
+            index.retrieve_all(chorale, number if in_index else None)
             for number, chorale in enumerate(chorales)
             if index is not None
         ]
@@ -76,27 +76,27 @@ class ChoraleRows(BatchDataset):
     def __getitems__(self, rows: Sequence[int]) -> Batch:
         """A batch: ``input_ids`` and ``labels`` (B, T, S); ``position`` and ``index`` (B,).
 
-        Step t of the input holds frame t - 1, or START everywhere in the first of a piece, and its labels are frame t:
-        its pitches, then END if there is room. ``position`` counts the piece's frames before the first. With an
-        index also ``retrieved`` (B, T, M, S) and ``match_lengths`` (B, T, M, 2): frames that may be frame t, and how
-        far back their contexts agree; see datamodules/music/retrieval.py.
+        The input at step t is frame t - 1, or all START at the first frame of a piece. The label is frame t: its
+        pitches, then END if there is room. ``position`` is the number of the piece's frames before the row. With an
+        index also ``retrieved`` (B, T, M, S) and ``match_lengths`` (B, T, M, 2): candidates for frame t, and how far
+        back their contexts agree; see datamodules/music/retrieval.py.
         """
         raise NotImplementedError
 
 
 class ChoraleTrainRows(ChoraleRows):
-    """Every piece once in a pass, each pass in another order; row numbers have no upper end.
+    """Training rows. Each pass has every piece once, in an order of its own; row numbers are unbounded.
 
-    A row depends on its number and the seed alone: the piece, where a longer one is cut, by how much it is transposed.
+    The piece of a row, its start and its transposition depend only on the row's number and the seed.
 
     Args:
         chorales: The pieces.
         tokenizer: Makes the ids.
-        index: What is retrieved from; None retrieves nothing.
-        seq_len: Frames at most; a longer piece begins anywhere. None: whole pieces.
-        transpose: The lowest and the highest transposition in semitones, both included. A piece takes part in those
-            alone that keep it within the tokenizer's range, each as likely.
-        seed: What all of that depends on.
+        index: The pieces to retrieve from; None for no retrieval.
+        seq_len: Most frames of a row; a longer piece is cut at a random start. None: whole pieces.
+        transpose: The lowest and the highest transposition in semitones, both included. Those that keep a piece within
+            the tokenizer's range are equally likely.
+        seed: Seed of the rows.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class ChoraleTrainRows(ChoraleRows):
         transpose: tuple[int, int],
         seed: int,
     ) -> None:
-        super().__init__(chorales, tokenizer, index, members=True)
+        super().__init__(chorales, tokenizer, index, in_index=True)
         self.seq_len, self.seed = seq_len, seed
         ups = range(transpose[0], transpose[1] + 1)
         self.ups = [[up for up in ups if moved_by(ids, up, tokenizer)[1].all()] or [0] for ids in self.ids]
@@ -133,28 +133,28 @@ class ChoraleTrainRows(ChoraleRows):
         """The pieces in the order of a pass (N,)."""
         key = (self.seed, number)
         if key not in self._orders:
-            while len(self._orders) >= 2:  # a batch may lie across two
+            while len(self._orders) >= 2:  # a batch may span two passes
                 self._orders.pop(next(iter(self._orders)))
-            # Of another seed than the rows' words, whose numbers overlap with the passes'.
+            # Another seed than that of the rows, since row numbers and pass numbers overlap.
             words = random_words(self.seed + 2**41, np.array([number]), len(self.ids))[0]
             self._orders[key] = np.argsort(words, kind="stable")
         return self._orders[key]
 
 
 class ChoraleEvalRows(ChoraleRows):
-    """Whole pieces as they are, each once, with ``leaked`` (B,): whether its melody is known from training.
+    """Whole pieces without transposition, each once. ``leaked`` (B,) says whether training had the piece's melody.
 
     Args:
         chorales: The pieces.
         tokenizer: Makes the ids.
-        index: What is retrieved from; None retrieves nothing.
-        flags: Whether each is leaked.
+        index: The pieces to retrieve from; None for no retrieval.
+        flags: For each piece, whether it is leaked.
     """
 
     def __init__(
         self, chorales: Sequence[Chorale], tokenizer: FrameTokenizer, index: RetrievalIndex | None, flags: list[bool]
     ) -> None:
-        super().__init__(chorales, tokenizer, index, members=False)
+        super().__init__(chorales, tokenizer, index, in_index=False)
         self.flags = torch.tensor(flags)
 
     def __getitems__(self, rows: Sequence[int]) -> Batch:
@@ -166,14 +166,14 @@ class ChoraleEvalRows(ChoraleRows):
 
 
 class ChoralePrompts(BatchDataset):
-    """What ``predict`` goes on from: the first frames of pieces, or nothing at all.
+    """Prompts for ``predict``: the first frames of pieces, or empty prompts.
 
     Args:
-        chorales: The pieces, taken round in their order; where there are none, the model begins by itself.
-        size: How many rows.
-        frames: Frames of each beginning.
+        chorales: The pieces, in rotation; with none, prompts are empty.
+        size: Number of rows.
+        frames: Frames of each prompt.
         tokenizer: Makes the ids.
-        index: What is retrieved from; None retrieves nothing.
+        index: The pieces to retrieve from; None for no retrieval.
     """
 
     def __init__(

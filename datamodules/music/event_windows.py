@@ -1,12 +1,11 @@
-"""Windows of pieces' events with the next event of each as its label; a window never reaches into another piece.
+"""Windows of events with the next event of each as its label. A window lies within one piece.
 
-A piece of N events is the sequence START, those events, END, and has N + 1 labels: label j is event j, the last END. A
-window at s reads events s-1 ... (START at 0) and is asked for labels s ... s+T-1. T is the window's length, F the
-number of fields, B the batch size.
+A piece of N events is the sequence START, those events, END. It has N + 1 labels: label j is event j, and the last is
+END. The inputs of a window at s are the events from s - 1 on (START at 0). Its labels are s to s + T - 1. T is the
+window's length, F the number of fields, B the batch size.
 
-With signatures every window begins with its piece's, wherever in the piece it lies, and has one event less: a model
-that were told the metre and the key at the piece's beginning alone would have to do without for most of it. A signature
-has no label, so that the same labels count as without.
+With signatures, the first event of every window is its piece's signature (metre and key), wherever the window lies in
+the piece, and the window has one event fewer. A signature has no label, so the same labels count with and without it.
 """
 
 from collections.abc import Sequence
@@ -21,7 +20,7 @@ from seqlight.core.labels import IGNORED
 from seqlight.music.notes import Piece, stretched
 
 VALUES = ((1, 1), (2, 1), (1, 2))  # note values as written, doubled, halved
-HIDDEN = 8  # in one of so many windows the key is not told, and in as many the metre
+HIDDEN = 8  # the key is hidden in one of this many training windows, and the metre likewise
 
 
 class EventWindows(BatchDataset):
@@ -39,7 +38,7 @@ class EventWindows(BatchDataset):
         start, end = np.zeros((2, 1, fields), dtype=np.int64)  # "nothing" beside both
         start[0, 0], end[0, 0] = tokenizer.start_id, tokenizer.end_id
         self.table = np.concatenate([part for piece in events for part in (start, piece, end)])  # (sum of N + 2, F)
-        self.notes: np.ndarray | None = None  # how many each row of the table counts as; None: an event is a note
+        self.notes: np.ndarray | None = None  # notes that each row of the table counts as; None: one each
         if isinstance(tokenizer, RemiTokenizer):
             counts = [tokenizer.notes_at(piece, ids) for piece, ids in zip(pieces, events, strict=True)]
             self.notes = np.concatenate([part for count in counts for part in ([0], count, [1])])
@@ -61,11 +60,11 @@ class EventWindows(BatchDataset):
         semitones: np.ndarray,
         heads: np.ndarray,
     ) -> Batch:
-        """Windows of ``pieces`` (B,) from ``starts`` (B,), transposed by ``semitones`` (B,), with ``heads`` (B, 0 or 1,
-        F) as they are before them.
+        """Windows of ``pieces`` (B,) from ``starts`` (B,), transposed by ``semitones`` (B,).
 
-        Labels from place ``first`` (B,) on count. After a piece's end inputs are 0 and labels -100; so is the label of
-        the fields that say nothing beside END.
+        ``heads`` (B, 0 or 1, F) are put before them unchanged. Labels from position ``first`` (B,) on count; those
+        before are -100. After a piece's end, inputs are 0 and labels -100. Beside END, the labels of the other fields
+        are -100.
         """
         places = np.arange(self.span)
         here = starts[:, None] + places < self.counts[pieces, None]  # (B, T)
@@ -90,21 +89,25 @@ class EventWindows(BatchDataset):
         return (self.first_pitch <= ids) & (ids <= self.last_pitch)
 
     def __getitems__(self, rows: Sequence[int]) -> Batch:
-        """A whole batch at once: ``input_ids`` and ``labels`` (B, T, F), ``index`` (B,); of REMI's tokens also
-        ``notes`` (B,), how many the labels are about, the end of a piece being one."""
+        """A whole batch: ``input_ids`` and ``labels`` (B, T, F), ``index`` (B,).
+
+        With REMI tokens also ``notes`` (B,), the number of notes that the labels spell; the end of a piece counts as
+        one.
+        """
         raise NotImplementedError
 
 
 class TrainEvents(EventWindows):
-    """Windows of which each follows from its number and the seed: piece, place, transposition and note values.
+    """Random windows. A window's piece, start, transposition and note values follow from its number and the seed.
 
-    A piece is drawn as often as its length asks for. The window begins anywhere from half a window before the piece to
-    half a window before its end, and is then moved inside: so the notes near both ends are asked for as often, on
-    average, as those in the middle. The transposition is drawn from those of the range that leave all of the piece in
-    the vocabulary, which was made wide enough for all of them unless MIDI's own range ends; an instrument's range is
-    not asked for. Doubled or halved note values are drawn as often as written ones, of the pieces where every time
-    stays a whole number of ticks. Of signatures the key is moved with the notes; key and metre are each left untold now
-    and then, so that the model also knows what to do where they are not known.
+    - Pieces are drawn in proportion to their length.
+    - The start is drawn from half a window before the piece to half a window before its end, and then moved inside the
+      piece. On average the notes near both ends are labels as often as those in the middle.
+    - The transposition is drawn from those that keep the whole piece in the vocabulary. The vocabulary has room for
+      all of them, as far as MIDI's pitches go; an instrument's range is ignored.
+    - Note values as written, doubled and halved are equally likely, if every time stays a whole number of ticks.
+    - The key of a signature is transposed with the notes. Key and metre are hidden in some windows, so that the model
+      learns to do without them.
 
     Args:
         pieces: The pieces.
@@ -167,9 +170,9 @@ class EvalEvents(EventWindows):
         pieces: The pieces.
         tokenizer: Makes the events.
         seq_len: Length T of a window.
-        stride: Distance between windows of a piece, 1 to S = T, or T - 1 with signatures; by default half of S. Of each
-            but a piece's first only the last ``stride`` labels count, so that they have a context of at least
-            S - stride events.
+        stride: Distance between the starts of a piece's windows, 1 to S, where S is T, or T - 1 with signatures.
+            Default: half of S. Of each window but a piece's first, only the last ``stride`` labels count. They have a
+            context of at least S - stride events.
     """
 
     def __init__(
@@ -196,11 +199,11 @@ class EvalEvents(EventWindows):
 
 
 def versions_of(piece: Piece, note_values: bool) -> list[Piece]:
-    """The piece as written and, if asked for, in doubled and halved note values where those are whole ticks."""
+    """The piece as written and, with ``note_values``, doubled and halved where all times stay whole ticks."""
     found = (stretched(piece, *value) for value in (VALUES if note_values else VALUES[:1]))
     return [version for version in found if version is not None]
 
 
 def _below(words: np.ndarray, limits: np.ndarray | int) -> np.ndarray:
-    """Numbers from 0 up to the limits, which they stay below, of random words (B,)."""
+    """Numbers (B,) from 0 to below the limits, from random words (B,)."""
     return (words % np.asarray(limits, dtype=np.uint64)).astype(np.int64)

@@ -1,6 +1,6 @@
-"""Which pieces are the same music: copies, and settings of one hymn tune. A split may not divide them.
+"""Finds pieces that are the same music: copies, and settings of one hymn tune. A split must not separate them.
 
-A model that has trained on one of them knows the others, however they are called.
+A model that was trained on one of them would know the others.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -9,15 +9,16 @@ from datamodules.music.leaks import stretches
 from datamodules.music.sources.jsb_files import Chorale
 from seqlight.music.notes import TICKS_PER_QUARTER, Piece
 
-PHRASES = 12  # intervals, about two phrases. 382 chorales are 201 families by it, of 11 at most; by 10, chance alone
-# chains 93 of them together, and by 16 they are 227.
+# Intervals that two tunes must have in common, about two phrases. With 12, the 382 chorales are 201 families of at most
+# 11 pieces. With 10, chance alone joins 93 of them, and with 16 there are 227 families.
+PHRASES = 12
 Traits = Callable[[Piece], Iterable[Hashable]]
 
 
 def families(pieces: Sequence[Piece], traits: Traits) -> list[int]:
-    """A number for each piece, the same for those that share a trait, be it through others between them.
+    """A family number for each piece. Pieces with a trait in common, directly or through others, are one family.
 
-    The number is the place of the family's first piece.
+    The number is the index of the family's first piece.
     """
     parents = list(range(len(pieces)))
 
@@ -36,7 +37,7 @@ def families(pieces: Sequence[Piece], traits: Traits) -> list[int]:
 
 
 def note_traits(piece: Piece) -> list[Hashable]:
-    """The trait of copies: all notes, as seen from the first, so that one in another key is a copy too."""
+    """The trait of copies: all notes relative to the first pitch, so that a transposed piece is a copy too."""
     if not piece.notes:
         return []
     base = piece.notes[0].pitch
@@ -46,8 +47,8 @@ def note_traits(piece: Piece) -> list[Hashable]:
 def tune_traits(piece: Piece) -> list[Hashable]:
     """The traits of settings of one tune: each run of 12 intervals of the melody, from quarter to quarter.
 
-    The melody is the highest pitch that sounds on each quarter, which passes over passing notes and is the same in any
-    key. A setting in another metre or in other note values has other runs, and is not told. Copies are kin as well.
+    The melody is the highest pitch that sounds on each quarter. This skips passing notes, and intervals are the same in
+    any key. A setting in another metre or in other note values is not recognised. The trait of copies is included.
     """
     quarters = -(-piece.end // TICKS_PER_QUARTER)
     highest: list[int | None] = [None] * quarters

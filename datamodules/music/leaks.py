@@ -1,14 +1,14 @@
-"""Melodies that test pieces share with the training set, in whatever key.
+"""Melodies that test pieces have in common with the training set, in any key.
 
-The chorales of Bach harmonise hymn tunes, many of them several times, and the published split of the JSB chorales puts
-settings of one tune on both sides. A piece is called leaked where a stretch of its melody, as intervals, stands in a
+Bach's chorales harmonise hymn tunes, many of them several times. The published split of the JSB chorales has settings
+of one tune in training and in the test. A piece is called leaked if a stretch of its melody, as intervals, occurs in a
 training piece too.
 """
 
 from collections.abc import Iterable, Sequence
 
 from datamodules.music.sources.jsb_files import Chorale
-from seqlight.core.errors import UserError
+from seqlight.core.checks import check_range
 
 INTERVALS = 16  # four bars of quarters
 Stretch = tuple[int, ...]
@@ -20,13 +20,12 @@ def melody(chorale: Chorale) -> list[int | None]:
 
 
 def stretches(chorale: Chorale, intervals: int = INTERVALS) -> set[Stretch]:
-    """All runs of so many consecutive intervals in the melody, in semitones; none goes across a silence.
+    """All runs of ``intervals`` consecutive intervals of the melody, in semitones; silence ends a run.
 
     Raises:
-        ValueError: ``intervals`` is below 1.
+        UserError: ``intervals`` is below 1.
     """
-    if intervals < 1:
-        raise UserError(f"intervals must be at least 1, not {intervals}")
+    check_range("intervals", intervals, least=1)
     found: set[Stretch] = set()
     steps: list[int] = []
     before: int | None = None
@@ -42,7 +41,7 @@ def stretches(chorale: Chorale, intervals: int = INTERVALS) -> set[Stretch]:
 
 
 def leaked(pieces: Sequence[Chorale], training: Iterable[Chorale], intervals: int = INTERVALS) -> list[bool]:
-    """Whether each piece shares a stretch of its melody with a training piece."""
+    """Whether each piece has a stretch of its melody in common with a training piece."""
     known: set[Stretch] = set()
     for chorale in training:
         known |= stretches(chorale, intervals)

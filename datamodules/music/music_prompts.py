@@ -1,4 +1,4 @@
-"""Pieces that a music model is to go on from."""
+"""Prompts of a music model: pieces that it continues."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,7 +17,7 @@ class PiecePrompts(Dataset):
     """Prompts with their events.
 
     Args:
-        pieces: The prompts; one without notes means that the model begins by itself.
+        pieces: The prompts; a piece without notes is an empty prompt.
         tokenizer: Makes the events.
     """
 
@@ -37,11 +37,11 @@ class PiecePrompts(Dataset):
 
 
 def read_prompts(prompt: str, bars: int | None) -> tuple[list[Piece], list[str]]:
-    """The pieces to go on from, and what was wrong with files that are left out.
+    """The prompts, and a line for each file that is left out.
 
     Args:
         prompt: ``prelude``, ``none``, or a MIDI file or a folder of them.
-        bars: Only so many of a file's bars; by default all. The prelude has four.
+        bars: Number of bars to take of each piece; None takes all. The prelude has four.
 
     Raises:
         FileNotFoundError: There is no such file.

@@ -1,4 +1,4 @@
-"""Lines for the user on music that is read: what was left out, and what the tokenizer has not learned."""
+"""Log lines on music that is read: files that are left out, and values that the tokenizer has not learned."""
 
 from collections.abc import Iterable, Sequence
 
@@ -16,7 +16,7 @@ def count_notes(pieces: Iterable[Piece]) -> int:
 
 
 def report_left_out(what: str, good: int, problems: Sequence[str]) -> None:
-    """Says which files are left out."""
+    """Logs which files are left out."""
     if problems:
         more = [f"and {len(problems) - SHOWN} more"] if len(problems) > SHOWN else []
         lines = "".join(f"\n  {line}" for line in [*problems[:SHOWN], *more])
@@ -24,17 +24,17 @@ def report_left_out(what: str, good: int, problems: Sequence[str]) -> None:
 
 
 def report_unseen(what: str, pieces: Sequence[Piece], tokenizer: MusicTokenizer) -> None:
-    """Says how many notes, and with signatures how many metres, training has not."""
+    """Logs how many notes, and with signatures how many metres, training did not have."""
     unseen = sum(map(tokenizer.unseen, pieces))
     if unseen:
         rank_zero_info(
             f"{what}: {unseen:,} of {count_notes(pieces):,} notes have a pitch, a duration or a shift that training "
-            "has not, and are read as the nearest"
+            "did not have, and are read as the nearest"
         )
     known = tokenizer.signatures
-    strange = [piece.name for piece in pieces if known is not None and piece.time_signature not in known.metres]
-    if strange:
+    others = [piece.name for piece in pieces if known is not None and piece.time_signature not in known.metres]
+    if others:
         rank_zero_info(
-            f"{what}: {len(strange):,} of {len(pieces):,} pieces ({strange[0]}{', ...' if strange[1:] else ''}) have a "
-            "metre that training has not, and it is left open"
+            f"{what}: {len(others):,} of {len(pieces):,} pieces ({others[0]}{', ...' if others[1:] else ''}) have a "
+            "metre that training did not have; it is left open"
         )

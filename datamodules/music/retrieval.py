@@ -1,12 +1,12 @@
-"""Retrieval from chorales: the frames that followed where the melody, or the harmony, went as it goes now.
+"""Retrieval from chorales: frames that followed earlier contexts with the same melody or harmony as the current one.
 
-Hymn tunes are set many times and their phrases come again, so the best guess at a next frame often exists already. A
-model that retrieves it (as Khandelwal et al., "Generalization through Memorization", ICLR 2020, do by hidden states)
-need not memorise the tunes. Contexts are compared exactly, by keys without parameters: the intervals of the melody, or
-the whole frames relative to their highest pitch, read backwards from now. Neither depends on the musical key, so that
-a context in E flat matches one in G. How the net uses what is retrieved: seq_modules/nets/retrieval.py.
+Hymn tunes are set many times and their phrases recur, so the next frame can often be found in another piece. A model
+that retrieves it need not memorise the tunes (Khandelwal et al., "Generalization through Memorization", ICLR 2020,
+retrieve by hidden states). Here contexts are compared exactly, backwards from the current frame, by two keys without
+parameters: the intervals of the melody, and the whole frames relative to their highest pitch. Neither depends on the
+musical key: a context in E flat matches one in G. The net's side is seq_modules/nets/retrieval.py.
 
-S places of a frame, M frames retrieved at a time, T frames of a piece.
+S pitches of a frame at most, M retrieved frames, T frames of a piece.
 """
 
 from collections.abc import Sequence
@@ -15,10 +15,10 @@ import numpy as np
 
 from datamodules.music.sources.jsb_files import Chorale
 from datamodules.tokenizers.frame import FrameTokenizer
-from seqlight.core.errors import UserError
+from seqlight.core.checks import check_range
 
 NEVER = -1000  # the interval of a first frame, or beside silence: it matches none
-LEAST = 2  # intervals that must agree
+LEAST = 2  # fewest intervals that must agree
 MAX_MATCH = 31  # matches are counted up to this length
 
 
@@ -26,8 +26,8 @@ class RetrievalIndex:
     """Frames of chorales, one after the other, with their keys.
 
     Args:
-        chorales: The pieces that are retrieved from.
-        tokenizer: Makes the ids; a retrieved frame that leaves its range counts as none.
+        chorales: The pieces to retrieve from.
+        tokenizer: Makes the ids; a retrieved frame outside its range is dropped.
         size: Number of frames retrieved at a time, M, at least 2: half of them by the longest match of the melody, half
             by that of the texture.
 
@@ -36,8 +36,7 @@ class RetrievalIndex:
     """
 
     def __init__(self, chorales: Sequence[Chorale], tokenizer: FrameTokenizer, size: int) -> None:
-        if size < 2:
-            raise UserError(f"retrieved must be at least 2, or 0 for none, not {size}")
+        check_range("retrieved", size, least=2)  # 0 makes no index
         self.tokenizer, self.size = tokenizer, size
         self.textures: dict[tuple[int, ...], int] = {}
         self.spans: list[slice] = []
@@ -62,11 +61,11 @@ class RetrievalIndex:
         return interval, self.textures.setdefault(shape, len(self.textures)), top
 
     def retrieve_all(self, chorale: Chorale, member: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """What is retrieved before each frame of a piece: ids (T, M, S) and match lengths (T, M, 2).
+        """Retrieved frames before each frame of a piece: ids (T, M, S) and match lengths (T, M, 2).
 
         Args:
             chorale: The piece.
-            member: Its number, if it is one of the index: nothing is retrieved from it but its own past.
+            member: Its number if it is a piece of the index; of this piece, only its past is retrieved.
         """
         retriever = Retriever(self, member)
         found = [retriever.retrieved()]
@@ -81,7 +80,7 @@ class Retriever:
 
     Args:
         index: The index.
-        member: Number of a piece of the index that is passed over.
+        member: Number of a piece of the index that is excluded.
     """
 
     def __init__(self, index: RetrievalIndex, member: int | None = None) -> None:
@@ -113,9 +112,9 @@ class Retriever:
         """The frames that followed the longest matches with the piece so far.
 
         Returns:
-            Ids (M, S) of the frames, transposed as the melody now stands to the melody then; and (M, 2) how many
-            intervals of the melody, and how many frames with all their pitches, agree without a gap, at most 31. Both
-            0, and all ids END, where nothing is retrieved.
+            Ids (M, S) of the frames, transposed to the current melody's pitch; and match lengths (M, 2), at most 31:
+            the number of consecutive intervals of the melody, and of whole frames, that agree. An empty row has lengths
+            0 and all ids END.
         """
         tokenizer, size = self.index.tokenizer, self.index.size
         ids = np.full((size, tokenizer.frame_size), tokenizer.end_id, dtype=np.int64)
@@ -137,9 +136,9 @@ class Retriever:
 
 
 def best(first: np.ndarray, second: np.ndarray, places: np.ndarray, count: int) -> np.ndarray:
-    """Where the first numbers are greatest, then the second, then the places: at most ``count`` indices, in order.
+    """At most ``count`` indices, sorted by the first numbers, then the second, then the places, each descending.
 
-    Of equals the last place comes first: the piece's own past, or the latest of the index.
+    Of equal matches the last place comes first: the piece's own past, or the latest of the index.
     """
     keys = ((first.astype(np.int64) * (MAX_MATCH + 1) + second) << 32) + places
     if len(keys) > count:
@@ -149,7 +148,7 @@ def best(first: np.ndarray, second: np.ndarray, places: np.ndarray, count: int) 
 
 
 def moved_by(ids: np.ndarray, up: np.ndarray | int, tokenizer: FrameTokenizer) -> tuple[np.ndarray, np.ndarray]:
-    """Frames (..., S) transposed by some semitones, and whether they are still within the range, (...)."""
+    """Frames (..., S) transposed up by some semitones, and whether they stay within the range, (...)."""
     by = -up if tokenizer.order == "falling" else up  # ids count from the highest pitch down
     pitches = ids < tokenizer.num_pitches
     moved = np.where(pitches, ids + by, ids)

@@ -1,6 +1,6 @@
-"""Which pieces are trained on: a split by whole pieces, so that no window of one is on both sides.
+"""Splits by whole pieces, so that no piece has windows in two splits.
 
-Pieces that are the same music (kinship.py) go to one side together.
+Pieces that are the same music (kinship.py) are in the same split.
 """
 
 import hashlib
@@ -19,16 +19,16 @@ def split_pieces(
 ) -> Splits:
     """Train, validation and test pieces by fractions.
 
-    A piece's place is decided by its name (a family's, by the first of its names) and the seed alone, so that a piece
-    more in the folder moves at most one other from one side to another. A family that is larger than what a split still
-    has room for is passed over, so that the largest ones are trained on.
+    The order of the pieces depends only on their names (of a family: on its first name) and the seed. One more piece in
+    the folder therefore moves at most one other piece between splits. A family that does not fit into what is left of
+    the validation or test split is skipped, so that large families are trained on.
 
     Args:
-        pieces: All, with names that differ.
+        pieces: All pieces, with distinct names.
         val_fraction: Fraction of the pieces for validation, rounded, at least one.
         test_fraction: Fraction for the test, likewise; 0 for none, and the test uses the validation pieces.
         seed: Of the split.
-        kin: A number for each piece, the same for those that stay together; by default each is alone.
+        kin: Family number of each piece; a family stays together. Default: each piece is a family of its own.
 
     Raises:
         UserError: The fractions leave nothing to train on, or there are too few families.
@@ -57,12 +57,12 @@ def split_pieces(
 
 
 def _place(name: str, seed: int) -> bytes:
-    """Where a name stands in the order of a seed."""
+    """Sort key of a name, pseudo-random and fixed by the seed."""
     return hashlib.sha256(f"{seed}:{name}".encode()).digest()
 
 
 def _taken(order: list[list[int]], size: int) -> tuple[list[int], list[list[int]]]:
-    """The pieces of the first families that fit into ``size`` (of the smallest, where none does), and the others."""
+    """The pieces of the first families that fit into ``size`` (the smallest family if none fits), and the others."""
     found: list[int] = []
     left: list[list[int]] = []
     for family in order:
@@ -78,19 +78,19 @@ def _taken(order: list[list[int]], size: int) -> tuple[list[int], list[list[int]
 def hold_out(
     pieces: Sequence[Piece], pattern: str, val_fraction: float, seed: int, kin: Sequence[int] | None = None
 ) -> Splits:
-    """Splits by name: the pieces that fit a pattern are for the test, and a fraction of the others validates.
+    """Splits by name: the pieces that match a pattern are the test, and a fraction of the others is for validation.
 
-    Others that are kin of a held-out piece are in no split: they would reveal the test pieces.
+    Other pieces of a held-out piece's family are in no split, since training on them would reveal the test pieces.
 
     Args:
-        pieces: All.
-        pattern: Of names (``bwv1010*``) or of paths within the folder (``suite4/*``), where ``*`` is anything.
-        val_fraction: See :func:`split_pieces`; of the others.
+        pieces: All pieces.
+        pattern: Pattern of names (``bwv1010*``) or of paths within the folder (``suite4/*``); ``*`` matches anything.
+        val_fraction: Fraction of the other pieces for validation; see :func:`split_pieces`.
         seed: See :func:`split_pieces`.
         kin: See :func:`split_pieces`.
 
     Raises:
-        UserError: None fits, or all do, or too few are left.
+        UserError: No piece matches, all do, or too few are left.
     """
     kin = range(len(pieces)) if kin is None else kin
     held = [number for number, piece in enumerate(pieces) if _fits(piece.name, pattern)]

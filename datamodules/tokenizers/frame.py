@@ -4,11 +4,12 @@ P pitches of the range, S places of a frame, T frames.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 
 from datamodules.tokenizers.stateful import Stateful
+from seqlight.core.checks import check_choice, check_range
 from seqlight.core.errors import UserError
 
 Order = Literal["falling", "rising"]
@@ -18,9 +19,9 @@ HIGHEST_PITCH = 127
 class FrameTokenizer(Stateful):
     """Sets of at most S pitches to (T, S) ids, and back.
 
-    Ids 0 to P - 1 are the pitches, counted from the highest down or from the lowest up, so that the ids of a frame rise
-    whichever end it is read from; then END, behind the last pitch of a frame with fewer than S, and START, all that
-    stands before a piece. As each set is written in one way alone, the probabilities of the ways add up to the sets'.
+    Ids 0 to P - 1 are the pitches, counted from the highest down or from the lowest up. The ids of a frame rise in both
+    cases. END follows the last pitch of a frame with fewer than S pitches. START fills the frame before a piece. Each
+    set of pitches has exactly one spelling, so the probability of a spelling is that of the set.
 
     Args:
         lowest: Lowest MIDI pitch.
@@ -39,13 +40,13 @@ class FrameTokenizer(Stateful):
     kind = "frames"
 
     def __init__(self, lowest: int = 21, highest: int = 108, frame_size: int = 4, order: Order = "falling") -> None:
-        whole = all(isinstance(n, int) for n in (lowest, highest, frame_size))  # what comes from a file may be anything
-        if not whole or not 0 <= lowest <= highest <= HIGHEST_PITCH:
-            raise UserError(f"lowest {lowest} and highest {highest} are no range of MIDI pitches, 0 to 127")
-        if not 1 <= frame_size <= highest - lowest + 1:
-            raise UserError(f"frame_size {frame_size} must be from 1 to the {highest - lowest + 1} pitches that are")
-        if order not in get_args(Order):
-            raise UserError(f"order {order!r} is not known; give falling or rising")
+        for name, value in (("lowest", lowest), ("highest", highest), ("frame_size", frame_size)):
+            if not isinstance(value, int):  # a damaged checkpoint may hold anything
+                raise UserError(f"{name} must be a whole number, not {value!r}")
+        check_range("lowest", lowest, least=0, most=HIGHEST_PITCH)
+        check_range("highest", highest, least=lowest, most=HIGHEST_PITCH)
+        check_range("frame_size", frame_size, least=1, most=highest - lowest + 1)
+        check_choice("order", order, Order)
         self.lowest, self.highest, self.frame_size, self.order = lowest, highest, frame_size, order
         self.num_pitches = highest - lowest + 1
         self.end_id, self.start_id, self.vocab_size = self.num_pitches, self.num_pitches + 1, self.num_pitches + 2

@@ -1,9 +1,9 @@
 """Notes as events of two or three ids, and back.
 
-An event is one note: all its ids are read and predicted together, so that a note takes one step of the model and a
-badly formed sequence cannot be written down (Hsiao et al., "Compound Word Transformer", AAAI 2021, group tokens for the
-same reason). With one voice a note's onset follows from the durations before it; with chords the ticks since the onset
-before it are a field of their own.
+An event is one note. All its ids are read and predicted together, so a note takes one step of the model, and every
+sequence is well formed (Hsiao et al., "Compound Word Transformer", AAAI 2021, group tokens for the same reason). With
+one voice, a note's onset follows from the durations before it. With chords, the ticks since the previous onset are a
+field.
 """
 
 from collections import Counter
@@ -14,13 +14,14 @@ import numpy as np
 
 from datamodules.tokenizers.signatures import MOST_METRES, Signatures
 from datamodules.tokenizers.stateful import Stateful
+from seqlight.core.checks import check_choice, check_range
 from seqlight.core.errors import UserError
 from seqlight.music.keys import Key
 from seqlight.music.notes import HIGHEST_PITCH, Note, Piece, top_voice
 
 ONE_VOICE, ALL_NOTES = ("pitch", "duration"), ("shift", "pitch", "duration")
-NOTHING = 0  # in every field but the first: what stands beside START and END
-START, END, REST = 0, 1, 2  # the first field's; REST is a pitch, and only one voice has it
+NOTHING = 0  # the id of the other fields of START and END
+START, END, REST = 0, 1, 2  # ids of the first field; REST is a pitch and exists with one voice only
 LONGEST = 2**24  # ticks; four days at 120 quarters a minute
 MOST_VALUES = 512  # durations (or shifts) learned; a performance, which is on no grid, has thousands
 
@@ -28,26 +29,25 @@ MOST_VALUES = 512  # durations (or shifts) learned; a performance, which is on n
 class NoteTokenizer(Stateful):
     """Pieces to events (N, F) of F fields, and back.
 
-    Fields are ``("pitch", "duration")``, the top voice with its rests as events, or ``("shift", "pitch", "duration")``,
-    all notes, where shift is the ticks since the onset before (0 within a chord). Durations and shifts are those of the
-    training pieces; any other is read as the nearest, which :meth:`unseen` counts. Pitches are a range without gaps; a
-    note beyond it is read octaves away, inside. Notes of one onset stand in the order of pitch, then of duration, of
-    ids as of values; two may be equal.
+    The fields are ``("pitch", "duration")`` for the top voice, with its rests as events, or ``("shift", "pitch",
+    "duration")`` for all notes; shift is the ticks since the previous onset, 0 within a chord. The vocabulary has the
+    durations and shifts of the training pieces; any other is read as the nearest, and :meth:`unseen` counts these.
+    Pitches are a range without gaps; a note outside it is moved inside by octaves. Notes of one onset are sorted by
+    pitch, then by duration; two may be equal.
 
     Args:
-        fields: One of the two.
+        fields: Either of the two.
         lowest: Lowest MIDI pitch.
         highest: Highest.
         durations: Ticks, at least 1 each; sorted and made unique here.
         shifts: Ticks, at least 0 each; likewise. Only for three fields.
-        metres: With these, metre and key are an event of their own, :meth:`head`; by default there is none.
+        metres: Metres of the signature events (:meth:`head`). Default: no signatures.
 
     Attributes:
         one_voice: Whether the fields are those of one voice.
         fields: Their names, in the order of the events' columns.
         vocab_sizes: Ids of each field; ``vocab_size`` is their sum.
-        note_sizes: As many of them, the first, are those of notes, START, END and "nothing"; any others are metre's and
-            key's.
+        note_sizes: Number of ids of each field without those of signatures, which come last.
         signatures: Metres and keys; None without.
         start_id, end_id: START and END, ids of the first field.
         pitches: MIDI pitch of each id of the field pitch; None for START, END, REST, "nothing" and keys.
@@ -55,12 +55,12 @@ class NoteTokenizer(Stateful):
         shifts: Ticks of each id of the field shift; 0 for START, END and a signature. Empty with two fields.
 
     Raises:
-        ValueError: An argument is none that notes could have.
+        UserError: A value is out of its range.
     """
 
     kind = "notes"
     start_id, end_id = START, END
-    origin = 0  # the clock that shifts (in one voice durations) move, before the first event
+    origin = 0  # time of the first event in ticks, before its shift
 
     def __init__(
         self,
@@ -72,11 +72,10 @@ class NoteTokenizer(Stateful):
         metres: Iterable[Sequence[int]] | None = None,
     ) -> None:
         self.fields = tuple(fields)
-        if self.fields not in (ONE_VOICE, ALL_NOTES):
-            raise UserError(f"fields {self.fields} are not known; give {ONE_VOICE} or {ALL_NOTES}")
+        check_choice("fields", self.fields, (ONE_VOICE, ALL_NOTES))
         self.one_voice, self.pitch_column = self.fields == ONE_VOICE, self.fields.index("pitch")
-        if not 0 <= lowest <= highest <= HIGHEST_PITCH:
-            raise UserError(f"lowest {lowest} and highest {highest} are no range of MIDI pitches, 0 to 127")
+        check_range("lowest", lowest, least=0, most=HIGHEST_PITCH)
+        check_range("highest", highest, least=lowest, most=HIGHEST_PITCH)
         self.lowest, self.highest = lowest, highest
         self._durations = _sorted("durations", durations, 1)
         self._shifts = _sorted("shifts", shifts, 0) if self.fields == ALL_NOTES else np.zeros(0, np.int64)
@@ -106,12 +105,12 @@ class NoteTokenizer(Stateful):
         """The tokenizer of some pieces: their durations and shifts, and their range of pitches.
 
         Args:
-            pieces: What is trained on, note values as they will be seen.
+            pieces: The training pieces, in every version of their note values that is trained on.
             fields: See the class.
-            transpose: Semitones that pieces are moved by at most, down (0 or less) and up; the range is so much wider.
+            transpose: Largest transpositions of training, in semitones down (0 or less) and up; they widen the range.
             signatures: Whether metre and key are an event.
 
-        Of more than 512 durations or shifts, or 64 metres, the most frequent are kept.
+        The vocabulary has at most the 512 most frequent durations and shifts and the 64 most frequent metres.
 
         Raises:
             ValueError: The pieces have no notes.
@@ -128,14 +127,14 @@ class NoteTokenizer(Stateful):
             else:
                 shifts.update(_shifts(piece))
         if not pitches:
-            raise UserError("pieces have no notes, so that there is nothing to learn")
+            raise UserError("pieces have no notes; give music with notes to learn the tokenizer from")
         lowest, highest = max(min(pitches) + transpose[0], 0), min(max(pitches) + transpose[1], HIGHEST_PITCH)
-        kept = [[value for value, _ in counts.most_common(MOST_VALUES)] for counts in (durations, shifts)]
-        told = [metre for metre, _ in metres.most_common(MOST_METRES)] if signatures else None
-        return cls(fields, lowest, highest, kept[0], kept[1], told)
+        frequent = [[value for value, _ in counts.most_common(MOST_VALUES)] for counts in (durations, shifts)]
+        learned_metres = [metre for metre, _ in metres.most_common(MOST_METRES)] if signatures else None
+        return cls(fields, lowest, highest, frequent[0], frequent[1], learned_metres)
 
     def head(self, piece: Piece) -> np.ndarray:
-        """The event that says a piece's metre and key, (1, F), or without signatures none, (0, F)."""
+        """The event of a piece's metre and key, (1, F); without signatures no event, (0, F)."""
         if self.signatures is None:
             return np.zeros((0, len(self.fields)), dtype=np.int64)
         return self.signatures.event(piece.time_signature, piece.key)[None]
@@ -172,7 +171,7 @@ class NoteTokenizer(Stateful):
             values = np.array(ticks, dtype=np.int64)
             places = _nearest(table, values)
             ids[name], exact = places + self._first[name], exact & (table[places] == values)
-        if self.fields == ALL_NOTES:  # what was read as the nearest may have changed places within a chord
+        if self.fields == ALL_NOTES:  # the nearest values may have another order within a chord
             onsets = np.cumsum(self._shifts[ids["shift"] - self._first["shift"]])
             order = np.lexsort((ids["duration"], ids["pitch"], onsets))
             ids |= {name: ids[name][order] for name in ("pitch", "duration")}
@@ -186,9 +185,9 @@ class NoteTokenizer(Stateful):
         quarters_per_minute: float = 72.0,
         key: Key | None = None,
     ) -> Piece:
-        """The piece that events (N, F) stand for, up to the first END; START and a signature are passed over.
+        """The piece of events (N, F), up to the first END; START and a signature are skipped.
 
-        An event without a pitch or a duration sounds nothing, whatever stands beside it; its shift counts.
+        An event without a pitch or without a duration makes no note, but its shift counts.
 
         Raises:
             ValueError: The ids are not (N, F), or one is outside its vocabulary.
@@ -214,9 +213,9 @@ class NoteTokenizer(Stateful):
         return Piece(name, tuple(sorted(notes)), time_signature, quarters_per_minute, key)
 
     def state(self) -> dict[str, Any]:
-        """Plain data that :func:`datamodules.tokenizers.from_state` makes the same tokenizer of."""
-        told = {} if self.signatures is None else {"metres": [list(metre) for metre in self.signatures.metres]}
-        return told | {
+        """Plain data, from which :func:`datamodules.tokenizers.from_state` makes the same tokenizer."""
+        metres = {} if self.signatures is None else {"metres": [list(metre) for metre in self.signatures.metres]}
+        return metres | {
             "kind": self.kind,
             "fields": list(self.fields),
             "lowest": self.lowest,
@@ -233,7 +232,7 @@ def rests(voice: Piece) -> list[int]:
 
 
 def folded(pitch: int, lowest: int, highest: int) -> int:
-    """A pitch; of one out of a range the nearest octave inside (or the range's end)."""
+    """A pitch, moved by octaves into a range; if no octave fits, the range's nearer end."""
     if pitch < lowest:
         return min(pitch + -(-(lowest - pitch) // 12) * 12, highest)
     if pitch > highest:
@@ -242,13 +241,13 @@ def folded(pitch: int, lowest: int, highest: int) -> int:
 
 
 def _shifts(piece: Piece) -> list[int]:
-    """Ticks between the onset of each note and of the one before, from the beginning on."""
+    """Ticks from each note's previous onset (first: from 0) to its own."""
     onsets = [note.start for note in piece.notes]
     return [onset - before for onset, before in zip(onsets, [0, *onsets], strict=False)]
 
 
 def _nearest(table: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Where in a sorted table the value nearest to each stands; of two equally near the smaller."""
+    """Index of the nearest entry of a sorted table for each value; ties go to the smaller entry."""
     above = np.clip(np.searchsorted(table, values), 1, max(len(table) - 1, 1))
     if len(table) == 1:
         return np.zeros(len(values), dtype=np.int64)
@@ -256,7 +255,7 @@ def _nearest(table: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 
 def _sorted(name: str, values: Iterable[int], least: int) -> np.ndarray:
-    """The values, each once, in order; refuses what are no ticks."""
+    """The distinct values, sorted; refuses values that are not ticks."""
     found = sorted(set(values))
     if not found or not all(isinstance(value, int) and least <= value <= LONGEST for value in found):
         raise UserError(f"{name} must be whole numbers of ticks, {least} to {LONGEST}, and at least one")

@@ -14,6 +14,7 @@ import numpy as np
 
 from datamodules.tokenizers.midi import folded, rests
 from datamodules.tokenizers.stateful import Stateful
+from seqlight.core.checks import check_range
 from seqlight.core.errors import UserError
 from seqlight.music.keys import Key
 from seqlight.music.notes import TICKS_PER_QUARTER, Note, Piece, top_voice
@@ -54,8 +55,8 @@ class RemiTokenizer(Stateful):
     signatures = None
 
     def __init__(self, lowest: int, highest: int, one_voice: bool, vocabulary: Sequence[str] | None = None) -> None:
-        if not 0 <= lowest <= highest <= HIGHEST:
-            raise UserError(f"lowest {lowest} and highest {highest} are no range of pitches, 0 to {HIGHEST}")
+        check_range("lowest", lowest, least=0, most=HIGHEST)
+        check_range("highest", highest, least=lowest, most=HIGHEST)
         self.lowest, self.highest, self.one_voice = lowest, highest, one_voice
         self._miditok = _remi(lowest, highest)
         self.vocabulary = sorted(self._miditok.vocab, key=self._miditok.vocab.get)

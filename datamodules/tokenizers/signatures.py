@@ -1,6 +1,6 @@
-"""A piece's metre and key as one event before the notes, which the model reads and never predicts.
+"""A signature: a piece's metre and key as one event before the notes. The model reads it and never predicts it.
 
-Its ids lie behind those of the notes in every field, so that notes have the same ids with it and without it. N pieces,
+In every field its ids come after those of the notes, so notes have the same ids with and without signatures. N pieces,
 F fields.
 """
 
@@ -20,19 +20,19 @@ Metre = tuple[int, int]
 class Signatures:
     """Metres and keys to events.
 
-    The event's last field but one says the key and the last the metre; a field before these says that it is a
-    signature. Two more ids stand for a key that is left open and for a metre that training has not.
+    The last field but one has the key and the last the metre; a field before these has the id "signature". One more id
+    stands for an unknown key, and one for a metre that training did not have.
 
     Args:
         note_sizes: Ids of each field that the notes have.
-        metres: Beats of a bar and what fraction of a whole note each is; sorted and made unique here.
+        metres: Pairs such as (3, 4): beats of a bar, and the fraction of a whole note that a beat is. Sorted here.
 
     Attributes:
-        metres: As the ids count them.
-        sizes: How many ids of each field come behind the notes'.
+        metres: In the order of the ids.
+        sizes: Number of ids that each field has beyond those of the notes.
 
     Raises:
-        ValueError: A metre is none.
+        UserError: A pair is not a metre.
     """
 
     def __init__(self, note_sizes: Sequence[int], metres: Iterable[Sequence[int]]) -> None:
@@ -41,7 +41,7 @@ class Signatures:
         self._first = np.array(note_sizes, dtype=np.int64)
 
     def event(self, metre: Metre, key: Key | None) -> np.ndarray:
-        """The event of a metre and a key (None: left open), (F,)."""
+        """The event of a metre and a key (None: unknown), (F,)."""
         ids = self._first.copy()
         ids[-2] += KEYS if key is None else key[0] + 12 * MODES.index(key[1])
         ids[-1] += self.metres.index(metre) if metre in self.metres else len(self.metres)
@@ -54,11 +54,11 @@ class Signatures:
         return moved
 
     def hidden(self, events: np.ndarray, key: np.ndarray, metre: np.ndarray) -> np.ndarray:
-        """Events (..., F) with the key left open, and with an unknown metre, where those are true, (...)."""
-        untold = events.copy()
-        untold[..., -2] = np.where(key, self._first[-2] + KEYS, events[..., -2])
-        untold[..., -1] = np.where(metre, self._first[-1] + len(self.metres), events[..., -1])
-        return untold
+        """Events (..., F) with an unknown key where ``key`` is true (...), and an unknown metre where ``metre`` is."""
+        masked = events.copy()
+        masked[..., -2] = np.where(key, self._first[-2] + KEYS, events[..., -2])
+        masked[..., -1] = np.where(metre, self._first[-1] + len(self.metres), events[..., -1])
+        return masked
 
 
 def parse_metre(text: str, name: str = "metre") -> Metre:
@@ -66,15 +66,15 @@ def parse_metre(text: str, name: str = "metre") -> Metre:
 
     Args:
         text: The metre.
-        name: What an error calls it.
+        name: The option that messages name.
 
     Raises:
-        UserError: It is none.
+        UserError: The text is not a metre.
     """
     found = re.fullmatch(r"(\d{1,2})/(\d{1,2})", text.strip())
     beats, fraction = (int(number) for number in found.groups()) if found else (0, 0)
     if not 1 <= beats <= 64 or fraction not in (1, 2, 4, 8, 16, 32):
-        raise UserError(f"{name} {text!r} is none; give 1 to 64 beats of 1, 2, 4, 8, 16 or 32, such as 3/4")
+        raise UserError(f"{name} {text!r} is not a metre; give 1 to 64 beats of 1, 2, 4, 8, 16 or 32, such as 3/4")
     return beats, fraction
 
 

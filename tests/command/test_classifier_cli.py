@@ -57,7 +57,8 @@ def test_other_label_levels_are_linked_and_are_not_mixed_up(run: Run) -> None:
     assert (module.num_classes, module.num_aux_classes) == (50, 6)  # type: ignore[union-attr]
     done = run("test", "--ckpt_path=best", "--data.labels=coarse")
     assert done.code == 2
-    assert "class_weights: (50,) in the checkpoint, (6,) in the model" in done.err
+    assert "has 50 classes (ABBR:abb, ABBR:exp, DESC:def," in done.err
+    assert "the data has 6 (ABBR, DESC, ENTY, HUM, LOC, NUM)" in done.err
     assert "Traceback" not in done.err
 
 

@@ -11,7 +11,15 @@ from lightning.pytorch import LightningModule
 
 import seqlight
 from seq_modules import ParityModule
-from seqlight.checkpoints import check_weights, class_settings, find_checkpoint, is_plain, read_checkpoint, runs_root
+from seqlight.checkpoints import (
+    check_classes,
+    check_weights,
+    class_settings,
+    find_checkpoint,
+    is_plain,
+    read_checkpoint,
+    runs_root,
+)
 from seqlight.core.errors import UserError
 
 BEST = "checkpoints/best.ckpt"
@@ -106,6 +114,17 @@ def test_weights_of_another_shape_are_named() -> None:
     del content["state_dict"]["head.bias"]
     with pytest.raises(UserError, match=r"head\.bias: none in the checkpoint"):
         check_weights(content, ParityModule(net={"hidden_size": 4}), "a.ckpt")  # type: ignore[arg-type]
+
+
+def test_other_classes_are_named() -> None:
+    content = {"class_names": ["a", "b", "c"]}
+    for names in (None, ["a", "b", "c"], ["x", "y", "z"]):
+        check_classes(content, names, "a.ckpt")
+    check_classes({}, ["a", "b"], "a.ckpt")
+    with pytest.raises(
+        UserError, match=r"^a\.ckpt: the checkpoint has 3 classes \(a, b, c\), but the data has 2 \(x, y\)"
+    ):
+        check_classes(content, ["x", "y"], "a.ckpt")
 
 
 def test_find_and_read(run_folder: Path, tmp_path: Path) -> None:

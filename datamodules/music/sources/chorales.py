@@ -1,4 +1,4 @@
-"""Bach's four-part chorales out of the corpus that music21 brings along; nothing of it is copied into the project.
+"""Bach's four-part chorales from the corpus of the package music21; none of it is copied into the project.
 
 The scores' parts are read, not their MIDI form, in which repeats are played out. That takes a minute or two and is done
 once: the notes stay in the cache as JSON.
@@ -16,22 +16,22 @@ from seqlight.core.errors import UserError
 from seqlight.music.notes import TICKS_PER_QUARTER, Note, Piece
 
 VOICES = 4
-READING = 1  # counted up when what is read of a score changes
+READING = 1  # version of the reader, part of the cache's name
 
 
 def chorales(cache: Path, voices: Literal["top", "all"] = "all") -> list[Piece]:
     """The chorales, in the order of their BWV numbers' names.
 
-    Scores of exactly four parts are taken, about 350, and of settings that are equal but for the key the first alone.
-    Different settings of one tune are among them; kinship.py tells which, so that no split divides them.
+    Only scores of exactly four parts are read, about 350. Of settings that differ only in the key, the first is taken.
+    Different settings of one tune are all taken; kinship.py finds them, so that a split does not separate them.
 
     Args:
-        cache: Folder for what is read.
+        cache: Folder in which the chorales are cached.
         voices: ``top``: the soprano's part by itself. ``all``: the four parts' notes together; two voices on the same
             pitch are two notes.
 
     Raises:
-        ValueError: music21 is not installed, or the cache cannot be written to.
+        UserError: music21 is not installed, or the cache cannot be written to.
     """
 
     def write(path: Path) -> None:
@@ -63,12 +63,12 @@ def _read_corpus() -> str:
     from tqdm import tqdm
 
     files = [path for path in corpus.getComposer("bach") if path.suffix in (".mxl", ".xml")]  # others repeat these
-    kept: dict[str, dict[str, Any]] = {}
+    scores: dict[str, dict[str, Any]] = {}
     for path in tqdm(files, desc="reading music21's chorales, once", unit="score", delay=1, disable=None, leave=False):
         score = _read_score(path)
         if score is not None:
-            kept.setdefault(_without_key(score["parts"]), score)
-    return json.dumps(list(kept.values()))
+            scores.setdefault(_without_key(score["parts"]), score)
+    return json.dumps(list(scores.values()))
 
 
 def _read_score(path: Path) -> dict[str, Any] | None:
@@ -98,6 +98,6 @@ def _read_part(part: Any) -> Iterator[tuple[int, int, int]]:
 
 
 def _without_key(parts: list[list[tuple[int, int, int]]]) -> str:
-    """What two settings share if one is the other in another key."""
+    """A key that is equal for two settings that differ only in their key."""
     base = parts[0][0][1]
     return json.dumps([[(start, pitch - base, duration) for start, pitch, duration in part] for part in parts])

@@ -8,7 +8,7 @@ certain (the figure, the metre), partly a matter of harmony (the chord), partly 
 
 import numpy as np
 
-from seqlight.core.errors import UserError
+from seqlight.core.checks import check_range
 from seqlight.music.keys import MODES, key_name
 from seqlight.music.notes import TICKS_PER_QUARTER, Note, Piece
 
@@ -30,13 +30,12 @@ METRES = (
 
 
 def etudes(count: int, seed: int) -> list[Piece]:
-    """Etudes 0 to ``count`` - 1 of a seed; each depends on its number and the seed alone.
+    """Etudes 0 to ``count`` - 1 of a seed; each depends only on its number and the seed.
 
     Raises:
-        ValueError: The count is below 1.
+        UserError: The count is below 1.
     """
-    if count < 1:
-        raise UserError(f"count must be at least 1, not {count}")
+    check_range("count", count, least=1)
     return [_etude(seed, number) for number in range(count)]
 
 
@@ -91,7 +90,7 @@ def _harmony(rng: np.random.Generator) -> list[int]:
 
 
 def _scale(tonic: int, mode: str, raised: bool = False) -> set[int]:
-    """Pitch classes of a key; in minor with the seventh degree raised where a dominant asks for it."""
+    """Pitch classes of a key; in minor with the seventh degree raised on the dominant."""
     classes = {(tonic + step) % 12 for step in SCALES[mode]}
     if raised and mode == "minor":
         classes = classes - {(tonic + 10) % 12} | {(tonic + 11) % 12}

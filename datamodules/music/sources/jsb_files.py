@@ -47,19 +47,19 @@ def read_frames(path: str | Path) -> ChoraleSplits:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It is too large, no JSON, or not of the shape above; the text says where.
+        ValueError: It is too large, no JSON, or not of the shape above; the message says where.
     """
     file = Path(path).expanduser()
     if not file.is_file():
         raise FileNotFoundError(f"path {path}: no such file; give a JSON with train, valid and test chorales")
     if (size := file.stat().st_size) > FILE_LIMIT:
-        raise UserError(f"path {path}: {size} bytes are more than {FILE_LIMIT}; give a file of chorales alone")
+        raise UserError(f"path {path}: {size} bytes are more than {FILE_LIMIT}; give a file that holds only chorales")
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise UserError(f"path {path}: it is no JSON ({error}); give one with train, valid and test") from error
+        raise UserError(f"path {path}: it is not JSON ({error}); give one with train, valid and test") from error
     if not isinstance(content, dict) or any(not isinstance(content.get(split), list) for split in SPLITS):
-        raise UserError(f"path {path}: it is no object with the lists train, valid and test")
+        raise UserError(f"path {path}: it is not an object with the lists train, valid and test")
     try:
         splits = {
             split: [_chorale(f"{split} {n}", piece) for n, piece in enumerate(content[split])] for split in SPLITS
@@ -90,7 +90,7 @@ def unpacked(content: Any) -> list[Chorale]:
     """The chorales of :func:`packed`, without their names.
 
     Raises:
-        ValueError: It is nothing that :func:`packed` gives.
+        UserError: The data is not of the shape that :func:`packed` gives.
     """
     match content:
         case {"frames": torch.Tensor() as frames, "lengths": list(lengths)} if (
@@ -118,7 +118,7 @@ def _chorale(name: str, piece: Any) -> Chorale:
 
 
 def _frame(name: str, pitches: Any) -> Frame:
-    # A bool is an int to Python, but no pitch.
+    # In Python a bool is an int too.
     if not isinstance(pitches, list) or any(type(pitch) is not int for pitch in pitches):
         raise UserError(f"{name} is not a list of whole numbers")
     if any(not 0 <= pitch <= HIGHEST_PITCH for pitch in pitches):
@@ -136,7 +136,7 @@ PHRASE = 8  # quarters
 
 
 def made_up_chorales(count: int, seed: int) -> list[Chorale]:
-    """Chorales by rule, to try the system without data: no Bach, and plainly so.
+    """Chorales composed by rule, to try the system without data.
 
     Phrases of eight quarters in a major key: a walk over triads that ends on the dominant or the tonic, the bass on the
     root, the upper voices each on the chord's tone nearest to the one they come from. As with hymn tunes, every fourth
@@ -144,7 +144,7 @@ def made_up_chorales(count: int, seed: int) -> list[Chorale]:
 
     Args:
         count: How many.
-        seed: Which ones; a piece depends on the seed and its number alone.
+        seed: Seed of the pieces; a piece depends only on it and on its number.
     """
     chorales = []
     for number in range(count):

@@ -1,13 +1,14 @@
-"""MIDI files, read into pieces and written from them, through symusic; folders of them, in which some may be bad.
+"""Reads and writes MIDI files through symusic, and reads folders in which some files may be damaged.
 
-Of a file are kept the notes of all its instruments but drums, the first time signature, the first key signature and the
-first tempo. Times are rounded to the grid of 24 ticks a quarter, and how many notes that moved is noted.
+Read are the notes of all instruments but drums, the first time signature, the first key signature and the first tempo.
+Times are rounded to a grid of 24 ticks a quarter; a piece says how many of its notes were moved by this.
 """
 
 from collections import Counter
 from pathlib import Path
 from types import ModuleType
 
+from seqlight.core.checks import check_range
 from seqlight.core.errors import UserError
 from seqlight.music.keys import MODES, Key, key_of_signature, sharps
 from seqlight.music.notes import TICKS_PER_QUARTER, Note, Piece
@@ -15,10 +16,10 @@ from seqlight.music.notes import TICKS_PER_QUARTER, Note, Piece
 ENDINGS = (".mid", ".midi")
 LARGEST = 8 * 2**20  # bytes of a file; all of Bach fits in one
 MOST_NOTES = 200_000  # of one piece
-WRITTEN_TICKS = 480  # a quarter, in what is written: the usual number, and a multiple of ours
+WRITTEN_TICKS = 480  # a quarter in written files: the usual number, and a multiple of 24
 CELLO = 42  # General MIDI's program, counted from 0
 VELOCITY = 80
-PARTS = 16  # tracks among which notes of one pitch that overlap are shared out
+PARTS = 16  # most tracks for overlapping notes of one pitch
 
 
 def read_midi(path: str | Path, name: str | None = None) -> Piece:
@@ -26,7 +27,7 @@ def read_midi(path: str | Path, name: str | None = None) -> Piece:
 
     Args:
         path: The file.
-        name: What to call the piece; by default the file's name without its ending.
+        name: The piece's name. Default: the file's name without its ending.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -45,7 +46,7 @@ def read_midi(path: str | Path, name: str | None = None) -> Piece:
 
 
 def _parse(content: bytes, name: str) -> Piece:
-    """The piece in a file's bytes; a ValueError says in a few words what is wrong with them."""
+    """The piece in a file's bytes; a UserError says in a few words why they cannot be read."""
     if not content:
         raise UserError("the file is empty")
     if content[:4] != b"MThd":
@@ -54,18 +55,18 @@ def _parse(content: bytes, name: str) -> Piece:
         raise UserError("cut short within the header")
     division = int.from_bytes(content[12:14], "big")
     if division & 0x8000:
-        raise UserError("timed in seconds (SMPTE), not in beats, so that it has no note values")
+        raise UserError("timed in seconds (SMPTE), not in beats, so it has no note values")
     if division == 0:
-        raise UserError("0 ticks a quarter, so that its times mean nothing")
+        raise UserError("its header says 0 ticks a quarter")
     _check_chunks(content)
     try:
         score = symusic().Score.from_midi(content)
-    except (RuntimeError, ValueError) as error:  # symusic's messages speak of its own parts
+    except (RuntimeError, ValueError) as error:  # symusic's messages name its own internals
         raise UserError(f"damaged ({' '.join(str(error).split())[:80]})") from error
     tracks = [track for track in score.tracks if not track.is_drum]
     count = sum(len(track.notes) for track in tracks)
     if count == 0:
-        raise UserError("has drums alone" if any(len(track.notes) for track in score.tracks) else "has no notes")
+        raise UserError("has only drums" if any(len(track.notes) for track in score.tracks) else "has no notes")
     if count > MOST_NOTES:
         raise UserError(f"{count:,} notes are more than the {MOST_NOTES:,} that are read")
     notes, moved = [], 0
@@ -78,7 +79,7 @@ def _parse(content: bytes, name: str) -> Piece:
 
 
 def _check_chunks(content: bytes) -> None:
-    """Raises ValueError if a chunk says that it is longer than the file, or there is no track at all."""
+    """Raises UserError if a chunk is longer than the rest of the file, or if there is no track."""
     at, tracks = 0, 0
     while at + 8 <= len(content):
         length = int.from_bytes(content[at + 4 : at + 8], "big")
@@ -87,11 +88,11 @@ def _check_chunks(content: bytes) -> None:
         tracks += content[at : at + 4] == b"MTrk"
         at += 8 + length
     if not tracks:
-        raise UserError("has a header alone, and no track")
+        raise UserError("has only a header, and no track")
 
 
 def _on_grid(time: int, division: int) -> int:
-    """A time of ``division`` ticks a quarter on our grid; what lies in the middle goes up."""
+    """A time in ``division`` ticks a quarter, rounded to the grid; halves are rounded up."""
     return (2 * time * TICKS_PER_QUARTER + division) // (2 * division)
 
 
@@ -103,15 +104,15 @@ def _time_signature(score: object) -> tuple[int, int]:
 
 
 def _tempo(score: object) -> float:
-    """Quarters a minute; a file holds microseconds a quarter, which makes 72 a little more."""
+    """Quarters a minute, rounded, since a file has whole microseconds a quarter."""
     for tempo in score.tempos:  # type: ignore[attr-defined]
         if 1 <= tempo.qpm <= 1000:
             return round(tempo.qpm, 2)
-    return 120.0  # what the standard says where a file says nothing
+    return 120.0  # the standard's default
 
 
 def _key(score: object) -> Key | None:
-    """None where the file has no key signature; a C major that a program wrote without being asked is believed."""
+    """The first key signature; None without one. A C major that a program wrote by default cannot be told apart."""
     for signature in score.key_signatures:  # type: ignore[attr-defined]
         if -7 <= signature.key <= 7 and signature.tonality in (0, 1):
             return key_of_signature(signature.key, MODES[signature.tonality])
@@ -122,15 +123,14 @@ def write_midi(path: str | Path, piece: Piece, program: int = CELLO) -> None:
     """Writes a piece as a MIDI file that :func:`read_midi` reads back equal; folders are made.
 
     Args:
-        path: Where.
-        piece: What. Notes of the same pitch that overlap go to tracks of their own, up to sixteen.
+        path: The file.
+        piece: The piece. Overlapping notes of one pitch go to separate tracks, at most sixteen.
         program: General MIDI's instrument, counted from 0; 42 is the cello.
 
     Raises:
-        ValueError: There is no such program.
+        UserError: There is no such program.
     """
-    if not 0 <= program <= 127:
-        raise UserError(f"program {program} is no instrument of General MIDI, 0 to 127")
+    check_range("program", program, least=0, most=127)
     library, scale = symusic(), WRITTEN_TICKS // TICKS_PER_QUARTER
     score = library.Score(WRITTEN_TICKS)
     score.tempos.append(library.Tempo(0, qpm=piece.quarters_per_minute))
@@ -141,7 +141,7 @@ def write_midi(path: str | Path, piece: Piece, program: int = CELLO) -> None:
     for start, pitch, duration in piece.notes:
         part = next((n for n, ends in enumerate(free) if ends.get(pitch, 0) <= start), len(free))
         if part == PARTS:
-            continue  # the same note more than sixteen times at once: nothing is heard of it
+            continue  # the same note more than sixteen times at once cannot be heard
         if part == len(free):
             free.append({})
             score.tracks.append(library.Track(program=program, is_drum=False, name=piece.name[:60]))
@@ -157,10 +157,10 @@ def find_midi_files(path: str | Path, argument: str = "path") -> list[Path]:
 
     Args:
         path: The file, or the folder.
-        argument: How errors call the path.
+        argument: The option that messages name.
 
     Raises:
-        FileNotFoundError: There is nothing.
+        FileNotFoundError: There is no such file or folder, or no MIDI file in it.
     """
     place = Path(path).expanduser()
     if place.is_file():
@@ -174,18 +174,18 @@ def find_midi_files(path: str | Path, argument: str = "path") -> list[Path]:
 
 
 def read_folder(path: str | Path, argument: str = "path") -> tuple[list[Piece], list[str]]:
-    """The pieces of a folder (or of one file), and what was wrong with the files left out, a line each.
+    """The pieces of a folder (or of one file), and a line for each file that cannot be read.
 
-    A piece is called by its path within the folder, without the ending; with it, where two files differ in that alone
-    (a.mid and a.midi), so that names differ.
+    The name of a piece is its path within the folder, without the ending. Two files that differ only in the ending
+    (a.mid and a.midi) are named with it.
 
     Args:
         path: The folder, or a file.
-        argument: How errors call the path.
+        argument: The option that messages name.
 
     Raises:
         FileNotFoundError: There is no MIDI file.
-        ValueError: None of them could be read; the first one's fault is given.
+        UserError: No file can be read; the message says why the first one cannot.
     """
     root, pieces, problems = Path(path).expanduser(), [], []
     files = find_midi_files(root, argument)
@@ -208,7 +208,7 @@ def symusic() -> ModuleType:
     """The library that reads and writes MIDI.
 
     Raises:
-        ValueError: It is not installed.
+        UserError: It is not installed.
     """
     try:
         import symusic

@@ -1,4 +1,4 @@
-"""The opening of the prelude of Bach's first suite for cello (BWV 1007), typed by hand: where music may go on from."""
+"""The opening of the prelude of Bach's first suite for cello (BWV 1007), typed by hand: the default prompt."""
 
 from seqlight.music.notes import TICKS_PER_QUARTER, Note, Piece
 

@@ -132,8 +132,8 @@ def test_files_of_ones_own_and_what_does_not_fit(tmp_path: Path) -> None:
         (name,) = wrong
         with pytest.raises(ValueError, match=rf"^{name}"):
             ready("fit", **wrong)
-    for name, value in (("frame_size", 0), ("lowest", 120)):
-        with pytest.raises(ValueError, match=rf"^{name}"):
+    for name, value, message in (("frame_size", 0, "frame_size must"), ("lowest", 120, "highest must be at least 120")):
+        with pytest.raises(ValueError, match=rf"^tokens\.{message}"):
             ready("fit", tokens={name: value})
 
 

@@ -68,7 +68,7 @@ def test_drums_are_no_notes(tmp_path: Path, good: bytes) -> None:
     alone = symusic.Score(480)
     alone.tracks.append(drums)
     (tmp_path / "drums.mid").write_bytes(alone.dumps_midi())
-    with pytest.raises(ValueError, match=r"drums\.mid: has drums alone"):
+    with pytest.raises(ValueError, match=r"drums\.mid: has only drums"):
         read_midi(tmp_path / "drums.mid")
 
 
@@ -79,7 +79,7 @@ def test_bad_files_are_named_and_the_rest_is_read(tmp_path: Path, good: bytes, m
         "cut.mid": (good[:-20], "cut short: 20 bytes are missing"),
         "deep/er/empty.MIDI": (b"", "the file is empty"),
         "garbage.mid": (good[:30] + bytes([255] * (len(good) - 30)), "damaged"),
-        "header.mid": (good[:14], "has a header alone"),
+        "header.mid": (good[:14], "has only a header"),
         "half.mid": (good[:8], "cut short within the header"),
         "long.mid": (good + bytes(2**12), "bytes are more than"),
         "silent.mid": (silent.dumps_midi(), "has no notes"),
@@ -152,7 +152,7 @@ def test_a_single_file_is_a_folder_of_one(tmp_path: Path, good: bytes) -> None:
 
 
 def test_a_program_must_be_one(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"^program 128 is no instrument"):
+    with pytest.raises(ValueError, match=r"^program must be at least 0 and at most 127, not 128"):
         write_midi(tmp_path / "a.mid", etudes(1, 0)[0], program=128)
     write_midi(tmp_path / "new/a.mid", etudes(1, 0)[0], program=19)
     assert symusic.Score(str(tmp_path / "new/a.mid")).tracks[0].program == 19

@@ -27,10 +27,10 @@ def test_a_file_is_read_with_its_splits_and_pitches_rise(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        ("{", "no JSON"),
-        ("[" * 100_000, "no JSON"),
-        ([1], "no object with the lists"),
-        ({**GOOD, "test": 3}, "no object with the lists"),
+        ("{", "not JSON"),
+        ("[" * 100_000, "not JSON"),
+        ([1], "not an object with the lists"),
+        ({**GOOD, "test": 3}, "not an object with the lists"),
         ({**GOOD, "valid": []}, "valid holds no piece"),
         ({**GOOD, "valid": [[]]}, "valid 0 is not a list of 1 to"),
         ({**GOOD, "train": [[[60], 60]]}, "train 0, frame 1 is not a list"),

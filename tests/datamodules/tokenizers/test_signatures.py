@@ -118,5 +118,5 @@ def test_a_damaged_state_is_refused(tmp_path: Path, metres: list) -> None:
 def test_metres_are_read() -> None:
     assert [parse_metre(text) for text in ("3/4", " 12/8 ", "2/2")] == [(3, 4), (12, 8), (2, 2)]
     for text in ("waltz", "3", "3/5", "0/4", "3/4/4", "-3/4", "65/4", "3/64", ""):
-        with pytest.raises(ValueError, match=r"^metre .* is none; give 1 to 64 beats"):
+        with pytest.raises(ValueError, match=r"^metre .* is not a metre; give 1 to 64 beats"):
             parse_metre(text)
