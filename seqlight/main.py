@@ -77,8 +77,10 @@ def dispatch(words: list[str]) -> int:
 def train_test_predict(words: list[str]) -> int:
     """Runs one of Lightning's commands; returns the exit code."""
     from seqlight.command.arguments import prepare
+    from seqlight.command.lost_process import observe_launcher
     from seqlight.command.quiet import quieten
 
+    observe_launcher()
     sys.argv[1:] = prepare(words, tuple(COMMANDS))
     quieten()
     from seq_modules.callbacks import GracefulStop

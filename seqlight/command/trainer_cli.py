@@ -17,6 +17,7 @@ from seq_modules.generation.sampling import Decoding
 from seq_modules.protocols import HasDecoding
 from seqlight.atomic_checkpoint import AtomicCheckpointIO
 from seqlight.command.arguments import config_values, group_values_as_configs, option
+from seqlight.command.lost_process import ending_together
 from seqlight.command.messages import as_user_error, user_errors
 from seqlight.command.parser import Parser
 from seqlight.command.precision import PrecisionTrainer, settle
@@ -128,7 +129,7 @@ class SeqCLI(LightningCLI):
         return super().instantiate_trainer(plugins=given.plugins or [AtomicCheckpointIO()], max_time=None)
 
     def _run_subcommand(self, subcommand: str) -> None:
-        with user_errors():
+        with user_errors(), ending_together(self.trainer):
             super()._run_subcommand(subcommand)
         if not GracefulStop.received and self.trainer.is_global_zero:
             following = next_command(subcommand, self.run_folder, self.config[subcommand].get("ckpt_path"))

@@ -1,46 +1,16 @@
 """Two processes on the CPU do what one does with the joined batch: through the command, as a user starts them."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
 import torch
-from conftest import ROOT
+from helpers.processes import ODD_PARITY, TORCHRUN, finish, only, start, wait_until_trained
 
 from seqlight.core.plots import read_metrics
 
-# 37 validation and 41 test rows on two ranks: no number that comes out even.
-COMMON = (
-    "--trainer.max_epochs=2", "--trainer.log_every_n_steps=1", "--data.train_size=200", "--data.val_size=37",
-    "--data.test_size=41", "--data.test_max_length=60", "--model.net.hidden_size=5", "--model.supervision=full",
-    "--model.input_noise=0",  # each process would draw its own
-)  # fmt: skip
 TOLERANCE = 2e-6
-
-
-def start(words: list[str], folder: Path, *launcher: str) -> subprocess.Popen[str]:
-    environment = {k: v for k, v in os.environ.items() if k != "SEQLIGHT_DEBUG"}
-    environment["OMP_NUM_THREADS"] = "1"
-    command = [*(launcher or (sys.executable,)), str(ROOT / "cli.py"), *words]
-    return subprocess.Popen(
-        command, cwd=folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
-
-
-def finish(process: subprocess.Popen[str]) -> str:
-    said, _ = process.communicate(timeout=120)
-    assert process.returncode == 0, said
-    return said
-
-
-def only(folder: Path, name: str) -> Path:
-    (found,) = folder.rglob(name)
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +19,7 @@ def one_and_two(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folders = []
     for overlay, batch in (("trainer/cpu", 20), ("trainer/ddp", 10)):
         folder = tmp_path_factory.mktemp(overlay.replace("/", "-"))
-        words = ["fit", "--config", "parity/lstm_last", "--config", overlay, *COMMON, f"--data.batch_size={batch}"]
+        words = ["fit", "--config", "parity/lstm_last", "--config", overlay, *ODD_PARITY, f"--data.batch_size={batch}"]
         said = finish(start(words, folder))
         assert said.count("results: ") == 1  # rank 0 alone speaks
         assert said.count("epoch 2/2") == 1
@@ -100,7 +70,7 @@ def test_one_row_for_two_processes(one_and_two: tuple[Path, Path], tmp_path: Pat
 
 
 def test_ranks_draw_noise_of_their_own_and_resume_it(tmp_path: Path) -> None:
-    words = ["fit", "--config=parity/lstm_last", "--config=trainer/ddp", *COMMON, "--data.batch_size=10"]
+    words = ["fit", "--config=parity/lstm_last", "--config=trainer/ddp", *ODD_PARITY, "--data.batch_size=10"]
     words += ["--model.input_noise=0.5", "--trainer.callbacks=[]"]
     folders = [tmp_path / name for name in ("whole", "parts")]
     for folder in folders:
@@ -120,9 +90,8 @@ def test_ranks_draw_noise_of_their_own_and_resume_it(tmp_path: Path) -> None:
 
 
 def test_torchrun(one_and_two: tuple[Path, Path], tmp_path: Path) -> None:
-    torchrun = (sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone")
-    words = ["fit", "--config", "parity/lstm_last", "--config", "trainer/ddp", *COMMON, "--data.batch_size=10"]
-    finish(start(words, tmp_path, *torchrun))
+    words = ["fit", "--config", "parity/lstm_last", "--config", "trainer/ddp", *ODD_PARITY, "--data.batch_size=10"]
+    finish(start(words, tmp_path, *TORCHRUN))
     expected = torch.load(only(one_and_two[1], "last.ckpt"), weights_only=True)["state_dict"]
     got = torch.load(only(tmp_path, "last.ckpt"), weights_only=True)["state_dict"]
     assert all(torch.equal(expected[name], got[name]) for name in expected)
@@ -131,13 +100,9 @@ def test_torchrun(one_and_two: tuple[Path, Path], tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("overlay", "number"), [("trainer/cpu", signal.SIGINT), ("trainer/ddp", signal.SIGTERM)])
 def test_a_signal_saves_and_says_how_to_go_on(tmp_path: Path, overlay: str, number: signal.Signals) -> None:
-    words = ["fit", "--config", "parity/lstm_last", "--config", overlay, *COMMON, "--data.batch_size=10"]
+    words = ["fit", "--config", "parity/lstm_last", "--config", overlay, *ODD_PARITY, "--data.batch_size=10"]
     process = start([*words, "--trainer.max_epochs=100000", "--trainer.callbacks=[]"], tmp_path)
-    for _ in range(600):  # until it has trained for a while
-        logs = list(tmp_path.rglob("metrics.csv"))
-        if logs and len(logs[0].read_text().splitlines()) > 20:
-            break
-        time.sleep(0.1)
+    wait_until_trained(tmp_path)
     process.send_signal(number)
     said, _ = process.communicate(timeout=60)
     assert process.returncode == 128 + number, said
