@@ -1,4 +1,4 @@
-"""Labelled texts, their splits, and what stands in more than one."""
+"""Labelled texts, their splits, and texts that are in more than one split."""
 
 import hashlib
 from collections.abc import Sequence
@@ -37,16 +37,16 @@ class Examples:
         return len(self.texts)
 
     def take(self, rows: Sequence[int] | np.ndarray) -> "Examples":
-        """Those of some numbers, in their order."""
+        """The examples of the given row numbers, in that order."""
         chosen = np.asarray(rows, dtype=np.int64)
         return Examples([self.texts[row] for row in chosen], self.labels[chosen], self.aux_labels[chosen])
 
 
 def stratified_share(strata: np.ndarray, share: float, seed: int) -> np.ndarray:
-    """Which rows make a share that is spread evenly over the strata: a mask (N,) with round(N * share) rows.
+    """A stratified sample: a mask (N,) that is true for round(N * share) rows.
 
-    Rows are put in random order within their stratum, the strata one after the other, and every 1/share-th is taken:
-    of each stratum its share, rounded up or down.
+    Rows are shuffled within their stratum, the strata are put one after the other, and every 1/share-th row is taken.
+    Each stratum gives its share, rounded up or down.
     """
     order, size = _stratified_order(strata, seed), len(strata)
     wanted = round(size * share)
@@ -92,9 +92,9 @@ def count_duplicates(splits: dict[Split, Examples]) -> dict[str, int]:
 
 
 def without_duplicates(splits: dict[Split, Examples]) -> dict[Split, Examples]:
-    """The splits with each text once, in the last split that has it and there in its first place.
+    """The splits with each text once: in the last split that has it, at its first position.
 
-    The test split loses its own repetitions alone; validation gives way to it, and training to both.
+    The test split loses only its own repetitions, validation also texts of the test, and training texts of both.
     """
     seen: set[str] = set()
     kept: dict[Split, Examples] = {}

@@ -1,4 +1,4 @@
-"""Texts, with labels or without, from CSV, JSON lines and plain text; wrong rows are named, and the others read."""
+"""Reads texts, with or without labels, from CSV, JSON lines and plain text. Invalid rows are logged and skipped."""
 
 import csv
 import json
@@ -14,20 +14,20 @@ from seqlight.core.errors import UserError
 MAX_BYTES = 1_000_000_000  # of one file; all of IMDb has 66 MB
 MAX_TEXT = 100_000  # characters of one text, six times IMDb's longest; also csv's limit of a field
 MAX_ROW_LINES = {",": 2_000, "\t": 1}  # that a quoted row may span; many write tabs without quoting, "Hm" and all
-SHOWN = 10  # wrong rows of which a warning says what is wrong; of the others it names the line
+SHOWN = 10  # invalid rows that a warning explains; of the others it names only the line
 ENDINGS = {".csv": ",", ".tsv": "\t", ".jsonl": "", ".ndjson": "", ".txt": ""}
 
 
 @dataclass
 class Found:
-    """What a file holds.
+    """The rows of a file.
 
     Attributes:
         texts: The texts, white space around them removed.
-        labels: Their labels as the file has them, "" where labels were not asked for.
-        rows: Number of each row in the file, from 0 on; rows that are wrong keep theirs.
+        labels: Their labels as the file has them, "" if the file is read without labels.
+        rows: Number of each row in the file, from 0 on; invalid rows are counted too.
         lines: Line that each begins on, from 1 on.
-        problems: A line for each row that is wrong: "line 3: ...".
+        problems: A line for each invalid row: "line 3: ...".
     """
 
     texts: list[str] = field(default_factory=list)
@@ -37,7 +37,7 @@ class Found:
     problems: list[str] = field(default_factory=list)
 
     def add(self, row: int, line: int, text: Any, label: str | None = None) -> None:
-        """Takes a row, or notes what is wrong with its text or its label (None where it needs none)."""
+        """Adds a row, or a problem if its text or its label is invalid (label None: no label is needed)."""
         fault = "the label is empty" if label == "" else text_fault(text)
         if fault:
             self.problems.append(f"line {line}: {fault}")
@@ -49,7 +49,7 @@ class Found:
 
 
 def text_fault(text: Any) -> str | None:
-    """What is wrong with a text, or None."""
+    """Why a text cannot be used; None if it can."""
     if not isinstance(text, str):
         return "the text is missing" if text is None else f"the text is no string but {type(text).__name__}"
     if not text.strip():

@@ -1,4 +1,4 @@
-"""Reviews from wherever they lie, in one shape: a table, a collection's folder or zip, or the hub."""
+"""Reads reviews from a table, from a collection's folder or zip, or from the hub."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -21,8 +21,8 @@ def reviews_at(
     """The reviews of a table (.csv, .tsv, .jsonl), or of a collection's folder or zip.
 
     Args:
-        path: Where they lie.
-        test_path: A second place, whose reviews are the test data.
+        path: The table, folder or zip.
+        test_path: A second one, whose reviews are the test data.
         text_column: Column of the text in a table.
         label_column: Column of its label.
         encoding: Of the files; by default UTF-8 and, for folders and zips, Latin-1 where a file is not UTF-8.
@@ -90,10 +90,8 @@ def classes_of(reviews: Sequence[Review]) -> list[str]:
 
 def of_classes(reviews: Sequence[Review], classes: Sequence[str]) -> list[Review]:
     """The reviews that are of some classes; others are counted in a warning and left out."""
-    strangers = Counter(review.label for review in reviews if review.label not in classes)
-    if strangers:
-        shown = ", ".join(f"{label!r} {count:,} times" for label, count in strangers.most_common(5))
-        rank_zero_warn(
-            f"{strangers.total():,} rows are left out, whose labels are none of {', '.join(classes)}: {shown}"
-        )
+    unknown = Counter(review.label for review in reviews if review.label not in classes)
+    if unknown:
+        shown = ", ".join(f"{label!r} {count:,} times" for label, count in unknown.most_common(5))
+        rank_zero_warn(f"{unknown.total():,} rows are left out, whose labels are none of {', '.join(classes)}: {shown}")
     return [review for review in reviews if review.label in classes]

@@ -1,4 +1,4 @@
-"""Chorales as frames, the set of pitches on each quarter, with the published split of the JSB chorales or made up."""
+"""Chorales as frames, the set of pitches on each quarter: the published JSB chorales, or pieces composed by rule."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,11 +21,11 @@ from seqlight.music.notes import Piece
 
 @dataclass(frozen=True)
 class FrameTokensConfig:
-    """Which frames there are.
+    """Which frames can be written.
 
     Attributes:
-        lowest: Lowest pitch; the model gives each pitch of the range a probability. The default range is the piano's.
-        highest: Highest pitch.
+        lowest: Lowest MIDI pitch. The default range is that of the piano.
+        highest: Highest MIDI pitch.
         frame_size: Largest number of pitches that sound together.
         order: Which pitch of a frame is predicted first: the highest ("falling") or the lowest ("rising").
 
@@ -48,28 +48,27 @@ class FrameTokensConfig:
 class ChoraleFramesDataModule(SequenceDataModule):
     """Four-part chorales, quarter by quarter, as sets of sounding pitches.
 
-    With ``path`` a JSON file in the published split (Boulanger-Lewandowski et al. 2012); without it, chorales made up
-    by rule, to try the system. Test pieces whose melody is in the training set too are marked
-    (datamodules/music/leaks.py). The training pieces that a model retrieves from are saved in its checkpoint, so that
-    predict needs no file.
+    They are read from a JSON file in the published split (Boulanger-Lewandowski et al. 2012), or composed by rule. Test
+    pieces whose melody occurs in the training set are marked (datamodules/music/leaks.py). A checkpoint has the
+    training pieces that its model retrieves from, so predict needs no file.
 
     Args:
         path: JSON file with the lists train, valid and test; each piece a list of frames, each frame a list of MIDI
-            pitches, one frame a quarter. By default 80 chorales made up by rule.
-        tokens: Which frames there are.
-        transpose_down: Semitones by which a training piece is transposed down at most. Pieces are transposed anew in
-            each epoch; transpositions that would leave the range from lowest to highest are not taken.
-        transpose_up: Semitones by which it is transposed up at most.
-        retrieved: Number of frames of the training pieces, and of the piece so far, that are retrieved at each step:
-            those that followed where most of the melody, or of the harmony, agreed with the last frames, in any key. At
-            least 2, or 0 for none, which goes with --model.frames.retrieval false. A training piece retrieves nothing
-            from itself but its own past.
-        seq_len: Frames of a training window; longer pieces begin anywhere. By default whole pieces.
+            pitches, one frame a quarter. Default: 80 chorales composed by rule.
+        tokens: Which frames can be written.
+        transpose_down: Largest transposition of training pieces downwards, in semitones. It is drawn in each epoch,
+            among those that keep the piece between lowest and highest.
+        transpose_up: Largest transposition upwards, in semitones.
+        retrieved: Number of frames that are retrieved at each step, from the training pieces and from the piece so far:
+            those that followed the longest matches with the last frames, in melody or harmony, in any key. At least 2;
+            0 disables retrieval and needs --model.frames.retrieval false. A training piece retrieves only its own past
+            from itself.
+        seq_len: Most frames of a training row; a longer piece is cut at a random start. Default: whole pieces.
         batch_size: Pieces in a batch of one process.
-        samples: For predict: how many chorales to write.
-        prompt_frames: For predict: begin each with so many frames of a test piece; 0 begins from nothing.
+        samples: For predict: number of chorales to generate.
+        prompt_frames: For predict: length of the prompt, the first frames of a test piece; 0 for no prompt.
         num_workers: Processes that prepare batches; 0 prepares them in the training process.
-        seed: Seed of the training rows; by default that of the run (--seed_everything).
+        seed: Seed of the training rows. Default: the run's seed (--seed_everything).
 
     Raises:
         UserError: A value is out of its range.
@@ -116,7 +115,7 @@ class ChoraleFramesDataModule(SequenceDataModule):
 
     @property
     def frame_size(self) -> int:
-        """Pitches of a frame at most."""
+        """Most pitches of a frame."""
         return self.tokenizer.frame_size
 
     @cached_property
@@ -129,19 +128,19 @@ class ChoraleFramesDataModule(SequenceDataModule):
         return {"train": pieces[:train], "valid": pieces[train : train + valid], "test": pieces[train + valid :]}
 
     def leaked(self, split: str, intervals: int = INTERVALS) -> list[bool]:
-        """Whether each piece of a split shares a stretch of its melody with a training piece."""
+        """Whether each piece of a split has a stretch of its melody in common with a training piece."""
         return leaked(self.chorales[split], self.chorales["train"], intervals)
 
     @cached_property
     def index(self) -> RetrievalIndex | None:
-        """The training pieces to retrieve from; for predict those of the checkpoint, where it holds any."""
+        """The training pieces to retrieve from; for predict, those of the checkpoint if it has any."""
         if not self.retrieved:
             return None
         pieces = self.chorales["train"] if self._indexed is None else self._indexed
         return RetrievalIndex(pieces, self.tokenizer, self.retrieved)
 
     def setup(self, stage: str) -> None:
-        """Reads the pieces and retrieves for each; predict needs no pieces but those that it begins with."""
+        """Reads the pieces and retrieves for each; predict reads pieces only for prompts."""
         super().setup(stage)
         tokenizer = self.tokenizer
         if stage == "fit":

@@ -35,16 +35,16 @@ from seqlight.core.config_groups import group_from
 from seqlight.core.errors import UserError
 from seqlight.music.notes import Piece, top_voice
 
-MOST_NOTES = 4096  # of a window; retrieval takes memory by its square
+MOST_NOTES = 4096  # of a window; the memory of retrieval grows with its square
 
 
 class MidiDataModule(SequenceDataModule):
     """Windows of notes with the next note of each as its label.
 
-    Pieces are split whole, and those that are the same music stay together: copies, in whatever key, and of the
-    chorales all settings that share a phrase of their tune (datamodules/music/kinship.py). The tokenizer (24 ticks a
-    quarter) learns its durations, shifts and range from the training pieces alone. Training windows follow from their
-    number and the seed; validation and test read each of their pieces whole, every note once.
+    Whole pieces are split, and pieces that are the same music stay together: copies in any key, and all settings of one
+    chorale tune (datamodules/music/kinship.py). The tokenizer (24 ticks a quarter) learns its durations, shifts and
+    range from the training pieces only. A training window is determined by its number and the seed. Validation and test
+    read every note of their pieces once.
 
     Args:
         path: A MIDI file, or a folder that is searched for MIDI files with all folders in it. Default: ``source``.
@@ -53,11 +53,11 @@ class MidiDataModule(SequenceDataModule):
         tokens: How music becomes tokens.
         augment: Changes of the training windows.
         windows: Which windows are trained and evaluated on.
-        prompt: What predict begins from.
+        prompt: The prompt of predict.
         seq_len: Notes in a training window; a signature counts as one.
         batch_size: Windows in a batch of one process.
-        program: Instrument of the files that are written, as General MIDI counts from 0: 42 cello, 19 church organ.
-        tokenizer_path: Take the tokenizer of this checkpoint instead.
+        program: Instrument of written files, a General MIDI program from 0: 42 cello, 19 church organ.
+        tokenizer_path: Checkpoint whose tokenizer is used instead of a learned one.
         num_workers: Processes that prepare batches; 0 prepares them in the training process.
         seed: Seed of the training windows. Default: the run's seed (--seed_everything).
         cache_dir: Folder in which the chorales are cached. Default: seqlight under $XDG_CACHE_HOME or ~/.cache. Never
@@ -101,7 +101,7 @@ class MidiDataModule(SequenceDataModule):
         stride = self.windows.stride
         if stride is not None and stride > self.eval_seq_len - signatures:
             room = f"the windows of {self.eval_seq_len}" + (", less the signature" if signatures else "")
-            raise UserError(f"windows.stride {stride} is greater than {room}, so that notes would be left out")
+            raise UserError(f"windows.stride {stride} is greater than {room}, which would leave notes out")
         for name, value in (("metre", self.prompt.metre), ("key", self.prompt.key)):
             if value is not None and not signatures:
                 raise UserError(
@@ -111,11 +111,11 @@ class MidiDataModule(SequenceDataModule):
         self.transpose = (-self.augment.transpose_down, self.augment.transpose_up)
         self.top = self.tokens.voices == "top"
         self.tokenizer_path, self.cache = tokenizer_path, cache_folder(cache_dir)
-        self.problems: list[str] = []  # files left out, a line each
+        self.problems: list[str] = []  # a line for each file that is left out
 
     @cached_property
     def splits(self) -> Splits:
-        """The pieces to train on, to validate and to test with; read, and files left out reported, at first use."""
+        """The training, validation and test pieces, read at first use."""
         pieces = self._read()
         if self.top:
             pieces = [top_voice(piece) for piece in pieces]
@@ -129,9 +129,12 @@ class MidiDataModule(SequenceDataModule):
         return splits
 
     def _report_kin(self, pieces: Sequence[Piece], kin: Sequence[int], splits: Splits) -> None:
-        """Prints which pieces are the same music as an earlier one; those in no split join the files left out.
+        """Logs which pieces are the same music as an earlier one; pieces in no split are added to ``problems``.
 
-        Kin are numbers of a family's first piece.
+        Args:
+            pieces: All pieces.
+            kin: For each piece, the index of its family's first piece.
+            splits: The splits.
         """
         later = [f"{pieces[n].name} as {pieces[head].name}" for n, head in enumerate(kin) if n != head]
         if not later:
@@ -149,7 +152,7 @@ class MidiDataModule(SequenceDataModule):
 
     @property
     def _origin(self) -> str:
-        """How messages call the source."""
+        """The source's name in messages."""
         return f"source.kind {self.source.kind}" if self.path is None else f"path {self.path}"
 
     def _read(self) -> list[Piece]:
@@ -196,18 +199,18 @@ class MidiDataModule(SequenceDataModule):
 
     @property
     def pitch_ids(self) -> list[int]:
-        """Smallest and greatest id that is a pitch."""
+        """Smallest and largest id of a pitch."""
         pitches = self.tokenizer.pitches
         return [pitches.index(self.tokenizer.lowest), pitches.index(self.tokenizer.highest)]
 
     @property
     def ticks(self) -> list[int]:
-        """Ticks by which each id moves the clock on: of the durations, or of the shifts where there are some."""
+        """Ticks by which each id advances time: of the durations with one voice, else of the shifts."""
         tokenizer = self.tokenizer
         return tokenizer.durations if isinstance(tokenizer, NoteTokenizer) and tokenizer.one_voice else tokenizer.shifts
 
     def train_pieces(self) -> list[Piece]:
-        """The pieces that are trained on, as the model reads them: with voices top, their top voice."""
+        """The training pieces as the model reads them: with voices top, their top voice."""
         return self.splits["train"]
 
     def val_pieces(self) -> list[Piece]:
@@ -219,7 +222,7 @@ class MidiDataModule(SequenceDataModule):
         return self.splits["test"]
 
     def split_files(self) -> dict[str, list[str]]:
-        """Names of the pieces of each split, and what was left out and why."""
+        """Names of the pieces of each split, and the files that are left out, with reasons."""
         names = {split: [piece.name for piece in pieces] for split, pieces in self.splits.items()}
         return names | {"left_out": self.problems}
 
@@ -253,7 +256,7 @@ class MidiDataModule(SequenceDataModule):
             self.predict_set = PiecePrompts(repeated, tokenizer)
 
     def _with_signature(self, prompt: Piece) -> Piece:
-        """The prompt with the metre and the key of the arguments, where they are given.
+        """The prompt with the metre and key of the options, if given.
 
         Raises:
             UserError: Training had no such metre.
@@ -262,7 +265,9 @@ class MidiDataModule(SequenceDataModule):
         if metre is not None and known is not None and metre not in known.metres:
             choices = ", ".join(f"{beats}/{fraction}" for beats, fraction in known.metres)
             beats, fraction = metre
-            raise UserError(f"prompt.metre {beats}/{fraction} is none that training had; choose among {choices}")
+            raise UserError(
+                f"prompt.metre {beats}/{fraction} is not a metre that training had; choose one of {choices}"
+            )
         return replace(prompt, time_signature=metre or prompt.time_signature, key=self.prompt.parsed_key or prompt.key)
 
     def _evaluation(self, split: str) -> EvalEvents:
@@ -270,7 +275,7 @@ class MidiDataModule(SequenceDataModule):
         return EvalEvents(self.splits[split], self.tokenizer, self.eval_seq_len, self.windows.stride)
 
     def _save_split(self) -> None:
-        """Writes which pieces are trained on into the run's folder, where there is one."""
+        """Writes ``split.json`` into the run's folder, if there is one."""
         trainer = self.trainer
         folder = getattr(trainer.logger, "log_dir", None) if trainer is not None and trainer.is_global_zero else None
         if folder is not None:
@@ -283,7 +288,7 @@ class MidiDataModule(SequenceDataModule):
         write_midi(path, piece, self.program)
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
-        """See the base class; prompts are no tensors, and stay where they are."""
+        """See the base class; prompts are not tensors and stay on the host."""
         if "prompts" in batch:
             return batch | {"index": batch["index"].to(device)}
         return super().transfer_batch_to_device(batch, device, dataloader_idx)

@@ -38,11 +38,11 @@ class SplitConfig:
     """Which pieces are trained on, validated and tested with.
 
     Attributes:
-        held_out: Test on the pieces whose name fits this pattern, such as bwv1010*; validate and train on the others,
-            except copies of those pieces and settings of their tunes.
+        held_out: Pattern of the names of the test pieces, such as bwv1010*. The others are for training and validation,
+            except copies of the test pieces and settings of their tunes. Default: fractions.
         val_fraction: Fraction of the pieces (with held_out: of the others) for validation, above 0 and below 1.
         test_fraction: Without held_out: fraction for the test; with 0 the test uses the validation pieces.
-        seed: Of the choice; also the seed of the etudes.
+        seed: Seed of the fractions, and of the etudes.
 
     Raises:
         UserError: A value is out of its range.
@@ -69,11 +69,11 @@ class TokensConfig:
     """How music becomes tokens.
 
     Attributes:
-        kind: "events": a note is one event of several ids; "remi": for comparison, a note is spelled in REMI's tokens
-            by miditok, about three a note. seq_len, stride and --decoding.max_new_tokens then count tokens.
-        voices: "top": the top voice, a note being (pitch, duration); "all": all notes, each (shift, pitch, duration).
-        signatures: Whether an event before the notes of every window gives the piece's metre and key. The key is what
-            the file's key signature says; without one it is left open.
+        kind: "events": a note is one event of several ids. "remi", for comparison: a note is about three REMI tokens,
+            made by miditok; seq_len, windows.stride and --decoding.max_new_tokens then count tokens.
+        voices: "top": the top voice, a note is (pitch, duration). "all": all notes, each (shift, pitch, duration).
+        signatures: Put an event with the piece's metre and key before the notes of every window. The key is that of the
+            file's key signature; without one it is unknown.
 
     Raises:
         UserError: A value is none of the choices, or signatures are combined with REMI.
@@ -87,7 +87,7 @@ class TokensConfig:
         check_choice("tokens.kind", self.kind, TokenKind)
         check_choice("tokens.voices", self.voices, Voices)
         if self.signatures and self.kind == "remi":
-            raise UserError("tokens.signatures true goes with tokens.kind events alone")
+            raise UserError("tokens.signatures true needs tokens.kind events")
 
 
 @dataclass(frozen=True)
@@ -95,9 +95,9 @@ class AugmentConfig:
     """Changes of the training windows.
 
     Attributes:
-        transpose_down: Transpose by up to so many semitones down, and with the next option up. -5 to +6 is every key;
-            an instrument's range is ignored. 0 and 0 for none.
-        transpose_up: Semitones up.
+        transpose_down: Largest transposition downwards, in semitones. The defaults, 5 down and 6 up, reach every key;
+            an instrument's range is ignored.
+        transpose_up: Largest transposition upwards, in semitones.
         note_values: Also train on doubled and halved note values.
 
     Raises:
@@ -141,15 +141,15 @@ class WindowConfig:
 
 @dataclass(frozen=True)
 class MusicPromptConfig:
-    """What predict begins from.
+    """The prompt of predict.
 
     Attributes:
         source: "prelude" (the opening of Bach's first cello suite), "none", or a MIDI file or a folder of them.
-        bars: Only so many bars of it; by default all.
-        metre: With signatures: the metre of the prediction, such as 3/4, whatever that of the prompt; it must be one of
-            the training's.
-        key: Likewise the key, such as "G major" or "c# minor"; with source none it is left open by default.
-        samples: Pieces to make of each prompt.
+        bars: Number of bars to take of the prompt. Default: all.
+        metre: With signatures: metre of the prediction, such as 3/4, one that training had. Default: the prompt's.
+        key: With signatures: key of the prediction, such as "G major" or "c# minor". Default: the prompt's; unknown
+            with source none.
+        samples: Number of pieces to generate from each prompt.
 
     Raises:
         UserError: A value is out of its range, or no metre or key.
@@ -166,11 +166,11 @@ class MusicPromptConfig:
             raise UserError("prompt.source is empty; give prelude, none or a MIDI file")
         check_range("prompt.bars", self.bars, least=1)
         check_range("prompt.samples", self.samples, least=1)
-        _ = self.parsed_metre, self.parsed_key  # raise what is wrong with them
+        _ = self.parsed_metre, self.parsed_key  # raise an error if they cannot be parsed
 
     @property
     def parsed_metre(self) -> Metre | None:
-        """The metre as beats of a bar and what fraction of a whole note each is."""
+        """The metre as (beats of a bar, fraction of a whole note that a beat is)."""
         return None if self.metre is None else parse_metre(self.metre, "prompt.metre")
 
     @property

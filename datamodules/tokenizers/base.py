@@ -1,4 +1,4 @@
-"""What every tokenizer does: text to ids and back, and say of itself what it is."""
+"""Base of the text tokenizers: text to ids and back, with a state of plain data."""
 
 from abc import abstractmethod
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ import numpy as np
 from datamodules.tokenizers.stateful import Stateful
 from seqlight.core.errors import UserError
 
-UNKNOWN = "\N{REPLACEMENT CHARACTER}"  # what an unknown symbol decodes as
+UNKNOWN = "\N{REPLACEMENT CHARACTER}"  # an unknown symbol decodes to this
 
 
 class Tokenizer(Stateful):
@@ -17,10 +17,10 @@ class Tokenizer(Stateful):
     Attributes:
         kind: Which tokenizer it is, as in its state.
         vocab_size: Number of ids.
-        characters: How many characters of text each id stands for, (V,). Of the bytes of a character the first stands
-            for it and the others for none, so that the sum over a text's ids is the text's length, and nats a token
-            become bits a character.
-        special: Ids that stand for no text of their own, by name.
+        characters: Number of characters of each id, (V,). Of a character's bytes, the first counts as one character and
+            the others as none. The sum over a text's ids is therefore its length, which turns nats per token into bits
+            per character.
+        special: Ids without a text of their own, such as padding, by name.
     """
 
     characters: np.ndarray
@@ -32,17 +32,17 @@ class Tokenizer(Stateful):
 
     @abstractmethod
     def decode(self, ids: Iterable[int]) -> str:
-        """The text that ids stand for; what is no text (half of a character, say) becomes a replacement character."""
+        """The text of ids; bytes that are not valid text become replacement characters."""
 
     @abstractmethod
     def pieces(self, ids: Iterable[int]) -> list[str]:
-        """What each id stands for by itself, for labels."""
+        """The text of each id by itself, for labels."""
 
     def encode(self, text: str) -> list[int]:
         """The ids of a text.
 
         Raises:
-            ValueError: The text holds half of a surrogate pair, which is no character.
+            UserError: The text has a lone surrogate (half of a pair), which is not a character.
         """
         return self.encode_array(text).tolist()
 
@@ -53,8 +53,8 @@ def to_bytes(text: str, encoding: str) -> bytes:
         return text.encode(encoding)
     except UnicodeEncodeError as error:
         raise UserError(
-            f"text holds a lone surrogate (U+{ord(text[error.start]):04X} at character {error.start}), which is no "
-            "character; read it with the right encoding"
+            f"text holds a lone surrogate (U+{ord(text[error.start]):04X} at character {error.start}), which is not "
+            "a character; read it with the right encoding"
         ) from error
 
 

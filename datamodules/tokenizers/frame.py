@@ -1,6 +1,6 @@
 """Frames (sets of pitches) as rows of ids that always rise, and back.
 
-P pitches of the range, S places of a frame, T frames.
+P pitches of the range, S pitches of a frame at most, T frames.
 """
 
 from collections.abc import Iterable, Sequence
@@ -26,7 +26,7 @@ class FrameTokenizer(Stateful):
     Args:
         lowest: Lowest MIDI pitch.
         highest: Highest.
-        frame_size: Pitches that sound together at most, S.
+        frame_size: Most pitches of a frame, S.
         order: Which pitch of a frame comes first: the highest ("falling") or the lowest.
 
     Attributes:
@@ -34,7 +34,7 @@ class FrameTokenizer(Stateful):
         end_id, start_id: P and P + 1; vocab_size is P + 2.
 
     Raises:
-        ValueError: An argument is none that frames could have.
+        UserError: A value is out of its range.
     """
 
     kind = "frames"
@@ -55,7 +55,7 @@ class FrameTokenizer(Stateful):
         """Ids (T, S) of frames: rising, filled up with END.
 
         Raises:
-            ValueError: A pitch is beyond the range, or a frame holds more than S.
+            UserError: A pitch is outside the range, or a frame has more than S pitches.
         """
         ids = np.full((len(frames), self.frame_size), self.end_id, dtype=np.int64)
         for at, frame in enumerate(frames):
@@ -64,16 +64,16 @@ class FrameTokenizer(Stateful):
                 raise UserError(f"frame_size {self.frame_size}: frame {at} holds {len(pitches)} pitches; give more")
             if pitches and not self.lowest <= min(pitches) <= max(pitches) <= self.highest:
                 raise UserError(
-                    f"lowest {self.lowest} and highest {self.highest}: frame {at}, {sorted(pitches)}, is beyond; widen "
-                    "the range"
+                    f"lowest {self.lowest} and highest {self.highest}: frame {at}, {sorted(pitches)}, is outside; "
+                    "widen the range"
                 )
             ids[at, : len(pitches)] = sorted(map(self._id, pitches))
         return ids
 
     def decode(self, ids: np.ndarray) -> list[tuple[int, ...]]:
-        """The frames that ids (T, S) stand for, each rising in pitch; what stands behind END, or is none, is left out.
+        """The frames of ids (T, S), each rising in pitch. Ids from END or START on are ignored.
 
-        Ids that do not rise are read as the set that they are.
+        Ids that do not rise are read as the set of their pitches.
         """
         return [tuple(sorted(set(self._pitches(row)))) for row in np.asarray(ids).tolist()]
 

@@ -1,1 +1,1 @@
-"""Music as lists of notes: measured, compared with what was learned from, drawn, engraved and made to sound."""
+"""Music as lists of notes: statistics, copies, piano rolls, scores and sound."""

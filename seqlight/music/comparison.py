@@ -1,4 +1,4 @@
-"""Generated music beside real music: the same numbers of both, and how far real music differs within itself."""
+"""Compares generated with real music by the same statistics, with their range among real music."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -6,7 +6,12 @@ from typing import NamedTuple
 
 from seqlight.music.notes import Piece, excerpts
 
-ONE_SIDED = ("longest_copy", "median_copy", "share_in_copies", "out_of_range")  # less than real music is as well
+ONE_SIDED = (
+    "longest_copy",
+    "median_copy",
+    "share_in_copies",
+    "out_of_range",
+)  # smaller values than those of real music are good too
 FEWEST_SETS, MOST_SETS, PARTS = 3, 12, 6
 
 Measure = Callable[[Sequence[Piece], Sequence[Piece]], dict[str, float]]
@@ -17,11 +22,11 @@ class Row(NamedTuple):
     """One statistic.
 
     Attributes:
-        name: As it is logged.
-        samples: Of the generated music.
-        held_out: Of real music that the model has not seen.
-        low: Lowest among the sets of real music, each compared with all others.
-        high: Highest among them.
+        name: Its name in the log.
+        samples: Its value for the generated music.
+        held_out: Its value for real music that the model has not seen.
+        low: Its lowest value among the sets of real music, each compared with all others.
+        high: Its highest value among them.
     """
 
     name: str
@@ -32,12 +37,12 @@ class Row(NamedTuple):
 
     @property
     def distance(self) -> float:
-        """How far the generated music lies from the held-out, in the statistic's unit."""
+        """Absolute difference between generated and held-out music."""
         return abs(self.samples - self.held_out)
 
     @property
     def within(self) -> bool:
-        """Whether it lies in the range of real music; of copies, whether there are no more and no longer ones."""
+        """Whether the value is in the range of real music; for copies, whether it is at most the highest."""
         return self.samples <= self.high and (self.name in ONE_SIDED or self.samples >= self.low)
 
 

@@ -1,10 +1,10 @@
-"""The longest verbatim copies: what a piece has from others, in whatever key.
+"""The longest verbatim copies of other pieces in a piece, in any key.
 
-A copy of n notes has the n durations and the n - 1 intervals between them; where it is in another key, it is a copy all
-the same. Rests are not looked at, and of chords the highest note alone.
+A copy of n notes has the same n durations and the same n - 1 intervals between them, so a transposed copy counts. Rests
+are ignored, and of a chord only the highest note counts.
 
-The others are held in a suffix automaton (Blumer et al. 1985), the smallest machine that reads exactly the parts of a
-text: built and asked note by note, in time that grows with the notes alone.
+The other pieces are stored in a suffix automaton (Blumer et al. 1985), the smallest automaton that accepts exactly the
+substrings of a text. Building it and searching it take time linear in the number of notes.
 """
 
 from collections.abc import Sequence
@@ -14,14 +14,14 @@ from seqlight.music.notes import Note, Piece, bar_of, top_voice
 
 
 class Copy(NamedTuple):
-    """The longest part of a piece that another has too.
+    """The longest part of a piece that another piece has too.
 
     Attributes:
-        notes: How many notes it has; 0 if not even a duration is shared.
-        bars: First and last bar of it in the piece.
-        source: Name of the other.
-        source_bars: First and last bar of it there, at the first place that has it.
-        semitones: How much higher the piece has it than the other.
+        notes: Its number of notes; 0 if the pieces have not even a duration in common.
+        bars: Its first and last bar in the piece.
+        source: Name of the other piece.
+        source_bars: Its first and last bar in the other piece, where it occurs first.
+        semitones: Its transposition from the other piece to this one.
     """
 
     notes: int
@@ -32,7 +32,7 @@ class Copy(NamedTuple):
 
 
 class Match(NamedTuple):
-    """The longest copy that ends at a note: how many notes, the other piece's number, its note there; -1 for none."""
+    """The longest copy that ends at a note: notes, the other piece's number, the note there; -1 for none."""
 
     notes: int
     piece: int
@@ -100,7 +100,7 @@ class CopyIndex:
             if symbol in self._steps[state]:
                 state = self._steps[state][symbol]
                 length += 1
-            if at % 2 == 0:  # at a duration; the text read so far may begin with an interval, which is no note
+            if at % 2 == 0:  # at a duration; a match may begin with an interval, which is not a note
                 number, note = self.places[self._ends[state]] if length else (-1, -1)
                 found.append(Match((length + 1) // 2, number, note))
         return found
@@ -122,9 +122,9 @@ class CopyIndex:
         return Copy(notes, bars(piece, voice, at), source.name, bars(source, source_voice, end), semitones)
 
     def lengths(self, piece: Piece, least: int) -> tuple[int, int, int]:
-        """Notes of the longest copy, how many notes lie in copies of at least ``least`` notes, and of how many."""
+        """Notes of the longest copy, notes in copies of at least ``least`` notes, and notes of the piece."""
         matches = self.matches(top_voice(piece).notes)
-        copied, reached = 0, len(matches)  # backwards: notes from ``reached`` on are counted or not in a copy
+        copied, reached = 0, len(matches)  # backwards; notes from ``reached`` on are done
         for at in range(len(matches) - 1, -1, -1):
             if matches[at].notes >= least:
                 begin = at - matches[at].notes + 1

@@ -1,4 +1,4 @@
-"""Pieces of music as notes on a grid of 24 ticks a quarter, and what may be done to them without losing any.
+"""Pieces of music as notes on a grid of 24 ticks a quarter, and operations on them.
 
 24 ticks hold sixteenths, thirty-seconds and triplets of eighths and sixteenths exactly. All times of the project are
 such ticks, as whole numbers. Pitches are MIDI's: 60 is the C in the middle of the piano (C4).

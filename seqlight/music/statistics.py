@@ -1,8 +1,8 @@
-"""What music is like, in counts and numbers of one piece that can be compared with those of real music.
+"""Statistics of one piece, to compare generated with real music.
 
-None of these ranks music by itself: one note all the time is perfectly in key. What matters is how far generated music
-lies from music that was held out, measured alike (seq_modules/training/music_metrics.py sums over pieces and
-processes). Melodic ones use the highest note of each onset.
+None of them ranks music by itself: a single repeated note is perfectly in key. What matters is the difference between
+generated music and held-out music, computed in the same way (seq_modules/training/music_metrics.py sums over pieces and
+processes). Melodic statistics use the highest note of each onset.
 """
 
 from collections.abc import Iterable, Sequence

@@ -16,7 +16,7 @@ def write_report(sweep: Sweep, trials: list[Row]) -> str:
     """Writes ``table.md``, ``trials.csv`` and ``picture.png`` into the sweep's folder; returns the table.
 
     Args:
-        sweep: The study.
+        sweep: The sweep.
         trials: Its finished trials: their settings, and ``metrics``, ``seconds``, ``host`` and ``run``, the folder
             there; perhaps ``curves`` as well, name -> [(step, value)].
     """
@@ -43,7 +43,7 @@ def group(trials: list[Row], settings: list[str], sweep: Sweep) -> dict[tuple[An
     """Trials by their settings, in the order of the sweep file."""
     order = {key: sweep.grid.get(key, []) for key in settings}
 
-    def place(trial: Row) -> list[tuple[int, Any]]:  # what the file no longer asks for comes behind
+    def place(trial: Row) -> list[tuple[int, Any]]:  # settings that the file no longer has come last
         known = [(key, trial[key]) for key in settings]
         return [
             (order[key].index(value), "") if value in order[key] else (len(order[key]), str(value))
@@ -57,7 +57,7 @@ def group(trials: list[Row], settings: list[str], sweep: Sweep) -> dict[tuple[An
 
 
 def is_solved(trial: Row, sweep: Sweep) -> bool:
-    """Whether a trial reached every value that success asks for."""
+    """Whether a trial reached every value of ``success``."""
     return all(trial["metrics"].get(name, float("-inf")) >= least for name, least in sweep.success.items())
 
 
@@ -102,9 +102,9 @@ def draw(sweep: Sweep, groups: dict[tuple[Any, ...], list[Row]], settings: list[
     if sweep.curve:
         for at, (label, members) in enumerate(zip(labels, groups.values(), strict=True)):
             draw_curve(axes[-1], sweep.curve, members, label, f"C{at % 10}")
-        scale = "log" if sweep.curve.endswith("loss") else "linear"
+        scale = "log" if sweep.curve.endswith("loss") and axes[-1].has_data() else "linear"
         axes[-1].set(xlabel="step", ylabel=sweep.curve, yscale=scale)
-        if any(labels) and len(labels) <= MOST_NAMED:
+        if any(labels) and len(labels) <= MOST_NAMED and axes[-1].has_data():
             axes[-1].legend(fontsize=6)
     figure.savefig(sweep.folder / "picture.png", dpi=120)
 
@@ -117,6 +117,8 @@ def draw_curve(axis: Any, name: str, members: list[Row], label: str, color: str)
         here = read_metrics(Path(trial["run"]) / "metrics.csv")
         for step, value in here.get(name) or trial.get("curves", {}).get(name, []):
             at_step.setdefault(step, []).append(value)
+    if not at_step:  # a curve that no run logged would leave a logarithmic axis without a range
+        return
     steps = sorted(at_step)
     axis.plot(steps, [statistics.median(at_step[s]) for s in steps], label=label, color=color, linewidth=1)
     axis.fill_between(

@@ -73,7 +73,7 @@ def test_nats_per_note_is_the_loss_over_the_notes_of_events(run: Run) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--data.tokens.signatures=true",), "tokens.signatures true goes with tokens.kind events alone"),
+        (("--data.tokens.signatures=true",), "tokens.signatures true needs tokens.kind events"),
         (("--data.tokens.kind=words",), "data"),
     ],
 )

@@ -61,7 +61,10 @@ def test_a_prompt_has_its_own_or_what_is_asked_for(run: Run) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--data.prompt.metre=7/8",), "data.prompt.metre 7/8 is none that training had; choose among 3/4, 4/4, 6/8"),
+        (
+            ("--data.prompt.metre=7/8",),
+            "data.prompt.metre 7/8 is not a metre that training had; choose one of 3/4, 4/4, 6/8",
+        ),
         (("--data.prompt.metre=waltz",), "data.prompt.metre 'waltz' is not a metre; give 1 to 64 beats"),
         (("--data.prompt.key=H dur",), "data.prompt.key 'H dur' is none; give C, C sharp"),
         (("--data.tokens.signatures=false",), "data.tokens.signatures false does not fit the tokenizer of"),

@@ -94,7 +94,7 @@ def test_the_state_makes_it_again(tmp_path: Path) -> None:
     state["vocabulary"] = state["vocabulary"][::-1]
     with pytest.raises(ValueError, match="makes other tokens"):
         from_state(state)
-    with pytest.raises(ValueError, match="^highest must be at least 9 and at most 126, not 8"):
+    with pytest.raises(ValueError, match=r"^highest must be at least 9 and at most 126, not 8"):
         RemiTokenizer(9, 8, True)
     assert RemiTokenizer.train([Piece("", (Note(0, 127, 1),))], True).highest == 126
     with pytest.raises(ValueError, match="nothing to learn"):
