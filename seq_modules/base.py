@@ -15,6 +15,7 @@ from torchmetrics import Metric, MetricCollection
 from seq_modules.callbacks.run.resume_training import ResumeTraining
 from seq_modules.training.accumulation import Accumulation
 from seq_modules.training.distributed import keep_buffers_apart
+from seq_modules.training.metrics.exact_metrics import ExactMetrics
 from seq_modules.training.metrics.loss import MeanLoss
 from seq_modules.training.optim import OptimConfig, build_optimizer, build_scheduler
 from seq_modules.training.sharding import class_of, shard
@@ -54,8 +55,8 @@ class SequenceModule(LightningModule):
         super().__init__()
         self.optim = group_from(OptimConfig, optim)
         evaluated: dict[str, Metric | MetricCollection] = {"loss": MeanLoss(), **metrics}
-        collection = MetricCollection(evaluated, compute_groups=False)
-        self.train_metrics = MetricCollection(dict(metrics), compute_groups=False).clone(prefix="train/")
+        collection = ExactMetrics(evaluated, compute_groups=False)
+        self.train_metrics = ExactMetrics(dict(metrics), compute_groups=False).clone(prefix="train/")
         self.val_metrics = collection.clone(prefix="val/")
         self.test_metrics = collection.clone(prefix="test/")
         self._accumulation = Accumulation()
@@ -69,7 +70,7 @@ class SequenceModule(LightningModule):
         step = self.step(batch)
         # Divided by the ranks' mean number of targets, DDP's mean of gradients is the gradient of the joined batch.
         count = self.trainer.strategy.reduce(step.num_targets.float(), reduce_op="mean")
-        loss = step.loss_sum / count
+        loss = step.loss_sum / count.clamp(min=1 / self.trainer.world_size)  # a batch without targets has loss 0
         self.log("train/loss", loss.detach(), prog_bar=True, sync_dist=self.trainer.world_size > 1)
         self.measure(self.train_metrics, step)
         return self._accumulation.weigh(loss, count, self.trainer, batch_idx)

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from seq_modules.nets.precision import at_least_float32
 from seqlight.core.errors import UserError
 
 
@@ -103,7 +104,7 @@ def averaged(logits: Sequence[Tensor]) -> Tensor:
     Members that agree keep their own logits: a repetition penalty depends on the logits' signs, so these are not
     simply logarithms of probabilities.
     """
-    logits = [z.float() if z.dtype in (torch.bfloat16, torch.float16) else z for z in logits]
+    logits = [at_least_float32(z) for z in logits]
     scale = logits[0].logsumexp(-1, keepdim=True)
     total = logits[0] - scale
     for other in logits[1:]:

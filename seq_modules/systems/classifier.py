@@ -15,6 +15,7 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionM
 from seq_modules.base import SequenceModule, Step
 from seq_modules.callbacks.training.active_member import ActiveMember
 from seq_modules.nets.ensemble import Ensemble
+from seq_modules.nets.precision import at_least_float32
 from seq_modules.nets.text.classifier_net import classifier_nets
 from seq_modules.training.distributed import trainer_of
 from seq_modules.training.metrics.calibration import CalibrationError
@@ -130,7 +131,8 @@ class Classifier(SequenceModule):
     def step(self, batch: dict[str, Tensor]) -> Step:
         """Cross-entropy in nats, summed over the rows that have a label."""
         labels = batch["labels"]
-        logits, *aux_logits = self.all_logits(batch["input_ids"], batch["attention_mask"])
+        outputs = self.all_logits(batch["input_ids"], batch["attention_mask"])
+        logits, *aux_logits = map(at_least_float32, outputs)
         options: dict[str, Any] = {"ignore_index": IGNORED, "reduction": "sum"}
         if self.training:
             options["label_smoothing"] = self.loss.label_smoothing

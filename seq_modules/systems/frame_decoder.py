@@ -17,6 +17,7 @@ from seq_modules.generation.frames import FrameChooser, FrameRetriever, FrameSta
 from seq_modules.generation.loop import decode
 from seq_modules.nets.music.frame_backbones import FrameTransformerConfig, RecurrentBackbone, TransformerBackbone
 from seq_modules.nets.music.frame_net import FrameConfig, FrameNet
+from seq_modules.nets.precision import at_least_float32
 from seq_modules.nets.rnn.recurrent_config import RecurrentConfig
 from seq_modules.training.metrics.frames import ExactFrames, FrameAccuracy, NatsPerFrame, Part
 from seq_modules.training.metrics.loss import MeanLoss
@@ -102,7 +103,7 @@ class FrameDecoder(SequenceModule):
         labels = labels[real]
         frame = labels.masked_fill(labels == IGNORED, self.net.end_id)
         logits = self.net.within(frame=frame, **given)  # (N, S, P + 1)
-        nats = F.cross_entropy(logits.mT.float(), labels, ignore_index=IGNORED, reduction="none")
+        nats = F.cross_entropy(at_least_float32(logits.mT), labels, ignore_index=IGNORED, reduction="none")
         return nats, {**given, "frame": frame}
 
     def predicted(self, state: Tensor, before: Tensor, **retrieved: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from seq_modules.generation.decode import evaluating, generate
 from seq_modules.generation.decoding_config import Decoding
 from seq_modules.generation.scoring import log_prob_sums
 from seq_modules.nets.ensemble import Ensemble
+from seq_modules.nets.precision import at_least_float32
 from seq_modules.nets.transformer.gpt import GPT
 from seq_modules.nets.transformer.gpt_config import GPTConfig
 from seq_modules.training.metrics.loss import BitsPerCharacter, Perplexity
@@ -53,7 +54,7 @@ class LanguageModel(SequenceModule):
     def step(self, batch: dict[str, Tensor]) -> Step:
         """Cross-entropy in nats, summed over the labels that count."""
         labels = batch["labels"]
-        logits = self(batch["input_ids"])
+        logits = at_least_float32(self(batch["input_ids"]))
         loss_sum = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED, reduction="sum")
         num_targets = (labels != IGNORED).sum()
         characters = batch["characters"].sum() if "characters" in batch else num_targets

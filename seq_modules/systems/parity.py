@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seq_modules.base import SequenceModule, Step
+from seq_modules.nets.precision import at_least_float32
 from seq_modules.nets.rnn.recurrent import Recurrent, State
 from seq_modules.nets.rnn.recurrent_config import RecurrentConfig
 from seq_modules.training.metrics.bits import BitAccuracy, last_step
@@ -70,7 +71,7 @@ class ParityModule(SequenceModule):
     def step(self, batch: dict[str, Tensor]) -> Step:
         """Loss summed over the supervised steps, and logits and labels for the accuracies."""
         logits, _ = self(batch["input_ids"], batch["attention_mask"])
-        labels = batch["labels"]
+        logits, labels = at_least_float32(logits), batch["labels"]
         counted = labels >= 0
         if self.supervision == "full":
             judged, target = logits[counted], labels[counted]

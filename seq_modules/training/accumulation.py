@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import torch
 from lightning.pytorch import Trainer
 from torch import Tensor, nn
 
@@ -39,13 +40,18 @@ class Accumulation:
             self.counts = []
         self.batch_idx = batch_idx
         self.counts.append(count)
-        return loss * (count / self.counts[0])
+        return loss * (count / self.unit(trainer))
+
+    def unit(self, trainer: Trainer) -> Tensor:
+        """What every loss of the window is divided by: the first batch's targets, or the least count if it has none."""
+        return self.counts[0].clamp(min=1 / trainer.world_size)
 
     def finish(self, module: nn.Module, trainer: Any) -> None:
         """After a batch's backward pass: at the end of a window, gives the gradients the size of the joined batch's."""
         if not self.counts or in_window(trainer, self.batch_idx):
             return
-        scale = trainer.accumulate_grad_batches * self.counts[0] / sum(self.counts)
+        total = torch.stack(self.counts).sum().clamp(min=1 / trainer.world_size)
+        scale = trainer.accumulate_grad_batches * self.unit(trainer) / total
         for parameter in module.parameters():
             if parameter.grad is not None:
                 parameter.grad.mul_(scale)

@@ -7,6 +7,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 from torch import Tensor
 
+from seq_modules.nets.precision import at_least_float32
 from seq_modules.training.progress import progress_of
 from seqlight.core.checks import check_range
 from seqlight.core.errors import UserError
@@ -67,7 +68,8 @@ class EMA(Callback):
         self._last_step = step
         if self.start_fraction and not self._average and progress_of(trainer) < self.start_fraction:
             return
-        weights = {name: _wide(p.detach()) for name, p in _weights(pl_module).items()}
+        # In half precision a small step toward the weights would be rounded away.
+        weights = {name: at_least_float32(p.detach()) for name, p in _weights(pl_module).items()}
         if not self._average:
             self._average = {name: value.clone() for name, value in weights.items()}
         fraction = max(1 - self.decay**self.every_n_steps, 10 / (10 + self.updates))
@@ -145,11 +147,6 @@ class EMA(Callback):
 
 def _weights(pl_module: LightningModule) -> dict[str, torch.nn.Parameter]:
     return {name: p for name, p in pl_module.named_parameters() if p.requires_grad}
-
-
-def _wide(value: Tensor) -> Tensor:
-    """In float32 if it is narrower, in which a small step toward the weights would be rounded away."""
-    return value.float() if value.dtype in (torch.bfloat16, torch.float16) else value
 
 
 def _copy(values: dict[str, Tensor], into: dict[str, torch.nn.Parameter]) -> None:

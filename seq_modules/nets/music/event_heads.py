@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from seq_modules.nets.music.event_context import LAGS, PROFILE, EventFeatures
 from seq_modules.nets.music.event_embedding import EventEmbedding
+from seq_modules.nets.precision import at_least_float32
 from seq_modules.nets.retrieval import CopyHead, Retrieved
 from seqlight.core.checks import check_choice, check_range
 
@@ -119,7 +120,7 @@ class EventHead(nn.Module):
             z = z + self.by_distance(self.distances(x), features.anchor)
         if self.copies is not None and features.retrieved is not None:
             z = z + self._copied(x, features.retrieved, chosen)
-        return z.float() if z.dtype in (torch.bfloat16, torch.float16) else z
+        return at_least_float32(z)
 
     def by_distance(self, weights: Tensor, anchor: Tensor) -> Tensor:
         """Logits (..., V) of pitches, from weights (..., 2·V) of their distances to a pitch (...), or to none: 0.

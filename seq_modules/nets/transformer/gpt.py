@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from seq_modules.nets.hashed_ngrams import NgramEmbedding
+from seq_modules.nets.precision import at_least_float32
 from seq_modules.nets.transformer import gpt_decoding
 from seq_modules.nets.transformer.attention import causal_mask, chosen
 from seq_modules.nets.transformer.block import Block, drop, make_norm, random_bytes
@@ -94,7 +95,8 @@ class GPT(nn.Module):
         self.embedding_norm = make_norm("rms", width, config.bias) if extras.residual_mix else None
         self.norm = make_norm(config.norm, width, config.bias)
         self.head = nn.Linear(width, vocab_size, bias=False) if head is None else head
-        self.tie_weights = config.tie_weights and head is None
+        self.has_logits = head is None  # another head's output is what its module needs, in the net's precision
+        self.tie_weights = config.tie_weights and self.has_logits
         if self.tie_weights:
             self.head.weight = self.token_embedding.weight
         self.reset_parameters()
@@ -206,7 +208,7 @@ class GPT(nn.Module):
     def logits(self, x: Tensor) -> Tensor:
         """(..., V) from the head's input (..., D), in float32 where the net is in half precision."""
         z = self.head(x)
-        z = z.float() if z.dtype in (torch.bfloat16, torch.float16) else z
+        z = at_least_float32(z) if self.has_logits else z
         softcap = self.config.extras.logit_softcap
         return z if softcap is None else softcap * torch.tanh(z / softcap)
 
