@@ -81,11 +81,11 @@ def quickest(device: str, measured: bool = True) -> tuple[str, str]:
         return "32-true", "this processor has no instructions for products in bf16"
     if not measured:
         return "bf16-mixed", "this processor has instructions for products in bf16"
-    found = hardware.rates("cpu", threads=1)
-    if not found.bf16:
+    speedup = hardware.bf16_speedup()
+    if not speedup:
         return "32-true", "products in bf16 end in an illegal instruction here"
-    precision = "bf16-mixed" if found.ratio >= QUICKER else "32-true"
-    return precision, f"products in bf16 run at {found.ratio:.1f} times fp32's rate here"
+    precision = "bf16-mixed" if speedup >= QUICKER else "32-true"
+    return precision, f"products in bf16 run at {speedup:.1f} times fp32's rate here"
 
 
 def say(line: str) -> None:

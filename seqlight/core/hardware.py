@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 
@@ -25,6 +26,8 @@ WITHOUT_BF16 = ("SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2", "AVX512_CORE
 WITHOUT_AMX = (*WITHOUT_BF16, "AVX512_CORE_BF16", "AVX512_CORE_FP16", "AVX10_1_512")
 # Rows, inputs and outputs of the layer whose products are timed: a small GPT's on a CPU, a large one's on a GPU.
 SHAPES = {"cpu": (512, 128, 512), "cuda": (8192, 2048, 8192)}
+
+Clock = Literal["perf_counter", "thread_time"]
 
 
 @dataclass(frozen=True)
@@ -72,45 +75,55 @@ def compute_capability() -> tuple[int, int]:
     return min(torch.cuda.get_device_capability(index) for index in range(torch.cuda.device_count()))
 
 
-def rates(device: str = "cpu", threads: int | None = None) -> Rates:
-    """Rates of a kind of device, measured once in a process, in some hundredths of a second.
+def rates(device: str = "cpu") -> Rates:
+    """Rates by the clock, with this process's number of threads; measured once, in some hundredths of a second.
 
-    A processor that announces AMX is measured in a process of its own, which takes seconds: some virtual machines
-    announce AMX without having it, and the first product in bf16 ends the process.
-
-    Args:
-        device: "cpu" or "cuda".
-        threads: Of a CPU; None takes this process's number. On a loaded machine one thread compares precisions best:
-            several wait for each other.
+    A loaded machine shows as a slow one.
     """
-    return _rates(device, threads or torch.get_num_threads())
+    return _rates(device, torch.get_num_threads(), "perf_counter")
+
+
+def bf16_speedup() -> float:
+    """How many times as quick as fp32's a CPU's products in bf16 are, on one thread; 0 where they are not sound.
+
+    By the thread's own time, so that other programs, which interrupt the longer product more often, do not count.
+    """
+    return _rates("cpu", 1, "thread_time").ratio
 
 
 @functools.cache
-def _rates(device: str, threads: int) -> Rates:
-    own_process = device == "cpu" and torch.cpu.get_capabilities().get("amx_tile", False)
-    if own_process and onednn_limit() not in WITHOUT_AMX:
-        words = [sys.executable, "-P", __file__, str(threads)]
+def _rates(device: str, threads: int, clock: Clock) -> Rates:
+    """Measures in this process, or in another one if the processor announces AMX, which takes seconds.
+
+    Some virtual machines announce AMX without having it, and the first product in bf16 ends the process.
+    """
+    announces_amx = device == "cpu" and torch.cpu.get_capabilities().get("amx_tile", False)
+    if announces_amx and onednn_limit() not in WITHOUT_AMX:
+        words = [sys.executable, "-P", __file__, str(threads), clock]
         done = subprocess.run(words, capture_output=True, text=True, check=False)
         if done.returncode == 0:
             fp32, bf16 = map(float, done.stdout.split())
             return Rates(fp32, bf16)
-        return Rates(measure(device, (torch.float32,)).fp32, 0.0)
+        return Rates(measure(device, clock, (torch.float32,)).fp32, 0.0)
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(threads)
-        return measure(device)
+        return measure(device, clock)
     finally:
         torch.set_num_threads(before)
 
 
 def measure(
-    device: str, dtypes: tuple[torch.dtype, ...] = (torch.float32, torch.bfloat16), seconds: float = 0.05
+    device: str,
+    clock: Clock = "perf_counter",
+    dtypes: tuple[torch.dtype, ...] = (torch.float32, torch.bfloat16),
+    seconds: float = 0.05,
 ) -> Rates:
     """Medians over rounds in which the precisions take turns.
 
     Args:
         device: "cpu" or "cuda".
+        clock: The function of :mod:`time` to go by.
         dtypes: Precisions to measure; the others get 0.
         seconds: How long to go on; each precision is measured at least once.
     """
@@ -124,23 +137,24 @@ def measure(
         layers = {dtype: [tensor.to(dtype).requires_grad_() for tensor in (x, weight)] for dtype in dtypes}
         ahead = {dtype: torch.ones(rows, outputs, device=device, dtype=dtype) for dtype in dtypes}
         for dtype in dtypes:
-            _seconds(layers[dtype], ahead[dtype])  # the first call sets up the kernels
+            _seconds(layers[dtype], ahead[dtype], clock)  # the first call sets up the kernels
         start = time.perf_counter()
         while time.perf_counter() - start < seconds or not made[dtypes[-1]]:
             for dtype in dtypes:
-                made[dtype].append(work / _seconds(layers[dtype], ahead[dtype]))
+                made[dtype].append(work / _seconds(layers[dtype], ahead[dtype], clock))
     found = {dtype: statistics.median(values) for dtype, values in made.items()}
     return Rates(found.get(torch.float32, 0.0), found.get(torch.bfloat16, 0.0))
 
 
-def _seconds(layer: list[torch.Tensor], ahead: torch.Tensor) -> float:
+def _seconds(layer: list[torch.Tensor], ahead: torch.Tensor, clock: Clock) -> float:
     """Of one product and its gradients."""
     x, weight = layer
-    start = time.perf_counter()
+    now = getattr(time, clock)
+    start = now()
     torch.autograd.grad(torch.nn.functional.linear(x, weight), layer, ahead)
     if x.is_cuda:
         torch.cuda.synchronize()
-    return time.perf_counter() - start
+    return now() - start
 
 
 def describe(device: str = "cpu") -> str:
@@ -168,5 +182,5 @@ def capability() -> str:
 
 if __name__ == "__main__":  # a process of its own for _rates
     torch.set_num_threads(int(sys.argv[1]))
-    measured = measure("cpu")
+    measured = measure("cpu", "thread_time" if sys.argv[2] == "thread_time" else "perf_counter")
     print(measured.fp32, measured.bf16)
