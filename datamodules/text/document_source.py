@@ -16,8 +16,9 @@ import numpy as np
 
 from datamodules.loading.cache import once
 from datamodules.loading.counters import random_words
+from datamodules.text.parquet_rows import parquet_dataset, parquet_features
 from datamodules.text.text_files import find_text_files
-from datamodules.text.text_sources import load_hub, text_column
+from datamodules.text.text_sources import hub_builder, text_column
 from seqlight.core.checks import check_choice
 from seqlight.core.errors import UserError
 
@@ -74,7 +75,6 @@ class DocumentSource:
         self, path: str | list[str] | None, config: DocumentConfig, folder: Path, split: str | None = None
     ) -> None:
         self.path, self.config, self.folder, self.split = path, config, folder, split or config.split
-        self._column = "text"
 
     @property
     def name(self) -> str:
@@ -95,29 +95,41 @@ class DocumentSource:
         marks = [(str(file), (stat := file.stat()).st_size, stat.st_mtime_ns) for file in self.files]
         return hashlib.sha256(repr((self.config, self.split, marks)).encode()).hexdigest()[:12]
 
-    @cached_property
-    def dataset(self) -> Any:
-        """The data set, a ``datasets.IterableDataset`` with the column of text alone.
+    def dataset(self, shards: int = 1) -> Any:
+        """The data set, a ``datasets.IterableDataset``.
+
+        Args:
+            shards: Shards wanted; there may be fewer.
 
         Raises:
             UserError: It cannot be read, or has no such column.
         """
+        parquet, loaded, column = self._opened
+        with self._reading():
+            return parquet_dataset(parquet, column, shards) if parquet else loaded.select_columns([column])
+
+    @cached_property
+    def _opened(self) -> tuple[list[str], Any, str]:
+        """Addresses of parquet files, or the data set of other files; and the column of text."""
         import datasets
 
-        options: dict[str, Any] = {"split": self.split, "streaming": True}
-        if self.files:
-            kind = kind_of(self.files)
-            if kind == "text":
-                options |= {"encoding": self.config.encoding, "sample_by": self.config.sample_by}
-            with self._reading():
-                paths = [glob.escape(str(file)) for file in self.files]
-                loaded = datasets.load_dataset(kind, data_files={self.split: paths}, **options)
+        if not self.files:
+            builder = hub_builder(str(self.config.hub), self.config.revision)
+            kind, paths = builder.info.builder_name, list((builder.config.data_files or {}).get(self.split, []))
+        elif (kind := kind_of(self.files)) == "parquet":
+            builder, paths = None, [str(file) for file in self.files]
         else:
-            loaded = load_hub(str(self.config.hub), self.config.revision, **options)
+            text = {"encoding": self.config.encoding, "sample_by": self.config.sample_by} if kind == "text" else {}
+            paths = [glob.escape(str(file)) for file in self.files]
+            with self._reading():
+                builder = datasets.load_dataset_builder(kind, data_files={self.split: paths}, **text)
         with self._reading():
-            features = loaded.features or {key: Typed(value) for key, value in next(iter(loaded), {}).items()}
-        self._column = text_column(self.name, features, self.config.column)
-        return loaded.select_columns([self._column])
+            if kind == "parquet" and paths:
+                parquet, loaded, features = paths, None, parquet_features(paths[0])
+            else:
+                parquet, loaded = [], builder.as_streaming_dataset(self.split)
+                features = loaded.features or {key: Typed(value) for key, value in next(iter(loaded), {}).items()}
+        return parquet, loaded, text_column(self.name, features, self.config.column)
 
     def read(self, dataset: Any = None) -> Iterator[list[str]]:
         """The documents, a few at a time, in their order. A missing text is an empty one.
@@ -128,13 +140,14 @@ class DocumentSource:
         Raises:
             UserError: A file cannot be read.
         """
-        batches = (self.dataset if dataset is None else dataset).iter(batch_size=BATCH)
+        batches = (self.dataset() if dataset is None else dataset).iter(batch_size=BATCH)
         while True:
             with self._reading():
                 batch = next(batches, None)
             if batch is None:
                 return
-            yield [text or "" for text in batch[self._column]]
+            (texts,) = batch.values()
+            yield [text or "" for text in texts]
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[None]:
@@ -218,9 +231,7 @@ class DocumentStream:
     def _open(self) -> Any:
         from datasets.distributed import split_dataset_by_node
 
-        dataset = self.source.dataset
-        if dataset.num_shards < self.count:
-            dataset = dataset.reshard()  # parquet files by their row groups
+        dataset = self.source.dataset(self.count)
         shards = dataset.num_shards
         by_shard = shards % self.count == 0 or shards >= self.MANY * self.count
         dataset = split_dataset_by_node(

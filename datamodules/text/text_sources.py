@@ -1,7 +1,7 @@
 """Where a text comes from: files, a data set of the Hugging Face hub, or the manual that every Python has."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,27 +94,45 @@ def hub_text(folder: Path, hub: str, revision: str | None = None, column: str | 
     return once(folder / f"hub-{name}.txt", write)
 
 
-def load_hub(hub: str, revision: str | None = None, **options: Any) -> Any:
-    """A data set of the hub.
+def load_hub(hub: str, revision: str | None = None) -> Any:
+    """A data set of the hub, all of its splits.
 
     Args:
         hub: Name of the data set, as in :class:`TextConfig`.
         revision: Branch, tag or commit.
-        options: Others of ``datasets.load_dataset``, such as ``split`` and ``streaming``.
 
     Raises:
         UserError: It cannot be loaded.
     """
     import datasets
 
+    return _from_hub(datasets.load_dataset, hub, revision)
+
+
+def hub_builder(hub: str, revision: str | None = None) -> Any:
+    """What ``datasets`` knows of a data set of the hub, of which no data are loaded.
+
+    Args:
+        hub: Name of the data set, as in :class:`TextConfig`.
+        revision: Branch, tag or commit.
+
+    Raises:
+        UserError: The hub cannot be reached, or has no such data set.
+    """
+    import datasets
+
+    return _from_hub(datasets.load_dataset_builder, hub, revision)
+
+
+def _from_hub(load: Callable[..., Any], hub: str, revision: str | None) -> Any:
     name, _, config = hub.partition(":")
     try:
-        return datasets.load_dataset(name, config or None, revision=revision, **options)
+        return load(name, config or None, revision=revision)
     except Exception as error:  # the hub's client raises whatever its layers do: OSError, RuntimeError, httpx's own
         reason = " ".join(str(error).split())[:200]
         raise UserError(
-            f"text.hub {hub} could not be loaded ({type(error).__name__}: {reason}); without a network, give a text "
-            "file with --data.path"
+            f"text.hub {hub} could not be loaded ({type(error).__name__}: {reason}); without a network, give text "
+            "files with --data.path"
         ) from error
 
 
