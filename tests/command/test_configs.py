@@ -22,16 +22,16 @@ TEXT = (
     "--data.batch_size=4", "--data.windows.epoch_size=12", "--data.windows.eval_size=8", "--data.cache_dir=cache",
     "--trainer.max_epochs=1", "--trainer.log_every_n_steps=1", "--trainer.accelerator=cpu",
 )  # fmt: skip
+NONE = "--trainer.callbacks=[]"
 PAIRS = '--trainer.callbacks=[{"class_path":"EnglishTests","init_args":{"per_kind":2}},{"class_path":"AttentionMaps"}]'
 # By the configs' folder: less to train on, less to test with, and what the test leaves in its folder.
-SIZES = {"parity": (QUICK, FEW, "plots/length_sweep.png"), "text": (TEXT, PAIRS, "english.md")}
+SIZES = {"parity": (QUICK, FEW, "plots/length_sweep.png"), "text": (TEXT, NONE, "metrics.csv")}
+SIZES |= dict.fromkeys(("text/gpt_char", "text/lstm_char"), (TEXT, PAIRS, "english.md"))  # one of each kind of net
 FRAMES = (
     "--data.samples=1", "--model.frames.d_frame=16", "--trainer.max_epochs=1", "--trainer.accelerator=cpu",
 )  # fmt: skip
 WIDTHS = {"lstm": "--model.net.hidden_size=24", "transformer": "--model.net.d_model=24"}
-SIZES |= {
-    f"music/jsb_{net}": ((*FRAMES, width), "--trainer.callbacks=[]", "metrics.csv") for net, width in WIDTHS.items()
-}
+SIZES |= {f"music/jsb_{net}": ((*FRAMES, width), NONE, "metrics.csv") for net, width in WIDTHS.items()}
 NOTES = (
     "--data.source.num_etudes=12", "--data.windows.epoch_size=16", "--data.batch_size=4", "--trainer.max_epochs=1",
     "--trainer.log_every_n_steps=1", "--trainer.accelerator=cpu",
@@ -40,7 +40,8 @@ HEARD = (
     '--trainer.callbacks=[{"class_path":"MusicStatistics","init_args":{"num_samples":2,"num_notes":16}},'
     '{"class_path":"MusicWriter","init_args":{"audio":"synth"}}]'
 )
-SIZES |= {"music": (NOTES, HEARD, "music.md")}
+SIZES |= {"music": (NOTES, NONE, "metrics.csv")}
+SIZES |= dict.fromkeys(("music/lstm", "music/transformer"), (NOTES, HEARD, "music.md"))
 LABELLED = (
     "--data.cache_dir=cache", "--data.batch_size=8", "--data.tokens.max_seq_len=24", "--trainer.max_epochs=1",
     "--trainer.limit_train_batches=3", "--trainer.limit_val_batches=2", "--trainer.log_every_n_steps=1",
@@ -57,6 +58,7 @@ TINY_BERT = (
 OWN = {
     "questions/bert": TINY_BERT,
     "reviews/bert": TINY_BERT,
+    "text/gpt_10m": ("--model.net.d_model=48", "--data.seq_len=64"),
     "text/gpt_plain": (
         '--trainer.callbacks=[{"class_path":"Compile","init_args":{"backend":"eager"}}]',
         "--trainer.check_val_every_n_epoch=1",
@@ -76,7 +78,7 @@ def test_experiment_trains_tests_and_predicts(run: Run, name: str) -> None:
     for words in (
         ("fit", "--config", name, *quick, *OWN.get(name, ())),
         ("test", "--ckpt_path=best", few),
-        ("predict", "--ckpt_path=last"),
+        ("predict", "--ckpt_path=last", "--decoding.max_new_tokens=16"),
     ):
         done = run(*words)
         assert done.code == 0, done.err
@@ -91,11 +93,12 @@ def test_experiment_trains_tests_and_predicts(run: Run, name: str) -> None:
 def test_an_ensemble_is_trained_compiled_tested_and_used(run: Run, part: str) -> None:
     quick, _, _ = SIZES["text"]
     own = OWN["text/speedrun"][0].replace('"backend":"eager"', f'"backend":"eager","part":"{part}"')
-    few = ("--trainer.callbacks=[]", "--decoding.max_new_tokens=3")
+    small = ("--model.net.d_model=32", "--model.net.num_layers=2", "--model.net.num_heads=2", "--data.seq_len=128")
+    fit = ("fit", "--config=text/speedrun", *quick, *small, own, "--model.ensemble_size=2", "--trainer.max_epochs=2")
     for words in (
-        ("fit", "--config=text/speedrun", *quick, own, "--model.ensemble_size=2", "--trainer.max_epochs=2"),
-        ("test", "--ckpt_path=last", few[0]),
-        ("predict", "--ckpt_path=last", few[1]),
+        fit,
+        ("test", "--ckpt_path=last", NONE),
+        ("predict", "--ckpt_path=last", "--decoding.max_new_tokens=3"),
     ):
         done = run(*words)
         assert done.code == 0, done.err
