@@ -17,7 +17,7 @@ from seqlight.core.errors import UserError
 from seqlight.core.plots import read_metrics
 from seqlight.sweep.report import write_report
 from seqlight.sweep.storage import GRACE_PERIOD, database_errors
-from seqlight.sweep.study import count, count_left, enqueue, is_superfluous, open_study, sample
+from seqlight.sweep.study import count, count_left, enqueue, enqueue_killed, is_superfluous, open_study, sample
 from seqlight.sweep.sweep_file import Sweep, read_sweep
 from seqlight.sweep.training import train
 
@@ -69,6 +69,7 @@ def run(sweep: Sweep, study: optuna.Study) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             optuna.storages.fail_stale_trials(study)
+        enqueue_killed(sweep, study)
         if count_left(sweep, study):
             continue
         if not (running := count(study, TrialState.RUNNING)):
@@ -80,12 +81,9 @@ def run(sweep: Sweep, study: optuna.Study) -> None:
 
 
 def take_one(sweep: Sweep, study: optuna.Study, left: int) -> None:
-    """Takes one trial and runs it. One that Ctrl-C or SIGTERM breaks off goes back to the queue."""
+    """Takes one trial and runs it."""
     try:
         study.optimize(functools.partial(try_one, sweep, left), n_trials=1)
-    except KeyboardInterrupt:
-        enqueue(sweep, study, sweep.combinations)
-        raise
     except ValueError as error:
         if not str(error).startswith("Cannot tell a FAIL trial"):
             raise
@@ -98,11 +96,16 @@ def try_one(sweep: Sweep, left: int, trial: Trial) -> float:
         raise optuna.TrialPruned("another process took the last one")
     chosen = trial.user_attrs.get("combination") or sample(sweep, trial)
     started = time.monotonic()
-    metrics, folder = train(sweep, chosen)
-    if sweep.metric not in metrics:
-        raise UserError(
-            f"sweep {sweep.name}: metric {sweep.metric} is not logged; there are {', '.join(sorted(metrics))}"
-        )
+    try:
+        metrics, folder = train(sweep, chosen)
+        if sweep.metric not in metrics:
+            there = ", ".join(sorted(metrics))
+            raise UserError(f"sweep {sweep.name}: metric {sweep.metric} is not logged; there are {there}")
+    except (Exception, SystemExit) as error:  # the settings' own fault: no other process need try them
+        trial.set_user_attr("error", str(error))
+        if isinstance(error, SystemExit):  # the command line has said why
+            raise UserError(f"sweep {sweep.name}: the settings {chosen} were refused") from error
+        raise
     seconds = time.monotonic() - started
     results = {"chosen": chosen, "metrics": metrics, "host": socket.gethostname(), "run": str(folder)}
     if sweep.curve:

@@ -10,52 +10,50 @@ import os
 import socket
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import filelock
-from optuna import Study
 from optuna.exceptions import ExperimentalWarning, StorageInternalError, UpdateFinishedTrialError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages._heartbeat import BaseHeartbeat
 from optuna.storages.journal import JournalFileBackend
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
 from seqlight.core.errors import UserError
 
 if TYPE_CHECKING:
     from sqlalchemy import URL
 
-OnDeath = Callable[[Study, FrozenTrial], None]
 GRACE_PERIOD = 300  # seconds without a heartbeat after which a trial's process is taken for dead
 LOCK = 79_337  # number of the advisory lock; any that nothing else in the database uses
 EXAMPLE = "postgresql://USER@HOST:PORT/DATABASE"
 
 
-def open_storage(url: str | None, folder: Path, grace_period: int, on_death: OnDeath) -> BaseStorage:
+def open_storage(url: str | None, folder: Path, grace_period: int) -> BaseStorage:
     """The journal in the folder, or the database.
 
     Args:
         url: Of the database; None for the journal.
         folder: The sweep's folder.
         grace_period: Seconds without a heartbeat after which a trial's process is taken for dead.
-        on_death: Is called for each trial that was failed for that reason.
 
     Raises:
         UserError: The URL is none, the driver is missing, or another version of Optuna made the database's tables.
     """
     if url is None:
-        return Journal(folder / "study.log", grace_period, on_death)
+        return Journal(folder / "study.log", grace_period)
+    import sqlalchemy
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)  # of the heartbeat
         try:
             return Database(
                 database_url(url).render_as_string(hide_password=False),
-                engine_kwargs={"pool_pre_ping": True},  # a connection that broke during a long trial is made anew
+                engine_kwargs={"poolclass": sqlalchemy.NullPool},  # no connection has to last as long as a trial
                 heartbeat_interval=heartbeat_interval(grace_period),
                 grace_period=grace_period,
-                heartbeat_stale_trial_callback=on_death,
             )
         except RuntimeError as error:
             raise UserError(f"storage {shown(url)}: {error}") from error
@@ -99,9 +97,9 @@ class Journal(JournalStorage, BaseHeartbeat):
     ``grace_period`` seconds, for which the machines' clocks should agree.
     """
 
-    def __init__(self, path: Path, grace_period: int, on_death: OnDeath) -> None:
+    def __init__(self, path: Path, grace_period: int) -> None:
         super().__init__(JournalFileBackend(str(path)))
-        self.grace_period, self.on_death = grace_period, on_death
+        self.grace_period = grace_period
 
     def record_heartbeat(self, trial_id: int) -> None:
         """Writes the process and the time into the trial."""
@@ -119,9 +117,8 @@ class Journal(JournalStorage, BaseHeartbeat):
         """Seconds between heartbeats."""
         return heartbeat_interval(self.grace_period)
 
-    def get_heartbeat_stale_trial_callback(self) -> OnDeath:
-        """What Optuna calls for a trial whose process died."""
-        return self.on_death
+    def get_heartbeat_stale_trial_callback(self) -> None:
+        """Nothing is called for a trial whose process died."""
 
 
 def is_alive(pid: int) -> bool:

@@ -4,14 +4,14 @@ import json
 from typing import Any
 
 import optuna
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
 from seqlight.core.errors import UserError
 from seqlight.sweep.storage import GRACE_PERIOD, locked, open_storage, shown
 from seqlight.sweep.sweep_file import Sweep
 
 BUSY = (TrialState.COMPLETE, TrialState.RUNNING, TrialState.WAITING)
-MOST_KILLED = 3  # processes that a combination of settings may lose before it is left out
+MOST_KILLED = 3  # attempts after which a combination of settings is left out until the command is given again
 
 
 def open_study(sweep: Sweep, grace_period: int = GRACE_PERIOD) -> optuna.Study:
@@ -22,18 +22,9 @@ def open_study(sweep: Sweep, grace_period: int = GRACE_PERIOD) -> optuna.Study:
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     sweep.folder.mkdir(parents=True, exist_ok=True)
-
-    def repeat(study: optuna.Study, dead: FrozenTrial) -> None:
-        combination = dead.user_attrs.get("combination")  # None in a search, which samples another trial
-        same = [trial for trial in study.trials if trial.user_attrs.get("combination") == combination]
-        killed = sum(trial.state == TrialState.FAIL for trial in same)
-        if combination and killed < MOST_KILLED:
-            print(f"the process of trial {dead.number} was killed; the trial is queued again", flush=True)
-            enqueue(sweep, study, [combination])
-
     # Two processes that make the tables or the study at once would be in each other's way.
     with locked(sweep.storage, sweep.folder):
-        storage = open_storage(sweep.storage, sweep.folder, grace_period, repeat)
+        storage = open_storage(sweep.storage, sweep.folder, grace_period)
         study = optuna.create_study(
             storage=storage, study_name=sweep.name, direction=sweep.direction, load_if_exists=True
         )
@@ -64,15 +55,27 @@ def check_same_study(sweep: Sweep, study: optuna.Study) -> None:
 
 
 def enqueue(sweep: Sweep, study: optuna.Study, combinations: list[dict[str, Any]]) -> None:
-    """Puts those combinations of a grid into the queue that are not done, running or waiting.
-
-    Optuna's RetryHeartbeatStaleTrialCallback does not look whether a process that has just started queued the same.
-    """
+    """Puts those combinations of a grid into the queue that are not done, running or waiting."""
     with locked(sweep.storage, sweep.folder):
         known = [trial.user_attrs.get("combination") for trial in study.get_trials(deepcopy=False, states=BUSY)]
         for combination in combinations:
             if combination not in known:
                 study.enqueue_trial({}, user_attrs={"combination": combination})
+
+
+def enqueue_killed(sweep: Sweep, study: optuna.Study) -> None:
+    """Queues again what failed without an error of its own: its process was killed, or was stopped by Ctrl-C.
+
+    Optuna's RetryHeartbeatStaleTrialCallback does this when it fails the trial, but not in one step: in between, a
+    process that has just started would queue the same, and one that looks for work would believe that all is done.
+    """
+    trials = study.get_trials(deepcopy=False, states=(TrialState.FAIL,))
+    again = []
+    for combination in sweep.combinations:
+        failed = [trial.user_attrs for trial in trials if trial.user_attrs.get("combination") == combination]
+        if failed and "error" not in failed[-1] and len(failed) < MOST_KILLED:
+            again.append(combination)
+    enqueue(sweep, study, again)
 
 
 def count(study: optuna.Study, *states: TrialState) -> int:

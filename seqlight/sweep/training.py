@@ -58,14 +58,16 @@ def command_line(words: list[str]) -> "SeqCLI":
 @contextlib.contextmanager
 def quiet(log: Path) -> Iterator[None]:
     """Sends what a run prints to a file."""
-    lightning = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
-    levels = [logger.level for logger in lightning]
+    import lightning.pytorch  # noqa: F401  (its import sets the levels)
+
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
     with log.open("a", encoding="utf-8") as file, contextlib.redirect_stdout(file), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for logger in lightning:
+        for logger in loggers:
             logger.setLevel(logging.ERROR)
         try:
             yield
         finally:
-            for logger, level in zip(lightning, levels, strict=True):
+            for logger, level in zip(loggers, levels, strict=True):
                 logger.setLevel(level)

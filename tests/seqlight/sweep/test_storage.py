@@ -14,7 +14,7 @@ from optuna.trial import TrialState
 from seqlight.core.errors import UserError
 from seqlight.sweep import Sweep, runner
 from seqlight.sweep.storage import database_url, shown
-from seqlight.sweep.study import MOST_KILLED, enqueue, open_study
+from seqlight.sweep.study import MOST_KILLED, enqueue, enqueue_killed, open_study
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning"),  # of the heartbeat
@@ -51,6 +51,8 @@ def test_a_killed_process_leaves_its_trial_to_the_next(sweep: Sweep) -> None:
     study.ask().set_user_attr("heartbeat", [socket.gethostname(), os.getpid(), 0.0])  # this one lives
     study.ask()  # it has just been taken
     optuna.storages.fail_stale_trials(study)
+    for _ in range(2):  # as two processes may
+        enqueue_killed(sweep, study)
     assert states(study) == ["FAIL", "RUNNING", "RUNNING", "WAITING"]
     assert study.trials[3].user_attrs == {"combination": {"a": 1}}
 
@@ -60,6 +62,7 @@ def test_another_machines_trial_is_taken_again_when_it_falls_silent(sweep: Sweep
     for age in (5, GRACE + 5):
         study.ask().set_user_attr("heartbeat", ["another machine", 1, time.time() - age])
     optuna.storages.fail_stale_trials(study)
+    enqueue_killed(sweep, study)
     assert states(study) == ["RUNNING", "FAIL", "WAITING", "WAITING"]
     assert study.trials[3].user_attrs == {"combination": {"a": 2}}
 
@@ -70,6 +73,7 @@ def test_a_trial_that_kills_each_process_is_left_out(sweep: Sweep) -> None:
     for _ in range(MOST_KILLED):
         study.ask().set_user_attr("heartbeat", [socket.gethostname(), dead_process(), time.time()])
         optuna.storages.fail_stale_trials(study)
+        enqueue_killed(sweep, study)
     assert states(study) == ["FAIL"] * MOST_KILLED
     enqueue(sweep, study, sweep.combinations)  # until the command is given anew
     assert states(study)[-1] == "WAITING"
@@ -125,6 +129,24 @@ def test_the_last_process_waits_for_the_others_trials(
     runner.run(sweep, study)
     assert states(study) == ["FAIL", "COMPLETE", "COMPLETE", "COMPLETE"]
     assert "waiting for 1 trials of other processes" in capsys.readouterr().out
+
+
+def test_a_trial_that_failed_by_its_settings_is_left_to_the_next_command(
+    sweep: Sweep, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = filled(sweep)
+
+    def refuses_two(_: Sweep, chosen: dict[str, int]) -> tuple[dict[str, float], Path]:
+        if chosen["a"] == 2:
+            raise SystemExit(2)
+        return {"m": 1.0}, Path("run")
+
+    monkeypatch.setattr(runner, "train", refuses_two)
+    with pytest.raises(UserError, match=r"the settings \{'a': 2\} were refused"):
+        runner.run(sweep, study)
+    runner.run(sweep, study)  # another process does the rest
+    assert states(study) == ["COMPLETE", "FAIL", "COMPLETE"]
+    assert "1 are not done" in runner.report(sweep, study)
 
 
 def test_a_run_that_diverged_is_the_worst_and_is_done(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
