@@ -81,11 +81,13 @@ def train_test_predict(words: list[str]) -> int:
     from seqlight.command.quiet import quieten
 
     observe_launcher()
-    sys.argv[1:] = prepare(words, tuple(COMMANDS))
+    words = prepare(words, tuple(COMMANDS))
     quieten()
     from seq_modules.callbacks import GracefulStop
     from seqlight.command.trainer_cli import SeqCLI
+    from seqlight.requeue import resume_after_requeue
 
+    sys.argv[1:] = resume_after_requeue(words)  # Lightning starts the other processes with the same words
     try:
         SeqCLI()
     except SystemExit as stop:

@@ -10,6 +10,7 @@ from lightning.pytorch.cli import Namespace
 
 from seqlight.checkpoints import CHECKPOINTS
 from seqlight.core.errors import UserError
+from seqlight.requeue import job_suffix
 
 CSV_LOGGER = "lightning.pytorch.loggers.CSVLogger"
 
@@ -17,8 +18,9 @@ CSV_LOGGER = "lightning.pytorch.loggers.CSVLogger"
 def new_run_folder(root: str, experiment: str, command: str, checkpoint: str | None) -> Path:
     """Makes and names the folder a command writes to.
 
-    Training gets ``root/experiment/<time>``. What is done with a run's checkpoint lies in that run's folder, as
-    ``<command>/<time>``; with a checkpoint from elsewhere, in ``root/experiment/<command>/<time>``.
+    Training gets ``root/experiment/<time>``, in a job of SLURM with the job's number. What is done with a run's
+    checkpoint lies in that run's folder, as ``<command>/<time>``; with a checkpoint from elsewhere, in
+    ``root/experiment/<command>/<time>``.
     """
     if Path(experiment).is_absolute() or ".." in Path(experiment).parts:
         raise UserError(f"--experiment {experiment}: give a name or a path below {root}/")
@@ -30,7 +32,7 @@ def new_run_folder(root: str, experiment: str, command: str, checkpoint: str | N
         parent = Path(checkpoint).parent.parent / command
     else:
         parent = Path(root, experiment, command)
-    return make_unique(parent, datetime.now().strftime("%Y-%m-%d_%H-%M-%S"))
+    return make_unique(parent, datetime.now().strftime("%Y-%m-%d_%H-%M-%S") + job_suffix())
 
 
 def _is_in_a_run(checkpoint: Path, root: Path) -> bool:

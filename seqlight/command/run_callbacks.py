@@ -27,7 +27,7 @@ def run_callbacks(command: str, trainer: Any) -> list[Callback]:
     """
     found: list[Callback] = []
     if command == "fit":
-        found += [RNGState(), GracefulStop(), Curves()]
+        found += [RNGState(), Curves()]
         if trainer.max_time:
             # Lightning's own Timer ends a training without a validation, and no schedule knows of it.
             found += [MachineRates(), TimeBudget(seconds_of(trainer.max_time))]
@@ -38,6 +38,8 @@ def run_callbacks(command: str, trainer: Any) -> list[Callback]:
         found += [EpochLines()] if command == "fit" else []  # one line an epoch, for log files
     elif not any(isinstance(callback, ProgressBar) for callback in configured):
         found.append(TimedBar())
+    if command == "fit":
+        found.append(GracefulStop())  # after all that have a state
     return found
 
 

@@ -16,8 +16,9 @@ from seqlight.core.checks import check_range
 class GracefulStop(Callback):
     """Turns a signal into a stop at the step's end, on every rank; a second Ctrl-C stops at once.
 
-    Lightning's own handler talks to the other ranks from within the signal handler, which can deadlock. A batch
-    system's warning (SLURM's ``--signal=SIGUSR1@90``) thus leaves a checkpoint too; the job is not queued again.
+    Lightning's own handlers talk to the other ranks from within the signal handler, which can deadlock. The one by
+    which a job of SLURM saves a checkpoint and queues itself again (``--signal=SIGUSR1@90``) is therefore called at the
+    step's end too. This callback comes after all that have a state, which that checkpoint holds.
 
     Args:
         ask_every: Steps between two checks when there are several ranks, who must agree; a single process checks
@@ -33,15 +34,17 @@ class GracefulStop(Callback):
         check_range("ask_every", ask_every, least=1)
         self.ask_every = ask_every
         self._previous: dict[int, Any] = {}
+        self._queue_again = False
 
     def _handle(self, signum: int, frame: FrameType | None) -> None:
         if GracefulStop.received and signum == signal.SIGINT:
             raise KeyboardInterrupt
         GracefulStop.received = signum
+        self._queue_again = self._queue_again or signum == signal.SIGUSR1
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Replaces Lightning's handlers, which are installed by now."""
-        GracefulStop.received = 0
+        GracefulStop.received, self._queue_again = 0, False
         signals = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
         self._previous = {number: signal.signal(number, self._handle) for number in signals}
 
@@ -56,6 +59,9 @@ class GracefulStop(Callback):
         if trainer.strategy.reduce_boolean_decision(bool(GracefulStop.received), all=False):
             GracefulStop.received = GracefulStop.received or signal.SIGTERM
             trainer.should_stop = True
+            queue_again = self._previous.get(signal.SIGUSR1)  # Lightning's, in a job of SLURM
+            if callable(queue_again) and trainer.strategy.reduce_boolean_decision(self._queue_again, all=False):
+                queue_again(signal.SIGUSR1, None)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Logs the command that resumes the training."""
