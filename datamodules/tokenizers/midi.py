@@ -192,13 +192,8 @@ class NoteTokenizer(Stateful):
         Raises:
             ValueError: The ids are not (N, F), or one is outside its vocabulary.
         """
-        table = np.asarray(ids, dtype=np.int64).reshape(-1, len(self.fields)) if len(ids) == 0 else np.asarray(ids)
-        if table.ndim != 2 or table.shape[1] != len(self.fields):
-            raise UserError(f"ids have the shape {table.shape}; {len(self.fields)} ids make an event")
-        if len(table) and ((table < 0).any() or (table >= np.array(self.vocab_sizes)).any()):
-            raise UserError(f"ids are outside the vocabularies of {self.vocab_sizes}")
         notes, now = [], 0
-        for event in table.tolist():
+        for event in event_table(ids, self.vocab_sizes).tolist():
             if event[0] == END:
                 break
             if event[0] == START:
@@ -223,6 +218,17 @@ class NoteTokenizer(Stateful):
             "durations": self._durations.tolist(),
             "shifts": self._shifts.tolist(),
         }
+
+
+def event_table(ids: np.ndarray | Sequence[Sequence[int]], vocab_sizes: Sequence[int]) -> np.ndarray:
+    """Events (N, F) as integers; refuses another shape, and ids outside the vocabularies of the F fields."""
+    fields = len(vocab_sizes)
+    table = np.asarray(ids, dtype=np.int64).reshape(-1, fields) if len(ids) == 0 else np.asarray(ids)
+    if table.ndim != 2 or table.shape[1] != fields:
+        raise UserError(f"ids have the shape {table.shape}; an event has as many ids as fields, {fields}")
+    if len(table) and ((table < 0).any() or (table >= np.array(vocab_sizes)).any()):
+        raise UserError(f"ids are outside the vocabularies of {vocab_sizes}")
+    return table
 
 
 def rests(voice: Piece) -> list[int]:

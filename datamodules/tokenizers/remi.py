@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from datamodules.tokenizers.midi import folded, rests
+from datamodules.tokenizers.midi import event_table, folded, rests
 from datamodules.tokenizers.stateful import Stateful
 from seqlight.core.checks import check_range
 from seqlight.core.errors import UserError
@@ -137,12 +137,7 @@ class RemiTokenizer(Stateful):
         Raises:
             ValueError: The ids are not (N, 1), or one is outside the vocabulary.
         """
-        table = np.asarray(ids, dtype=np.int64).reshape(-1, 1) if len(ids) == 0 else np.asarray(ids)
-        if table.ndim != 2 or table.shape[1] != 1:
-            raise UserError(f"ids have the shape {table.shape}; one id makes an event")
-        if len(table) and ((table < 0).any() or (table >= self.vocab_size).any()):
-            raise UserError(f"ids are outside the vocabulary of {self.vocab_size}")
-        tokens = table[:, 0].tolist()
+        tokens = event_table(ids, self.vocab_sizes)[:, 0].tolist()
         tokens = tokens[: tokens.index(self.end_id)] if self.end_id in tokens else tokens
         sounding = [token for token in tokens if self.kinds[token] not in ("PAD", "BOS")]
         score = self._miditok.decode([sounding]) if sounding else None

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from helpers.music_pieces import sorted_notes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,9 +15,7 @@ from datamodules.tokenizers import CharTokenizer, NoteTokenizer, from_state, loa
 from datamodules.tokenizers.midi import ALL_NOTES, MOST_VALUES, ONE_VOICE
 from seqlight.music.notes import Note, Piece, top_voice, transposed
 
-NOTES = st.lists(
-    st.builds(Note, st.integers(0, 300), st.integers(0, 127), st.integers(1, 100)), min_size=1, max_size=40
-).map(lambda notes: tuple(sorted(notes)))
+NOTES = sorted_notes(latest=300, highest=127, longest=100)
 FIELDS = st.sampled_from([ONE_VOICE, ALL_NOTES])
 
 

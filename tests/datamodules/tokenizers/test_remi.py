@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from helpers.music_pieces import sorted_notes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,9 +19,7 @@ from seqlight.music.notes import Note, Piece, top_voice, transposed
 
 pytest.importorskip("miditok")
 
-NOTES = st.lists(
-    st.builds(Note, st.integers(0, 500), st.integers(0, 126), st.integers(1, 288)), min_size=1, max_size=30
-).map(lambda notes: tuple(sorted(notes)))
+NOTES = sorted_notes(latest=500, highest=126, longest=288)
 VOICES = st.sampled_from([True, False])
 
 
