@@ -28,21 +28,49 @@ TEXTS = [
 ]
 
 
-@pytest.mark.parametrize("kind", list(MODELS))
-def test_two_processes_do_what_one_does(run: Run, tmp_path: Path, kind: str) -> None:
-    common = ("fit", *MODELS[kind], *FEW, "--model.optim.schedule=constant", "--data.cache_dir=cache", AVERAGE)
-    two = tmp_path / "two"
-    two.mkdir()
-    done = run(*common, "--data.batch_size=32")
-    assert done.code == 0, done.err
-    ddp = "--config=trainer/ddp"
-    commands = [
-        [*common, ddp, "--data.batch_size=16", "--trainer.max_steps=4"],
-        ["fit", "--ckpt_path=last", "--data.cache_dir=cache", "--trainer.max_steps=-1"],
-        ["predict", "--ckpt_path=last", ddp, f"--data.predict.texts={json.dumps(TEXTS)}", "--data.batch_size=2"],
-    ]
-    by_two_processes(two, commands)
+DDP = "--config=trainer/ddp"
+WORDS = {"good": ["fine", "great", "lovely"], "bad": ["dull", "poor", "awful"]}
+ROWS = [f"{WORDS[label][i % 3]} number {i},{label}" for i in range(35) for label in WORDS]
+# 17 rows to validate and 17 to test: the last batch of 16 has one row, which the second process goes without.
+REVIEWS = (
+    "fit", "--config=reviews/mean", "--model.net.d_model=8", "--model.net.embedding.word_dropout=0",
+    "--model.net.embedding.dropout=0", "--model.net.dropout=0", "--data.path=some.csv",
+    "--data.split.val_fraction=0.25", "--data.split.test_fraction=0.25", "--data.cache_dir=cache",
+    "--trainer.accelerator=cpu", "--trainer.max_epochs=3",
+)  # fmt: skip
 
+
+def questions(kind: str) -> tuple[str, ...]:
+    return ("fit", *MODELS[kind], *FEW, "--model.optim.schedule=constant", "--data.cache_dir=cache", AVERAGE)
+
+
+def commands_of(kind: str) -> list[list[str]]:
+    """A training that is broken off, resumed and used for prediction."""
+    common = questions(kind)
+    return [
+        [*common, DDP, "--data.batch_size=16", "--trainer.max_steps=4"],
+        ["fit", "--ckpt_path=last", "--data.cache_dir=cache", "--trainer.max_steps=-1"],
+        ["predict", "--ckpt_path=last", DDP, f"--data.predict.texts={json.dumps(TEXTS)}", "--data.batch_size=2"],
+    ]
+
+
+@pytest.fixture(scope="module")
+def by_two(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A folder of the runs of each model, and of those of reviews."""
+    folder = tmp_path_factory.mktemp("two")
+    reviews = [[*REVIEWS, DDP, "--data.batch_size=8"], ["test", "--ckpt_path=last", DDP, "--data.batch_size=8"]]
+    last = folder / str(len(MODELS))
+    last.mkdir()
+    (last / "some.csv").write_text("\n".join(["text,label", *ROWS]))
+    by_two_processes(folder, *map(commands_of, MODELS), reviews)
+    return {name: folder / str(number) for number, name in enumerate([*MODELS, "reviews"])}
+
+
+@pytest.mark.parametrize("kind", list(MODELS))
+def test_two_processes_do_what_one_does(run: Run, by_two: dict[str, Path], kind: str) -> None:
+    two = by_two[kind]
+    done = run(*questions(kind), "--data.batch_size=32")
+    assert done.code == 0, done.err
     (whole,) = (Path("runs") / f"questions/{'bert' if kind == 'bert' else 'lstm'}").iterdir()
     begun, rest = sorted(two.rglob("last.ckpt"), key=lambda path: path.stat().st_mtime_ns)
     parts = [read_metrics(path.parents[1] / "metrics.csv") for path in (begun, rest)]
@@ -70,25 +98,13 @@ def test_two_processes_do_what_one_does(run: Run, tmp_path: Path, kind: str) -> 
         assert row["probability"] == pytest.approx(chances.max().item(), abs=1e-5)
 
 
-def test_ranks_with_unequal_numbers_of_batches_measure_together(run: Run, tmp_path: Path) -> None:
-    words = {"good": ["fine", "great", "lovely"], "bad": ["dull", "poor", "awful"]}
-    rows = [f"{words[label][i % 3]} number {i},{label}" for i in range(35) for label in words]
-    (tmp_path / "some.csv").write_text("\n".join(["text,label", *rows]))
-    model = ("--config=reviews/mean", "--model.net.d_model=8", "--model.net.embedding.word_dropout=0",
-             "--model.net.embedding.dropout=0", "--model.net.dropout=0")  # fmt: skip
-    # 17 rows to validate and 17 to test: the last batch of 16 has one row, which the second process goes without.
-    data = (f"--data.path={tmp_path / 'some.csv'}", "--data.split.val_fraction=0.25",
-            "--data.split.test_fraction=0.25")  # fmt: skip
-    common = (*model, *data, "--data.cache_dir=cache", "--trainer.accelerator=cpu", "--trainer.max_epochs=3")
-    done = run("fit", *common, "--data.batch_size=16")
+def test_ranks_with_unequal_numbers_of_batches_measure_together(run: Run, by_two: dict[str, Path]) -> None:
+    two = by_two["reviews"]
+    Path("some.csv").write_text("\n".join(["text,label", *ROWS]))
+    done = run(*REVIEWS, "--data.batch_size=16")
     assert done.code == 0, done.err
     assert run("test", "--ckpt_path=last").code == 0
     (whole,) = Path("runs/reviews/mean").iterdir()
-    two = tmp_path / "two"
-    two.mkdir()
-    ddp = "--config=trainer/ddp"
-    fitted = ["fit", *common, ddp, "--data.batch_size=8"]
-    by_two_processes(two, [fitted, ["test", "--ckpt_path=last", ddp, "--data.batch_size=8"]])
     (part,) = (two / "runs/reviews/mean").iterdir()
     for name in ("val/loss", "val/accuracy", "val/macro_f1"):
         one, other = (read_metrics(folder / "metrics.csv")[name] for folder in (whole, part))

@@ -25,30 +25,18 @@ PROMPTS = ["the dogs", "1", "old", "sea.\n", "went to"]
 ENSEMBLE = ("--model.ensemble_size=2", "--model.optim.optimizer=muon", "--model.net.tie_weights=false")
 
 
-@pytest.mark.parametrize(
-    ("model", "tolerance"),
-    [
-        ((), 2e-6),
-        (ENSEMBLE, 2e-3),  # Muon's products are in bfloat16, which shows a last digit that differs
-    ],
-    ids=["gpt", "ensemble_muon"],
-)
-def test_two_processes_do_what_one_does(run: Run, tmp_path: Path, model: tuple[str, ...], tolerance: float) -> None:
-    (tmp_path / "text.txt").write_text(TEXT)
-    two = tmp_path / "two"
-    two.mkdir()
-    (two / "text.txt").write_text(TEXT)
-    done = run(*COMMON, *model, "--data.batch_size=8", "--trainer.accelerator=cpu")
-    assert done.code == 0, done.err
+MODELS = {
+    "gpt": ((), 2e-6),
+    "ensemble_muon": (ENSEMBLE, 2e-3),  # Muon's products are in bfloat16, which shows a last digit that differs
+}
+
+
+def commands_of(model: tuple[str, ...]) -> list[list[str]]:
+    """A training that is broken off, resumed and used for prediction."""
     ddp = "--config=trainer/ddp"
-    commands = [
-        [
-            *COMMON,
-            *model,
-            ddp,
-            "--data.batch_size=4",
-            "--trainer.max_steps=5",
-        ],  # two steps into the second epoch
+    return [
+        # Two steps into the second epoch.
+        [*COMMON, *model, ddp, "--data.batch_size=4", "--trainer.max_steps=5"],
         ["fit", "--ckpt_path=last", "--data.cache_dir=cache", "--trainer.max_steps=-1"],
         [
             "predict",
@@ -59,8 +47,25 @@ def test_two_processes_do_what_one_does(run: Run, tmp_path: Path, model: tuple[s
             "--decoding.max_new_tokens=12",
         ],
     ]
-    by_two_processes(two, commands)
 
+
+@pytest.fixture(scope="module")
+def by_two(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A folder of the runs of each model."""
+    folder = tmp_path_factory.mktemp("two")
+    for number in range(len(MODELS)):
+        (folder / str(number)).mkdir()
+        (folder / str(number) / "text.txt").write_text(TEXT)
+    by_two_processes(folder, *(commands_of(model) for model, _ in MODELS.values()))
+    return {name: folder / str(number) for number, name in enumerate(MODELS)}
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_two_processes_do_what_one_does(run: Run, by_two: dict[str, Path], kind: str) -> None:
+    (model, tolerance), two = MODELS[kind], by_two[kind]
+    Path("text.txt").write_text(TEXT)
+    done = run(*COMMON, *model, "--data.batch_size=8", "--trainer.accelerator=cpu")
+    assert done.code == 0, done.err
     (whole,) = Path("runs/text/gpt_char").iterdir()
     begun, rest = sorted(two.glob("runs/text/gpt_char/*/checkpoints/last.ckpt"), key=lambda path: path.stat().st_mtime)
     expected = read_metrics(whole / "metrics.csv")

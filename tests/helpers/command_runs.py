@@ -21,10 +21,11 @@ from seq_modules.callbacks.training.ema import KEY
 
 # Several commands in a process each, which saves the time of starting Python for each of them.
 SCRIPT = """
-import json, sys
+import json, os, sys
 sys.path.insert(0, sys.argv[1])
 from seqlight.main import main
-for words in json.loads(sys.argv[2]):
+for folder, words in json.loads(sys.argv[2]):
+    os.chdir(folder)
     sys.argv = ["seqlight", *words]
     try:
         main()
@@ -86,8 +87,19 @@ def assert_same_training(one: Path, other: Path) -> None:
         assert all(torch.equal(torch.as_tensor(v), torch.as_tensor(moments[1][key][n])) for n, v in state.items())
 
 
-def by_two_processes(folder: Path, commands: Sequence[Sequence[str]]) -> None:
-    """Runs commands in a folder, each by two processes, of which the first alone says where the results lie."""
+def by_two_processes(folder: Path, *series: Sequence[Sequence[str]]) -> None:
+    """Runs commands, each by two processes, of which the first alone says where the results lie.
+
+    Starting the processes takes seconds, so that several series of commands share them.
+
+    Args:
+        folder: Where the first series runs; of several, each runs in a subfolder of its number, from 0 on.
+        series: Commands, one after the other.
+    """
+    folders = [folder / str(number) for number in range(len(series))] if len(series) > 1 else [folder]
+    for each in folders:
+        each.mkdir(exist_ok=True)
+    commands = [(str(each), words) for each, several in zip(folders, series, strict=True) for words in several]
     (folder / "commands.py").write_text(SCRIPT)
     launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone"]
     ended = subprocess.run(
