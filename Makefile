@@ -6,14 +6,16 @@ RECIPE := configs/parity/lstm_last.yaml
 
 .PHONY: demo test check benchmarks clean
 
-$(BIN)/seqlight: pyproject.toml setup.py constraints.txt
+$(BIN)/pip:
 	$(PYTHON) -m venv $(VENV)
+
+$(BIN)/seqlight: pyproject.toml setup.py constraints.txt | $(BIN)/pip
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
 	touch $@
 
-$(VENV)/.test-extra: $(BIN)/seqlight
+$(VENV)/.test-extra: pyproject.toml setup.py constraints.txt | $(BIN)/pip
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[test]"
-	touch $@
+	touch $(BIN)/seqlight $@
 
 demo: $(BIN)/seqlight
 	$(BIN)/seqlight fit --config $(RECIPE)
@@ -21,9 +23,10 @@ demo: $(BIN)/seqlight
 	$(BIN)/seqlight test --ckpt_path best
 	@echo "try next: $(BIN)/seqlight configs     (or see one fail: $(BIN)/seqlight fit --config $(RECIPE) --model.net.cell rnn)"
 
-# A test a core: two threads for each of two tests at once are slower than one.
+# A test a core: two threads for each of two tests at once are slower than one. A file's tests run in one process, which
+# makes what they share once; the files are taken in order, since the last ones are quick.
 test: $(VENV)/.test-extra
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # Format, lint and types, which .ci/run checks before the tests.
 check: $(VENV)/.test-extra
