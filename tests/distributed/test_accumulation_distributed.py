@@ -21,11 +21,11 @@ def test_accumulation_on_two_processes(run: Run, tmp_path: Path) -> None:
     done = run(*COMMON, "--data.batch_size=40", "--trainer.accelerator=cpu")
     assert done.code == 0, done.err
     apart = ("--data.batch_size=5", "--trainer.accumulate_grad_batches=4", "--trainer.accelerator=cpu")
-    folders = [tmp_path / "ddp", tmp_path / "fsdp"]
-    for folder in folders:
-        folder.mkdir()
-        overlay = (f"--config=trainer/{folder.name}", *apart, "--trainer.devices=2")
-        by_two_processes(folder, [[*COMMON, *overlay]])
+    ddp, fsdp = (
+        [[*COMMON, f"--config=trainer/{overlay}", *apart, "--trainer.devices=2"]] for overlay in ("ddp", "fsdp")
+    )
+    by_two_processes(tmp_path / "two", ddp, fsdp)
+    folders = [tmp_path / "two/0", tmp_path / "two/1"]
     whole = newest("last.ckpt", tmp_path / "runs")
     expected = torch.load(whole, weights_only=True)
     norms = [value for _, value in read_metrics(whole.parents[1] / "metrics.csv")["grad/norm"]]

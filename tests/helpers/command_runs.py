@@ -98,7 +98,7 @@ def by_two_processes(folder: Path, *series: Sequence[Sequence[str]]) -> None:
     """
     folders = [folder / str(number) for number in range(len(series))] if len(series) > 1 else [folder]
     for each in folders:
-        each.mkdir(exist_ok=True)
+        each.mkdir(parents=True, exist_ok=True)
     commands = [(str(each), words) for each, several in zip(folders, series, strict=True) for words in several]
     (folder / "commands.py").write_text(SCRIPT)
     launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone"]
