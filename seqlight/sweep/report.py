@@ -17,8 +17,8 @@ def write_report(sweep: Sweep, trials: list[Row]) -> str:
 
     Args:
         sweep: The sweep.
-        trials: Its finished trials: their settings, and ``metrics``, ``seconds``, ``host`` and ``run``, the folder
-            there; perhaps ``curves`` as well, name -> [(step, value)].
+        trials: Its finished trials: their settings, and ``metrics``, ``seconds``, ``machine``, ``host`` and ``run``,
+            the folder there; perhaps ``curves`` as well, name -> [(step, value)].
     """
     settings = [key for key in (*sweep.grid, *sweep.search) if key not in sweep.repeated]
     groups = group(trials, settings, sweep)
@@ -74,10 +74,10 @@ def write_trials(path: Path, trials: list[Row], settings: list[str]) -> None:
     metrics = sorted({name for trial in trials for name in trial["metrics"]})
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow([*settings, "seconds", "host", "run", *metrics])
+        writer.writerow([*settings, "seconds", "machine", "host", "run", *metrics])
         for trial in trials:
             values = [trial.get(key) for key in settings]
-            where = [f"{trial['seconds']:.1f}", trial.get("host"), trial["run"]]
+            where = [f"{trial['seconds']:.1f}", trial.get("machine"), trial.get("host"), trial["run"]]
             writer.writerow([*values, *where, *(trial["metrics"].get(name) for name in metrics)])
 
 

@@ -10,10 +10,12 @@ from dataclasses import replace
 from typing import NoReturn
 
 import optuna
+import torch
 from optuna.trial import Trial, TrialState
 
 from seqlight.core.checks import check_range
 from seqlight.core.errors import UserError
+from seqlight.core.hardware import describe
 from seqlight.core.plots import read_metrics
 from seqlight.sweep.report import write_report
 from seqlight.sweep.storage import GRACE_PERIOD, database_errors
@@ -108,6 +110,7 @@ def try_one(sweep: Sweep, left: int, trial: Trial) -> float:
         raise
     seconds = time.monotonic() - started
     results = {"chosen": chosen, "metrics": metrics, "host": socket.gethostname(), "run": str(folder)}
+    results["machine"] = describe("cuda" if torch.cuda.is_available() else "cpu")
     if sweep.curve:
         points = read_metrics(folder / "metrics.csv").get(sweep.curve, [])
         results["curves"] = {sweep.curve: points[:: math.ceil(len(points) / CURVE_POINTS) or 1]}
