@@ -48,7 +48,7 @@ def test_fit_test_and_predict(run: Run, kind: str, voices: str) -> None:
         cached, naive = (module.double().sample(2, Decoding(40), prompt, cached=cached) for cached in (True, False))
         assert [ids.tolist() for ids in cached] == [ids.tolist() for ids in naive]
     if voices == "top":
-        data = MidiDataModule({"num_etudes": 3}, tokens={"kind": "remi"})
+        data = MidiDataModule(source={"num_etudes": 3}, tokens={"kind": "remi"})
         assert data.tokenizer.fingerprint != module.tokenizer.fingerprint
 
 
@@ -57,7 +57,7 @@ def test_nats_per_note_is_the_loss_over_the_notes_of_events(run: Run) -> None:
     module = seqlight.load("best").eval()
     found = {}
     for tokens in ("remi", "events"):
-        data = MidiDataModule({"num_etudes": 30}, tokens={"kind": tokens}, seq_len=32)
+        data = MidiDataModule(source={"num_etudes": 30}, tokens={"kind": tokens}, seq_len=32)
         data.setup("test")
         found[tokens] = data.test_set.__getitems__(range(len(data.test_set)))
     step = module.step(found["remi"])
