@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import Run
+from helpers.command_runs import by_two_processes
 from helpers.processes import ODD_PARITY, TORCHRUN, finish, only, start, wait_until_trained
 
 from seqlight.core.plots import read_metrics
@@ -43,49 +45,48 @@ def test_ddp_trains_like_the_joined_batch(one_and_two: tuple[Path, Path]) -> Non
         torch.testing.assert_close(first[1][key]["exp_avg"], state["exp_avg"], rtol=0, atol=TOLERANCE)
 
 
-def test_ddp_tests_and_predicts_each_row_once(one_and_two: tuple[Path, Path]) -> None:
+def test_ddp_tests_and_predicts_each_row_once(
+    run: Run, one_and_two: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     one, two = one_and_two
     bits = json.dumps([format(i, "b") for i in range(23)])
     short = {"max_length": 44, "sequences": 8, "stream_bits": 50}
     few = f"--trainer.callbacks={json.dumps([{'class_path': 'LengthSweep', 'init_args': short}])}"
-    for folder, overlay in ((one, "trainer/cpu"), (two, "trainer/ddp")):
-        finish(start(["test", "--ckpt_path=best", "--config", overlay, "--data.batch_size=8", few], folder))
-        words = ["predict", "--ckpt_path=best", "--config", overlay, "--data.bits", bits, "--data.batch_size=4"]
-        finish(start(words, folder))
+    commands = [
+        ["test", "--ckpt_path=best", "--data.batch_size=8", few],
+        ["predict", "--ckpt_path=best", "--data.bits", bits, "--data.batch_size=4"],
+        ["predict", "--ckpt_path=best", "--data.bits", '["0110"]'],  # one row for two processes
+    ]
+    by_two_processes(two, [[*words, "--config=trainer/ddp"] for words in commands])
+    monkeypatch.chdir(one)
+    assert [run(*words, "--config=trainer/cpu").code for words in commands] == [0, 0, 0]
     metrics = [read_metrics(next(f.rglob("test/*/metrics.csv"))) for f in one_and_two]
     assert {"test/loss", "test/accuracy_last", "test/sweep_accuracy", "test/stream_errors"} <= set(metrics[0])
     for name, curve in metrics[0].items():
         assert metrics[1][name][0][1] == pytest.approx(curve[0][1], abs=TOLERANCE), name
-    rows = [[json.loads(line) for line in only(f, "predictions.jsonl").read_text().splitlines()] for f in one_and_two]
+    rows = []
+    for folder in one_and_two:
+        several, single = sorted(folder.rglob("predictions.jsonl"), key=lambda path: path.stat().st_mtime_ns)
+        assert len(single.read_text().splitlines()) == 1
+        rows.append([json.loads(line) for line in several.read_text().splitlines()])
     assert [row["bits"] for row in rows[1]] == [format(i, "b") for i in range(23)]
     for expected, row in zip(*rows, strict=True):
         assert row["probability_odd"] == pytest.approx(expected["probability_odd"], abs=1e-5)
 
 
-def test_one_row_for_two_processes(one_and_two: tuple[Path, Path], tmp_path: Path) -> None:
-    checkpoint = str(only(one_and_two[1], "best.ckpt"))
-    words = ["predict", "--ckpt_path", checkpoint, "--config=trainer/ddp", "--data.bits", '["0110"]']
-    finish(start(words, tmp_path))
-    assert len(only(tmp_path, "predictions.jsonl").read_text().splitlines()) == 1
-
-
 def test_ranks_draw_noise_of_their_own_and_resume_it(tmp_path: Path) -> None:
     words = ["fit", "--config=parity/lstm_last", "--config=trainer/ddp", *ODD_PARITY, "--data.batch_size=10"]
     words += ["--model.input_noise=0.5", "--trainer.callbacks=[]"]
-    folders = [tmp_path / name for name in ("whole", "parts")]
-    for folder in folders:
-        folder.mkdir()
-    finish(start(words, folders[0]))
-    finish(start([*words, "--trainer.max_steps=13"], folders[1]))
-    first = only(folders[1], "last.ckpt")
+    # Two processes resume, which the checkpoint alone would not start. Their noise is the checkpoint's, not the seed's.
+    resume = ["fit", "--ckpt_path=last", "--config=trainer/ddp", "--trainer.max_steps=-1", "--seed_everything=5"]
+    by_two_processes(tmp_path, [words], [[*words, "--trainer.max_steps=13"], resume])
+    whole = torch.load(only(tmp_path / "0", "last.ckpt"), weights_only=True)["state_dict"]
+    first, resumed = sorted((tmp_path / "1").rglob("last.ckpt"), key=lambda path: path.stat().st_mtime_ns)
     state = torch.load(first, weights_only=True)
     ranks = next(s for name, s in state["callbacks"].items() if name.startswith("RNGState"))["ranks"]
     assert len(ranks) == 2
     assert not torch.equal(ranks[0]["torch"], ranks[1]["torch"])
-    words = ["fit", "--ckpt_path", str(first), "--config=trainer/ddp", "--trainer.max_steps=-1"]
-    finish(start(words, tmp_path))  # two processes again, which the checkpoint alone would not start
-    (resumed,) = set(folders[1].rglob("last.ckpt")) - {first}  # beside the run that it goes on from
-    whole, rest = (torch.load(f, weights_only=True)["state_dict"] for f in (only(folders[0], "last.ckpt"), resumed))
+    rest = torch.load(resumed, weights_only=True)["state_dict"]
     assert all(torch.equal(whole[name], rest[name]) for name in whole)
 
 
@@ -99,7 +100,7 @@ def test_torchrun(one_and_two: tuple[Path, Path], tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("overlay", "number"), [("trainer/cpu", signal.SIGINT), ("trainer/ddp", signal.SIGTERM)])
-def test_a_signal_saves_and_says_how_to_go_on(tmp_path: Path, overlay: str, number: signal.Signals) -> None:
+def test_a_signal_saves_and_says_how_to_go_on(run: Run, tmp_path: Path, overlay: str, number: signal.Signals) -> None:
     words = ["fit", "--config", "parity/lstm_last", "--config", overlay, *ODD_PARITY, "--data.batch_size=10"]
     process = start([*words, "--trainer.max_epochs=100000", "--trainer.callbacks=[]"], tmp_path)
     wait_until_trained(tmp_path)
@@ -111,8 +112,10 @@ def test_a_signal_saves_and_says_how_to_go_on(tmp_path: Path, overlay: str, numb
     assert f"to go on: seqlight fit --ckpt_path {checkpoint}" in said
     step = torch.load(tmp_path / checkpoint, weights_only=True)["global_step"]
     assert step > 0
-    finish(
-        start(["fit", "--ckpt_path", str(checkpoint), f"--trainer.max_steps={step + 2}", "--config", overlay], tmp_path)
-    )
+    words = ["fit", "--ckpt_path", str(checkpoint), f"--trainer.max_steps={step + 2}", "--config", overlay]
+    if overlay == "trainer/cpu":
+        assert run(*words).code == 0
+    else:
+        finish(start(words, tmp_path))
     newest = max(tmp_path.rglob("last.ckpt"), key=lambda path: path.stat().st_mtime_ns)
     assert torch.load(newest, weights_only=True)["global_step"] == step + 2
