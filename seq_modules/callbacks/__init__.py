@@ -6,6 +6,7 @@ from seq_modules.callbacks.music.music_writer import MusicWriter
 from seq_modules.callbacks.run.best_checkpoint import BestCheckpoint
 from seq_modules.callbacks.run.curves import Curves
 from seq_modules.callbacks.run.epoch_lines import EpochLines
+from seq_modules.callbacks.run.forecast import Forecast
 from seq_modules.callbacks.run.graceful_stop import GracefulStop
 from seq_modules.callbacks.run.last_checkpoint import LastCheckpoint
 from seq_modules.callbacks.run.prediction_writer import PredictionWriter
@@ -42,6 +43,7 @@ __all__ = [
     "Curves",
     "EnglishTests",
     "EpochLines",
+    "Forecast",
     "GracefulStop",
     "GradientNorm",
     "LastCheckpoint",

@@ -8,6 +8,7 @@ from lightning.pytorch.callbacks import ProgressBar, Timer
 from seq_modules.callbacks import (
     Curves,
     EpochLines,
+    Forecast,
     GracefulStop,
     PredictionWriter,
     RNGState,
@@ -27,7 +28,7 @@ def run_callbacks(command: str, trainer: Any) -> list[Callback]:
     """
     found: list[Callback] = []
     if command == "fit":
-        found += [RNGState(), Curves()]
+        found += [RNGState(), Curves(), Forecast()]
         if trainer.max_time:
             # Lightning's own Timer ends a training without a validation, and no schedule knows of it.
             found += [MachineRates(), TimeBudget(seconds_of(trainer.max_time))]

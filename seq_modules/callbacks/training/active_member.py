@@ -20,7 +20,7 @@ class ActiveMember(Callback):
         """Has DDP expect weights without gradients; Lightning wraps the module after this hook.
 
         Raises:
-            UserError: The strategy says ``find_unused_parameters=False``: DDP would wait for a gradient of every weight.
+            UserError: The strategy has ``find_unused_parameters=False``: DDP waits for a gradient of every weight.
         """
         strategy, sizes = trainer.strategy, [len(ensemble.members) for ensemble in ensembles(pl_module)]
         if not isinstance(strategy, DDPStrategy) or max(sizes, default=1) == 1:
