@@ -16,9 +16,11 @@ from seq_modules.nets.transformer.attention import EPS, Attend
 from seq_modules.nets.transformer.block import Block, activate
 from seq_modules.nets.transformer.cache import KVCache
 from seq_modules.nets.transformer.positions import rotate
+from seqlight.core.hardware import multiplies_bf16
 
 # Rows from which on contiguous transposed weights are quicker: a step's products at width 384 took 0.8 ms as they are
-# and 0.9 transposed for one row, 3.8 and 2.7 for 32 (two cores, fp32).
+# and 0.9 transposed for one row, 3.8 and 2.7 for 32 (two cores, fp32; on another machine both took as long). Where bf16
+# is emulated, transposed weights in bf16 take six times as long.
 MANY_ROWS = 8
 
 
@@ -28,7 +30,7 @@ class BlockStep:
     Args:
         block: The block; without cross-attention.
         dtype: Precision of the residual stream; weights in another are copied.
-        batch: B; for :data:`MANY_ROWS` and more on a CPU the weights are copied in transposed order.
+        batch: B; for :data:`MANY_ROWS` and more on a CPU they are copied in transposed order, if that is quick.
         attend: What to do with queries, keys and values, each (B, H, 1, K).
     """
 
@@ -96,7 +98,7 @@ class DecodeState:
 def product(linear: nn.Linear, dtype: torch.dtype, batch: int) -> Callable[[Tensor], Tensor]:
     """A linear layer without its module, (B, inputs) to (B, outputs)."""
     weight = linear.weight.detach().to(dtype).t()  # (inputs, outputs)
-    if batch >= MANY_ROWS and weight.device.type == "cpu":
+    if batch >= MANY_ROWS and weight.device.type == "cpu" and (dtype != torch.bfloat16 or multiplies_bf16("cpu")):
         weight = weight.contiguous()
     if linear.bias is None:
         return partial(torch.matmul, other=weight)
