@@ -4,8 +4,9 @@ from datamodules.tokenizers.base import Tokenizer
 from datamodules.tokenizers.byte import ByteTokenizer
 from datamodules.tokenizers.char import CharTokenizer
 from datamodules.tokenizers.frame import FrameTokenizer
-from datamodules.tokenizers.loading import MusicTokenizer, from_state, load, load_notes, save
+from datamodules.tokenizers.loading import MusicTokenizer, from_state, load, load_notes, load_pair, save
 from datamodules.tokenizers.midi import NoteTokenizer
+from datamodules.tokenizers.pair import SideTokenizer, TokenizerPair
 from datamodules.tokenizers.remi import RemiTokenizer
 from datamodules.tokenizers.sentencepiece import SentencePieceTokenizer
 from datamodules.tokenizers.stateful import Stateful
@@ -20,12 +21,15 @@ __all__ = [
     "NoteTokenizer",
     "RemiTokenizer",
     "SentencePieceTokenizer",
+    "SideTokenizer",
     "Stateful",
     "Tokenizer",
+    "TokenizerPair",
     "WordPieceTokenizer",
     "WordTokenizer",
     "from_state",
     "load",
     "load_notes",
+    "load_pair",
     "save",
 ]

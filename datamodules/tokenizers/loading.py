@@ -12,6 +12,7 @@ from datamodules.tokenizers.byte import ByteTokenizer
 from datamodules.tokenizers.char import CharTokenizer
 from datamodules.tokenizers.frame import FrameTokenizer
 from datamodules.tokenizers.midi import NoteTokenizer
+from datamodules.tokenizers.pair import TokenizerPair
 from datamodules.tokenizers.remi import RemiTokenizer
 from datamodules.tokenizers.sentencepiece import SentencePieceTokenizer
 from datamodules.tokenizers.stateful import Stateful
@@ -63,10 +64,15 @@ def from_state(state: dict[str, Any]) -> Stateful:
             return RemiTokenizer(lowest, highest, one_voice, vocabulary)
         case {"kind": "frames", "lowest": low, "highest": high, "frame_size": size, "order": order}:
             return FrameTokenizer(low, high, size, order)
+        case {"kind": "pair", "source": dict(source), "target": dict() | None as target}:
+            sides = [from_state(side) for side in (source, target) if side is not None]
+            texts = [side for side in sides if isinstance(side, Tokenizer)]
+            if len(texts) == len(sides):  # not notes, not another pair
+                return TokenizerPair(*texts)
     kind = state.get("kind") if isinstance(state, dict) else state
     raise UserError(
         f"tokenizer of the kind {kind!r} is not known; known are char, byte, sentencepiece, wordpiece, words, "
-        "notes, remi and frames"
+        "notes, remi, frames and pair"
     )
 
 
@@ -84,7 +90,21 @@ def load(path: str | Path) -> Tokenizer:
     """
     found = _load(path, "a SentencePiece .model or a language model's checkpoint")
     if not isinstance(found, Tokenizer):
-        raise UserError(f"tokenizer_path {path}: it holds a tokenizer of notes; give a language model's checkpoint")
+        what = "a pair of tokenizers" if isinstance(found, TokenizerPair) else "a tokenizer of notes"
+        raise UserError(f"tokenizer_path {path}: it holds {what}; give a language model's checkpoint")
+    return found
+
+
+def load_pair(path: str | Path) -> TokenizerPair:
+    """The tokenizers of source and target in a checkpoint.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The file holds no tokenizer, or a single one.
+    """
+    found = _load(path, "a translation model's checkpoint")
+    if not isinstance(found, TokenizerPair):
+        raise UserError(f"tokenizer_path {path}: it holds no pair of tokenizers; give a translation model's checkpoint")
     return found
 
 

@@ -22,6 +22,11 @@ WORD = re.compile(
     r"|``|''|\.\.\.|--|[^\w\s]",
     re.IGNORECASE,
 )
+CLOSED_BY = {'"': '"', "\u201e": "\u201c", "\u201c": "\u201d", "\u00ab": "\u00bb", "``": "''"}  # quotation marks
+OPENING = {*CLOSED_BY, *"([{\u00bf\u00a1$\u00a3"}  # no space follows; the last ones are Spanish marks and currencies
+CLOSING = re.compile(
+    r"n't|'(?:s|m|d|re|ve|ll)?|\.\.\.|[.,!?;:%)\]}\u2026\u201d\u00bb]", re.IGNORECASE
+)  # no space before
 MAX_WORDS = 2_000_000
 
 
@@ -29,6 +34,22 @@ def split_words(text: str, lower_case: bool = True) -> list[str]:
     """The words and punctuation marks of a text, by default in lower case: "Don't go!" -> do, n't, go, !"""
     text = text.lower() if lower_case else text
     return WORD.findall(CONTRACTION.sub(" ", text.replace("\u2019", "'")))
+
+
+def join_words(words: Sequence[str]) -> str:
+    """Words and punctuation marks as one writes them: do, n't, go, ! -> "don't go!"
+
+    The text that :func:`split_words` cut may have had other spaces, around dashes and dots above all.
+    """
+    text, opened, glue = "", "", True  # the quotation mark that is open; the next word follows without a space
+    for word in words:
+        closes = opened != "" and word == CLOSED_BY[opened]
+        opens = not closes and word in OPENING
+        if closes or word in CLOSED_BY:
+            opened = "" if closes else word
+        text += word if glue or closes or CLOSING.fullmatch(word) else " " + word
+        glue = opens
+    return text
 
 
 class WordTokenizer(Tokenizer):
@@ -62,13 +83,16 @@ class WordTokenizer(Tokenizer):
         return "penn1"
 
     @classmethod
-    def train(cls, texts: Sequence[str], vocab_size: int, lower_case: bool = True) -> "WordTokenizer":
-        """The most frequent words of some texts, those used once included; ties in alphabetical order.
+    def train(
+        cls, texts: Sequence[str], vocab_size: int, lower_case: bool = True, min_count: int = 1
+    ) -> "WordTokenizer":
+        """The most frequent words of some texts; ties in alphabetical order.
 
         Args:
             texts: What to take them from.
             vocab_size: Number of ids at most, the four special ones included.
             lower_case: Read the texts in lower case.
+            min_count: How often a word must be used.
 
         Raises:
             ValueError: There is no room for a word, or no word.
@@ -78,7 +102,12 @@ class WordTokenizer(Tokenizer):
         counts = Counter(word for text in texts for word in split_words(text, lower_case))
         if not counts:
             raise UserError("tokenizer: the training texts hold no word to learn from")
-        ordered = sorted(counts, key=lambda word: (-counts[word], word))
+        kept = [word for word, count in counts.items() if count >= min_count]
+        if not kept:
+            raise UserError(
+                f"min_count {min_count}: no word of the training texts is used so often; give a smaller one"
+            )
+        ordered = sorted(kept, key=lambda word: (-counts[word], word))
         return cls("\n".join(ordered[: vocab_size - len(SPECIAL)]), lower_case)
 
     def encode_texts(self, texts: Sequence[str]) -> list[np.ndarray]:
