@@ -89,7 +89,9 @@ def ending_together(trainer: "Trainer") -> Iterator[None]:
     except Exception as error:
         if trainer.world_size == 1 or not is_lost_connection(error) or os.environ.get("SEQLIGHT_DEBUG"):
             raise
-        complain(lost_process(trainer), trainer)
+        if (lost := lost_process(trainer)) is None:
+            raise  # the connection was to somebody else
+        complain(lost, trainer)
         raise SystemExit(1) from error
     finally:
         if is_launcher:
@@ -106,7 +108,7 @@ def is_lost_connection(error: BaseException | None) -> bool:
 
 
 def lost_process(trainer: "Trainer") -> str | None:
-    """Which process is gone, and how it ended; None in a process that leaves it to another to say so."""
+    """Which process is gone, and how it ended; "" where another process says so, None if all are still there."""
     if started := getattr(trainer.strategy.launcher, "procs", []):
         for _ in range(20):  # its end may be seen a moment after that of its connection
             for rank, process in enumerate(started, trainer.global_rank + 1):
@@ -114,14 +116,16 @@ def lost_process(trainer: "Trainer") -> str | None:
                     how = f"killed by signal {-code} ({signal.strsignal(-code)})" if code < 0 else f"exit code {code}"
                     return f"rank {rank} (process {process.pid}) has ended: {how}"
             time.sleep(0.1)
+        if trainer.num_nodes == 1:
+            return None
     if _observer:
         for _ in range(20):
             if _observer.is_alone:
-                return f"rank 0 (process {_observer.launcher}) is gone" if trainer.local_rank == 1 else None
+                return f"rank 0 (process {_observer.launcher}) is gone" if trainer.local_rank == 1 else ""
             time.sleep(0.1)
-        return None
+        return None if trainer.world_size == 2 else ""
     if trainer.global_rank > 1:  # of a launcher such as torchrun's, which names the process itself
-        return None
+        return ""
     return f"rank {1 - trainer.global_rank} is gone" if trainer.world_size == 2 else "another process is gone"
 
 
