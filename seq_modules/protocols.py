@@ -22,8 +22,10 @@ __all__ = [
     "ComposesMusic",
     "Generates",
     "HasAttentionMaps",
+    "HasCrossAttention",
     "HasDecoding",
     "HasPieces",
+    "HasPairAttention",
     "HasSequences",
     "HasTexts",
     "HasTokenVectors",
@@ -32,6 +34,7 @@ __all__ = [
     "HasTrainLength",
     "Scores",
     "StreamsText",
+    "Translates",
     "WritesMidi",
     "net_of",
 ]
@@ -84,6 +87,25 @@ class Scores(Protocol):
 
     def score(self, texts: Sequence[str]) -> list[tuple[float, int]]:
         """The log-probability of each text in nats, and its number of tokens. No text is empty."""
+        ...
+
+
+@runtime_checkable
+class Translates(Protocol):
+    """A sequence-to-sequence system.
+
+    Its ``test_step`` returns a batch's rows, which the callbacks of translation read: dictionaries with ``index``,
+    ``source``, ``reference`` and ``translation``. A language model too has a method ``generate``; only the net of this
+    system ``HasCrossAttention``.
+    """
+
+    def generate(self, sources: Sequence[str], decoding: Decoding | None = None) -> Sequence[Sequence[Any]]:
+        """The best hypotheses of each source, best first, each with ``text``, ``score`` and ``ids`` (without eos).
+
+        Args:
+            sources: Texts to translate.
+            decoding: How tokens are chosen; by default the system's own ``decoding``.
+        """
         ...
 
 
@@ -145,6 +167,32 @@ class HasAttentionMaps(Protocol):
 
         None where there is no attention after all, as in an ensemble of recurrent nets.
         """
+        ...
+
+
+@runtime_checkable
+class HasCrossAttention(Protocol):
+    """A net that reads a source and a target (generation/seq2seq.py)."""
+
+    def cross_attention(self, source_ids: Tensor, source_mask: Tensor, target_ids: Tensor) -> Tensor | None:
+        """Attention weights (B, L, H, T, S) of target positions on the source, each row with the sum 1.
+
+        None for a net without attention. A recurrent net has L = H = 1.
+
+        Args:
+            source_ids: (B, S), padded on the right.
+            source_mask: (B, S), true at the tokens.
+            target_ids: (B, T), from bos on; row t of the weights is of the token after ``target_ids[:, t]``.
+        """
+        ...
+
+
+@runtime_checkable
+class HasPairAttention(Protocol):
+    """A net with attention in the encoder, in the decoder, and from one to the other."""
+
+    def attention_maps(self, source_ids: Tensor, source_mask: Tensor, target_ids: Tensor) -> dict[str, Tensor]:
+        """Attention weights, as ``cross_attention``'s: "encoder" (B, L, H, S, S), "decoder" (B, L, H, T, T), "cross"."""
         ...
 
 
