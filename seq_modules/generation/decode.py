@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from seq_modules.generation.beam import BeamChooser, beam_search
 from seq_modules.generation.decoding_config import Decoding
 from seq_modules.generation.loop import Choice, decode
 from seq_modules.generation.sampling import choose, seen_ids, uniform_blocks
@@ -29,7 +30,8 @@ def generate(
 ) -> list[list[int]]:
     """Continuations of prompts, in evaluation mode and without gradients.
 
-    What is drawn for a row depends on ``decoding.seed`` and the row's number alone, not on its batch.
+    What is drawn for a row depends on ``decoding.seed`` and the row's number alone, not on its batch. With more than one
+    of ``decoding.beams`` it is the best hypothesis of beam search, and ``stop`` is called for partial ones too.
 
     Args:
         net: A :class:`seq_modules.generation.state.Net`.
@@ -40,21 +42,31 @@ def generate(
             gives the same tokens and is slow.
         stop: Called with a prompt's place in ``prompts`` and its new ids after each of them. The prompt ends where it
             returns true, and neither function is called for it again.
-        on_token: Called with a prompt's place and its next token, as soon as it is chosen, before ``stop``.
+        on_token: Called with a prompt's place and its next token, as soon as it is chosen, before ``stop``. Beam search
+            knows its tokens at the end: it is then called for each prompt's tokens, one prompt after the other.
         eos_id: The end-of-sequence token; a prompt ends with it. None: there is none.
 
     Returns:
         The new ids of each prompt, with the one at which it ended.
 
     Raises:
-        UserError: A prompt is empty, ``rows`` has another length, or the net's logits are not numbers.
+        UserError: A prompt is empty, ``rows`` has another length, the net's logits are not numbers, or it has no
+            beam search.
     """
     rows = row_numbers(prompts, rows, "token")
+    decoding.check_unused(("n_best", "max_source_ratio"), "texts that are continued")
     if not prompts:
         return []
     with evaluating(net), torch.no_grad():
-        chooser = TokenChooser(prompts, decoding, rows, device_of(net), eos_id)
         state = new_state(net, prompts, cached)
+        if decoding.beams > 1:
+            found = beam_search(state, BeamChooser(prompts, decoding, eos_id=eos_id, stop=stop))
+            new = [hypotheses[0].ids for hypotheses in found]
+            for place, token in ((place, token) for place, ids in enumerate(new) for token in ids):
+                if on_token is not None:
+                    on_token(place, token)
+            return new
+        chooser = TokenChooser(prompts, decoding, rows, device_of(net), eos_id)
         return decode(state, chooser, len(prompts), decoding.max_new_tokens, stop, on_token)
 
 
@@ -86,7 +98,7 @@ class TokenChooser:
         check_not_nan(logits)
         if self.seen is None and self.decoding.repetition_penalty != 1:
             self.seen = seen_ids(self.prompts, logits.shape[1], logits.device)
-        uniforms = next(self.uniforms)[0] if self.decoding.temperature else None
+        uniforms = None if self.decoding.greedy else next(self.uniforms)[0]
         ids = choose(logits, self.decoding, uniforms, self.seen)
         if self.seen is not None:
             self.seen.scatter_(1, ids[:, None], True)
@@ -106,7 +118,7 @@ def row_numbers(prompts: Sequence[Sequence[Any]], rows: Sequence[int] | None, it
 
 def check_not_nan(logits: Tensor) -> None:
     """Refuses logits that are NaN. Minus infinity is allowed: it rules a token out."""
-    if logits.isnan().any():
+    if logits.amax().isnan():  # the largest of numbers and NaN is NaN
         raise UserError("net: its logits are not numbers (NaN); its weights are broken, or training diverged")
 
 

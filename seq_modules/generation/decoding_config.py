@@ -1,9 +1,14 @@
-"""How a continuation is chosen: the settings of sampling.py."""
+"""How a continuation is chosen: the settings of sampling.py, beam.py and seq2seq.py."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 from seqlight.core.checks import check_range
+from seqlight.core.errors import UserError
+
+# Settings that systems without beam search refuse.
+NO_BEAMS = ("beams", "length_penalty", "early_stopping", "n_best", "max_source_ratio")
 
 
 @dataclass(frozen=True)
@@ -14,7 +19,8 @@ class Decoding:
         max_new_tokens: Most tokens of a continuation, at least 1.
         repetition_penalty: Above 0. Positive logits of tokens that the row already has are divided by it, negative ones
             multiplied (CTRL, Keskar et al. 2019). 1: no penalty.
-        temperature: The logits are divided by it. 0: the most likely token is chosen each time (greedy).
+        temperature: The logits are divided by it. 0: the most likely token is chosen each time (greedy). None: 1 for
+            texts and music that are continued, 0 for translations.
         top_k: Sample from this many of the most likely tokens, and from those that tie with the last of them (Fan et
             al. 2018). None: from all.
         top_p: Sample from the fewest tokens that together have this probability, in (0, 1] (nucleus sampling, Holtzman
@@ -22,18 +28,32 @@ class Decoding:
         min_p: Sample from tokens at least this fraction as likely as the most likely one, in [0, 1] (Nguyen et al.
             2024). None: from all.
         seed: Seed of the sampling.
+        beams: Partial texts that beam search keeps, at least 1. With more than 1, the most likely text is searched and
+            none is sampled: temperature is then left out or 0, and top_k, top_p and min_p are left out.
+        length_penalty: A text's score is the sum of its tokens' log-probabilities, divided by its length to this power;
+            the length includes the end of the sequence. From -10 to 10; above 0 favours long texts, below 0 short ones.
+        early_stopping: End beam search as soon as there are as many complete texts as beams. By default it ends when
+            no partial text has a better score than the worst of these.
+        n_best: Texts that are returned for each source, at most the number of beams. For translations.
+        max_source_ratio: Most tokens of a translation for each token of its source, and 10 more; max_new_tokens is a
+            limit in any case. Above 0. None: max_new_tokens alone.
 
     Raises:
-        UserError: A setting is out of its range.
+        UserError: A setting is out of its range, or two do not go together.
     """
 
     max_new_tokens: int = 200
     repetition_penalty: float = 1.0
-    temperature: float = 1.0
+    temperature: float | None = None
     top_k: int | None = None
     top_p: float | None = None
     min_p: float | None = None
     seed: int = 0
+    beams: int = 1
+    length_penalty: float = 1.0
+    early_stopping: bool = False
+    n_best: int = 1
+    max_source_ratio: float | None = None
 
     def __post_init__(self) -> None:
         check_range("max_new_tokens", self.max_new_tokens, least=1)
@@ -42,3 +62,35 @@ class Decoding:
         check_range("top_k", self.top_k, least=1)
         check_range("top_p", self.top_p, above=0, most=1)
         check_range("min_p", self.min_p, least=0, most=1)
+        check_range("beams", self.beams, least=1)
+        check_range("length_penalty", self.length_penalty, least=-10, most=10)
+        check_range("n_best", self.n_best, least=1)
+        check_range("max_source_ratio", self.max_source_ratio, above=0, below=math.inf)
+        if self.n_best > self.beams:
+            raise UserError(f"n_best is {self.n_best}, more than there are beams ({self.beams}); raise beams to it")
+        for name in ("temperature", "top_k", "top_p", "min_p"):
+            if self.beams > 1 and getattr(self, name):
+                raise UserError(
+                    f"{name} {getattr(self, name)} is for sampling, and beam search (beams {self.beams}) samples "
+                    f"nothing; leave out {name} or beams"
+                )
+
+    @property
+    def greedy(self) -> bool:
+        """Whether the most likely token is chosen each time."""
+        return self.temperature == 0
+
+    def check_unused(self, names: tuple[str, ...], system: str) -> None:
+        """Refuses settings that a kind of system has no use for.
+
+        Args:
+            names: Those settings.
+            system: What the system generates, for the message.
+
+        Raises:
+            UserError: One of them is not at its default.
+        """
+        defaults: dict[str, Any] = {field.name: field.default for field in fields(self)}
+        for name in names:
+            if (value := getattr(self, name)) != defaults[name]:
+                raise UserError(f"decoding.{name} {value} is not for {system}; leave it out")

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from seq_modules.generation.decode import check_not_nan, evaluating, row_numbers
-from seq_modules.generation.decoding_config import Decoding
+from seq_modules.generation.decoding_config import NO_BEAMS, Decoding
 from seq_modules.generation.loop import Choice, decode
 from seq_modules.generation.rules import Event, Rules
 from seq_modules.generation.sampling import choose, seen_ids, uniform_blocks
@@ -65,6 +65,7 @@ def generate_events(
         UserError: A prompt is empty, ``rows`` has another length, or the logits are not numbers.
     """
     rows = row_numbers(prompts, rows, "event")
+    decoding.check_unused(NO_BEAMS, "music")
     if not prompts:
         return []
     head, device = cast(Heads, heads), device_of(net)
@@ -110,7 +111,7 @@ class EventChooser:
 
     def __call__(self, output: Any) -> Choice[Event]:
         """The next event of each row, of the net's output (B, D)."""
-        uniforms = next(self.uniforms) if self.decoding.temperature else None  # (F, B)
+        uniforms = None if self.decoding.greedy else next(self.uniforms)  # (F, B)
         chosen: list[Tensor] = []
         for field in range(len(self.heads.vocab_sizes)):
             logits = self.heads.field(output, chosen)

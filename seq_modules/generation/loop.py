@@ -27,7 +27,7 @@ class State(Protocol):
         ...
 
     def reorder(self, rows: Tensor) -> None:
-        """Row i becomes what row ``rows[i]`` was, for ``rows`` (B,)."""
+        """Row i becomes what row ``rows[i]`` was, for ``rows`` (B',); B' may differ from B."""
         ...
 
 
@@ -39,7 +39,8 @@ class Choice(Generic[Item]):
         ids: The items as the state reads them, (B, ...).
         items: The items as they are returned, B of them.
         ended: Whether each row ends with its item, B booleans.
-        parents: For beam search, (B,): row i continues row ``parents[i]``. None: each row continues itself.
+        parents: For beam search, (B,): row i continues row ``parents[i]``, of which there may have been more or fewer
+            than B. None: each row continues itself.
     """
 
     ids: Tensor
@@ -72,13 +73,14 @@ def decode(
     Args:
         state: What reads the rows; nothing is read after the last choice.
         chooser: What chooses the items.
-        num_rows: B.
+        num_rows: Rows that the state begins with, B.
         max_new_items: Most new items of a row, at least 1.
         stop: Called with a row's place and its new items after each of them; the row ends where it returns true.
         on_item: Called with a row's place and its next item, for all rows of a step before ``stop``.
 
     Returns:
-        B lists, each with the item at which the row ended. Neither function is called for a row that has ended.
+        B lists, each with the item at which the row ended; the rows are those of the last choice. Neither function is
+        called for a row that has ended.
     """
     new: list[list[Item]] = [[] for _ in range(num_rows)]
     ended = [False] * num_rows
@@ -88,8 +90,7 @@ def decode(
         if choice.parents is not None:
             parents = choice.parents.tolist()
             new, ended = [list(new[parent]) for parent in parents], [ended[parent] for parent in parents]
-            state.reorder(choice.parents)
-        going_on = [row for row in range(num_rows) if not ended[row]]
+        going_on = [row for row in range(len(new)) if not ended[row]]
         for row in going_on:
             new[row].append(choice.items[row])
             if on_item is not None:
@@ -98,5 +99,7 @@ def decode(
             ended[row] = choice.ended[row] or (stop is not None and stop(row, new[row]))
         if all(ended) or step + 1 == max_new_items:
             break
+        if choice.parents is not None:
+            state.reorder(choice.parents)
         output = state.append(choice.ids)
     return new

@@ -22,7 +22,7 @@ def choose(logits: Tensor, decoding: Decoding, uniforms: Tensor | None = None, s
     Args:
         logits: (B, V).
         decoding: The settings.
-        uniforms: One number in [0, 1) for each row, (B,); not needed where ``decoding.temperature`` is 0.
+        uniforms: One number in [0, 1) for each row, (B,); not needed for greedy decoding.
         seen: Whether a row already has each token, (B, V); needed for a repetition penalty.
 
     Returns:
@@ -31,7 +31,7 @@ def choose(logits: Tensor, decoding: Decoding, uniforms: Tensor | None = None, s
     if decoding.repetition_penalty != 1:
         assert seen is not None, "a repetition penalty needs to know the tokens seen"
         logits = penalised(logits, seen, decoding.repetition_penalty)
-    if decoding.temperature == 0:
+    if decoding.greedy:
         return logits.argmax(-1)
     assert uniforms is not None, "sampling needs uniforms"
     return inverse_cdf(warped(logits, decoding), uniforms)
@@ -45,7 +45,7 @@ def penalised(logits: Tensor, seen: Tensor, penalty: float) -> Tensor:
 def warped(logits: Tensor, decoding: Decoding) -> Tensor:
     """Logits (B, V) after temperature, top-k, top-p and min-p; tokens that are ruled out have minus infinity."""
     logits = logits.to(wide(logits))
-    if decoding.temperature != 1:
+    if decoding.temperature not in (None, 1):
         # The largest becomes 0, so that a division by a tiny temperature can only overflow to minus infinity.
         logits = (logits - logits.amax(-1, keepdim=True)) / decoding.temperature
     if decoding.top_k is not None and decoding.top_k < logits.shape[-1]:

@@ -37,7 +37,10 @@ class Reorders(Protocol):
     """An optional method of a :class:`Net`, which beam search needs."""
 
     def reorder(self, state: Any, rows: Tensor) -> Any:
-        """The state in which row i is what row ``rows[i]`` was, for ``rows`` (B,); a row may be taken twice."""
+        """The state in which row i is what row ``rows[i]`` was, for ``rows`` (B',).
+
+        A row may be taken several times, or not at all, and B' may differ from B. The state may be changed.
+        """
         ...
 
 

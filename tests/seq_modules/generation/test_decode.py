@@ -92,7 +92,7 @@ def test_loop_equals_one_written_by_hand(net, name) -> None:
     for _ in range(decoding.max_new_tokens):
         seen = torch.zeros(1, 12, dtype=torch.bool)
         seen[0, text] = True
-        uniform = torch.tensor([next(draw) if decoding.temperature else 0.0], dtype=torch.float64)
+        uniform = torch.tensor([0.0 if decoding.greedy else next(draw)], dtype=torch.float64)
         text.append(int(choose(net(torch.tensor([text]))[:, -1], decoding, uniform, seen)))
     assert generate(net, [prompt], decoding, rows=[9]) == [text[len(prompt) :]]
 

@@ -107,7 +107,7 @@ def test_loop_equals_one_written_by_hand(nets, name: str) -> None:
             logits[:, [START, END] if field == 0 else [0]] = -torch.inf
             seen = torch.zeros(1, size, dtype=torch.bool)
             seen[0, [earlier[field] for earlier in text]] = True
-            uniform = torch.tensor([next(draw) if decoding.temperature else 0.0], dtype=torch.float64)
+            uniform = torch.tensor([0.0 if decoding.greedy else next(draw)], dtype=torch.float64)
             event.append(int(choose(logits, decoding, uniform, seen)))
         text.append(tuple(event))
     assert generate_events(net, heads, [PROMPTS[1]], decoding, rules(), rows=[9]) == [text[len(PROMPTS[1]) :]]
