@@ -93,6 +93,10 @@ class StreamingTextDataModule(SequenceDataModule):
         self._streams: StreamLoader | None = None
         self._saved: dict[str, Any] | None = None  # the position of a checkpoint
 
+    def __str__(self) -> str:
+        """Lightning's own makes all loaders, which would begin to read the stream."""
+        return f"{type(self).__name__} ({self.train_source.name})"
+
     # Documents.
 
     @cached_property

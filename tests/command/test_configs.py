@@ -23,10 +23,15 @@ TEXT = (
     "--trainer.max_epochs=1", "--trainer.log_every_n_steps=1", "--trainer.accelerator=cpu",
 )  # fmt: skip
 NONE = "--trainer.callbacks=[]"
+STREAMED = (
+    "--data.batch_size=4", "--data.stream.epoch_size=12", "--data.stream.shuffle_buffer=8", "--data.held_out.windows=8",
+    *TEXT[3:],
+)  # fmt: skip
 PAIRS = '--trainer.callbacks=[{"class_path":"EnglishTests","init_args":{"per_kind":2}},{"class_path":"AttentionMaps"}]'
 # By the configs' folder: less to train on, less to test with, and what the test leaves in its folder.
 SIZES = {"parity": (QUICK, FEW, "plots/length_sweep.png"), "text": (TEXT, NONE, "metrics.csv")}
 SIZES |= dict.fromkeys(("text/gpt_char", "text/lstm_char"), (TEXT, PAIRS, "english.md"))  # one of each kind of net
+SIZES |= {"text/stream": (STREAMED, PAIRS, "english.md")}
 FRAMES = (
     "--data.samples=1", "--model.frames.d_frame=16", "--trainer.max_epochs=1", "--trainer.accelerator=cpu",
 )  # fmt: skip
