@@ -1,6 +1,6 @@
 """Multi-head self-attention, causal or with a mask of one's own.
 
-B batch, T time, D width, H heads, K head size.
+B batch, T time, S time of other keys, D width, H heads, K head size.
 """
 
 import math
@@ -15,7 +15,7 @@ from seq_modules.nets.transformer.positions import rotate
 from seqlight.core.hardware import multiplies_bf16
 
 Kind = Literal["auto", "sdpa", "eager"]
-Attend = Callable[[Tensor, Tensor, Tensor], Tensor]  # queries, keys, values, each (B, H, T, K), to (B, H, T, K)
+Attend = Callable[[Tensor, Tensor, Tensor], Tensor]  # queries, keys, values, each (B, H, ·, K), to (B, H, T, K)
 MAX_EAGER_STEPS = 256  # longest sequence for which "auto" is eager
 EPS = 1e-6  # of root-mean-square norms; torch's default depends on the precision, and is 0.008 in bf16
 
@@ -109,15 +109,16 @@ def causal_mask(steps: int, device: torch.device, dtype: torch.dtype) -> Tensor:
 
 
 def attention_weights(q: Tensor, k: Tensor, mask: Tensor) -> Tensor:
-    """(B, H, T, T), rows summing to 1: softmax(q·kᵀ/√K + mask), with a mask as for Attention."""
+    """(B, H, T, S) for T queries and S keys, rows summing to 1: softmax(q·kᵀ/√K + mask), mask as for Attention."""
     batch, heads, steps, size = q.shape
+    keys = k.shape[2]
     if mask.dtype == torch.bool:
         mask = torch.zeros_like(mask, dtype=q.dtype).masked_fill(~mask, -math.inf)
     if mask.dim() > 2:
-        mask = mask.expand(batch, heads, steps, steps).flatten(0, 1)  # (B·H, T, T)
-    q, k = q.reshape(-1, steps, size), k.reshape(-1, steps, size)  # (B, H, T, K) -> (B·H, T, K)
+        mask = mask.expand(batch, heads, steps, keys).flatten(0, 1)  # (B·H, T, S)
+    q, k = q.reshape(-1, steps, size), k.reshape(-1, keys, size)  # (B, H, T, K) -> (B·H, T, K)
     scores = torch.baddbmm(mask, q, k.mT, alpha=1 / math.sqrt(size))  # the mask is added in the same pass
-    return scores.softmax(-1).view(batch, heads, steps, steps)
+    return scores.softmax(-1).view(batch, heads, steps, keys)
 
 
 def eager(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:

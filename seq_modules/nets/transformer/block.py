@@ -14,7 +14,7 @@ from seq_modules.nets.transformer.attention import EPS, Attend, Attention, Kind
 from seq_modules.nets.transformer.cross_attention import CrossAttention
 
 Norm = Literal["layer", "rms"]
-Activation = Literal["gelu", "gelu_tanh", "swiglu", "relu2"]
+Activation = Literal["gelu", "gelu_tanh", "swiglu", "relu", "relu2"]
 
 
 class RMSNorm(nn.Module):
@@ -37,14 +37,14 @@ def make_norm(norm: Norm, width: int, bias: bool) -> nn.Module:
 class FeedForward(nn.Module):
     """Two linear layers with an activation between, position by position.
 
-    "gelu" (Hendrycks & Gimpel 2016), "gelu_tanh" (its approximation in GPT-2), "relu2" max(0, x)² (So et al. 2021),
-    "swiglu" silu(g)·u with two projections g and u of the input (Shazeer 2020): half as many parameters again as the
-    others at the same F.
+    "relu" max(0, x) (Vaswani et al. 2017), "relu2" its square (So et al. 2021), "gelu" (Hendrycks & Gimpel 2016),
+    "gelu_tanh" (its approximation in GPT-2), "swiglu" silu(g)·u with two projections g and u of the input (Shazeer
+    2020): half as many parameters again as the others at the same F.
 
     Args:
         d_model: Width D.
         d_ff: Inner width F.
-        activation: Which of the four.
+        activation: Which of the five.
         bias: Whether the linear layers have a bias.
     """
 
@@ -65,6 +65,8 @@ def activate(h: Tensor, activation: Activation) -> Tensor:
     if activation == "swiglu":
         gate, h = h.chunk(2, dim=-1)
         return F.silu(gate) * h
+    if activation == "relu":
+        return F.relu(h)
     if activation == "relu2":
         return F.relu(h).square()
     if activation == "gelu_tanh" and torch.compiler.is_compiling():
@@ -74,17 +76,17 @@ def activate(h: Tensor, activation: Activation) -> Tensor:
 
 
 class Block(nn.Module):
-    """Pre-norm Transformer block: x + attention(norm(x)), then x + feed_forward(norm(x)).
+    """Transformer block: x + attention(norm(x)), then x + feed_forward(norm(x)).
 
-    With ``cross_attention``, x + cross(norm(x), memory) stands between the two: the block of an encoder-decoder. It
-    works with a KV cache by way of ``attend``. ``block.compile(dynamic=False)`` works in place: nothing in a block
-    depends on the data.
+    With ``cross_attention``, x + cross(norm(x), memory) stands between the two: the block of an encoder-decoder. With
+    ``norm_first`` false a branch is norm(x + attention(x)), as in Vaswani et al. (2017). The block works with a KV cache
+    by way of ``attend``. ``block.compile(dynamic=False)`` works in place: nothing in a block depends on the data.
 
     Args:
         d_model: Width D.
         num_heads: Heads H.
         d_ff: Inner width F of the feed-forward net.
-        norm: Norm before each branch.
+        norm: Norm of each branch.
         activation: Of the feed-forward net.
         bias: Whether linear layers and layer norms have a bias.
         dropout: Fraction of each branch's output dropped, in [0, 1), in steps of 1/256.
@@ -93,6 +95,7 @@ class Block(nn.Module):
         value_embedding: Whether the self-attention takes value embeddings.
         residual_mix: Start from a·x + b·x0 with learned a and b, at first 1 and 0; x0 is the first block's input.
         cross_attention: Whether the block attends to a memory.
+        norm_first: Norm before each branch (pre-norm, Xiong et al. 2020), or after its sum with the stream (post-norm).
     """
 
     def __init__(
@@ -110,9 +113,10 @@ class Block(nn.Module):
         value_embedding: bool = False,
         residual_mix: bool = False,
         cross_attention: bool = False,
+        norm_first: bool = True,
     ) -> None:
         super().__init__()
-        self.dropout = dropout
+        self.dropout, self.norm_first = dropout, norm_first
         self.mix = nn.Parameter(torch.tensor([1.0, 0.0])) if residual_mix else None
         self.attention_norm = make_norm(norm, d_model, bias)
         self.attention = Attention(
@@ -134,6 +138,7 @@ class Block(nn.Module):
         attend: Attend | None = None,
         memory: Tensor | tuple[Tensor, Tensor] | None = None,
         memory_mask: Tensor | None = None,
+        attend_memory: Attend | None = None,
         noise: Tensor | None = None,
     ) -> Tensor:
         """(B, T, D) to (B, T, D).
@@ -147,20 +152,30 @@ class Block(nn.Module):
             attend: See Attention.
             memory: See CrossAttention; needed with cross_attention.
             memory_mask: See CrossAttention.
+            attend_memory: See CrossAttention.
             noise: Random bytes for :func:`drop`, (branches, B, T, D), one of the two or three parts for each branch;
                 None drops nothing.
         """
         if self.mix is not None:
             assert x0 is not None
             x = self.mix[0] * x + self.mix[1] * x0  # numbers without dimensions: the stream keeps its precision
-        y = self.attention(self.attention_norm(x), rotary, values, mask, attend)
-        x = x + (y if noise is None else drop(y, noise[0], self.dropout))
+        y = self.attention(self.before(x, self.attention_norm), rotary, values, mask, attend)
+        x = self.after(x, y, self.attention_norm, None if noise is None else noise[0])
         if self.cross is not None and self.cross_norm is not None:
             assert memory is not None
-            y = self.cross(self.cross_norm(x), memory, memory_mask)
-            x = x + (y if noise is None else drop(y, noise[1], self.dropout))
-        y = self.feed_forward(self.feed_forward_norm(x))
-        return x + (y if noise is None else drop(y, noise[-1], self.dropout))
+            y = self.cross(self.before(x, self.cross_norm), memory, memory_mask, attend_memory)
+            x = self.after(x, y, self.cross_norm, None if noise is None else noise[1])
+        y = self.feed_forward(self.before(x, self.feed_forward_norm))
+        return self.after(x, y, self.feed_forward_norm, None if noise is None else noise[-1])
+
+    def before(self, x: Tensor, norm: nn.Module) -> Tensor:
+        """What a branch reads of the stream."""
+        return norm(x) if self.norm_first else x
+
+    def after(self, x: Tensor, y: Tensor, norm: nn.Module, noise: Tensor | None) -> Tensor:
+        """The stream with a branch's output y."""
+        x = x + (y if noise is None else drop(y, noise, self.dropout))
+        return x if self.norm_first else norm(x)
 
 
 def random_bytes(*shape: int, device: torch.device) -> Tensor:

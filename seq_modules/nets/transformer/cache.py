@@ -19,25 +19,32 @@ class KVCache:
 
     First :meth:`fill` rows from their beginnings and run the blocks with :meth:`attend_filled`. Then, token by token,
     :meth:`append` to every row and run the blocks with :meth:`attend_appended`. While all rows are equally long, no
-    mask is needed: keys and values are views of the cache.
+    mask is needed: keys and values are views of the cache. :meth:`reorder` is for beam search.
 
     Args:
         num_layers: L.
         batch: B.
         slots: S.
         device: Where keys, values and ids live.
+        capacity: Slots of keys and values to begin with, for texts that seldom need all; the cache doubles them when it
+            is full. By default S.
 
     Attributes:
         ids: The tokens, (B, S).
         lengths: Used slots of each row.
     """
 
-    def __init__(self, num_layers: int, batch: int, slots: int, device: torch.device) -> None:
+    def __init__(
+        self, num_layers: int, batch: int, slots: int, device: torch.device, capacity: int | None = None
+    ) -> None:
         self.num_layers, self.slots, self.device = num_layers, slots, device
+        self._capacity = slots if capacity is None else min(capacity, slots)
         self.ids = torch.zeros(batch, slots, dtype=torch.long, device=device)
         self.lengths = [0] * batch
-        self.keys: Tensor | None = None  # (L, B, H, S, K), as `values`; made when the first keys show their precision
+        # (L, B, H, capacity, K), as `values`; made when the first keys show their precision
+        self.keys: Tensor | None = None
         self.values: Tensor | None = None
+        self._spare: tuple[Tensor, Tensor] | None = None  # where `reorder` puts the keys and values of other rows
         self._eager = device.type == "cpu" and batch >= MANY_ROWS
         self._rows: Tensor | None = None  # the rows being filled; None: all
         self._at: Tensor | None = None  # (B,) slots being written, where they differ
@@ -83,6 +90,8 @@ class KVCache:
         """
         lengths, self.lengths = self.lengths, [length + 1 for length in self.lengths]
         longest = max(self.lengths)
+        if longest > self._capacity:
+            self._grow(longest)
         if min(self.lengths) == longest:
             self.ids[:, longest - 1] = ids
             self._at = self._mask = None
@@ -110,12 +119,38 @@ class KVCache:
         values.scatter_(2, at, v)
         return F.scaled_dot_product_attention(q, keys, values, attn_mask=self._mask.to(q.dtype))
 
+    def reorder(self, rows: Tensor) -> None:
+        """Row i becomes what row ``rows[i]`` was, (B',); a row may be taken several times, and B' may differ from B."""
+        assert self.keys is not None
+        assert self.values is not None
+        self.lengths = [self.lengths[row] for row in rows.tolist()]
+        self.ids = self.ids.index_select(0, rows)
+        used, old, shape = max(self.lengths), (self.keys, self.values), list(self.keys.shape)
+        shape[1] = len(self.lengths)
+        new = self._spare
+        if new is None or list(new[0].shape) != shape:
+            new = old[0].new_zeros(shape), old[1].new_zeros(shape)
+        for store, target in zip(old, new, strict=True):
+            torch.index_select(store[:, :, :, :used], 1, rows, out=target[:, :, :, :used])
+        (self.keys, self.values), self._spare = new, old
+        self._eager = self.device.type == "cpu" and len(self.lengths) >= MANY_ROWS
+
     def _storage(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        if like.shape[2] > self._capacity:
+            self._grow(like.shape[2])
         if self.keys is None or self.values is None:
             _, heads, _, size = like.shape
-            shape = (self.num_layers, len(self.lengths), heads, self.slots, size)
+            shape = (self.num_layers, len(self.lengths), heads, self._capacity, size)
             self.keys, self.values = like.new_zeros(shape), like.new_zeros(shape)
         return self.keys, self.values
+
+    def _grow(self, least: int) -> None:
+        """Makes room for at least so many slots; zeros stand in the new ones, since what is masked must be finite."""
+        before, self._capacity = self._capacity, min(self.slots, max(least, 2 * self._capacity))
+        self._spare = None
+        if self.keys is not None and self.values is not None:
+            more = (0, 0, 0, self._capacity - before)
+            self.keys, self.values = F.pad(self.keys, more), F.pad(self.values, more)
 
     def _make_views(self, longest: int) -> None:
         """Makes all layers' views for one step at once, which is quicker than slicing layer by layer."""

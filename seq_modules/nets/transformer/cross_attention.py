@@ -8,6 +8,8 @@ from typing import ClassVar
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from seq_modules.nets.transformer.attention import Attend
+
 
 class CrossAttention(nn.Module):
     """Attention from a sequence to a memory, such as an encoder's output (Vaswani et al. 2017, 3.2.3).
@@ -33,15 +35,22 @@ class CrossAttention(nn.Module):
         k, v = self.kv(memory).unflatten(2, (2, self.num_heads, -1)).permute(2, 0, 3, 1, 4).unbind()
         return k, v
 
-    def forward(self, x: Tensor, memory: Tensor | tuple[Tensor, Tensor], mask: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        memory: Tensor | tuple[Tensor, Tensor],
+        mask: Tensor | None = None,
+        attend: Attend | None = None,
+    ) -> Tensor:
         """(B, T, D) to (B, T, D).
 
         Args:
             x: What the queries are made of.
             memory: (B, S, D), or its :meth:`keys_values`.
             mask: True where a query may attend, broadcast to (B, H, T, S): for a padded memory (B, 1, 1, S). None: all.
+            attend: What to do with queries, keys and values instead, such as to show the weights.
         """
         k, v = self.keys_values(memory) if isinstance(memory, Tensor) else memory
         q = self.q(x).unflatten(2, (self.num_heads, -1)).transpose(1, 2)  # (B, T, D) -> (B, T, H, K) -> (B, H, T, K)
-        y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask) if attend is None else attend(q, k, v)
         return self.out(y.transpose(1, 2).flatten(2))  # (B, H, T, K) -> (B, T, H, K) -> (B, T, D)

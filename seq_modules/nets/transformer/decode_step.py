@@ -18,6 +18,8 @@ from seq_modules.nets.transformer.cache import KVCache
 from seq_modules.nets.transformer.positions import rotate
 from seqlight.core.hardware import multiplies_bf16
 
+AttendMemory = Callable[[Tensor], Tensor]  # queries to what they find, (B, D) to (B, D)
+
 # Rows from which on contiguous transposed weights are quicker: a step's products at width 384 took 0.8 ms as they are
 # and 0.9 transposed for one row, 3.8 and 2.7 for 32 (two cores, fp32; on another machine both took as long). Where bf16
 # is emulated, transposed weights in bf16 take six times as long.
@@ -28,19 +30,31 @@ class BlockStep:
     """A block's function for T = 1, in evaluation mode, with the weights that the block has now.
 
     Args:
-        block: The block; without cross-attention.
+        block: The block.
         dtype: Precision of the residual stream; weights in another are copied.
         batch: B; for :data:`MANY_ROWS` and more on a CPU they are copied in transposed order, if that is quick.
         attend: What to do with queries, keys and values, each (B, H, 1, K).
+        attend_memory: What to do with the queries of a block with cross-attention.
     """
 
-    def __init__(self, block: Block, dtype: torch.dtype, batch: int, attend: Attend) -> None:
+    def __init__(
+        self,
+        block: Block,
+        dtype: torch.dtype,
+        batch: int,
+        attend: Attend,
+        attend_memory: AttendMemory | None = None,
+    ) -> None:
         attention, feed_forward = block.attention, block.feed_forward
         self.attend, self.num_heads, self.head_size = attend, attention.num_heads, attention.head_size
+        self.norm_first, self.attend_memory = block.norm_first, attend_memory
         self.activation, self.qk_norm = feed_forward.activation, attention.qk_norm
         self.attention_norm, self.feed_forward_norm = plain(block.attention_norm), plain(block.feed_forward_norm)
         linears = (attention.qkv, attention.out, feed_forward.up, feed_forward.down)
         self.qkv, self.out, self.up, self.down = (product(linear, dtype, batch) for linear in linears)
+        if block.cross is not None and block.cross_norm is not None:
+            self.cross_norm = plain(block.cross_norm)
+            self.cross_q, self.cross_out = (product(one, dtype, batch) for one in (block.cross.q, block.cross.out))
         self.gate = None if attention.value_gate is None else attention.value_gate[0]
         self.mix = None if block.mix is None else block.mix.unbind()
 
@@ -56,7 +70,7 @@ class BlockStep:
         if self.mix is not None:
             x = self.mix[0] * x + self.mix[1] * x0
         # (B, 3·D) -> (B, 3, H, 1, K)
-        qkv = self.qkv(self.attention_norm(x)).view(-1, 3, self.num_heads, 1, self.head_size)
+        qkv = self.qkv(self.attention_norm(x) if self.norm_first else x).view(-1, 3, self.num_heads, 1, self.head_size)
         q, k, v = qkv.unbind(1)
         if self.qk_norm or rotary is not None:
             qk = qkv[:, :2]
@@ -69,9 +83,16 @@ class BlockStep:
             assert values is not None
             v = v + self.gate * values
         y = self.attend(q, k, v).reshape(x.shape)  # (B, H, 1, K) -> (B, D)
-        x = x + self.out(y)
-        h = activate(self.up(self.feed_forward_norm(x)), self.activation)
-        return x + self.down(h)
+        x = self.after(x + self.out(y), self.attention_norm)
+        if self.attend_memory is not None:
+            y = self.attend_memory(self.cross_q(self.cross_norm(x) if self.norm_first else x))
+            x = self.after(x + self.cross_out(y), self.cross_norm)
+        h = activate(self.up(self.feed_forward_norm(x) if self.norm_first else x), self.activation)
+        return self.after(x + self.down(h), self.feed_forward_norm)
+
+    def after(self, x: Tensor, norm: Callable[[Tensor], Tensor]) -> Tensor:
+        """The stream after a branch is added."""
+        return x if self.norm_first else norm(x)
 
 
 class DecodeState:

@@ -216,4 +216,5 @@ class GPT(nn.Module):
     window = gpt_decoding.window
     prefill = gpt_decoding.prefill
     decode_step = gpt_decoding.decode_step
+    reorder = gpt_decoding.reorder
     attention_maps = gpt_decoding.attention_maps

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from seq_modules.nets.transformer.attention import attention_weights, causal_mask
 from seq_modules.nets.transformer.cache import KVCache
-from seq_modules.nets.transformer.decode_step import DecodeState
+from seq_modules.nets.transformer.decode_step import MANY_ROWS, DecodeState
 
 if TYPE_CHECKING:
     from seq_modules.nets.transformer.gpt import GPT
@@ -89,6 +89,18 @@ def decode_step(net: "GPT", ids: Tensor, state: DecodeState) -> tuple[Tensor, De
     for step in state.steps:
         x = step(x, x0, rotary, values)
     return net.logits(net.norm(x)), state
+
+
+@torch.no_grad()
+def reorder(net: "GPT", state: DecodeState, rows: Tensor) -> DecodeState:
+    """The state in which row i is what row ``rows[i]`` was, (B',); its cache is changed in place.
+
+    A row may be taken several times, and B' may differ from B.
+    """
+    before = len(state.cache.lengths)
+    state.cache.reorder(rows)
+    same_weights = (before >= MANY_ROWS) == (len(rows) >= MANY_ROWS)
+    return state if same_weights else DecodeState(net.blocks, state.cache)
 
 
 def attention_maps(net: "GPT", input_ids: Tensor) -> Tensor:

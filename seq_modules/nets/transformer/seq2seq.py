@@ -1,0 +1,227 @@
+"""Encoder-decoder Transformer: a source is read as a whole, a target is written token by token.
+
+B batch, S time of the source, T time of the target, D width, H heads, K head size, L layers, V target vocabulary.
+"""
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from seq_modules.nets.precision import at_least_float32
+from seq_modules.nets.transformer import seq2seq_decoding
+from seq_modules.nets.transformer.block import Block, drop, make_norm, random_bytes
+from seq_modules.nets.transformer.positions import rotary_tables, sinusoidal_table
+from seq_modules.nets.transformer.seq2seq_config import Seq2SeqTransformerConfig
+from seqlight.core.checks import check_range
+from seqlight.core.errors import UserError
+
+LayerAttend = Callable[[int, Tensor, Tensor, Tensor], Tensor]  # attention.Attend with the layer's number before
+
+
+class Memory(NamedTuple):
+    """What the decoder attends to.
+
+    Attributes:
+        states: The encoder's output, (B, S, D); or each decoder layer's keys and values of it, (B, H, S, K).
+        mask: True at the tokens, (B, 1, 1, S).
+    """
+
+    states: Tensor | list[tuple[Tensor, Tensor]]
+    mask: Tensor
+
+
+class EncoderDecoderTransformer(nn.Module):
+    """Transformer of Vaswani et al. (2017), with pre-norm or post-norm blocks.
+
+    Token embeddings are multiplied by √D (3.4 there). Under autocast the residual streams are in autocast's precision
+    from the embeddings on; logits are at least float32.
+
+    Args:
+        source_vocab_size: Rows of the source's embedding.
+        vocab_size: V.
+        config: The net's shape.
+
+    Attributes:
+        max_seq_len: Longest source, and longest target.
+
+    Raises:
+        UserError: The vocabularies are to share a table and differ in size.
+    """
+
+    def __init__(
+        self, source_vocab_size: int, vocab_size: int, config: Seq2SeqTransformerConfig = Seq2SeqTransformerConfig()
+    ) -> None:
+        super().__init__()
+        check_range("source_vocab_size", source_vocab_size, least=1)
+        check_range("vocab_size", vocab_size, least=1)
+        if config.share_embeddings == "all" and source_vocab_size != vocab_size:
+            raise UserError(
+                f"net.share_embeddings all needs one vocabulary for both sides, not {source_vocab_size} source and "
+                f"{vocab_size} target tokens; use decoder"
+            )
+        width = config.d_model
+        self.config, self.max_seq_len, self.scale = config, config.max_seq_len, math.sqrt(width)
+        self.source_embedding = nn.Embedding(source_vocab_size, width)
+        self.target_embedding = nn.Embedding(vocab_size, width)
+        self.source_positions: Tensor | None = None  # (longest, D), as target_positions
+        self.target_positions: Tensor | None = None
+        if config.positions == "learned":
+            self.source_positions = nn.Parameter(torch.empty(config.max_seq_len, width))
+            self.target_positions = nn.Parameter(torch.empty(config.max_seq_len, width))
+        sinusoids = sinusoidal_table(config.max_seq_len, width) if config.positions == "sinusoidal" else None
+        rotary = rotary_tables(config.max_seq_len, config.head_size) if config.positions == "rotary" else None
+        self.register_buffer("sinusoids", sinusoids, persistent=False)  # (longest, D)
+        self.register_buffer("rotary", rotary, persistent=False)  # (2, longest, K)
+        self.sinusoids: Tensor | None
+        self.rotary: Tensor | None
+        make = partial(
+            Block,
+            width,
+            config.num_heads,
+            config.d_ff or 4 * width,
+            norm=config.norm,
+            activation=config.activation,
+            dropout=config.dropout,
+            attention=config.attention,
+            norm_first=config.norm_first,
+        )
+        self.encoder = nn.ModuleList(make() for _ in range(config.encoder_layers))
+        self.decoder = nn.ModuleList(make(cross_attention=True) for _ in range(config.decoder_layers))
+        # With post-norm the last block ends in a norm.
+        self.encoder_norm = make_norm(config.norm, width, True) if config.norm_first else nn.Identity()
+        self.decoder_norm = make_norm(config.norm, width, True) if config.norm_first else nn.Identity()
+        self.head = nn.Linear(width, vocab_size, bias=False)
+        if config.share_embeddings != "none":
+            self.head.weight = self.target_embedding.weight
+        if config.share_embeddings == "all":
+            self.source_embedding.weight = self.target_embedding.weight
+        self.reset_parameters()
+
+    @property
+    def blocks(self) -> nn.ModuleList:
+        """The encoder's blocks, then the decoder's: for Muon and torch.compile."""
+        return nn.ModuleList([*self.encoder, *self.decoder])
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Draws the parameters: matrices by Glorot & Bengio (2010), embeddings, positions and head with 1/√D."""
+        modules = list(self.blocks.modules())
+        for module in modules:
+            if isinstance(module, nn.Linear):
+                nn.init.xavier_uniform_(module.weight)
+                nn.init.zeros_(module.bias)
+        for module in modules:
+            for name, count in getattr(module, "stacked", {}).items():  # matrices in one weight
+                for matrix in module.get_parameter(name).chunk(count):
+                    nn.init.xavier_uniform_(matrix)
+        tables = [self.source_embedding.weight, self.target_embedding.weight, self.head.weight]
+        for table in [*tables, self.source_positions, self.target_positions]:
+            if table is not None:
+                nn.init.normal_(table, std=1 / self.scale)
+
+    def forward(self, source_ids: Tensor, source_mask: Tensor, target_ids: Tensor) -> Tensor:
+        """Logits of the next target token at every step, (B, T, V).
+
+        Args:
+            source_ids: (B, S), padded on the right; each row has a token.
+            source_mask: Booleans (B, S), true at the tokens.
+            target_ids: (B, T), from the beginning-of-sequence token on. A step depends on no later one.
+
+        Raises:
+            ValueError: Ids are not (B, S) or (B, T), or too long.
+        """
+        return self.logits(self.decode(target_ids, self.encode(source_ids, source_mask)))
+
+    def encode(self, source_ids: Tensor, source_mask: Tensor, attend: LayerAttend | None = None) -> Memory:
+        """The encoder's output for a source; arguments as for :meth:`forward`.
+
+        Args:
+            source_ids: See there.
+            source_mask: See there.
+            attend: Self-attention of a layer, in place of the usual one.
+        """
+        x, rotary, noise = self.embed(self.source_embedding, self.source_positions, source_ids, 2 * len(self.encoder))
+        mask = source_mask[:, None, None]  # (B, 1, 1, S): for all heads and queries
+        for layer, block in enumerate(self.encoder):
+            x = block(
+                x,
+                rotary=rotary,
+                mask=mask,
+                attend=None if attend is None else partial(attend, layer),
+                noise=None if noise is None else noise[2 * layer : 2 * layer + 2],
+            )
+        return Memory(self.encoder_norm(x), mask)
+
+    def decode(
+        self,
+        target_ids: Tensor,
+        memory: Memory,
+        attend: LayerAttend | None = None,
+        attend_memory: LayerAttend | None = None,
+    ) -> Tensor:
+        """What the head reads, (B, T, D), of a target (B, T).
+
+        Args:
+            target_ids: See :meth:`forward`.
+            memory: Of :meth:`encode`.
+            attend: Self-attention of a layer, in place of the causal one.
+            attend_memory: Cross-attention of a layer, in place of the usual one.
+        """
+        x, rotary, noise = self.embed(self.target_embedding, self.target_positions, target_ids, 3 * len(self.decoder))
+        for layer, block in enumerate(self.decoder):
+            x = block(
+                x,
+                rotary=rotary,
+                attend=None if attend is None else partial(attend, layer),
+                memory=memory.states if isinstance(memory.states, Tensor) else memory.states[layer],
+                memory_mask=memory.mask,
+                attend_memory=None if attend_memory is None else partial(attend_memory, layer),
+                noise=None if noise is None else noise[3 * layer : 3 * layer + 3],
+            )
+        return self.decoder_norm(x)
+
+    def embed(
+        self, embedding: nn.Embedding, positions: Tensor | None, ids: Tensor, branches: int, start: int = 0
+    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """The inputs of the blocks.
+
+        Args:
+            embedding: The source's or the target's.
+            positions: Their learned positions.
+            ids: (B, T).
+            branches: How many branches the blocks have, for dropout.
+            start: Position of the first id.
+
+        Returns:
+            The residual stream (B, T, D); tables for rotation, (2, T, K); random bytes (branches, B, T, D) for dropout.
+            None for what the net has not.
+        """
+        if ids.dim() != 2 or not 0 < start + ids.shape[1] <= self.max_seq_len:
+            raise ValueError(f"ids must be (B, T) with at most max_seq_len {self.max_seq_len}, not {tuple(ids.shape)}")
+        at = slice(start, start + ids.shape[1])
+        x = embedding(ids) * self.scale  # (B, T, D)
+        table = self.sinusoids if positions is None else positions
+        if table is not None:
+            x = x + table[at]
+        noise = None
+        if self.training and self.config.dropout:
+            noise = random_bytes(branches + 1, *x.shape, device=x.device)
+            x = drop(x, noise[-1], self.config.dropout)
+        if torch.is_autocast_enabled(x.device.type) and x.dtype == torch.float32:
+            x = x.to(torch.get_autocast_dtype(x.device.type))
+        return x, None if self.rotary is None else self.rotary[:, at].to(x.dtype), noise
+
+    def logits(self, x: Tensor) -> Tensor:
+        """(..., V) from the head's input (..., D), in float32 where the net is in half precision."""
+        return at_least_float32(self.head(x))
+
+    # For generation, and to look at the attention: seq2seq_decoding.py.
+    prefill = seq2seq_decoding.prefill
+    decode_step = seq2seq_decoding.decode_step
+    reorder = seq2seq_decoding.reorder
+    cross_attention = seq2seq_decoding.cross_attention
+    attention_maps = seq2seq_decoding.attention_maps
