@@ -5,11 +5,11 @@
 Each system's recipe is trained at a small size, without dropout, in 32-true, bf16-mixed and bf16-true (on a GPU in
 16-mixed too), from the same weights on the same batches. A curve is smoothed by the mean over 20 steps. The distance
 is the largest difference of two smoothed curves, in per cent of the first loss in float32. Bands, in which each must
-stay: 2 % in mixed precision, 4 % in bf16-true, whose weights and moments have three digits. The program fails if one
+stay: 2 % in mixed precision, 8 % in bf16-true, whose weights and moments have three digits. The program fails if one
 does not. The machine's rates of products stand below the table.
 
-In bf16-true a step that is smaller than a 256th of a weight is rounded away, and so is a change of AdamW's mean squared
-gradient where 1 - beta2 is smaller than that: longer trainings should use mixed precision.
+In bf16-true a step that is smaller than about a 500th of a weight is rounded away, and so is a change of AdamW's mean
+squared gradient where 1 - beta2 is smaller than that: longer trainings should use mixed precision.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from seqlight.core.hardware import describe
 from seqlight.core.plots import read_metrics
 
 WINDOW = 20
-BANDS = {"bf16-mixed": 0.02, "16-mixed": 0.02, "bf16-true": 0.04}  # of the first loss
+BANDS = {"bf16-mixed": 0.02, "16-mixed": 0.02, "bf16-true": 0.08}  # of the first loss
 GPT = ("--model.net.d_model=64", "--model.net.num_layers=2", "--model.net.num_heads=2", "--model.net.dropout=0")
 TEXT = ("--data.seq_len=64", "--data.batch_size=16", "--data.cache_dir=cache")
 MUSIC = ("--data.source.num_etudes=24", "--data.batch_size=8")

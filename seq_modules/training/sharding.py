@@ -7,6 +7,7 @@ from typing import Any
 
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.strategies import ModelParallelStrategy
+from lightning.pytorch.utilities import rank_zero_info
 from torch import nn
 from torch.distributed.checkpoint.state_dict import (
     StateDictOptions,
@@ -131,7 +132,7 @@ def shard(module: Any, mesh: DeviceMesh) -> None:
         mesh: Of the processes: "data_parallel" and "tensor_parallel", as ModelParallelStrategy makes it.
 
     Raises:
-        UserError: The optimiser or a callback needs whole weights, or the mesh divides single matrices.
+        UserError: The optimiser needs whole weights, or the mesh divides single matrices.
     """
     if (size := mesh["tensor_parallel"].size()) > 1:
         raise UserError(f"tensor_parallel_size {size}: products are not divided among processes; give 1")
@@ -139,12 +140,8 @@ def shard(module: Any, mesh: DeviceMesh) -> None:
     stage = None if trainer is None else trainer.state.fn
     if stage == "fit" and module.optim.optimizer == "muon":
         raise UserError("optim.optimizer muon needs whole matrices, which this strategy divides; use adamw")
-    readers = [type(c).__name__ for c in ([] if trainer is None else trainer.callbacks) if reads_whole_weights(c)]
-    if readers:
-        raise UserError(
-            f"trainer.callbacks: {', '.join(readers)} needs whole weights, which this strategy divides; leave it out, "
-            "for example by --trainer.callbacks '[]'"
-        )
+    if trainer is not None:
+        leave_out_readers(trainer)
     data = mesh["data_parallel"]
     if stage != "predict":
         for block in [part for part in module.modules() if isinstance(part, Block)]:
@@ -154,9 +151,14 @@ def shard(module: Any, mesh: DeviceMesh) -> None:
         register_fsdp_forward_method(module, name)
 
 
-def reads_whole_weights(callback: Any) -> bool:
-    """Whether a callback says, in a class attribute, that it reads or generates with the weights by itself."""
-    return bool(getattr(callback, "whole_weights", False))
+def leave_out_readers(trainer: Any) -> None:
+    """Takes away callbacks that need whole weights, as a class attribute of theirs says, and logs which."""
+    readers = [callback for callback in trainer.callbacks if getattr(callback, "whole_weights", False)]
+    for callback in readers:
+        trainer.callbacks.remove(callback)
+    if readers:
+        names = ", ".join(type(callback).__name__ for callback in readers)
+        rank_zero_info(f"left out, since the weights are divided among processes: {names}")
 
 
 def class_of(module: Any) -> type:

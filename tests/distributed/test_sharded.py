@@ -1,6 +1,7 @@
 """Two processes that divide the weights (FSDP2) train as one does, and what they save is read by one."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -95,17 +96,39 @@ def test_two_processes_do_what_one_does(run: Run, tmp_path: Path) -> None:
     assert newest("predictions.jsonl", two).read_text() == predicted
 
 
+@pytest.fixture
+def one_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, ...]]:
+    """Words of a training with the strategy in this process, which is its only one; undone afterwards."""
+    (tmp_path / "text.txt").write_text(LINES)
+    before = dict(os.environ)
+    yield (*COMMON, "--config=trainer/fsdp", "--trainer.accelerator=cpu", "--trainer.devices=1", "--data.batch_size=8")
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+    os.environ.clear()
+    os.environ.update(before)
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (("--model.optim.optimizer=muon",), "muon needs whole matrices"),
-        (('--trainer.callbacks=[{"class_path":"Samples"}]',), "Samples needs whole weights"),
         (("--trainer.callbacks+=EMA",), "EMA needs whole weights"),
     ],
 )
-def test_what_needs_whole_weights_is_refused(run: Run, tmp_path: Path, words: tuple[str, ...], said: str) -> None:
-    (tmp_path / "text.txt").write_text(LINES)
-    done = run(*COMMON, "--config=trainer/fsdp", "--trainer.accelerator=cpu", "--trainer.devices=1", *words)
+def test_what_needs_whole_weights_is_refused(
+    run: Run, one_process: tuple[str, ...], words: tuple[str, ...], said: str
+) -> None:
+    done = run(*one_process, *words)
     assert done.code == 2
     assert said in done.err
     assert "Traceback" not in done.err
+
+
+def test_callbacks_that_need_whole_weights_are_left_out(
+    run: Run, one_process: tuple[str, ...], caplog: pytest.LogCaptureFixture
+) -> None:
+    done = run(*one_process, "--trainer.callbacks+=Samples", "--trainer.max_steps=2")
+    assert done.code == 0, done.err
+    assert "left out, since the weights are divided among processes: Samples" in caplog.text
+    assert "sample at step" not in done.out
+    assert newest("last.ckpt").is_file()
