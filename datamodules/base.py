@@ -8,7 +8,7 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader
 
-from datamodules.loading.batches import EpochBatches, RankRows, ResumableLoader
+from datamodules.loading.batches import Batches, EpochBatches, RankRows, ResumableLoader
 from seqlight.core.checks import check_range
 from seqlight.core.config_groups import make_plain
 from seqlight.core.errors import UserError
@@ -71,17 +71,21 @@ class SequenceDataModule(LightningDataModule):
         trainer = self.trainer
         return {"num_replicas": trainer.world_size, "rank": trainer.global_rank} if trainer is not None else {}
 
+    def train_batches(self) -> Batches:
+        """The rows of each training batch; a subclass may batch them by length."""
+        return EpochBatches(
+            len(self.train_set), self.batch_size, seed=self.seed, fresh=self.fresh_rows, **self._ranks()
+        )
+
     def train_dataloader(self) -> DataLoader:
         """Training batches, from the checkpoint's position on."""
         if self.fresh_rows:
             self.train_set.seed = self.seed  # the checkpoint's, if one was loaded after setup
-        batches = EpochBatches(
-            len(self.train_set), self.batch_size, seed=self.seed, fresh=self.fresh_rows, **self._ranks()
-        )
+        batches = self.train_batches()
         position = self._loader.position if self._loader is not None else (0, 0)
         if self._resume_at is not None:
             epoch, rows = self._resume_at
-            position, self._resume_at = (epoch, rows // batches.global_size), None
+            position, self._resume_at = (epoch, batches.batch_after(epoch, rows)), None
         self._loader = ResumableLoader(
             self.train_set,
             batches,
@@ -127,7 +131,7 @@ class SequenceDataModule(LightningDataModule):
         if self._loader is None:
             return {"seed": self.seed}
         epoch, done = self._loader.position
-        return {"epoch": epoch, "rows": done * self._loader.batches.global_size, "seed": self.seed}
+        return {"epoch": epoch, "rows": self._loader.batches.rows_before(epoch, done), "seed": self.seed}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Takes over a checkpoint's position. Lightning calls this after ``setup`` and before it makes the loaders."""

@@ -14,8 +14,31 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler, SequentialSampler
 
 
-class EpochBatches(Sampler[list[int]]):
+class Batches(Sampler[list[int]]):
     """Row numbers of each training batch of one rank.
+
+    Attributes:
+        epoch: Epoch of the next iteration; set by the loader.
+        start: Its first batch; set by the loader.
+    """
+
+    epoch = 0
+    start = 0
+
+    def __len__(self) -> int:
+        raise NotImplementedError
+
+    def rows_before(self, epoch: int, batch: int) -> int:
+        """Rows of all ranks in an epoch's first ``batch`` batches."""
+        raise NotImplementedError
+
+    def batch_after(self, epoch: int, rows: int) -> int:
+        """Number of an epoch's batches that are done after so many rows of all ranks."""
+        raise NotImplementedError
+
+
+class EpochBatches(Batches):
+    """Row numbers of each training batch of one rank: as many rows in each, in random order.
 
     A last global batch with fewer rows than ranks is left out, since a rank without rows could not take part in the
     exchange of gradients. Any other last batch is divided as evenly as possible.
@@ -28,10 +51,6 @@ class EpochBatches(Sampler[list[int]]):
             rows that are generated from their number and never repeat.
         num_replicas: Number of ranks.
         rank: Number of this rank.
-
-    Attributes:
-        epoch: Epoch of the next iteration; set by the loader.
-        start: Its first batch; set by the loader.
     """
 
     def __init__(
@@ -39,7 +58,6 @@ class EpochBatches(Sampler[list[int]]):
     ) -> None:
         self.size, self.batch_size, self.seed, self.fresh = size, batch_size, seed, fresh
         self.num_replicas, self.rank = num_replicas, rank
-        self.epoch, self.start = 0, 0
 
     @property
     def global_size(self) -> int:
@@ -58,6 +76,14 @@ class EpochBatches(Sampler[list[int]]):
             order = torch.randperm(self.size, generator=generator)
         for first in range(self.start * self.global_size, len(self) * self.global_size, self.global_size):
             yield order[first + self.rank : first + self.global_size : self.num_replicas].tolist()
+
+    def rows_before(self, epoch: int, batch: int) -> int:
+        """See :class:`Batches`."""
+        return batch * self.global_size
+
+    def batch_after(self, epoch: int, rows: int) -> int:
+        """See :class:`Batches`."""
+        return rows // self.global_size
 
 
 class RankRows(SequentialSampler):
@@ -79,7 +105,7 @@ class RankRows(SequentialSampler):
 
 
 class ResumableLoader(DataLoader):
-    """A DataLoader over :class:`EpochBatches` that knows its position and can start at one.
+    """A DataLoader over :class:`Batches` that knows its position and can start at one.
 
     torchdata's StatefulDataLoader is no substitute: it loses the position if ``estimated_stepping_batches`` is read
     first, has to be told the epoch, and cannot resume with another number of workers or another batch size.
@@ -95,7 +121,7 @@ class ResumableLoader(DataLoader):
     def __init__(
         self,
         dataset: Dataset,
-        batches: EpochBatches,
+        batches: Batches,
         position: tuple[int, int] | None = None,
         repeat: bool = False,
         **kwargs: Any,
