@@ -21,6 +21,7 @@ SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")  # of a vocabulary lear
 INSIDE = "##"  # how a piece begins that goes on with a word
 LONGEST_WORD = 100  # characters; a longer word is unknown, as BERT has it
 MAX_PIECES = 2_000_000  # of a vocabulary that is read
+ENCODED = 20_000  # texts that are encoded at a time; what the library returns for each is much larger than its ids
 MAX_ALPHABET = 1000  # characters that a vocabulary learned here knows, the most frequent ones
 HUB_FILES = ["vocab.txt", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"]
 PROBE = (
@@ -179,8 +180,11 @@ class WordPieceTokenizer(Tokenizer):
         """The ids of many texts, an array of integers each: several threads share the work."""
         for text in texts:
             to_bytes(text, "utf-8")  # refuses surrogates by name
-        encoded = self._backend.encode_batch_fast(list(texts), add_special_tokens=False)
-        return [np.array(one.ids, dtype=np.int32) for one in encoded]
+        found: list[np.ndarray] = []
+        for first in range(0, len(texts), ENCODED):
+            encoded = self._backend.encode_batch_fast(list(texts[first : first + ENCODED]), add_special_tokens=False)
+            found += [np.array(one.ids, dtype=np.int32) for one in encoded]
+        return found
 
     def encode_array(self, text: str) -> np.ndarray:
         """See :class:`Tokenizer`."""
