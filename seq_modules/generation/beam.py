@@ -160,7 +160,7 @@ class BeamChooser:
         return ids[::-1]
 
     def hypotheses(self) -> list[list[Hypothesis]]:
-        """The best finished sequences of each source, the best first: ``decoding.n_best``, or all if there are fewer."""
+        """The best finished sequences of each source, the best first: ``decoding.n_best``, or all that there are."""
         return [
             [
                 Hypothesis([*self._ids(one.step, one.parent), one.token], one.score, one.ended)
@@ -200,8 +200,8 @@ def first_largest(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """As :func:`largest`, by torch.topk, or where it had to choose between equal values by sorting all."""
     found, places = values.topk(count)
     if bool(((values >= found[:, -1:]).sum(-1) > count).any()):
-        found, places = values.sort(-1, descending=True, stable=True)
+        found, places = values.sort(dim=-1, descending=True, stable=True)
         return found[:, :count], places[:, :count]
     places, order = places.sort(-1)
-    found, order = found.gather(1, order).sort(-1, descending=True, stable=True)
+    found, order = found.gather(1, order).sort(dim=-1, descending=True, stable=True)
     return found, places.gather(1, order)

@@ -30,8 +30,8 @@ def generate(
 ) -> list[list[int]]:
     """Continuations of prompts, in evaluation mode and without gradients.
 
-    What is drawn for a row depends on ``decoding.seed`` and the row's number alone, not on its batch. With more than one
-    of ``decoding.beams`` it is the best hypothesis of beam search, and ``stop`` is called for partial ones too.
+    What is drawn for a row depends on ``decoding.seed`` and the row's number alone, not on its batch. Where
+    ``decoding.beams`` is above 1 it is the best hypothesis of beam search, and ``stop`` is called for others too.
 
     Args:
         net: A :class:`seq_modules.generation.state.Net`.

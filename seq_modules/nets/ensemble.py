@@ -58,6 +58,10 @@ class Ensemble(nn.Module):
         )
         return combined(logits), list(states)
 
+    def reorder(self, state: list[Any], rows: Tensor) -> list[Any]:
+        """The members' states in which row i is what row ``rows[i]`` was, (B',); a row may be taken several times."""
+        return [net.reorder(own, rows) for net, own in zip(self._nets, state, strict=True)]
+
     def window(self, ids: list[int]) -> list[int]:
         """The part of a row's ids that the members read."""
         return self._nets[0].window(ids)

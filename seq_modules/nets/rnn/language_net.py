@@ -107,3 +107,9 @@ class RNNNet(nn.Module):
         """Reads one more token of each row, (B,). Returns logits (B, V) and the state after it."""
         hidden, state = self.run(ids.unsqueeze(1), None, state)
         return self.head(hidden.squeeze(1)), state
+
+    def reorder(self, state: State, rows: Tensor) -> State:
+        """The state in which row i is what row ``rows[i]`` was, (B',); a row may be taken several times."""
+        if isinstance(state, tuple):
+            return state[0].index_select(1, rows), state[1].index_select(1, rows)
+        return state.index_select(1, rows)
