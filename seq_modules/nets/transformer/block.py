@@ -79,8 +79,8 @@ class Block(nn.Module):
     """Transformer block: x + attention(norm(x)), then x + feed_forward(norm(x)).
 
     With ``cross_attention``, x + cross(norm(x), memory) stands between the two: the block of an encoder-decoder. With
-    ``norm_first`` false a branch is norm(x + attention(x)), as in Vaswani et al. (2017). The block works with a KV cache
-    by way of ``attend``. ``block.compile(dynamic=False)`` works in place: nothing in a block depends on the data.
+    ``norm_first`` false a branch is norm(x + attention(x)), as in Vaswani et al. (2017). The block works with a KV
+    cache by way of ``attend``. ``block.compile(dynamic=False)`` works in place: nothing in it depends on the data.
 
     Args:
         d_model: Width D.

@@ -123,7 +123,10 @@ class KVCache:
         """Row i becomes what row ``rows[i]`` was, (B',); a row may be taken several times, and B' may differ from B."""
         assert self.keys is not None
         assert self.values is not None
-        self.lengths = [self.lengths[row] for row in rows.tolist()]
+        taken = rows.tolist()
+        if taken == list(range(len(self.lengths))):
+            return
+        self.lengths = [self.lengths[row] for row in taken]
         self.ids = self.ids.index_select(0, rows)
         used, old, shape = max(self.lengths), (self.keys, self.values), list(self.keys.shape)
         shape[1] = len(self.lengths)

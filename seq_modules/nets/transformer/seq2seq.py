@@ -12,12 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from seq_modules.nets.precision import at_least_float32
+from seq_modules.nets.shared_embeddings import share_embeddings
 from seq_modules.nets.transformer import seq2seq_decoding
 from seq_modules.nets.transformer.block import Block, drop, make_norm, random_bytes
 from seq_modules.nets.transformer.positions import rotary_tables, sinusoidal_table
 from seq_modules.nets.transformer.seq2seq_config import Seq2SeqTransformerConfig
 from seqlight.core.checks import check_range
-from seqlight.core.errors import UserError
 
 LayerAttend = Callable[[int, Tensor, Tensor, Tensor], Tensor]  # attention.Attend with the layer's number before
 
@@ -58,11 +58,6 @@ class EncoderDecoderTransformer(nn.Module):
         super().__init__()
         check_range("source_vocab_size", source_vocab_size, least=1)
         check_range("vocab_size", vocab_size, least=1)
-        if config.share_embeddings == "all" and source_vocab_size != vocab_size:
-            raise UserError(
-                f"net.share_embeddings all needs one vocabulary for both sides, not {source_vocab_size} source and "
-                f"{vocab_size} target tokens; use decoder"
-            )
         width = config.d_model
         self.config, self.max_seq_len, self.scale = config, config.max_seq_len, math.sqrt(width)
         self.source_embedding = nn.Embedding(source_vocab_size, width)
@@ -95,10 +90,7 @@ class EncoderDecoderTransformer(nn.Module):
         self.encoder_norm = make_norm(config.norm, width, True) if config.norm_first else nn.Identity()
         self.decoder_norm = make_norm(config.norm, width, True) if config.norm_first else nn.Identity()
         self.head = nn.Linear(width, vocab_size, bias=False)
-        if config.share_embeddings != "none":
-            self.head.weight = self.target_embedding.weight
-        if config.share_embeddings == "all":
-            self.source_embedding.weight = self.target_embedding.weight
+        share_embeddings(config.share_embeddings, self.source_embedding, self.target_embedding, self.head)
         self.reset_parameters()
 
     @property
