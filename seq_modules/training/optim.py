@@ -13,7 +13,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from seq_modules.training.muon import MuonAdamW, hidden_matrices
 from seq_modules.training.progress import budget_of
-from seq_modules.training.schedule import Schedule, scheduler
+from seq_modules.training.schedule import ENDLESS, Schedule, scheduler
 from seqlight.core.checks import check_choice, check_range
 
 
@@ -27,7 +27,8 @@ class OptimConfig:
         beta1: AdamW's decay of the mean gradient.
         beta2: AdamW's decay of the mean squared gradient.
         warmup_steps: Steps of linear warm-up.
-        schedule: What the learning rate does afterwards: "constant", "cosine", or "wsd" (stable, then a line down).
+        schedule: What the learning rate does afterwards: "constant", "cosine", "wsd" (stable, then a line down), or
+            "inverse_sqrt" (it falls as one over the root of the steps, Vaswani et al. 2017).
         decay_fraction: Fraction of the training, at its end, in which "wsd" decays, above 0 and at most 1.
         min_lr_ratio: What "cosine" and "wsd" leave of the learning rate, from 0 to 1.
         optimizer: AdamW for all, or Muon for the matrices in ``net.blocks`` (which alone decay then) and AdamW for the
@@ -82,7 +83,7 @@ def build_scheduler(optimizer: Optimizer, config: OptimConfig, module: Lightning
     if config.schedule == "constant" and not config.warmup_steps:
         return None
     # Asking for the number of steps builds the training loader, so only a schedule that needs it asks.
-    total = float("inf") if config.schedule == "constant" else module.trainer.estimated_stepping_batches
+    total = float("inf") if config.schedule in ENDLESS else module.trainer.estimated_stepping_batches
     shape = (config.schedule, config.warmup_steps, total, config.decay_fraction, config.min_lr_ratio)
     return scheduler(optimizer, *shape, budget=budget_of(module.trainer))
 

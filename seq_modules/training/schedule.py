@@ -9,7 +9,8 @@ from torch.optim.lr_scheduler import LambdaLR
 from seq_modules.training.progress import Budget
 from seqlight.core.errors import UserError
 
-Schedule = Literal["constant", "cosine", "wsd"]
+Schedule = Literal["constant", "cosine", "wsd", "inverse_sqrt"]
+ENDLESS = ("constant", "inverse_sqrt")  # schedules that need not know when the training ends
 
 
 def learning_rate_factor(
@@ -26,7 +27,8 @@ def learning_rate_factor(
     Args:
         step: Optimiser steps taken so far.
         schedule: What follows the linear warm-up: "constant"; "cosine", half a cosine (Loshchilov & Hutter 2017);
-            "wsd" (warm-up, stable, decay), the full rate, then a line down (Zhai et al. 2022; Hu et al. 2024).
+            "wsd" (warm-up, stable, decay), the full rate, then a line down (Zhai et al. 2022; Hu et al. 2024);
+            "inverse_sqrt", √((W + 1) / (step + 1)) after W steps of warm-up (Vaswani et al. 2017, 5.3).
         warmup_steps: Steps until the full rate is reached; 0 starts with it.
         total_steps: Length of the training; infinite if only a time budget ends it.
         decay_fraction: Fraction of the training, at its end, in which "wsd" decays; 1 decays from the start.
@@ -37,6 +39,8 @@ def learning_rate_factor(
         return (step + 1) / (warmup_steps + 1)
     if schedule == "constant":
         return 1.0
+    if schedule == "inverse_sqrt":
+        return math.sqrt((warmup_steps + 1) / (step + 1))
     progress = min(1.0, max(used, (step - warmup_steps) / max(1, total_steps - warmup_steps)))
     left = (1 + math.cos(math.pi * progress)) / 2 if schedule == "cosine" else min(1.0, (1 - progress) / decay_fraction)
     return min_lr_ratio + (1 - min_lr_ratio) * left
@@ -56,7 +60,7 @@ def scheduler(
     Raises:
         UserError: The schedule decays, and nothing says when the training ends.
     """
-    if schedule != "constant" and budget is None and not math.isfinite(total_steps):
+    if schedule not in ENDLESS and budget is None and not math.isfinite(total_steps):
         raise UserError(
             f"schedule: {schedule} needs an end to go to: give trainer.max_epochs, trainer.max_steps or TimeBudget"
         )

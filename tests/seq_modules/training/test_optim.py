@@ -34,6 +34,13 @@ def test_linear_is_a_trapezoid() -> None:
     assert factors("wsd") == pytest.approx([1 - step / 10 for step in range(11)] + [0])
 
 
+def test_inverse_square_root_is_vaswanis_rate_over_its_peak() -> None:
+    rates = [min(step**-0.5, step * 4**-1.5) for step in range(1, 13)]  # equation 3 with 4 steps of warm-up
+    assert factors("inverse_sqrt", warmup=3) == pytest.approx([rate / max(rates) for rate in rates])
+    optimizer = torch.optim.SGD([nn.Parameter(torch.ones(1))], lr=1.0)
+    scheduler(optimizer, "inverse_sqrt", 0, math.inf)  # needs no end
+
+
 @pytest.mark.parametrize("schedule", ["cosine", "wsd"])
 def test_a_budget_and_the_steps_whichever_is_further(schedule: Any) -> None:
     def at(step: int, total: float, used: float) -> float:
