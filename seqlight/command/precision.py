@@ -81,7 +81,7 @@ def quickest(device: str, measured: bool = True) -> tuple[str, str]:
         return "32-true", "this processor has no instructions for products in bf16"
     if not measured:
         return "bf16-mixed", "this processor has instructions for products in bf16"
-    speedup = hardware.bf16_speedup()
+    speedup = hardware.rates("cpu").ratio
     if not speedup:
         return "32-true", "products in bf16 end in an illegal instruction here"
     precision = "bf16-mixed" if speedup >= QUICKER else "32-true"

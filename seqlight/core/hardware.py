@@ -75,40 +75,32 @@ def compute_capability() -> tuple[int, int]:
     return min(torch.cuda.get_device_capability(index) for index in range(torch.cuda.device_count()))
 
 
-def rates(device: str = "cpu") -> Rates:
-    """Rates by the clock, with this process's number of threads; measured once, in some hundredths of a second.
-
-    A loaded machine shows as a slow one.
-    """
-    return _rates(device, torch.get_num_threads(), "perf_counter")
-
-
-def bf16_speedup() -> float:
-    """How many times as quick as fp32's a CPU's products in bf16 are, on one thread; 0 where they are not sound.
-
-    By the thread's own time, so that other programs, which interrupt the longer product more often, do not count.
-    """
-    return _rates("cpu", 1, "thread_time").ratio
-
-
 @functools.cache
-def _rates(device: str, threads: int, clock: Clock) -> Rates:
-    """Measures in this process, or in another one if the processor announces AMX, which takes seconds.
+def rates(device: str = "cpu") -> Rates:
+    """Rates of a GPU, or of one thread of a CPU; measured once in a process, in some hundredths of a second.
 
-    Some virtual machines announce AMX without having it, and the first product in bf16 ends the process.
+    A thread is timed by its own clock: other programs on the machine, which interrupt longer products more often, do
+    not count. A processor that announces AMX is measured in a process of its own, which takes seconds: some virtual
+    machines announce AMX without having it, and the first product in bf16 ends the process.
     """
-    announces_amx = device == "cpu" and torch.cpu.get_capabilities().get("amx_tile", False)
-    if announces_amx and onednn_limit() not in WITHOUT_AMX:
-        words = [sys.executable, "-P", __file__, str(threads), clock]
+    if device != "cpu":
+        return measure(device)
+    if torch.cpu.get_capabilities().get("amx_tile", False) and onednn_limit() not in WITHOUT_AMX:
+        words = [sys.executable, "-P", __file__]
         done = subprocess.run(words, capture_output=True, text=True, check=False)
         if done.returncode == 0:
             fp32, bf16 = map(float, done.stdout.split())
             return Rates(fp32, bf16)
-        return Rates(measure(device, clock, (torch.float32,)).fp32, 0.0)
+        return Rates(one_thread((torch.float32,)).fp32, 0.0)
+    return one_thread()
+
+
+def one_thread(dtypes: tuple[torch.dtype, ...] = (torch.float32, torch.bfloat16), seconds: float = 0.05) -> Rates:
+    """:func:`measure` on one thread of the CPU, by that thread's own clock."""
     before = torch.get_num_threads()
     try:
-        torch.set_num_threads(threads)
-        return measure(device, clock)
+        torch.set_num_threads(1)
+        return measure("cpu", "thread_time", dtypes, seconds)
     finally:
         torch.set_num_threads(before)
 
@@ -160,10 +152,9 @@ def _seconds(layer: list[torch.Tensor], ahead: torch.Tensor, clock: Clock) -> fl
 def describe(device: str = "cpu") -> str:
     """The machine in one line, to stand beside any figure that depends on its speed."""
     found = rates(device)
-    threads = f", threads {torch.get_num_threads()}" if device == "cpu" else ""
-    return (
-        f"{name(device)}{threads}: {found.fp32:.0f} GF/s in fp32, {found.bf16:.0f} in bf16; torch {torch.__version__}"
-    )
+    threads = f" on one thread; threads {torch.get_num_threads()}" if device == "cpu" else ""
+    measured = f"{found.fp32:.0f} GF/s in fp32, {found.bf16:.0f} in bf16"
+    return f"{name(device)}: {measured}{threads}; torch {torch.__version__}"
 
 
 def name(device: str = "cpu") -> str:
@@ -180,7 +171,6 @@ def capability() -> str:
     return f"{torch.backends.cpu.get_cpu_capability()}{limit}, bf16{'' if CPU_BF16 else ' emulated'}"
 
 
-if __name__ == "__main__":  # a process of its own for _rates
-    torch.set_num_threads(int(sys.argv[1]))
-    measured = measure("cpu", "thread_time" if sys.argv[2] == "thread_time" else "perf_counter")
-    print(measured.fp32, measured.bf16)
+if __name__ == "__main__":  # the process of its own in rates()
+    found = one_thread()
+    print(found.fp32, found.bf16)

@@ -12,6 +12,7 @@ from conftest import SMALL, Run
 
 from seqlight.command import precision
 from seqlight.core import hardware
+from seqlight.core.hardware import Rates
 
 TINY = (*SMALL, "--trainer.max_epochs=1", "--trainer.limit_train_batches=2", "--model.net.hidden_size=4")
 
@@ -20,12 +21,12 @@ def machine(monkeypatch: pytest.MonkeyPatch, instructions: bool, speedup: float 
     """A CPU that multiplies so many times as quickly in bf16; the list counts the times that it is measured."""
     measured: list[float] = []
 
-    def bf16_speedup() -> float:
+    def rates(device: str) -> Rates:
         measured.append(speedup)
-        return speedup
+        return Rates(30.0, 30.0 * speedup)
 
     monkeypatch.setattr(hardware, "CPU_BF16", instructions)
-    monkeypatch.setattr(hardware, "bf16_speedup", bf16_speedup)
+    monkeypatch.setattr(hardware, "rates", rates)
     return measured
 
 
