@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from seq_modules.nets.transformer.gpt import GPT
-from seq_modules.nets.transformer.gpt2_weights import from_gpt2
+from seq_modules.nets.transformer.transformers_weights import from_gpt2
 from seq_modules.nets.transformer.gpt_config import GPTConfig
 
 VOCAB_SIZE, SIDE = 65, 2048

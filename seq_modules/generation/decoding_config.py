@@ -1,7 +1,7 @@
 """How a continuation is chosen: the settings of sampling.py, beam.py and seq2seq.py."""
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from seqlight.core.checks import check_range
@@ -79,6 +79,10 @@ class Decoding:
     def greedy(self) -> bool:
         """Whether the most likely token is chosen each time."""
         return self.temperature == 0
+
+    def with_temperature(self, default: float) -> "Decoding":
+        """These settings with a temperature, which is ``default`` where none was given."""
+        return self if self.temperature is not None else replace(self, temperature=default)
 
     def check_unused(self, names: tuple[str, ...], system: str) -> None:
         """Refuses settings that a kind of system has no use for.

@@ -71,6 +71,10 @@ class Ensemble(nn.Module):
         first = self._nets[0]
         return first.attention_maps(*inputs) if hasattr(first, "attention_maps") else None
 
+    def cross_attention(self, *inputs: Any) -> Tensor | None:
+        """The first member's attention weights from target to source, as an example; None where it has none."""
+        return self._nets[0].cross_attention(*inputs)
+
     @property
     def position_table(self) -> Tensor | None:
         """The first member's learned positions."""

@@ -23,7 +23,7 @@ LayerAttend = Callable[[int, Tensor, Tensor, Tensor], Tensor]  # attention.Atten
 
 
 class GPT(nn.Module):
-    """Next-token net (Radford et al. 2019); gpt2_weights.py loads transformers' weights.
+    """Next-token net (Radford et al. 2019); transformers_weights.py loads transformers' weights.
 
     Parameters keep the precision they are made in. Under autocast the residual stream is in autocast's precision from
     the embedding on; logits are at least float32.

@@ -15,7 +15,7 @@ from seq_modules.nets.ensemble import Ensemble
 from seq_modules.nets.rnn.language_net import RNNConfig, RNNNet
 from seq_modules.nets.rnn.recurrent_config import RecurrentConfig
 from seq_modules.nets.transformer.gpt import GPT
-from seq_modules.nets.transformer.gpt2_weights import from_gpt2
+from seq_modules.nets.transformer.transformers_weights import from_gpt2
 from seq_modules.nets.transformer.gpt_config import GPTConfig
 
 V, EOS, NEW = 13, 5, 9
