@@ -6,16 +6,20 @@ from datamodules.classification.reviews import ReviewsDataModule
 from datamodules.music.chorale_frames import ChoraleFramesDataModule
 from datamodules.music.midi import MidiDataModule
 from datamodules.parity import ParityDataModule
+from datamodules.seq2seq.dates import DatesDataModule
+from datamodules.seq2seq.strings import StringsDataModule
 from datamodules.text.corpus import CorpusDataModule
 from datamodules.text.streaming import StreamingTextDataModule
 
 __all__ = [
     "ChoraleFramesDataModule",
     "CorpusDataModule",
+    "DatesDataModule",
     "MidiDataModule",
     "ParityDataModule",
     "QuestionsDataModule",
     "ReviewsDataModule",
     "SequenceDataModule",
     "StreamingTextDataModule",
+    "StringsDataModule",
 ]
