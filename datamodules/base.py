@@ -1,7 +1,5 @@
 """What every datamodule shares: loaders that resume at any batch and split the rows over ranks themselves."""
 
-import inspect
-from types import FrameType
 from typing import Any
 
 import torch
@@ -10,8 +8,8 @@ from torch.utils.data import DataLoader
 
 from datamodules.loading.batches import Batches, EpochBatches, RankRows, ResumableLoader
 from seqlight.core.checks import check_range
-from seqlight.core.config_groups import make_plain
 from seqlight.core.errors import UserError
+from seqlight.core.hyperparameters import save_hyperparameters
 
 
 class SequenceDataModule(LightningDataModule):
@@ -35,6 +33,7 @@ class SequenceDataModule(LightningDataModule):
         UserError: A value is out of its range.
     """
 
+    save_hyperparameters = save_hyperparameters  # with groups of arguments as plain dicts
     fresh_rows = False
 
     def __init__(self, batch_size: int, num_workers: int = 0, seed: int | None = None) -> None:
@@ -55,12 +54,6 @@ class SequenceDataModule(LightningDataModule):
     def collate(self, rows: Any) -> Any:
         """Makes a batch of rows. Not needed by a data set whose ``__getitems__`` returns whole batches."""
         return rows
-
-    def save_hyperparameters(self, *args: Any, frame: FrameType | None = None, **kwargs: Any) -> None:
-        """Lightning's, never given to the logger, with groups of arguments as plain dicts."""
-        frame = frame or inspect.currentframe().f_back  # type: ignore[union-attr]
-        super().save_hyperparameters(*args, frame=frame, **{"logger": False, **kwargs})
-        make_plain(self.hparams)
 
     def setup(self, stage: str) -> None:
         """Lightning calls this before each stage. A fit starts at epoch 0 unless a checkpoint is loaded next."""

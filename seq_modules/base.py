@@ -1,14 +1,11 @@
 """What every system shares: the stages, their metrics, the optimiser. It knows no architecture and no data."""
 
-import inspect
 from collections.abc import Mapping
-from types import FrameType
 from typing import Any, NamedTuple
 
 from lightning.pytorch import Callback, LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
-from torch.distributed.fsdp import FSDPModule
 from torch.optim import Optimizer
 from torchmetrics import Metric, MetricCollection
 
@@ -20,7 +17,8 @@ from seq_modules.training.metrics.loss import MeanLoss
 from seq_modules.training.optim import OptimConfig, build_optimizer, build_scheduler
 from seq_modules.training.sharding import class_of, shard
 from seq_modules.training.tokenizer import check_tokenizer, save_tokenizer, take_tokenizer
-from seqlight.core.config_groups import class_path, group_from, make_plain
+from seqlight.core.config_groups import class_path, group_from
+from seqlight.core.hyperparameters import save_hyperparameters
 
 
 class Step(NamedTuple):
@@ -48,14 +46,14 @@ class SequenceModule(LightningModule):
         optim: Optimiser and schedule.
     """
 
+    save_hyperparameters = save_hyperparameters  # with groups of arguments as plain dicts
     tokenizer: Any = None  # the data's tokenizer, if it has one
     tokenizer_flags = "--data.tokenizer, --data.vocab_size and --data.tokenizer_path"  # options for another one
 
     def __init__(self, metrics: Mapping[str, Metric], optim: OptimConfig | dict[str, Any]) -> None:
         super().__init__()
         self.optim = group_from(OptimConfig, optim)
-        evaluated: dict[str, Metric | MetricCollection] = {"loss": MeanLoss(), **metrics}
-        collection = ExactMetrics(evaluated, compute_groups=False)
+        collection = ExactMetrics({"loss": MeanLoss(), **metrics}, compute_groups=False)
         self.train_metrics = ExactMetrics(dict(metrics), compute_groups=False).clone(prefix="train/")
         self.val_metrics = collection.clone(prefix="val/")
         self.test_metrics = collection.clone(prefix="test/")
@@ -95,7 +93,7 @@ class SequenceModule(LightningModule):
 
     def configure_model(self) -> None:
         """Divides the weights among processes if the strategy has a device mesh for that."""
-        if self.device_mesh is not None and not isinstance(self, FSDPModule):
+        if self.device_mesh is not None:
             shard(self, self.device_mesh)
 
     def make_optimizer(self) -> Optimizer:
@@ -130,9 +128,3 @@ class SequenceModule(LightningModule):
         """Adds the tokenizer, and the class's path, by which ``seqlight.load`` finds it."""
         save_tokenizer(self, checkpoint)
         checkpoint.setdefault("hyper_parameters", {})["_class_path"] = class_path(class_of(self))
-
-    def save_hyperparameters(self, *args: Any, frame: FrameType | None = None, **kwargs: Any) -> None:
-        """Lightning's, never given to the logger, with groups of arguments as plain dicts."""
-        frame = frame or inspect.currentframe().f_back  # type: ignore[union-attr]
-        super().save_hyperparameters(*args, frame=frame, **{"logger": False, **kwargs})
-        make_plain(self.hparams)

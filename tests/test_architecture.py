@@ -13,7 +13,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "cli.py": ({"seqlight"}, set()),
     "seqlight/": ({"seqlight", "seq_modules", "datamodules"}, {"torch", "lightning", "optuna", "jsonargparse"}),
     "seqlight/core/": ({"seqlight.core"}, {"matplotlib"}),
-    "seqlight/core/hardware.py": ({"seqlight.core"}, {"torch"}),
+    "seqlight/core/hyperparameters.py": ({"seqlight.core"}, {"lightning"}),
     "seqlight/core/hardware.py": ({"seqlight.core"}, {"torch"}),
     "seqlight/music/": (NEUTRAL, {"matplotlib", "numpy"}),
     "seqlight/music/score.py": (NEUTRAL, {"numpy", "verovio"}),
@@ -32,6 +32,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "datamodules/music/sources/midi_files.py": ({"datamodules", *NEUTRAL}, {"symusic"}),
     "datamodules/music/sources/chorales.py": ({"datamodules", *NEUTRAL}, {"music21"}),
     "datamodules/text/text_sources.py": ({"datamodules", *NEUTRAL}, {"datasets"}),
+    "datamodules/text/parquet_rows.py": ({"datamodules", *NEUTRAL}, {"datasets"}),
     "datamodules/text/document_source.py": ({"datamodules", *NEUTRAL}, {"datasets", "numpy"}),
     "datamodules/classification/hub_tables.py": ({"datamodules", *NEUTRAL}, {"datasets"}),
 }

@@ -134,6 +134,8 @@ def shard(module: Any, mesh: DeviceMesh) -> None:
     Raises:
         UserError: The optimiser needs whole weights, or the mesh divides single matrices.
     """
+    if isinstance(module, FSDPModule):
+        return  # Lightning asks again in every stage
     if (size := mesh["tensor_parallel"].size()) > 1:
         raise UserError(f"tensor_parallel_size {size}: products are not divided among processes; give 1")
     trainer: Any = trainer_of(module)

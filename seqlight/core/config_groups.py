@@ -33,13 +33,6 @@ def group_from(cls: type[Group], value: Any) -> Group:
     return cls(**made)
 
 
-def make_plain(hparams: Any) -> None:
-    """Turns the groups among saved hyperparameters into plain dicts, in place."""
-    for name, value in hparams.items():
-        if dataclasses.is_dataclass(value) and not isinstance(value, type):
-            hparams[name] = dataclasses.asdict(value)
-
-
 def class_path(cls: type) -> str:
     """The import path of a class of ours by its package's root, where it stays; of another class, by its module."""
     package = cls.__module__.partition(".")[0]
