@@ -35,8 +35,8 @@ check: $(VENV)/.test-extra
 	$(BIN)/mypy
 
 benchmarks: $(VENV)/.test-extra
-	$(BIN)/python benchmarks/cells.py
-	$(BIN)/python benchmarks/trainer_overhead.py
+	$(BIN)/python benchmarks/speed/cells.py
+	$(BIN)/python benchmarks/speed/trainer_overhead.py
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build dist *.egg-info

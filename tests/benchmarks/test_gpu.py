@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-SCRIPT = str(ROOT / "benchmarks/gpu.py")
+SCRIPT = str(ROOT / "benchmarks/speed/gpu.py")
 
 
 @pytest.mark.parametrize("processes", [1, 2])

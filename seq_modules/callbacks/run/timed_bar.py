@@ -12,7 +12,7 @@ class TimedBar(TQDMProgressBar):
     """Redraws a few times a second instead of at every batch, and in the training's own thread.
 
     Lightning's Rich bar redraws in a second thread, which holds the interpreter's lock: it made steps of 5 ms a third
-    longer (benchmarks/trainer_overhead.py).
+    longer (benchmarks/speed/trainer_overhead.py).
 
     Args:
         seconds: Least time between two redraws, 0 or more.

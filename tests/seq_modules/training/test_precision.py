@@ -11,7 +11,7 @@ from lightning.pytorch import Callback, Trainer
 from torch import Tensor
 
 BAND = (
-    0.03  # of the first loss: distance of the smoothed curves; benchmarks/precision_bands.py measures longer trainings
+    0.03  # of the first loss: distance of the smoothed curves; benchmarks/studies/precision_bands.py measures longer trainings
 )
 
 

@@ -1,8 +1,8 @@
 """What a GPU makes of the GPT's training step: tokens a second, use of its products (MFU), memory, attention's kernel.
 
-    python benchmarks/gpu.py [--report FILE]                     # one process, under ten minutes
-    torchrun --nproc_per_node=gpu benchmarks/gpu.py              # as many as there are GPUs, by DDP
-    python benchmarks/gpu.py --sizes tiny                        # the same on a CPU, in seconds
+    python benchmarks/speed/gpu.py [--report FILE]                     # one process, under ten minutes
+    torchrun --nproc_per_node=gpu benchmarks/speed/gpu.py              # as many as there are GPUs, by DDP
+    python benchmarks/speed/gpu.py --sizes tiny                        # the same on a CPU, in seconds
 
 Sizes are nanoGPT's net for tiny Shakespeare (10.7 million parameters) and GPT-2 small (124 million). Each is trained in
 bf16-mixed with fused AdamW for so many seconds after a warm-up: as it is written, with its blocks compiled, and with
@@ -33,7 +33,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.profiler import profile
 from torch.utils.checkpoint import checkpoint
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from seq_modules.nets.transformer.gpt import GPT
 from seq_modules.nets.transformer.gpt_config import GPTConfig

@@ -1,9 +1,9 @@
 """Losses and predictions of every recipe after a short training with a fixed seed, to compare two states of the code.
 
     git worktree add /tmp/before COMMIT
-    python benchmarks/recipe_losses.py record before.json --tree /tmp/before
-    python benchmarks/recipe_losses.py record after.json
-    python benchmarks/recipe_losses.py compare before.json after.json
+    python benchmarks/code/recipe_losses.py record before.json --tree /tmp/before
+    python benchmarks/code/recipe_losses.py record after.json
+    python benchmarks/code/recipe_losses.py compare before.json after.json
 
 A recipe runs through the command, in a fresh process with one thread, with the small settings of
 ``tests/command/test_configs.py`` in its own tree, so that options may be renamed in between. Numbers depend on the
@@ -22,7 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = """
 import importlib.util, json, sys
 from pathlib import Path

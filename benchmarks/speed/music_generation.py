@@ -1,6 +1,6 @@
 """Speed of composing with a cache, beside reading all notes again for each.
 
-    python benchmarks/music_generation.py
+    python benchmarks/speed/music_generation.py
 
 The Transformer of configs/music/transformer.yaml, with the tokens of the built-in etudes and the weights it begins
 with, composes 512 notes from nothing, one piece at a time, at temperature 1. Both ways run in one process, one after
@@ -24,7 +24,7 @@ from datamodules import MidiDataModule
 from seq_modules import TransformerMusicDecoder
 from seq_modules.generation.decoding_config import Decoding
 
-CONFIG = Path(__file__).parents[1] / "configs/music/transformer.yaml"
+CONFIG = Path(__file__).parents[2] / "configs/music/transformer.yaml"
 WAYS = {"cached": True, "read again": False}
 CHECKED = 32  # notes that both ways must give alike before anything is measured
 

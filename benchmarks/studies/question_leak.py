@@ -4,7 +4,7 @@ A notebook used in teaching cut each row at its first colon and kept the rest, s
 fine label: "manner How did serfdom develop ...". This counts, on the training split, the commonest class after each
 first word, and answers with that. Rows whose word was never seen get the commonest class of all.
 
-    python benchmarks/question_leak.py ../shared/data/trec
+    python benchmarks/studies/question_leak.py ../shared/data/trec
 """
 
 import argparse

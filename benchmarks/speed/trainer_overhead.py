@@ -1,6 +1,6 @@
 """What our command costs over a bare PyTorch loop that does the same training.
 
-    python benchmarks/trainer_overhead.py [--rounds 7] [--epochs 15] [--clock wall|cpu]
+    python benchmarks/speed/trainer_overhead.py [--rounds 7] [--epochs 15] [--clock wall|cpu]
 
 Both sides take the same module, batches, optimiser, clipping and validation. The bare loop is what one writes by hand:
 it notes the loss every ten steps, has the mean validation loss after each epoch, writes both to a CSV file and saves
@@ -29,7 +29,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from datamodules import SequenceDataModule
 from seq_modules import SequenceModule

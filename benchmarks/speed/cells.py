@@ -1,6 +1,6 @@
 """Speed of the recurrent backends beside torch.nn's own modules: forward and backward of one layer, one direction.
 
-    flock /tmp/cpu.lock python benchmarks/cells.py
+    flock /tmp/cpu.lock python benchmarks/speed/cells.py
 
 All contenders run in one process, one after another in every round, so that a slow moment of the machine meets them
 all. Each has a run that does not count before the one that does. NumPy comes last and a pause follows: its threads go

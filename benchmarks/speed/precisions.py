@@ -1,11 +1,11 @@
 """First steps of a recipe in each precision, on this processor or on what is left of it with older instructions.
 
-    python benchmarks/precisions.py
-    ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 python benchmarks/precisions.py --steps 12 12 2
+    python benchmarks/speed/precisions.py
+    ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 python benchmarks/speed/precisions.py --steps 12 12 2
 
 Each run is a `seqlight fit` in a process of its own, without validation; its steps are timed by Lightning's profiler,
 so that neither imports nor compilation count. The precisions take turns; the table has medians over the rounds, and
-the smallest and largest ratio to 32-true of the same round. The last line is the machine (benchmarks/machine.py).
+the smallest and largest ratio to 32-true of the same round. The last line is the machine (benchmarks/speed/machine.py).
 """
 
 import argparse
@@ -18,7 +18,7 @@ from pathlib import Path
 
 from seqlight.core import hardware
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PRECISIONS = ("32-true", "auto", "bf16-mixed")
 STEPS = re.compile(r"\|\s+run_training_batch\s+\|\s+([\d.e+-]+)\s+\|\s+(\d+)")  # mean seconds, and how many
 

@@ -1,6 +1,6 @@
 """How long 40,000 word pairs take.
 
-    python benchmarks/word_pairs.py
+    python benchmarks/studies/word_pairs.py
 
 A GPT over characters with 1.4 million parameters scores both words of each pair, first token included, in evaluation
 mode, as the spelling test does; beside it the obvious loop, one word after the other. The weights are random, which

@@ -1,7 +1,7 @@
 """Ten-fold accuracy on Pang & Lee's reviews beside scikit-learn's TF-IDF and logistic regression, fold by fold.
 
-    python benchmarks/review_folds.py ../shared/data/movie-reviews/movie_reviews.zip --fold_by number
-    python benchmarks/review_folds.py ../shared/data/movie-reviews/sentence_polarity.zip
+    python benchmarks/studies/review_folds.py ../shared/data/movie-reviews/movie_reviews.zip --fold_by number
+    python benchmarks/studies/review_folds.py ../shared/data/movie-reviews/sentence_polarity.zip
 
 Both read the same texts of a fold, as ReviewsDataModule makes them: 2,000 long reviews, whose folds Pang & Lee gave by
 their numbers (--fold_by number), or 10,662 sentences, in stratified folds. Ours is a recipe, trained and tested by

@@ -1,6 +1,6 @@
 """What models that count reach on a folder of music, each piece's suite held out in turn: nats per note.
 
-    python benchmarks/music_baselines.py --path ../shared/data/cello-suites
+    python benchmarks/studies/music_baselines.py --path ../shared/data/cello-suites
 
 Reads the folder as `seqlight fit --config music/lstm --data.path FOLDER` does with
 `--data.split.held_out 'bwv1007*'`: same pieces, same tokens, the tokenizer of the same training pieces.

@@ -1,7 +1,7 @@
 """Measures of the code's structure: how much a reader must read, and how wide and deep things are.
 
-    python benchmarks/code_measures.py                 # of this tree
-    python benchmarks/code_measures.py --tree /tmp/x   # of another checkout
+    python benchmarks/code/code_measures.py                 # of this tree
+    python benchmarks/code/code_measures.py --tree /tmp/x   # of another checkout
 
 *From the command to the loss*: the files, with all of their lines, that have a function running in the first training
 step of a recipe: those on the call stack from the command to ``training_step``, those that run inside it, those that
@@ -19,7 +19,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("seqlight", "seq_modules", "datamodules")
 RECIPES = {
     "text/gpt_char": ["--data.batch_size=4", "--data.cache_dir=cache"],

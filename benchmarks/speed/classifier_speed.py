@@ -1,6 +1,6 @@
 """Speed of fine-tuning and of prediction beside transformers' own Trainer and pipeline.
 
-    flock /tmp/cpu.lock python benchmarks/classifier_speed.py --model minilm --path ../shared/data/trec
+    flock /tmp/cpu.lock python benchmarks/speed/classifier_speed.py --model minilm --path ../shared/data/trec
 
 The model is a folder of BERT's kind with its tokenizer. Both sides have the same weights, questions, batch size and
 greatest length, AdamW in one fused kernel, a falling rate, gradients clipped at 1, and the loss noted every ten steps;

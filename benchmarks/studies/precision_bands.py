@@ -1,6 +1,6 @@
 """Whether every system trains in half precision as in float32: curves of the loss, and their distance.
 
-    python benchmarks/precision_bands.py [--steps 200] [--only NAME] [--plot FILE]
+    python benchmarks/studies/precision_bands.py [--steps 200] [--only NAME] [--plot FILE]
 
 Each system's recipe is trained at a small size, without dropout, in 32-true, bf16-mixed and bf16-true (on a GPU in
 16-mixed too), from the same weights on the same batches. A curve is smoothed by the mean over 20 steps. The distance
@@ -20,7 +20,7 @@ from pathlib import Path
 
 import torch
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from seqlight.core.hardware import describe
 from seqlight.core.plots import read_metrics

@@ -1,6 +1,6 @@
 """This machine in one line, to stand beside every time that is published: its instructions and its rates of products.
 
-    python benchmarks/machine.py
+    python benchmarks/speed/machine.py
 
 The products are those of a linear layer, forward and backward, of a small GPT's size (seqlight/core/hardware.py): on
 one thread by its own clock, which other programs do not sway, and on all threads by the wall clock, which they do.
