@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from seq_modules.nets.transformer.cache import KVCache
 from seq_modules.nets.transformer.gpt import GPT
 from seq_modules.nets.transformer.gpt_config import ExtrasConfig, GPTConfig, NgramConfig
 
@@ -163,3 +164,26 @@ def test_bad_lengths_are_told() -> None:
     for lengths in ([0, 1], [1, 4], [1]):
         with pytest.raises(ValueError, match="lengths must be 2 numbers from 1 to 3"):
             net.prefill(torch.zeros(2, 3, dtype=torch.long), torch.tensor(lengths))
+
+
+@pytest.mark.parametrize("lengths", [[3, 3, 3], [3, 1, 2]])
+def test_reordered_rows_attend_to_what_their_parents_read(lengths: list[int]) -> None:
+    """Also where a small cache has to grow, and with more and fewer rows than before."""
+    torch.manual_seed(0)
+    cache = KVCache(1, 3, 20, torch.device("cpu"), capacity=2)
+    steps = max(lengths)
+    q, k, v = torch.randn(3, 3, H, steps, 4, dtype=torch.float64)
+    cache.fill(torch.zeros(3, steps, dtype=torch.long), lengths)
+    cache.attend_filled(0, q, k, v)
+    read = [(k[row, :, :length], v[row, :, :length]) for row, length in enumerate(lengths)]  # (H, T, K) each
+    for parents in ([1, 0, 0, 2, 2, 1, 1, 0, 2], [8, 0, 3], [0, 1, 2], [2, 2, 1, 0], [3, 0, 1, 2], [1, 1, 2, 0]):
+        cache.reorder(torch.tensor(parents))
+        read = [read[parent] for parent in parents]
+        q, k, v = torch.randn(3, len(parents), H, 1, 4, dtype=torch.float64)
+        cache.append(torch.zeros(len(parents), dtype=torch.long))
+        found = cache.attend_appended(0, q, k, v)
+        for row, (keys, values) in enumerate(read):
+            keys, values = torch.cat((keys, k[row]), dim=1), torch.cat((values, v[row]), dim=1)
+            expected = (q[row] @ keys.mT / 2).softmax(-1) @ values
+            torch.testing.assert_close(found[row], expected, rtol=0, atol=1e-12)
+            read[row] = keys, values
