@@ -38,9 +38,13 @@ MARIAN_LAYER = re.compile(
     r"model\.(encoder|decoder)\.layers\.(\d+)\."
     r"((?:self|encoder)_attn\.\w+_proj|(?:self_attn|encoder_attn|final)_layer_norm|fc[12])\.(weight|bias)"
 )
-MARIAN_TABLES = re.compile(
-    r"final_logits_bias|lm_head\.weight|model\.(?:shared|(?:encoder|decoder)\.embed_(?:tokens|positions))\.weight"
-)
+MARIAN_TABLES = {
+    "source_embedding.weight": "model.encoder.embed_tokens.weight",
+    "source_positions": "model.encoder.embed_positions.weight",
+    "target_embedding.weight": "model.decoder.embed_tokens.weight",
+    "target_positions": "model.decoder.embed_positions.weight",
+    "head.weight": "lm_head.weight",
+}
 
 
 def from_gpt2(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -74,25 +78,22 @@ def from_gpt2(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def from_marian(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """A state dict for EncoderDecoderTransformer, from that of transformers' MarianMTModel.
 
-    The config of the net is positions="learned" (it takes the table of Marian's sinusoids), norm_first=False,
-    share_embeddings="all", and the activation of the model.
+    The net's config is positions="learned" (it takes the table of Marian's sinusoids), norm_first=False,
+    share_embeddings="all" or what the model shares, and the activation of the model.
 
     Args:
-        weights: Marian's, with one embedding for source and target, multiplied by √D (``scale_embedding``).
+        weights: Marian's, of a model that multiplies its embeddings by √D (``scale_embedding``).
 
     Raises:
         UserError: A name is not one of Marian's, or the logits have a bias, which our net has not.
     """
     if weights["final_logits_bias"].any():
         raise UserError("weights has a final_logits_bias other than 0, which the net has no place for")
-    shared = weights["model.shared.weight"]
-    found = {f"{name}.weight": shared for name in ("source_embedding", "target_embedding", "head")}
-    found["source_positions"] = weights["model.encoder.embed_positions.weight"]
-    found["target_positions"] = weights["model.decoder.embed_positions.weight"]
+    found = {ours: weights[theirs] for ours, theirs in MARIAN_TABLES.items()}
     for name, weight in weights.items():
         match = MARIAN_LAYER.fullmatch(name)
         if match is None:
-            if not MARIAN_TABLES.fullmatch(name):
+            if name not in (*MARIAN_TABLES.values(), "model.shared.weight", "final_logits_bias"):
                 raise UserError(f"weights has {name!r}, which is not a weight of Marian")
             continue
         stack, layer, module, kind = match.groups()

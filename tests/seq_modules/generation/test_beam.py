@@ -15,8 +15,8 @@ from seq_modules.nets.ensemble import Ensemble
 from seq_modules.nets.rnn.language_net import RNNConfig, RNNNet
 from seq_modules.nets.rnn.recurrent_config import RecurrentConfig
 from seq_modules.nets.transformer.gpt import GPT
-from seq_modules.nets.transformer.transformers_weights import from_gpt2
 from seq_modules.nets.transformer.gpt_config import GPTConfig
+from seq_modules.nets.transformer.transformers_weights import from_gpt2
 
 V, EOS, NEW = 13, 5, 9
 
@@ -67,15 +67,13 @@ def pair_of_nets(seed: int, eos_bonus: float) -> tuple[GPT, GPT2LMHeadModel]:
         eos_token_id=EOS, pad_token_id=0,
     )  # fmt: skip
     peer = GPT2LMHeadModel(config).double().eval()
-    for weight in peer.parameters():
-        nn.init.normal_(weight, std=0.3)
-    constant = torch.zeros(16, dtype=torch.float64)
-    constant[0] = 1.0
-    peer.transformer.ln_f.bias.data.copy_(constant)  # the head's first column is then a bias of the logits
-    peer.transformer.ln_f.weight.data[0] = 0
+    for name, weight in peer.named_parameters():
+        if ".ln_" not in name:
+            nn.init.normal_(weight, std=0.5)
+    last = peer.transformer.ln_f
+    last.weight.data[0], last.bias.data[0] = 0.0, 1.0  # the head's first column is then a bias of the logits
     peer.lm_head.weight.data[:, 0] = 0
     peer.lm_head.weight.data[EOS, 0] = eos_bonus
-    peer.lm_head.weight.data[:, 1:] *= 4
     net = GPT(V, GPTConfig(d_model=16, num_layers=2, num_heads=2, max_seq_len=32, tie_weights=False)).double().eval()
     net.load_state_dict(from_gpt2(peer.state_dict()))
     return net, peer
