@@ -8,6 +8,7 @@ from seq_modules.systems.music_decoder import MusicDecoder, RNNMusicDecoder, Tra
 from seq_modules.systems.parity import ParityModule
 from seq_modules.systems.pretrained_classifier import PretrainedClassifier
 from seq_modules.systems.rnn_language_model import RNNLanguageModel
+from seq_modules.systems.seq2seq import Seq2SeqModule, Seq2SeqRNN, Seq2SeqTransformer
 from seq_modules.systems.text_classifier import TextClassifier
 
 __all__ = [
@@ -20,6 +21,9 @@ __all__ = [
     "PretrainedClassifier",
     "RNNLanguageModel",
     "RNNMusicDecoder",
+    "Seq2SeqModule",
+    "Seq2SeqRNN",
+    "Seq2SeqTransformer",
     "SequenceModule",
     "TextClassifier",
     "TransformerFrameDecoder",

@@ -18,6 +18,7 @@ from seq_modules.nets.transformer.block import Block, drop, make_norm, random_by
 from seq_modules.nets.transformer.positions import rotary_tables, sinusoidal_table
 from seq_modules.nets.transformer.seq2seq_config import Seq2SeqTransformerConfig
 from seqlight.core.checks import check_range
+from seqlight.core.errors import UserError
 
 LayerAttend = Callable[[int, Tensor, Tensor, Tensor], Tensor]  # attention.Attend with the layer's number before
 
@@ -124,7 +125,7 @@ class EncoderDecoderTransformer(nn.Module):
             target_ids: (B, T), from the beginning-of-sequence token on. A step depends on no later one.
 
         Raises:
-            ValueError: Ids are not (B, S) or (B, T), or too long.
+            UserError: A source or a target is longer than ``max_seq_len``.
         """
         return self.logits(self.decode(target_ids, self.encode(source_ids, source_mask)))
 
@@ -192,9 +193,13 @@ class EncoderDecoderTransformer(nn.Module):
             The residual stream (B, T, D); tables for rotation, (2, T, K); random bytes (branches, B, T, D) for dropout.
             None for what the net has not.
         """
-        if ids.dim() != 2 or not 0 < start + ids.shape[1] <= self.max_seq_len:
-            raise ValueError(f"ids must be (B, T) with at most max_seq_len {self.max_seq_len}, not {tuple(ids.shape)}")
-        at = slice(start, start + ids.shape[1])
+        end = start + ids.shape[1]
+        if end > self.max_seq_len:
+            raise UserError(
+                f"net.max_seq_len {self.max_seq_len} is less than the {end} tokens of a sequence; raise it, or leave "
+                "long pairs out of the data"
+            )
+        at = slice(start, end)
         x = embedding(ids) * self.scale  # (B, T, D)
         table = self.sinusoids if positions is None else positions
         if table is not None:

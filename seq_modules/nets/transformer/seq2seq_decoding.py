@@ -119,7 +119,7 @@ def decode_step(net: "EncoderDecoderTransformer", ids: Tensor, state: Seq2SeqSta
     """Reads one more target token of each row, (B,). Returns logits (B, V) and the state, which is changed in place.
 
     Raises:
-        ValueError: The targets have ``max_seq_len`` tokens already.
+        UserError: The targets have ``max_seq_len`` tokens already.
     """
     if not state.steps:
         state.prepare()

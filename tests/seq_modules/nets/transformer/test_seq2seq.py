@@ -251,10 +251,10 @@ def test_what_does_not_go_together_is_refused() -> None:
     with pytest.raises(ValueError, match=r"^net.share_embeddings must be one of"):
         make(share_embeddings="both")
     net, (source_ids, mask, target_ids) = make(), inputs()
-    with pytest.raises(ValueError, match="at most max_seq_len 40"):
+    with pytest.raises(ValueError, match=r"^net.max_seq_len 40 is less than the 80 tokens"):
         net(source_ids, mask, torch.cat((target_ids, target_ids), dim=1))
     _, state = net.prefill(source_ids, mask, target_ids)
-    with pytest.raises(ValueError, match="at most max_seq_len 40"):
+    with pytest.raises(ValueError, match=r"^net.max_seq_len 40 is less than the 41 tokens"):
         net.decode_step(target_ids[:, 0], state)
 
 

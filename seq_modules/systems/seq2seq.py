@@ -1,0 +1,243 @@
+"""Sequence to sequence: a target, token by token, of a source. The base, the Transformer, the recurrent net.
+
+B rows, S time of the source, T time of the target, V target vocabulary.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchmetrics import MetricCollection
+
+from seq_modules.base import SequenceModule, Step
+from seq_modules.generation.beam import Hypothesis
+from seq_modules.generation.decoding_config import Decoding
+from seq_modules.generation.seq2seq import replace_unknown, translate
+from seq_modules.nets.precision import at_least_float32
+from seq_modules.nets.rnn.seq2seq import EncoderDecoderRNN
+from seq_modules.nets.rnn.seq2seq_config import Seq2SeqRNNConfig
+from seq_modules.nets.transformer.seq2seq import EncoderDecoderTransformer
+from seq_modules.nets.transformer.seq2seq_config import Seq2SeqTransformerConfig
+from seq_modules.training.metrics.exact_metrics import ExactMetrics
+from seq_modules.training.metrics.tokens import TokenAccuracy, TokenPerplexity
+from seq_modules.training.metrics.translation import translation_metrics
+from seq_modules.training.optim import OptimConfig
+from seq_modules.training.tokenizer import required_tokenizer
+from seqlight.core.checks import check_range, required
+from seqlight.core.config_groups import group_from
+from seqlight.core.errors import UserError
+from seqlight.core.labels import EOS, IGNORED, UNK
+
+
+@dataclass
+class TextHypothesis(Hypothesis):
+    """A translation.
+
+    Attributes:
+        text: Its text, without special tokens.
+    """
+
+    text: str
+
+
+class Seq2SeqModule(SequenceModule):
+    """Base of the systems of sequence to sequence: smoothed loss, translation, scores of the translations.
+
+    A subclass assigns ``net``, a :class:`seq_modules.generation.seq2seq.Seq2SeqNet`.
+
+    Args:
+        label_smoothing: Fraction of each target's probability that the loss spreads over all tokens, in [0, 1) (Szegedy
+            et al. 2016). In training alone: the loss of validation and test is the negative log-likelihood.
+        validate_bleu: Translate the validation data, greedily, for BLEU, chrF and exact match, at every validation.
+        copy_unknown: Replace each unknown word of a translation by the source's word that was attended to most.
+        optim: Optimiser and schedule.
+
+    Attributes:
+        decoding: How tokens are chosen in test and predict, and where a call does not say; the command line's
+            --decoding.
+    """
+
+    net: nn.Module
+    decoding = Decoding()
+
+    def __init__(
+        self, label_smoothing: float, validate_bleu: bool, copy_unknown: bool, optim: OptimConfig | dict[str, Any]
+    ) -> None:
+        super().__init__({"perplexity": TokenPerplexity(), "token_accuracy": TokenAccuracy()}, optim)
+        check_range("label_smoothing", label_smoothing, least=0, below=1)
+        self.label_smoothing, self.validate_bleu, self.copy_unknown = label_smoothing, validate_bleu, copy_unknown
+        scores = ExactMetrics(translation_metrics(), compute_groups=False)
+        self.val_scores, self.test_scores = scores.clone(prefix="val/"), scores.clone(prefix="test/")
+
+    def forward(self, source_ids: Tensor, source_mask: Tensor, target_ids: Tensor) -> Tensor:
+        """Logits of the next target token at every step, (B, T, V).
+
+        Args:
+            source_ids: (B, S), padded on the right.
+            source_mask: Booleans (B, S), true at the tokens.
+            target_ids: (B, T), from the beginning-of-sequence token on.
+        """
+        return self.net(source_ids, source_mask, target_ids)
+
+    def step(self, batch: dict[str, Any]) -> Step:
+        """Cross-entropy in nats, smoothed while training, summed over the labels that count."""
+        labels = batch["labels"].flatten()
+        logits = at_least_float32(self(batch["source_ids"], batch["source_mask"], batch["target_ids"])).flatten(0, 1)
+        log_probs = logits.log_softmax(-1)  # (B·T, V)
+        nll = loss = F.nll_loss(log_probs, labels, ignore_index=IGNORED, reduction="sum")
+        counted = labels != IGNORED
+        if self.training and self.label_smoothing:
+            uniform = -(log_probs.mean(-1) * counted).sum()
+            loss = (1 - self.label_smoothing) * nll + self.label_smoothing * uniform
+        num_right = (logits.argmax(-1) == labels).sum()
+        return Step(loss, counted.sum(), {"nll_sum": nll, "num_right": num_right})
+
+    def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
+        """Measures a validation batch and, with ``validate_bleu``, its greedy translations."""
+        super().validation_step(batch, batch_idx)
+        if self.validate_bleu and "references" in batch:
+            greedy = replace(self.decoding, temperature=0, top_k=None, top_p=None, min_p=None, beams=1, n_best=1)
+            self.score(self.val_scores, batch, self.translations(batch, greedy))
+
+    def test_step(self, batch: dict[str, Any], batch_idx: int) -> list[dict[str, Any]]:  # type: ignore[override]
+        """Measures a test batch and its translations, of which it returns the rows, as ``predict_step`` does."""
+        super().test_step(batch, batch_idx)
+        found = self.translations(batch, self.decoding)
+        self.score(self.test_scores, batch, found)
+        return [
+            {**row, "reference": reference}
+            for row, reference in zip(rows_of(batch, found), batch["references"], strict=True)
+        ]
+
+    def predict_step(self, batch: dict[str, Any], batch_idx: int) -> list[dict[str, Any]]:
+        """One row a source: its translation with its score, and all of ``decoding.n_best``."""
+        return rows_of(batch, self.translations(batch, self.decoding))
+
+    def score(self, scores: MetricCollection, batch: dict[str, Any], found: Sequence[list[TextHypothesis]]) -> None:
+        """Updates the scores of translations with a batch."""
+        scores.update([row[0].text for row in found], batch["references"])
+        self.log_dict(scores, on_step=False, on_epoch=True, prog_bar=True, batch_size=1)
+
+    def translations(self, batch: dict[str, Any], decoding: Decoding) -> list[list[TextHypothesis]]:
+        """The best translations of a batch's sources."""
+        lengths = batch["source_mask"].sum(1).tolist()
+        ids = [row[:length] for row, length in zip(batch["source_ids"].tolist(), lengths, strict=True)]
+        return self.translate(ids, batch["sources"], batch["index"].tolist(), decoding)
+
+    def generate(self, sources: Sequence[str], decoding: Decoding | None = None) -> list[list[TextHypothesis]]:
+        """The best translations of texts.
+
+        Args:
+            sources: Texts to translate.
+            decoding: How to choose tokens; by default ``self.decoding``.
+
+        Returns:
+            For each source its hypotheses, the best first: ``decoding.n_best``, or fewer where there are not so many.
+
+        Raises:
+            UserError: There is no tokenizer, or a source is too long for the net.
+        """
+        encode = required_tokenizer(self).source.encode
+        ids = [[*encode(source), EOS] for source in sources]
+        return self.translate(ids, sources, list(range(len(ids))), decoding or self.decoding)
+
+    def translate(
+        self, ids: list[list[int]], sources: Sequence[str], rows: list[int], decoding: Decoding
+    ) -> list[list[TextHypothesis]]:
+        """As :meth:`generate`, of ids that end in the end-of-sequence token; row numbers are for sampling."""
+        found = translate(self.net, ids, decoding, rows)
+        return [
+            [TextHypothesis(one.ids, one.score, one.ended, self.text_of(one.ids, source, text)) for one in hypotheses]
+            for source, text, hypotheses in zip(ids, sources, found, strict=True)
+        ]
+
+    def text_of(self, ids: list[int], source_ids: list[int], source: str) -> str:
+        """The text of a translation's ids, its unknown words taken from the source."""
+        tokenizer = required_tokenizer(self)
+        ids = ids[:-1] if ids[-1] == EOS else ids
+        if not self.copy_unknown or UNK not in ids:
+            return tokenizer.target.decode(ids)
+        words = replace_unknown(self.net, source_ids, tokenizer.source.split(source), ids, tokenizer.target.tokens(ids))
+        return tokenizer.target.decode(ids, [word for word, i in zip(words, ids, strict=True) if i == UNK])
+
+
+class Seq2SeqTransformer(Seq2SeqModule):
+    """Sequence to sequence with an encoder-decoder Transformer (Vaswani et al. 2017).
+
+    Args:
+        source_vocab_size: Number of the source's tokens; comes from the data.
+        vocab_size: Number of the target's tokens; comes from the data.
+        net: Shape of the net.
+        label_smoothing: Fraction of each target's probability that the loss spreads over all tokens, in [0, 1) (Szegedy
+            et al. 2016). In training alone: the loss of validation and test is the negative log-likelihood.
+        validate_bleu: Translate the validation data, greedily, for BLEU, chrF and exact match, at every validation.
+        copy_unknown: Replace each unknown word of a translation by the source's word that was attended to most.
+        optim: Optimiser and schedule.
+
+    Raises:
+        UserError: A value is out of its range, or there is no vocab_size.
+    """
+
+    def __init__(
+        self,
+        source_vocab_size: int | None = None,
+        vocab_size: int | None = None,
+        net: Seq2SeqTransformerConfig = Seq2SeqTransformerConfig(),
+        label_smoothing: float = 0.1,
+        validate_bleu: bool = True,
+        copy_unknown: bool = True,
+        optim: OptimConfig = OptimConfig(beta2=0.98, warmup_steps=1000, schedule="inverse_sqrt", fused=True),
+    ) -> None:
+        super().__init__(label_smoothing, validate_bleu, copy_unknown, optim)
+        self.save_hyperparameters()
+        sizes = required("source_vocab_size", source_vocab_size), required("vocab_size", vocab_size)
+        self.net = EncoderDecoderTransformer(*sizes, group_from(Seq2SeqTransformerConfig, net))
+
+
+class Seq2SeqRNN(Seq2SeqModule):
+    """Sequence to sequence with a recurrent encoder-decoder (Bahdanau et al. 2015; Luong et al. 2015).
+
+    Args:
+        source_vocab_size: Number of the source's tokens; comes from the data.
+        vocab_size: Number of the target's tokens; comes from the data.
+        net: Shape of the net.
+        label_smoothing: Fraction of each target's probability that the loss spreads over all tokens, in [0, 1) (Szegedy
+            et al. 2016). In training alone: the loss of validation and test is the negative log-likelihood.
+        validate_bleu: Translate the validation data, greedily, for BLEU, chrF and exact match, at every validation.
+        copy_unknown: Replace each unknown word of a translation by the source's word that was attended to most.
+        optim: Optimiser and schedule; AdamW, for Muon needs the blocks of a Transformer.
+
+    Raises:
+        UserError: A value is out of its range, or there is no vocab_size.
+    """
+
+    def __init__(
+        self,
+        source_vocab_size: int | None = None,
+        vocab_size: int | None = None,
+        net: Seq2SeqRNNConfig = Seq2SeqRNNConfig(),
+        label_smoothing: float = 0.1,
+        validate_bleu: bool = True,
+        copy_unknown: bool = True,
+        optim: OptimConfig = OptimConfig(fused=True),
+    ) -> None:
+        super().__init__(label_smoothing, validate_bleu, copy_unknown, optim)
+        self.save_hyperparameters()
+        if self.optim.optimizer == "muon":
+            raise UserError("optim.optimizer muon needs the blocks of a Transformer, which this net has not; use adamw")
+        sizes = required("source_vocab_size", source_vocab_size), required("vocab_size", vocab_size)
+        self.net = EncoderDecoderRNN(*sizes, group_from(Seq2SeqRNNConfig, net))
+
+
+def rows_of(batch: dict[str, Any], found: Sequence[list[TextHypothesis]]) -> list[dict[str, Any]]:
+    """Rows for files and callbacks: a source each, with its translation and, of several, all with their scores."""
+    rows = []
+    for index, source, hypotheses in zip(batch["index"].tolist(), batch["sources"], found, strict=True):
+        best = hypotheses[0]
+        row = {"index": index, "source": source, "translation": best.text, "score": best.score}
+        if len(hypotheses) > 1:
+            row["n_best"] = [{"translation": one.text, "score": one.score} for one in hypotheses]
+        rows.append(row)
+    return rows
