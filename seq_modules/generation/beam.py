@@ -30,13 +30,11 @@ class Hypothesis:
         ids: The new ids, with the end-of-sequence token if it ended with it.
         score: Sum of the ids' log-probabilities, in nats, divided by their number to the power of the length penalty.
         ended: Whether it came to its end, by the end-of-sequence token or by a stop; false where the length ended it.
-        text: Its text, where a system has decoded the ids.
     """
 
     ids: list[int]
     score: float
     ended: bool
-    text: str = ""
 
 
 @dataclass

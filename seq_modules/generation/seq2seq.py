@@ -62,8 +62,10 @@ class CachedTargets(CachedState):
         target_ids: The targets' beginnings, (B, P).
     """
 
+    net: Any
+
     def __init__(self, net: Seq2SeqNet, source_ids: Tensor, source_mask: Tensor, target_ids: Tensor) -> None:
-        self.net, self.state = cast(Any, net), None
+        self.net, self.state = net, None
         self.inputs = source_ids, source_mask, target_ids
 
     def start(self) -> Tensor:
