@@ -1,11 +1,13 @@
 """The frame of the application: configs, runs, checkpoints and sweeps.
 
-``seqlight.load("best")`` gives a trained module back in Python.
+``seqlight.load("best")`` gives a trained module back in Python, ``seqlight.load_average`` one with the mean weights of
+several checkpoints.
 """
 
 from importlib.metadata import version
 
+from seqlight.averaging import load_average
 from seqlight.checkpoints import load
 
 __version__ = version("seqlight")
-__all__ = ["__version__", "load"]
+__all__ = ["__version__", "load", "load_average"]

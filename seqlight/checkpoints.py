@@ -294,11 +294,23 @@ def load(checkpoint: str | Path, root: str = "runs") -> "SequenceModule":
         >>> module = seqlight.load("runs/parity/lstm_last/2026-11-21_10-00-00")  # doctest: +SKIP
         >>> logits, state = module(input_ids)  # doctest: +SKIP
     """
+    path = find_checkpoint(str(checkpoint), "test", root)
+    return module_of(read_checkpoint(path), path)
+
+
+def module_of(content: dict[str, Any], path: Path) -> "SequenceModule":
+    """The module of a checkpoint's contents, as :func:`load` gives it.
+
+    Args:
+        content: The contents.
+        path: The checkpoint, for messages.
+
+    Raises:
+        UserError: It does not fit its class, or that is not known.
+    """
     from lightning.pytorch import LightningModule
 
     importlib.import_module("seq_modules")  # its classes must be known before a checkpoint may name one
-    path = find_checkpoint(str(checkpoint), "test", root)
-    content = read_checkpoint(path)
     found = class_settings(content, "hyper_parameters", LightningModule, path)
     if found is None:
         raise UserError(f"{path}: does not say which class it is of; load it with that class's load_from_checkpoint")

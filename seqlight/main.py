@@ -1,4 +1,4 @@
-"""The entry point: ``seqlight fit|validate|test|predict``, ``sweep`` and ``configs``."""
+"""The entry point: ``seqlight fit|validate|test|predict``, ``sweep``, ``average`` and ``configs``."""
 
 import os
 import sys
@@ -16,6 +16,7 @@ HELP = f"""usage: seqlight COMMAND [options]
 
 {chr(10).join(f"  {name:<9} {text}" for name, text in COMMANDS.items())}
   sweep     run a study of many trainings: seqlight sweep SWEEP; with --report its table so far
+  average   write a checkpoint with the mean weights of others: seqlight average A.ckpt B.ckpt --output C.ckpt
   configs   list the recipes; `seqlight configs copy NAME` starts one of your own
 
   seqlight COMMAND --help                all options of a command
@@ -50,7 +51,7 @@ def main() -> None:
 def dispatch(words: list[str]) -> int:
     """Runs the command that the words name; what needs no torch runs without importing it."""
     match words:
-        case [] | ["--help" | "-h", *_] | ["sweep" | "configs", "--help" | "-h", *_]:
+        case [] | ["--help" | "-h", *_] | ["sweep" | "configs" | "average", "--help" | "-h", *_]:
             print(HELP, end="")
         case ["--version", *_]:
             from seqlight import __version__
@@ -58,6 +59,10 @@ def dispatch(words: list[str]) -> int:
             print(__version__)
         case ["configs", *rest]:
             from seqlight.recipes import command
+
+            print(command(rest))
+        case ["average", *rest]:
+            from seqlight.averaging import command
 
             print(command(rest))
         case ["sweep", *rest]:
