@@ -68,7 +68,7 @@ class Seq2SeqModule(SequenceModule):
         super().__init__({"perplexity": TokenPerplexity(), "token_accuracy": TokenAccuracy()}, optim)
         check_range("label_smoothing", label_smoothing, least=0, below=1)
         self.label_smoothing, self.validate_bleu, self.copy_unknown = label_smoothing, validate_bleu, copy_unknown
-        scores = ExactMetrics(translation_metrics(), compute_groups=False)
+        scores = ExactMetrics(dict(translation_metrics()), compute_groups=False)
         self.val_scores, self.test_scores = scores.clone(prefix="val/"), scores.clone(prefix="test/")
 
     def forward(self, source_ids: Tensor, source_mask: Tensor, target_ids: Tensor) -> Tensor:

@@ -17,6 +17,8 @@ from seq_modules import (
     PretrainedClassifier,
     RNNLanguageModel,
     RNNMusicDecoder,
+    Seq2SeqRNN,
+    Seq2SeqTransformer,
     SequenceModule,
     TextClassifier,
     TransformerFrameDecoder,
@@ -26,10 +28,12 @@ from seq_modules.nets.music.frame_backbones import FrameTransformerConfig
 from seq_modules.nets.music.frame_net import FrameConfig
 from seq_modules.nets.rnn.language_net import RNNConfig
 from seq_modules.nets.rnn.recurrent_config import RecurrentConfig
+from seq_modules.nets.rnn.seq2seq_config import Seq2SeqRNNConfig
 from seq_modules.nets.text.pretrained_encoder import PretrainedEncoderConfig
 from seq_modules.nets.text.text_encoder import TextEncoderConfig
 from seq_modules.nets.text.transformer_encoder import TransformerEncoderConfig
 from seq_modules.nets.transformer.gpt_config import GPTConfig
+from seq_modules.nets.transformer.seq2seq_config import Seq2SeqTransformerConfig
 from seq_modules.training.optim import OptimConfig
 from seqlight.core.labels import IGNORED
 
@@ -66,6 +70,38 @@ class Data(SequenceDataModule):
     def __init__(self, sizes: list[int], batch_size: int) -> None:
         super().__init__(batch_size, seed=0)
         self.train_set = self.val_set = Sequences(sizes)
+
+
+class Reversed(Dataset):
+    """Sources of random ids and of different lengths, each to be written backwards; 3 ends both, 2 begins a target."""
+
+    def __init__(self) -> None:
+        generator = torch.Generator().manual_seed(0)
+        self.lengths = torch.randint(1, STEPS, (ROWS, 1), generator=generator)
+        self.ids = torch.randint(4, VOCAB, (ROWS, STEPS), generator=generator)
+
+    def __len__(self) -> int:
+        return ROWS
+
+    def __getitems__(self, rows: list[int]) -> dict[str, Tensor]:
+        lengths, places = self.lengths[rows], torch.arange(STEPS)
+        source = self.ids[rows].masked_fill(places == lengths, 3).masked_fill(places > lengths, 0)
+        target = source.gather(1, torch.where(places < lengths, lengths - 1 - places, places))
+        begun = torch.cat((torch.full_like(lengths, 2), target[:, :-1]), dim=1)
+        labels = target.masked_fill(places > lengths, IGNORED)
+        index = torch.tensor(rows)
+        return {
+            "source_ids": source, "source_mask": places <= lengths, "target_ids": begun, "labels": labels,
+            "index": index,
+        }  # fmt: skip
+
+
+class Pairs(SequenceDataModule):
+    """Such rows as training and validation data."""
+
+    def __init__(self, batch_size: int) -> None:
+        super().__init__(batch_size, seed=0)
+        self.train_set = self.val_set = Reversed()
 
 
 def gpt(**settings: Any) -> GPTConfig:
@@ -116,6 +152,12 @@ MODULES: dict[str, Callable[[OptimConfig], SequenceModule]] = {
         90, 4, FrameTransformerConfig(16, 1, 2, dropout=0.0), FrameConfig(16, 0.0, 0.0, retrieval=False),
         optim,
     ),
+    "seq2seq transformer": lambda optim: Seq2SeqTransformer(
+        VOCAB, VOCAB, Seq2SeqTransformerConfig(16, 1, 1, 2, dropout=0.0), optim=optim
+    ),
+    "seq2seq rnn": lambda optim: Seq2SeqRNN(
+        VOCAB, VOCAB, Seq2SeqRNNConfig(16, dropout=0.0, rnn=RecurrentConfig("gru", 16, bidirectional=True)), optim=optim
+    ),
 }  # fmt: skip
 DATA: dict[str, Callable[[int], SequenceDataModule]] = {
     "parity": lambda batch_size: ParityDataModule(batch_size=batch_size, train_size=ROWS, val_size=8, seed=0),
@@ -127,6 +169,8 @@ DATA: dict[str, Callable[[int], SequenceDataModule]] = {
     "music transformer": lambda batch_size: Data(NOTES, batch_size),
     "frames": frames,
     "frame transformer": frames,
+    "seq2seq transformer": Pairs,
+    "seq2seq rnn": Pairs,
 }
 
 
