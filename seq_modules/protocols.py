@@ -24,8 +24,8 @@ __all__ = [
     "HasAttentionMaps",
     "HasCrossAttention",
     "HasDecoding",
-    "HasPieces",
     "HasPairAttention",
+    "HasPieces",
     "HasSequences",
     "HasTexts",
     "HasTokenVectors",
@@ -100,7 +100,7 @@ class Translates(Protocol):
     """
 
     def generate(self, sources: Sequence[str], decoding: Decoding | None = None) -> Sequence[Sequence[Any]]:
-        """The best hypotheses of each source, best first, each with ``text``, ``score`` and ``ids`` (without eos).
+        """The best hypotheses of each source, best first, each with ``text``, ``score`` and ``ids``.
 
         Args:
             sources: Texts to translate.
@@ -192,7 +192,11 @@ class HasPairAttention(Protocol):
     """A net with attention in the encoder, in the decoder, and from one to the other."""
 
     def attention_maps(self, source_ids: Tensor, source_mask: Tensor, target_ids: Tensor) -> dict[str, Tensor]:
-        """Attention weights, as ``cross_attention``'s: "encoder" (B, L, H, S, S), "decoder" (B, L, H, T, T), "cross"."""
+        """Weights of all attention, each as ``cross_attention``'s.
+
+        Returns:
+            "encoder" (B, L, H, S, S), "decoder" (B, L, H, T, T) and "cross" (B, L, H, T, S).
+        """
         ...
 
 

@@ -15,12 +15,15 @@ from seq_modules.callbacks.run.rng_state import RNGState
 from seq_modules.callbacks.run.run_config import RunConfig
 from seq_modules.callbacks.run.text_stream import TextStream
 from seq_modules.callbacks.run.timed_bar import TimedBar
+from seq_modules.callbacks.text.alignments import Alignments
 from seq_modules.callbacks.text.attention_maps import AttentionMaps
+from seq_modules.callbacks.text.bleu_by_length import BleuByLength
 from seq_modules.callbacks.text.confusion_matrix import ConfusionMatrix
 from seq_modules.callbacks.text.english_tests import EnglishTests
 from seq_modules.callbacks.text.neighbours import Neighbours
 from seq_modules.callbacks.text.samples import Samples
 from seq_modules.callbacks.text.text_attention import TextAttention
+from seq_modules.callbacks.text.translation_report import TranslationReport
 from seq_modules.callbacks.training.activation_checkpointing import ActivationCheckpointing
 from seq_modules.callbacks.training.active_member import ActiveMember
 from seq_modules.callbacks.training.compile import Compile
@@ -36,8 +39,10 @@ __all__ = [
     "EMA",
     "ActivationCheckpointing",
     "ActiveMember",
+    "Alignments",
     "AttentionMaps",
     "BestCheckpoint",
+    "BleuByLength",
     "Compile",
     "ConfusionMatrix",
     "Curves",
@@ -64,4 +69,5 @@ __all__ = [
     "TextStream",
     "TimeBudget",
     "TimedBar",
+    "TranslationReport",
 ]

@@ -90,8 +90,8 @@ class ExactMatch(Metric):
         self.total += len(references)
 
     def compute(self) -> Tensor:
-        """Fraction between 0 and 1; NaN without sentences."""
-        return self.right / self.total
+        """Fraction between 0 and 1, in float64; NaN without sentences."""
+        return self.right.double() / self.total
 
 
 def is_exact(hypothesis: str, reference: str) -> bool:

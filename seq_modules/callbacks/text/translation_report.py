@@ -1,0 +1,96 @@
+"""The scores of a tested translation system with their signatures, and every sentence with its own scores."""
+
+import csv
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import sacrebleu
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from seq_modules.callbacks.run.run_folder import run_folder
+from seq_modules.callbacks.text.translation_rows import Translation, TranslationRows
+from seq_modules.protocols import HasDecoding
+from seq_modules.training.metrics.translation import CorpusScore, translation_metrics
+
+
+class TranslationReport(Callback):
+    """Writes, after ``test``, what a published score needs, and what explains it.
+
+    ``bleu.json`` holds the corpus scores, sacrebleu's signature of each, the number of sentences and the settings of
+    decoding; the scores and signatures are printed as well. ``translations.tsv`` has a line for each sentence: index,
+    source, reference, hypothesis, and its own BLEU (with effective order) and chrF. Texts with a tab or a line break
+    are quoted as in CSV.
+    """
+
+    def __init__(self) -> None:
+        self._rows = TranslationRows()
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Forgets an earlier test."""
+        self._rows.clear()
+
+    def on_test_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Keeps a batch's translations."""
+        self._rows.add(outputs, batch)
+
+    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Writes both files; without translations, neither."""
+        rows = self._rows.gathered(trainer)
+        if not rows or not trainer.is_global_zero:
+            return
+        folder = run_folder(trainer)
+        folder.mkdir(parents=True, exist_ok=True)
+        report = corpus_report(rows)
+        for name, signature in report["signatures"].items():
+            print(f"{name} {report['scores'][name]:.2f} {signature}")
+        if isinstance(pl_module, HasDecoding):
+            report["decoding"] = asdict(pl_module.decoding)
+        (folder / "bleu.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        with (folder / "translations.tsv").open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, delimiter="\t", lineterminator="\n")
+            writer.writerow(("index", "source", "reference", "hypothesis", "bleu", "chrf"))
+            writer.writerows(sentence_rows(rows))
+
+
+def corpus_scores(rows: Sequence[Translation]) -> dict[str, float]:
+    """All metrics of some sentences: BLEU and chrF from 0 to 100, exact match from 0 to 1."""
+    metrics = translation_metrics()
+    for metric in metrics.values():
+        metric.update([row.hypothesis for row in rows], [row.reference for row in rows])
+    return {name: float(metric.compute()) for name, metric in metrics.items()}
+
+
+def corpus_report(rows: Sequence[Translation]) -> dict[str, Any]:
+    """What ``bleu.json`` holds."""
+    signed = {name: metric for name, metric in translation_metrics().items() if isinstance(metric, CorpusScore)}
+    return {
+        "sentences": len(rows),
+        "scores": corpus_scores(rows),
+        "signatures": {name: metric.signature for name, metric in signed.items()},
+    }
+
+
+def sentence_rows(rows: Sequence[Translation]) -> list[tuple[int, str, str, str, str, str]]:
+    """What ``translations.tsv`` holds, without its heading."""
+    bleu, chrf = sacrebleu.BLEU(effective_order=True), sacrebleu.CHRF()
+    return [
+        (
+            row.index,
+            row.source,
+            row.reference,
+            row.hypothesis,
+            f"{bleu.sentence_score(row.hypothesis, [row.reference]).score:.2f}",
+            f"{chrf.sentence_score(row.hypothesis, [row.reference]).score:.2f}",
+        )
+        for row in rows
+    ]
