@@ -29,12 +29,16 @@ class SavedSettings:
         config: The settings, in the form of a config.
 
     Raises:
-        UserError: The file is not a checkpoint of this program.
+        UserError: The file is not a checkpoint of this program, or has no training to resume.
     """
 
     def __init__(self, path: Path, command: str, flags: list[str]) -> None:
         self.path = path
         self.content: dict[str, Any] | None = read_checkpoint(path)
+        if command == "fit" and "optimizer_states" not in self.content:
+            raise UserError(
+                f"--ckpt_path {path}: has weights and no state of a training to resume, as `seqlight average` writes it"
+            )
         self.config = settings(self.content, path, command)
         run = self.content.get("config") or {}
         self._left_out = left_out(run["trainer"]) if isinstance(run.get("trainer"), dict) else {}

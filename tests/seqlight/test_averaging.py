@@ -8,6 +8,7 @@ from conftest import Run
 
 import seqlight
 from seqlight.averaging import average, command
+from seqlight.command.saved_settings import SavedSettings
 from seqlight.core.errors import UserError
 
 
@@ -61,6 +62,8 @@ def test_the_command_writes_a_checkpoint_that_can_be_tested(run: Run, two: list[
     output = tmp_path / "new" / "mean.ckpt"
     assert command([*map(str, two), "--output", str(output)]).startswith(f"{output} has the mean of 2\nnext: seqlight")
     run("test", f"--ckpt_path={output}", "--trainer.limit_test_batches=1")
+    with pytest.raises(UserError, match=r"mean\.ckpt: has weights and no state of a training to resume"):
+        SavedSettings(output, "fit", [])
     with pytest.raises(UserError, match=r"^--output .*mean\.ckpt: exists already"):
         command([*map(str, two), f"--output={output}"])
 
