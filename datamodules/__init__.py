@@ -8,6 +8,7 @@ from datamodules.music.midi import MidiDataModule
 from datamodules.parity import ParityDataModule
 from datamodules.seq2seq.dates import DatesDataModule
 from datamodules.seq2seq.strings import StringsDataModule
+from datamodules.seq2seq.translation import TranslationDataModule
 from datamodules.text.corpus import CorpusDataModule
 from datamodules.text.streaming import StreamingTextDataModule
 
@@ -22,4 +23,5 @@ __all__ = [
     "SequenceDataModule",
     "StreamingTextDataModule",
     "StringsDataModule",
+    "TranslationDataModule",
 ]

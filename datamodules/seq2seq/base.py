@@ -27,7 +27,7 @@ class Seq2SeqDataModule(SequenceDataModule):
         UserError: A value is out of its range, or both texts and texts_path are given.
     """
 
-    EXAMPLES: Sequence[str] = ()  # texts for predict where none are given
+    EXAMPLES: Sequence[str] = ()
 
     def __init__(
         self,
@@ -41,8 +41,13 @@ class Seq2SeqDataModule(SequenceDataModule):
         if texts is not None and texts_path is not None:
             raise UserError(f"texts_path {texts_path} and texts are both given; give one of them")
         if texts is not None and not texts:
-            raise UserError(f'texts is empty; give some, such as ["{(self.EXAMPLES or [""])[0]}"]')
+            raise UserError("texts is empty; give at least one text")
         self.texts, self.texts_path = texts, texts_path
+
+    @property
+    def examples(self) -> Sequence[str]:
+        """Texts for predict where none are given."""
+        return self.EXAMPLES
 
     @property
     def tokenizer(self) -> TokenizerPair:
@@ -80,7 +85,7 @@ class Seq2SeqDataModule(SequenceDataModule):
         """Lightning calls this before each stage; for predict it needs no data but the texts."""
         super().setup(stage)
         if stage == "predict":
-            texts = read_lines(self.texts_path) if self.texts_path is not None else self.texts or list(self.EXAMPLES)
+            texts = read_lines(self.texts_path) if self.texts_path is not None else self.texts or list(self.examples)
             self.predict_set = self.pair_rows(texts, None, "predict")
 
 

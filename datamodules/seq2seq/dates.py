@@ -86,6 +86,6 @@ class DatesDataModule(Seq2SeqDataModule):
         self.test_set = GeneratedPairs(DatePairs(test, unseen, True), self.tokenizer, test_size, self.TEST_SEED, True)
 
     @cached_property
-    def tokenizer(self) -> TokenizerPair:  # type: ignore[override]
+    def tokenizer(self) -> TokenizerPair:
         """Characters of the dates in these locales, and of ISO 8601."""
         return TokenizerPair(CharTokenizer(alphabet(self.locales)), CharTokenizer("-0123456789"))

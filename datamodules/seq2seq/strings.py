@@ -105,6 +105,6 @@ class StringsDataModule(Seq2SeqDataModule):
             setattr(self, name, GeneratedPairs(strings, self.tokenizer, size, seed, with_texts=name != "train_set"))
 
     @cached_property
-    def tokenizer(self) -> TokenizerPair:  # type: ignore[override]
+    def tokenizer(self) -> TokenizerPair:
         """The letters, the same on both sides."""
         return TokenizerPair(CharTokenizer(self.letters))

@@ -33,6 +33,7 @@ SETTINGS: dict[str, Any] = {
     "num_threads": 4,  # a fixed number: sums in another order give another model
     "minloglevel": 2,
 }
+TOO_MANY = re.compile(r"too high .*<= (\d+)")  # SentencePiece's message that the text yields fewer pieces
 PROBE = "  a b\n\t\N{EURO SIGN}\N{SNOWMAN} ﬁ\n\n"  # what a model that changes texts would change
 
 
@@ -94,7 +95,12 @@ class SentencePieceTokenizer(Tokenizer):
 
     @classmethod
     def train(
-        cls, pieces: Iterable[str], algorithm: Literal["unigram", "bpe"], vocab_size: int, characters: int = 0
+        cls,
+        pieces: Iterable[str],
+        algorithm: Literal["unigram", "bpe"],
+        vocab_size: int,
+        characters: int = 0,
+        at_most: bool = False,
     ) -> "SentencePieceTokenizer":
         """Learns pieces from a text. A line's end is a piece of its own, and no other piece crosses one.
 
@@ -103,6 +109,7 @@ class SentencePieceTokenizer(Tokenizer):
             algorithm: How pieces are found.
             vocab_size: Number of ids, 256 bytes, the unknown symbol and the line's end among them.
             characters: Length of the text; of one beyond 20 million characters every n-th sentence is used.
+            at_most: Learn fewer pieces if the text does not yield so many. ``pieces`` is then a list.
 
         Raises:
             ValueError: The text does not yield so many pieces, or its characters need more.
@@ -120,6 +127,8 @@ class SentencePieceTokenizer(Tokenizer):
                 **SETTINGS,
             )
         except RuntimeError as error:
+            if at_most and (found := TOO_MANY.search(str(error))):
+                return cls.train(pieces, algorithm, int(found[1]), characters)
             raise UserError(_refusal(str(error), vocab_size)) from error
         return cls(model.getvalue())
 
@@ -151,7 +160,7 @@ def _sentences(pieces: Iterable[str]) -> Iterator[str]:
 
 
 def _refusal(message: str, vocab_size: int) -> str:
-    if found := re.search(r"too high .*<= (\d+)", message):
+    if found := TOO_MANY.search(message):
         return f"vocab_size {vocab_size} is too big for this text; give at most {found[1]}, or a longer text"
     if found := re.search(r"required_chars\. \d+ vs (\d+)", message):
         return f"vocab_size {vocab_size} is too small for the text's characters and 256 bytes; give at least {found[1]}"
