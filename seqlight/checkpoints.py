@@ -190,7 +190,7 @@ def settings(content: dict[str, Any], path: Path, command: str) -> dict[str, Any
     from lightning.pytorch import Callback, LightningDataModule, LightningModule
     from lightning.pytorch.loggers import Logger
 
-    from seqlight.machine import settings_here
+    from seqlight.devices import settings_here
 
     config: dict[str, Any] = {}
     for key, entry, base in (

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from lightning.pytorch import Trainer
 
 from seqlight.core import hardware
-from seqlight.machine import accelerator_here, launched_processes
+from seqlight.devices import accelerator_here, launched_processes
 
 # Lightning's values, whose type has a private name, and "auto".
 Precision = (

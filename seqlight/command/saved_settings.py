@@ -8,7 +8,7 @@ from lightning.pytorch.utilities import rank_zero_info
 
 from seqlight.checkpoints import check_classes, check_weights, known_class, read_checkpoint, settings
 from seqlight.core.errors import UserError
-from seqlight.machine import DEFAULTS, left_out
+from seqlight.devices import DEFAULTS, left_out
 
 TOKENIZER_FLAGS = tuple(
     f"--data.{prefix}{name}"

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from lightning.pytorch.accelerators import CUDAAccelerator, MPSAccelerator
 
-from seqlight.machine import left_out, settings_here
+from seqlight.devices import left_out, settings_here
 
 AUTO = {"accelerator": "auto", "devices": "auto", "num_nodes": 1, "strategy": "auto"}
 FOUR = {"accelerator": "gpu", "devices": 4, "num_nodes": 1, "strategy": "fsdp"}
