@@ -33,6 +33,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "datamodules/music/sources/chorales.py": ({"datamodules", *NEUTRAL}, {"music21"}),
     "datamodules/text/text_sources.py": ({"datamodules", *NEUTRAL}, {"datasets"}),
     "datamodules/text/parquet_rows.py": ({"datamodules", *NEUTRAL}, {"datasets"}),
+    "datamodules/text/shard_rows.py": ({"datamodules", *NEUTRAL}, {"datasets"}),
     "datamodules/text/document_source.py": ({"datamodules", *NEUTRAL}, {"datasets", "numpy"}),
     "datamodules/classification/hub_tables.py": ({"datamodules", *NEUTRAL}, {"datasets"}),
 }

@@ -16,7 +16,7 @@ import numpy as np
 
 from datamodules.loading.cache import once
 from datamodules.loading.counters import random_words
-from datamodules.text.parquet_rows import parquet_dataset, parquet_features
+from datamodules.text.shard_rows import Typed, shard_dataset, shard_features
 from datamodules.text.text_files import find_text_files
 from datamodules.text.text_sources import hub_builder, text_column
 from seqlight.core.checks import check_choice
@@ -104,32 +104,31 @@ class DocumentSource:
         Raises:
             UserError: It cannot be read, or has no such column.
         """
-        parquet, loaded, column = self._opened
+        kind, files, loaded, column = self._opened
         with self._reading():
-            return parquet_dataset(parquet, column, shards) if parquet else loaded.select_columns([column])
+            return shard_dataset(kind, files, column, shards) if files else loaded.select_columns([column])
 
     @cached_property
-    def _opened(self) -> tuple[list[str], Any, str]:
-        """Addresses of parquet files, or the data set of other files; and the column of text."""
+    def _opened(self) -> tuple[str, list[str], Any, str]:
+        """The kind of the files; addresses of parquet and JSON-lines files, or the data set of others; the column."""
         import datasets
 
         if not self.files:
             builder = hub_builder(str(self.config.hub), self.config.revision)
             kind, paths = builder.info.builder_name, list((builder.config.data_files or {}).get(self.split, []))
-        elif (kind := kind_of(self.files)) == "parquet":
-            builder, paths = None, [str(file) for file in self.files]
         else:
-            text = {"encoding": self.config.encoding, "sample_by": self.config.sample_by} if kind == "text" else {}
-            paths = [glob.escape(str(file)) for file in self.files]
-            with self._reading():
-                builder = datasets.load_dataset_builder(kind, data_files={self.split: paths}, **text)
+            builder, kind, paths = None, kind_of(self.files), [str(file) for file in self.files]
         with self._reading():
-            if kind == "parquet" and paths:
-                parquet, loaded, features = paths, None, parquet_features(paths[0])
+            if kind in ("parquet", "json") and paths:
+                features, loaded = shard_features(kind, paths[0]), None
             else:
-                parquet, loaded = [], builder.as_streaming_dataset(self.split)
+                if builder is None:
+                    options = {"encoding": self.config.encoding, "sample_by": self.config.sample_by}
+                    files = {self.split: [glob.escape(path) for path in paths]}
+                    builder = datasets.load_dataset_builder("text", data_files=files, **options)
+                loaded, paths = builder.as_streaming_dataset(self.split), []
                 features = loaded.features or {key: Typed(value) for key, value in next(iter(loaded), {}).items()}
-        return parquet, loaded, text_column(self.name, features, self.config.column)
+        return kind, paths, loaded, text_column(self.name, features, self.config.column)
 
     def read(self, dataset: Any = None) -> Iterator[list[str]]:
         """The documents, a few at a time, in their order. A missing text is an empty one.
@@ -159,13 +158,6 @@ class DocumentSource:
             cause = error.__cause__ or error
             reason = " ".join(str(cause).split())[:300]
             raise UserError(f"{self.name} cannot be read ({type(cause).__name__}: {reason})") from error
-
-
-class Typed:
-    """The type of a value, by the name that ``datasets`` gives it."""
-
-    def __init__(self, value: Any) -> None:
-        self.dtype = "string" if isinstance(value, str) else type(value).__name__
 
 
 class DocumentStream:

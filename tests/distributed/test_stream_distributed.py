@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import Run
-from helpers.command_runs import by_two_processes
+from helpers.command_runs import by_two_processes, newest
 
 from seqlight.core.plots import read_metrics
 
@@ -58,7 +58,6 @@ def test_two_processes_do_what_one_does_and_one_goes_on(run: Run, tmp_path: Path
     resumed = run("fit", f"--ckpt_path={begun}", "--trainer.max_steps=-1", "--config=trainer/cpu",
                   "--trainer.strategy=auto", "--data.batch_size=8", "--data.cache_dir=cache")  # fmt: skip
     assert resumed.code == 0, resumed.err
-    newest = max(Path("runs/text/stream").iterdir(), key=lambda path: path.stat().st_mtime_ns)
-    losses = [value for _, value in read_metrics(newest / "metrics.csv")["train/loss"]]
+    losses = [value for _, value in read_metrics(newest("metrics.csv"))["train/loss"]]
     assert losses == pytest.approx([value for _, value in expected["train/loss"][-len(losses) :]], abs=2e-6)
     assert len(losses) == 4
