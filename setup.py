@@ -12,5 +12,5 @@ setup(
         *(f"seqlight.configs.{folder}" for folder in FOLDERS),
     ],
     package_dir={"seqlight.configs": "configs"},
-    package_data={"": ["*.yaml"]},
+    package_data={"": ["*.yaml", "*.html"]},
 )

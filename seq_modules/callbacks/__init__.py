@@ -17,6 +17,7 @@ from seq_modules.callbacks.run.text_stream import TextStream
 from seq_modules.callbacks.run.timed_bar import TimedBar
 from seq_modules.callbacks.text.alignments import Alignments
 from seq_modules.callbacks.text.attention_maps import AttentionMaps
+from seq_modules.callbacks.text.attention_page import AttentionPage
 from seq_modules.callbacks.text.bleu_by_length import BleuByLength
 from seq_modules.callbacks.text.confusion_matrix import ConfusionMatrix
 from seq_modules.callbacks.text.english_tests import EnglishTests
@@ -41,6 +42,7 @@ __all__ = [
     "ActiveMember",
     "Alignments",
     "AttentionMaps",
+    "AttentionPage",
     "BestCheckpoint",
     "BleuByLength",
     "Compile",

@@ -112,7 +112,14 @@ class Alignments(Callback):
         axis.grid(visible=False)
         axis.xaxis.tick_top()
         plain = {"parse_math": False, "fontsize": 9}  # a "$" of the text is not the beginning of a formula
-        axis.set_xticks(range(columns), [visible(token) for token in part.keys], rotation=60, ha="left", **plain)
+        axis.set_xticks(
+            range(columns),
+            [visible(token) for token in part.keys],
+            rotation=60,
+            ha="left",
+            rotation_mode="anchor",
+            **plain,
+        )
         axis.set_yticks(range(rows), [visible(token) for token in part.queries], **plain)
         axis.tick_params(length=0)
         axis.set(xlabel="source", ylabel="translation")

@@ -15,7 +15,6 @@ from seq_modules.protocols import (
     HasAttentionMaps,
     HasCrossAttention,
     HasPairAttention,
-    HasTokenizer,
     HasTokenWeights,
     Translates,
     net_of,
@@ -91,7 +90,7 @@ def attention_examples(module: Any, texts: Sequence[str], max_tokens: int) -> li
     Returns:
         Nothing, if the system has no tokenizer or no attention.
     """
-    if not isinstance(module, HasTokenizer) or module.tokenizer is None:
+    if getattr(module, "tokenizer", None) is None:
         return []
     with evaluating(module):
         if isinstance(net_of(module), HasCrossAttention) and isinstance(module, Translates):
@@ -136,20 +135,21 @@ def _pair_maps(net: Any, source_ids: Tensor, target_ids: Tensor) -> dict[str, Te
 
 
 def _parts_of_text(module: Any, text: str) -> list[AttentionPart]:
-    net, ids = net_of(module), module.tokenizer.encode(text)
+    net, tokenizer, device = net_of(module), module.tokenizer, module.device
+    ids = tokenizer.encode(text)
     if isinstance(net, HasAttentionMaps):
         ids = net.window(ids)
-        maps = net.attention_maps(torch.tensor([ids], device=module.device)) if ids else None
+        maps = net.attention_maps(torch.tensor([ids], device=device)) if ids else None
         name, weights = "self", None if maps is None else maps[0]  # (L, H, T, T)
     elif isinstance(module, HasTokenWeights):
-        inputs = torch.tensor([ids], device=module.device)
+        inputs = torch.tensor([ids], device=device)
         of_tokens = module.token_weights(inputs, torch.ones_like(inputs, dtype=torch.bool)) if ids else None
         name, weights = "pooling", None if of_tokens is None else of_tokens[None, None]  # (1, 1, 1, T)
     else:
         return []
     if weights is None:
         return []
-    keys = module.tokenizer.pieces(ids)
+    keys = tokenizer.pieces(ids)
     keys += ["·"] * (weights.shape[-1] - len(keys))  # windows of a convolution that end after the text
     queries = keys if name == "self" else ["(whole text)"]
     return [AttentionPart(name, queries, keys, weights.float().cpu())]
