@@ -54,6 +54,23 @@ LABELLED = (
 )  # fmt: skip
 CLASSES = '--trainer.callbacks=[{"class_path":"ConfusionMatrix"},{"class_path":"TextAttention"}]'
 SIZES |= dict.fromkeys(("questions", "reviews"), (LABELLED, CLASSES, "classes.csv"))
+SCORED = (
+    '--trainer.callbacks=[{"class_path":"Alignments","init_args":{"count":1}},{"class_path":"TranslationReport"},'
+    '{"class_path":"BleuByLength"}]'
+)
+PAIR_SIZES = (
+    "--trainer.max_epochs=1",
+    "--trainer.log_every_n_steps=1",
+    "--trainer.accelerator=cpu",
+    "--data.batch_size=8",
+)
+MADE = (*PAIR_SIZES, "--data.train_size=32", "--data.val_size=16", "--data.test_size=16")
+TRANSLATED = (
+    *PAIR_SIZES, "--data.cache_dir=cache", "--data.batch_tokens=400", "--model.net.d_model=16",
+    "--trainer.limit_train_batches=3", "--decoding.max_new_tokens=8",
+)  # fmt: skip
+SIZES |= {"translation": (MADE, SCORED, "bleu.json")}
+SIZES |= {name: (TRANSLATED, SCORED, "bleu.json") for name in EXPERIMENTS if "multi30k" in name}
 TINY_BERT = (
     '--model.net.encoder_config={"model_type":"bert","vocab_size":8000,"hidden_size":16,"num_hidden_layers":2,'
     '"num_attention_heads":2,"intermediate_size":16}',
