@@ -103,7 +103,7 @@ class ToyTranslator(LightningModule):
 
 
 def loader(batch_size: int = 3, rank: int = 0, ranks: int = 1) -> DataLoader:
-    """The test batches of one rank."""
+    """The test batches of one rank, the last rows first."""
 
     def collate(places: list[int]) -> dict[str, Any]:
         lengths = torch.tensor([len(PAIR.source.encode(SOURCES[i])) + 1 for i in places])
@@ -111,4 +111,4 @@ def loader(batch_size: int = 3, rank: int = 0, ranks: int = 1) -> DataLoader:
         texts = {"sources": [SOURCES[i] for i in places], "references": [REFERENCES[i] for i in places]}
         return {"index": torch.tensor(places), "source_mask": mask, **texts}
 
-    return DataLoader(list(range(rank, len(SOURCES), ranks)), batch_size=batch_size, collate_fn=collate)
+    return DataLoader(list(range(rank, len(SOURCES), ranks))[::-1], batch_size=batch_size, collate_fn=collate)

@@ -1,5 +1,6 @@
 """Predictions on disk, one JSON object a line, in the order of the data."""
 
+import csv
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,12 +13,14 @@ from lightning.pytorch.utilities import rank_zero_only
 from seq_modules.callbacks.run.text_stream import TextStream
 
 LONG_LIST = 8  # values from which on a list is not printed
+UNPRINTED = ("index", "n_best")
 
 
 class PredictionWriter(BasePredictionWriter):
     """Writes what ``predict_step`` returns, rows with an ``index`` each, to ``predictions.jsonl``.
 
-    Each rank writes its rows as they come; at the end rank 0 puts them together, every index once.
+    Each rank writes its rows as they come; at the end rank 0 puts them together, every index once. Translations stand
+    in ``out.txt`` as well, one a line, and the best few of each source, where there are several, in ``n_best.tsv``.
 
     Args:
         shown: How many rows to print as well, of those that TextStream has not shown while they grew.
@@ -68,15 +71,41 @@ class PredictionWriter(BasePredictionWriter):
                 rows[json.loads(line)["index"]] = line
             part.unlink()
         self.path.write_text("".join(rows[index] + "\n" for index in sorted(rows)), encoding="utf-8")
+        write_translations(self.path.parent, [json.loads(rows[index]) for index in sorted(rows)])
         callbacks = trainer.callbacks  # type: ignore[attr-defined]
         streamed = next((callback.rows for callback in callbacks if isinstance(callback, TextStream)), set())
         left = [rows[index] for index in sorted(rows) if index not in streamed]
         for line in left[: self.shown]:
-            print("  ".join(f"{k} {brief(v)}" for k, v in json.loads(line).items() if k != "index"))
+            print("  ".join(f"{k} {brief(v)}" for k, v in json.loads(line).items() if k not in UNPRINTED))
         if len(left) > self.shown:
             print(f"... {len(left) - self.shown} more rows in {self.path}")
         elif streamed:
             print(f"{len(rows)} row{'s' if len(rows) > 1 else ''} in {self.path}")
+
+
+def write_translations(folder: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Writes the translations among the rows, in their order: ``out.txt`` and, of several a source, ``n_best.tsv``.
+
+    A translation stands on one line: a line break in it becomes a space. An empty source has an empty line.
+    """
+    translated = [row for row in rows if "translation" in row]
+    if not translated:
+        return
+    lines = [one_line(row["translation"]) if row["source"].strip() else "" for row in translated]
+    (folder / "out.txt").write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+    if not any("n_best" in row for row in translated):
+        return
+    with (folder / "n_best.tsv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, delimiter="\t", lineterminator="\n")
+        writer.writerow(("index", "rank", "score", "translation"))
+        for row in translated:
+            for rank, one in enumerate(row.get("n_best", [row]), start=1):
+                writer.writerow((row["index"], rank, f"{one['score']:.6f}", one_line(one["translation"])))
+
+
+def one_line(text: str) -> str:
+    """A text with spaces for line breaks."""
+    return " ".join(text.splitlines())
 
 
 def brief(value: Any) -> Any:

@@ -49,30 +49,31 @@ class AttentionExample:
 
 
 class FirstSources:
-    """The sentences to be drawn: given ones, or the first sources of the batches.
+    """The sentences to be drawn: given ones, or the first of the data, of which batches come in any order.
 
     Args:
-        texts: The given ones; None takes the batches'.
-        count: How many of the batches'.
+        texts: The given ones; None takes the data's.
+        count: How many of the data's. Of several processes, each has the first of its own.
     """
 
     def __init__(self, texts: list[str] | None, count: int) -> None:
         self.given, self.count = texts, count
-        self._found: list[str] = []
+        self._found: dict[int, str] = {}
 
     def clear(self) -> None:
         """Forgets earlier batches."""
-        self._found = []
+        self._found = {}
 
     def add(self, batch: Any) -> None:
         """Takes the sources of a batch of pairs."""
-        if self.given is None and isinstance(batch, dict):
-            self._found += batch.get("sources", [])[: self.count - len(self._found)]
+        if self.given is None and isinstance(batch, dict) and "sources" in batch:
+            found = self._found | dict(zip(batch["index"].tolist(), batch["sources"], strict=True))
+            self._found = {index: found[index] for index in sorted(found)[: self.count]}
 
     @property
     def texts(self) -> list[str]:
         """The sentences, without empty ones."""
-        return [text for text in (self._found if self.given is None else self.given) if text.strip()]
+        return [text for text in (self._found.values() if self.given is None else self.given) if text.strip()]
 
 
 @torch.inference_mode()
