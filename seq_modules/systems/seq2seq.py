@@ -154,8 +154,10 @@ class Seq2SeqModule(SequenceModule):
         ]
 
     def text_of(self, ids: list[int], source_ids: list[int], source: str) -> str:
-        """The text of a translation's ids, its unknown words taken from the source."""
+        """The text of a translation's ids, its unknown words taken from the source; nothing if the source is empty."""
         tokenizer = required_tokenizer(self)
+        if not source.strip():
+            return ""
         ids = ids[:-1] if ids[-1] == EOS else ids
         if not self.copy_unknown or UNK not in ids:
             return tokenizer.target.decode(ids)

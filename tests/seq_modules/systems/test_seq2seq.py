@@ -229,3 +229,11 @@ def test_defaults_of_the_optimiser() -> None:
     assert (transformer.learning_rate, transformer.beta2, transformer.warmup_steps) == (1e-3, 0.98, 1000)
     assert (transformer.schedule, transformer.fused) == ("inverse_sqrt", True)
     assert (rnn.learning_rate, rnn.schedule, rnn.fused) == (1e-3, "constant", True)
+
+
+def test_an_empty_source_has_an_empty_translation() -> None:
+    module = make("additive")
+    decoding = Decoding(max_new_tokens=5)
+    full, empty, blank = (found[0].text for found in module.generate(["abc", "", " "], decoding))
+    assert full  # an untrained net writes something
+    assert (empty, blank) == ("", "")
