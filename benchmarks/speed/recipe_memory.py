@@ -1,0 +1,52 @@
+"""Peak memory of each recipe: its first steps and its validation, as a process of its own.
+
+    python benchmarks/speed/recipe_memory.py [RECIPE ...] [--steps 3] [--val_batches 20]
+
+Each recipe runs with its own batch size and net, on its built-in data. Printed is the largest resident memory of the
+process, and its CPU seconds. Recipes that load a pretrained encoder are left out.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PRETRAINED = ("questions/bert", "reviews/bert")
+
+
+def recipes() -> list[str]:
+    """Names of all recipes that run without files."""
+    folders = (path for path in (ROOT / "configs").iterdir() if path.name not in ("trainer", "logger", "sweeps"))
+    names = sorted(f"{file.parent.name}/{file.stem}" for folder in folders for file in folder.glob("*.yaml"))
+    return [name for name in names if name not in PRETRAINED]
+
+
+def measure(recipe: str, steps: int, val_batches: int) -> tuple[int, float, float]:
+    """Exit code, peak resident memory in MB and CPU seconds of one recipe's run."""
+    limits = [f"--trainer.max_steps={steps}", f"--trainer.limit_val_batches={val_batches}"]
+    quiet = ["--trainer.max_epochs=-1", "--trainer.enable_progress_bar=false", "--trainer.logger=false"]
+    with tempfile.TemporaryDirectory() as folder:
+        words = [sys.executable, str(ROOT / "cli.py"), "fit", f"--config={recipe}", *limits, *quiet]
+        with subprocess.Popen(words, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+            _, status, usage = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+    return process.returncode, usage.ru_maxrss / 1024, usage.ru_utime + usage.ru_stime
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("recipes", nargs="*")
+    parser.add_argument("--steps", type=int, default=3)
+    parser.add_argument("--val_batches", type=int, default=20)
+    args = parser.parse_args()
+    print("| recipe | peak MB | CPU seconds |\n|---|---:|---:|", flush=True)
+    for recipe in args.recipes or recipes():
+        code, peak, seconds = measure(recipe, args.steps, args.val_batches)
+        print(f"| {recipe} | {f'{peak:.0f}' if code == 0 else f'exit code {code}'} | {seconds:.0f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
