@@ -26,23 +26,17 @@ class KVCache:
         batch: B.
         slots: S.
         device: Where keys, values and ids live.
-        capacity: Slots of keys and values to begin with, for texts that seldom need all; the cache doubles them when it
-            is full. By default S.
 
     Attributes:
         ids: The tokens, (B, S).
         lengths: Used slots of each row.
     """
 
-    def __init__(
-        self, num_layers: int, batch: int, slots: int, device: torch.device, capacity: int | None = None
-    ) -> None:
+    def __init__(self, num_layers: int, batch: int, slots: int, device: torch.device) -> None:
         self.num_layers, self.slots, self.device = num_layers, slots, device
-        self._capacity = slots if capacity is None else min(capacity, slots)
         self.ids = torch.zeros(batch, slots, dtype=torch.long, device=device)
         self.lengths = [0] * batch
-        # (L, B, H, capacity, K), as `values`; made when the first keys show their precision
-        self.keys: Tensor | None = None
+        self.keys: Tensor | None = None  # (L, B, H, S, K), as `values`; made when the first keys show their precision
         self.values: Tensor | None = None
         self._spare: tuple[Tensor, Tensor] | None = None  # where `reorder` puts the keys and values of other rows
         self._eager = device.type == "cpu" and batch >= MANY_ROWS
@@ -90,8 +84,6 @@ class KVCache:
         """
         lengths, self.lengths = self.lengths, [length + 1 for length in self.lengths]
         longest = max(self.lengths)
-        if longest > self._capacity:
-            self._grow(longest)
         if min(self.lengths) == longest:
             self.ids[:, longest - 1] = ids
             self._at = self._mask = None
@@ -139,21 +131,11 @@ class KVCache:
         self._eager = self.device.type == "cpu" and len(self.lengths) >= MANY_ROWS
 
     def _storage(self, like: Tensor) -> tuple[Tensor, Tensor]:
-        if like.shape[2] > self._capacity:
-            self._grow(like.shape[2])
         if self.keys is None or self.values is None:
             _, heads, _, size = like.shape
-            shape = (self.num_layers, len(self.lengths), heads, self._capacity, size)
+            shape = (self.num_layers, len(self.lengths), heads, self.slots, size)
             self.keys, self.values = like.new_zeros(shape), like.new_zeros(shape)
         return self.keys, self.values
-
-    def _grow(self, least: int) -> None:
-        """Makes room for at least so many slots; zeros stand in the new ones, since what is masked must be finite."""
-        before, self._capacity = self._capacity, min(self.slots, max(least, 2 * self._capacity))
-        self._spare = None
-        if self.keys is not None and self.values is not None:
-            more = (0, 0, 0, self._capacity - before)
-            self.keys, self.values = F.pad(self.keys, more), F.pad(self.values, more)
 
     def _make_views(self, longest: int) -> None:
         """Makes all layers' views for one step at once, which is quicker than slicing layer by layer."""

@@ -168,9 +168,9 @@ def test_bad_lengths_are_told() -> None:
 
 @pytest.mark.parametrize("lengths", [[3, 3, 3], [3, 1, 2]])
 def test_reordered_rows_attend_to_what_their_parents_read(lengths: list[int]) -> None:
-    """Also where a small cache has to grow, and with more and fewer rows than before."""
+    """Also with more and fewer rows than before."""
     torch.manual_seed(0)
-    cache = KVCache(1, 3, 20, torch.device("cpu"), capacity=2)
+    cache = KVCache(1, 3, 20, torch.device("cpu"))
     steps = max(lengths)
     q, k, v = torch.randn(3, 3, H, steps, 4, dtype=torch.float64)
     cache.fill(torch.zeros(3, steps, dtype=torch.long), lengths)
