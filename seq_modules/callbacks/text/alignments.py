@@ -103,12 +103,15 @@ class Alignments(Callback):
         Raises:
             UserError: The decoder has no such layer.
         """
+        from matplotlib.colors import PowerNorm
+
         check_range("layer", self.layer, most=len(part.weights))
         layers = part.weights if self.layer is None else part.weights[self.layer - 1 : self.layer]
         rows, columns = len(part.queries), len(part.keys)
         width, height = 2.4 + INCHES_A_TOKEN * columns, 1.4 + INCHES_A_TOKEN * rows
         figure, (axis,) = new_figure(width=width, height=height)
-        image = axis.imshow(layers.mean((0, 1)).numpy(), cmap="Greys", vmin=0, vmax=1)
+        shades = PowerNorm(0.6, vmin=0, vmax=1)  # small weights stay visible
+        image = axis.imshow(layers.mean((0, 1)).numpy(), cmap="Greys", norm=shades)
         axis.grid(visible=False)
         axis.xaxis.tick_top()
         plain = {"parse_math": False, "fontsize": 9}  # a "$" of the text is not the beginning of a formula
@@ -124,5 +127,5 @@ class Alignments(Callback):
         axis.tick_params(length=0)
         axis.set(xlabel="source", ylabel="translation")
         axis.xaxis.set_label_position("bottom")
-        figure.colorbar(image, ax=axis, label="attention", shrink=0.8, aspect=15)
+        figure.colorbar(image, ax=axis, label="attention", fraction=0.03, aspect=25)
         return figure

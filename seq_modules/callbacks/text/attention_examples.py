@@ -49,7 +49,7 @@ class AttentionExample:
 
 
 class FirstSources:
-    """The sentences to be drawn: given ones, or the first of the data, of which batches come in any order.
+    """The sentences to be drawn, without empty ones: given ones, or the first of the data, whatever the batches' order.
 
     Args:
         texts: The given ones; None takes the data's.
@@ -67,13 +67,14 @@ class FirstSources:
     def add(self, batch: Any) -> None:
         """Takes the sources of a batch of pairs."""
         if self.given is None and isinstance(batch, dict) and "sources" in batch:
-            found = self._found | dict(zip(batch["index"].tolist(), batch["sources"], strict=True))
+            rows = zip(batch["index"].tolist(), batch["sources"], strict=True)
+            found = self._found | {index: source for index, source in rows if source.strip()}
             self._found = {index: found[index] for index in sorted(found)[: self.count]}
 
     @property
     def texts(self) -> list[str]:
-        """The sentences, without empty ones."""
-        return [text for text in (self._found.values() if self.given is None else self.given) if text.strip()]
+        """The sentences."""
+        return list(self._found.values()) if self.given is None else [text for text in self.given if text.strip()]
 
 
 @torch.inference_mode()
