@@ -39,6 +39,9 @@ def test_a_checkpoint_alone_writes_text(run: Run, trained: str) -> None:
     run("predict", "--ckpt_path=best", '--data.prompts=["he went"]', *few, "--decoding.temperature=0")
     greedy = module.generate(["he went"], Decoding(max_new_tokens=12, temperature=0))
     assert [row["continuation"] for row in predictions()] == greedy
+    run("predict", "--ckpt_path=best", '--data.prompts=["he went", "she"]', *few, "--decoding.beams=3")
+    best = module.generate(["he went", "she"], Decoding(max_new_tokens=12, beams=3))
+    assert [row["continuation"] for row in predictions()] == best
 
 
 def test_test_and_resume_go_on_with_the_same_tokenizer(run: Run, trained: str) -> None:
@@ -96,6 +99,7 @@ def test_a_text_with_any_line_end_is_written_as_one_row(run: Run) -> None:
         (("--data.path=lines.txt", "--data.seq_len=192"), "data.seq_len 192 is longer than max_seq_len 128"),
         (("--data.path=lines.txt", "--data.tokenizer=unigram", "--data.vocab_size=50"), "data.vocab_size"),
         (("--data.path=lines.txt", "--decoding.temperature=-1"), "decoding.temperature"),
+        (("--data.path=lines.txt", "--decoding.beams=3", "--decoding.top_k=5"), "decoding.top_k 5 is for sampling"),
         (("--data.path=lines.txt", "--data.split.val_fraction=2"), "val_fraction"),
     ],
 )

@@ -42,3 +42,8 @@ def test_rows_go_on_after_their_own_prompts(decoding: Decoding) -> None:
         [[0, 0], [1, 0], [2, 1]],
         [[7, 7], [5, 6], [2, 5], [3, 2], [4, 3]],
     ]
+
+
+def test_beams_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"^decoding\.length_penalty 0\.6 is not for music; leave it out$"):
+        FrameChooser(Counts(), [torch.zeros(0, 2, dtype=torch.long)], Decoding(3, length_penalty=0.6), [0])
