@@ -1,5 +1,6 @@
 """BLEU and chrF are sacrebleu's, summed over batches and ranks; exact match."""
 
+import math
 import random
 
 import pytest
@@ -53,6 +54,13 @@ def test_case_counts_unless_it_is_ignored() -> None:
         metric = BLEU(lowercase)
         metric.update(["a DOG runs in the snow"], ["A dog runs in the snow"])
         assert (metric.compute().item() == pytest.approx(100)) == expected
+
+
+def test_bleu_by_hand() -> None:
+    metric = BLEU()
+    metric.update(["the dog runs in snow"], ["the dog runs in the snow"])
+    by_hand = 100 * math.exp(1 - 6 / 5) * (5 / 5 * 3 / 4 * 2 / 3 * 1 / 2) ** (1 / 4)  # brevity and four precisions
+    assert metric.compute().item() == pytest.approx(by_hand, abs=1e-9)
 
 
 @pytest.mark.parametrize("cls", [BLEU, ChrF])
