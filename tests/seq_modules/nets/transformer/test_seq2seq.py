@@ -292,3 +292,20 @@ def test_autocast_keeps_logits_in_float32() -> None:
     assert logits.dtype == torch.float32
     assert x.dtype == torch.bfloat16
     torch.testing.assert_close(logits, net(source_ids, mask, target_ids), rtol=0, atol=0.05)
+
+
+@pytest.mark.parametrize("autocast", [True, False])
+def test_steps_in_half_precision_are_near_the_whole_target(autocast: bool) -> None:
+    net, (source_ids, mask, target_ids) = make().float(), inputs(20)
+    whole = net(source_ids, mask, target_ids)
+    if not autocast:
+        net = net.bfloat16()
+    with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+        _, state = net.prefill(source_ids, mask, target_ids[:, :1])
+        for step in range(1, 20):
+            logits, state = net.decode_step(target_ids[:, step], state)
+            assert logits.dtype == torch.float32
+            torch.testing.assert_close(logits, whole[:, step], rtol=0, atol=0.08)
+            state = net.reorder(state, torch.tensor([0, 1, 2]))
+    assert state.cache.stores is not None
+    assert state.cache.stores[0].dtype == torch.bfloat16
