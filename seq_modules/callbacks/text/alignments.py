@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.utilities import rank_zero_info
 
 from seq_modules.callbacks.run.curves import save_figure
-from seq_modules.callbacks.text.attention_examples import AttentionPart, FirstSources, attention_examples
+from seq_modules.callbacks.text.attention_examples import AttentionCallback, AttentionPart, attention_examples
 from seq_modules.callbacks.text.attention_maps import visible
 from seqlight.core.checks import check_range
 from seqlight.core.plots import new_figure
@@ -14,7 +14,7 @@ from seqlight.core.plots import new_figure
 INCHES_A_TOKEN = 0.3
 
 
-class Alignments(Callback):
+class Alignments(AttentionCallback):
     """Draws, after ``test``, how much each word of a translation attends to each word of its source.
 
     A row is of the token that is written next, as in Bahdanau et al. (2015); its weights sum to 1. The picture of the
@@ -30,8 +30,6 @@ class Alignments(Callback):
         max_tokens: Most tokens of a sentence that are drawn, at least 2.
     """
 
-    whole_weights = True  # not with weights that are divided among processes (seq_modules/training/sharding.py)
-
     def __init__(
         self,
         sentences: list[str] | None = None,
@@ -40,57 +38,13 @@ class Alignments(Callback):
         layer: int | None = None,
         max_tokens: int = 40,
     ) -> None:
-        check_range("count", count, least=1)
+        super().__init__(sentences, count, predict, max_tokens)
         check_range("layer", layer, least=1)
-        check_range("max_tokens", max_tokens, least=2)
-        self.predict, self.layer, self.max_tokens = predict, layer, max_tokens
-        self._sources = FirstSources(sentences, count)
+        self.layer = layer
 
-    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Forgets an earlier test."""
-        self._sources.clear()
-
-    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Forgets an earlier prediction."""
-        self._sources.clear()
-
-    def on_test_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Keeps the first sources."""
-        self._sources.add(batch)
-
-    def on_predict_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Keeps the first sources."""
-        self._sources.add(batch)
-
-    @rank_zero_only
-    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def show(self, trainer: Trainer, pl_module: LightningModule, texts: list[str]) -> None:
         """Draws the pictures."""
-        self._draw(trainer, pl_module)
-
-    @rank_zero_only
-    def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Draws the pictures, if that was chosen."""
-        if self.predict:
-            self._draw(trainer, pl_module)
-
-    def _draw(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        examples = attention_examples(pl_module, self._sources.texts, self.max_tokens)
+        examples = attention_examples(pl_module, texts, self.max_tokens)
         parts = [part for example in examples for part in example.parts if part.name == "cross"]
         if not parts:
             rank_zero_info("Alignments draws nothing: there is no sentence, or no attention between source and target")

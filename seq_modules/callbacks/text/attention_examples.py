@@ -1,4 +1,4 @@
-"""Sentences with the attention of a net that reads them, for pictures.
+"""Sentences with the attention of a net that reads them, and the base of the callbacks that show them.
 
 L layers, H heads, Q queries, K keys.
 """
@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
 from seq_modules.generation.decode import evaluating
@@ -19,6 +21,7 @@ from seq_modules.protocols import (
     Translates,
     net_of,
 )
+from seqlight.core.checks import check_range
 from seqlight.core.labels import BOS, EOS
 
 
@@ -48,33 +51,65 @@ class AttentionExample:
     parts: list[AttentionPart]
 
 
-class FirstSources:
-    """The sentences to be drawn, without empty ones: given ones, or the first of the data, whatever the batches' order.
+class AttentionCallback(Callback):
+    """Base of the callbacks that show the attention of a few sentences, after ``test`` and, if wanted, ``predict``.
 
     Args:
-        texts: The given ones; None takes the data's.
-        count: How many of the data's. Of several processes, each has the first of its own.
+        sentences: The sentences, of which empty ones are left out; by default the first sources of the data. Of several
+            processes, the first draws, and has only its own part of the data.
+        count: How many of the data's, at least 1.
+        predict: Show them after ``predict`` too.
+        max_tokens: Most tokens of a sentence that are shown, at least 2.
     """
 
-    def __init__(self, texts: list[str] | None, count: int) -> None:
-        self.given, self.count = texts, count
+    whole_weights = True  # not with weights that are divided among processes (seq_modules/training/sharding.py)
+
+    def __init__(self, sentences: list[str] | None, count: int, predict: bool, max_tokens: int) -> None:
+        check_range("count", count, least=1)
+        check_range("max_tokens", max_tokens, least=2)
+        self.sentences, self.count, self.predict, self.max_tokens = sentences, count, predict, max_tokens
         self._found: dict[int, str] = {}
 
-    def clear(self) -> None:
-        """Forgets earlier batches."""
+    def show(self, trainer: Trainer, pl_module: LightningModule, texts: list[str]) -> None:
+        """Called on rank 0 with the sentences, of which there may be none."""
+        raise NotImplementedError
+
+    @property
+    def texts(self) -> list[str]:
+        """The sentences, those of the data in their order there."""
+        given = self.sentences
+        return list(self._found.values()) if given is None else [text for text in given if text.strip()]
+
+    def _forget(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._found = {}
 
-    def add(self, batch: Any) -> None:
-        """Takes the sources of a batch of pairs."""
-        if self.given is None and isinstance(batch, dict) and "sources" in batch:
+    def _keep(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        if isinstance(batch, dict) and "sources" in batch:  # batches come in any order of their rows
             rows = zip(batch["index"].tolist(), batch["sources"], strict=True)
             found = self._found | {index: source for index, source in rows if source.strip()}
             self._found = {index: found[index] for index in sorted(found)[: self.count]}
 
-    @property
-    def texts(self) -> list[str]:
-        """The sentences."""
-        return list(self._found.values()) if self.given is None else [text for text in self.given if text.strip()]
+    on_test_start = on_predict_start = _forget
+    on_test_batch_end = on_predict_batch_end = _keep
+
+    @rank_zero_only
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Shows the sentences."""
+        self.show(trainer, pl_module, self.texts)
+
+    @rank_zero_only
+    def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Shows the sentences, if that was chosen."""
+        if self.predict:
+            self.show(trainer, pl_module, self.texts)
 
 
 @torch.inference_mode()

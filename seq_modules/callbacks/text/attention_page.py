@@ -4,21 +4,19 @@ import base64
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.utilities import rank_zero_info
 
 from seq_modules.callbacks.run.run_folder import run_folder
-from seq_modules.callbacks.text.attention_examples import AttentionExample, FirstSources, attention_examples
+from seq_modules.callbacks.text.attention_examples import AttentionCallback, AttentionExample, attention_examples
 from seq_modules.callbacks.text.attention_maps import visible
-from seqlight.core.checks import check_range
 
 TEMPLATE = Path(__file__).with_suffix(".html")
 SENTENCE = "The value of the expression is returned."  # for a system whose data have no sources
 
 
-class AttentionPage(Callback):
+class AttentionPage(AttentionCallback):
     """Writes, after ``test``, ``attention.html``: sentences with the attention of every layer and head.
 
     A token that one points at shades those that it attends to. The page holds its data, and loads nothing; any browser
@@ -34,61 +32,14 @@ class AttentionPage(Callback):
         max_tokens: Most tokens of a sentence, and of its translation, that are shown, at least 2.
     """
 
-    whole_weights = True  # not with weights that are divided among processes (seq_modules/training/sharding.py)
-
     def __init__(
         self, sentences: list[str] | None = None, count: int = 10, predict: bool = False, max_tokens: int = 48
     ) -> None:
-        check_range("count", count, least=1)
-        check_range("max_tokens", max_tokens, least=2)
-        self.predict, self.max_tokens = predict, max_tokens
-        self._sources = FirstSources(sentences, count)
+        super().__init__(sentences, count, predict, max_tokens)
 
-    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Forgets an earlier test."""
-        self._sources.clear()
-
-    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Forgets an earlier prediction."""
-        self._sources.clear()
-
-    def on_test_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Keeps the first sources."""
-        self._sources.add(batch)
-
-    def on_predict_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Keeps the first sources."""
-        self._sources.add(batch)
-
-    @rank_zero_only
-    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def show(self, trainer: Trainer, pl_module: LightningModule, texts: list[str]) -> None:
         """Writes the page."""
-        self._write(trainer, pl_module)
-
-    @rank_zero_only
-    def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Writes the page, if that was chosen."""
-        if self.predict:
-            self._write(trainer, pl_module)
-
-    def _write(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        examples = attention_examples(pl_module, self._sources.texts or [SENTENCE], self.max_tokens)
+        examples = attention_examples(pl_module, texts or [SENTENCE], self.max_tokens)
         if not examples:
             rank_zero_info("AttentionPage writes nothing: this model has no attention")
             return

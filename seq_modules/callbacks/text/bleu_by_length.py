@@ -4,19 +4,19 @@ import csv
 from collections.abc import Sequence
 from typing import Any
 
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
 
 from seq_modules.callbacks.run.curves import save_figure
 from seq_modules.callbacks.run.run_folder import run_folder
 from seq_modules.callbacks.text.translation_report import corpus_scores
-from seq_modules.callbacks.text.translation_rows import TranslationRows
+from seq_modules.callbacks.text.translation_rows import Translation, TranslationCallback
 from seqlight.core.checks import check_range
 from seqlight.core.plots import new_figure
 
 DRAWN = {"bleu": ("BLEU", 1.0), "chrf": ("chrF", 1.0), "exact_match": ("exact match, %", 100.0)}  # label, factor
 
 
-class BleuByLength(Callback):
+class BleuByLength(TranslationCallback):
     """Scores, after ``test``, the sentences of each range of source lengths by themselves.
 
     A net that puts a source into one vector loses the long ones first (Cho et al. 2014). Writes ``bleu_by_length.csv``,
@@ -29,32 +29,13 @@ class BleuByLength(Callback):
     """
 
     def __init__(self, width: int = 5, min_sentences: int = 30) -> None:
+        super().__init__()
         check_range("width", width, least=1)
         check_range("min_sentences", min_sentences, least=1)
         self.width, self.min_sentences = width, min_sentences
-        self._rows = TranslationRows()
 
-    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Forgets an earlier test."""
-        self._rows.clear()
-
-    def on_test_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Keeps a batch's translations."""
-        self._rows.add(outputs, batch)
-
-    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Writes and draws; without translations, neither."""
-        rows = self._rows.gathered(trainer)
-        if not rows or not trainer.is_global_zero:
-            return
+    def use(self, trainer: Trainer, pl_module: LightningModule, rows: list[Translation]) -> None:
+        """Writes and draws."""
         table = []
         for first, last in length_ranges([row.source_tokens for row in rows], self.width, self.min_sentences):
             inside = [row for row in rows if first <= max(row.source_tokens, 1) <= last]

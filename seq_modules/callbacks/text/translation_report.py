@@ -7,15 +7,15 @@ from dataclasses import asdict
 from typing import Any
 
 import sacrebleu
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
 
 from seq_modules.callbacks.run.run_folder import run_folder
-from seq_modules.callbacks.text.translation_rows import Translation, TranslationRows
+from seq_modules.callbacks.text.translation_rows import Translation, TranslationCallback
 from seq_modules.protocols import HasDecoding
 from seq_modules.training.metrics.translation import CorpusScore, translation_metrics
 
 
-class TranslationReport(Callback):
+class TranslationReport(TranslationCallback):
     """Writes, after ``test``, what a published score needs, and what explains it.
 
     ``bleu.json`` holds the corpus scores, sacrebleu's signature of each, the number of sentences and the settings of
@@ -24,30 +24,8 @@ class TranslationReport(Callback):
     are quoted as in CSV.
     """
 
-    def __init__(self) -> None:
-        self._rows = TranslationRows()
-
-    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Forgets an earlier test."""
-        self._rows.clear()
-
-    def on_test_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Keeps a batch's translations."""
-        self._rows.add(outputs, batch)
-
-    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Writes both files; without translations, neither."""
-        rows = self._rows.gathered(trainer)
-        if not rows or not trainer.is_global_zero:
-            return
+    def use(self, trainer: Trainer, pl_module: LightningModule, rows: list[Translation]) -> None:
+        """Writes both files."""
         folder = run_folder(trainer)
         folder.mkdir(parents=True, exist_ok=True)
         report = corpus_report(rows)

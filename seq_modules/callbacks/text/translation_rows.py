@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch.distributed
-from lightning.pytorch import Trainer
+from lightning.pytorch import Callback, LightningModule, Trainer
 
 
 @dataclass(frozen=True)
@@ -26,18 +26,34 @@ class Translation:
     source_tokens: int
 
 
-class TranslationRows:
-    """Collects what ``test_step`` returns (seq_modules.protocols.Translates)."""
+class TranslationCallback(Callback):
+    """Base of the callbacks that read all translations of a test, of every batch and rank.
+
+    They come from the rows that ``test_step`` returns (seq_modules.protocols.Translates); with a system that returns
+    none, nothing happens.
+    """
 
     def __init__(self) -> None:
         self._rows: dict[int, Translation] = {}
 
-    def clear(self) -> None:
+    def use(self, trainer: Trainer, pl_module: LightningModule, rows: list[Translation]) -> None:
+        """Called on rank 0 with the translations, one at least, in the order of the test set, each once."""
+        raise NotImplementedError
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Forgets an earlier test."""
         self._rows = {}
 
-    def add(self, outputs: Any, batch: Any) -> None:
-        """Takes a batch and its rows; a system that returns none is left alone."""
+    def on_test_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Keeps a batch's translations."""
         if not isinstance(outputs, list):
             return
         tokens = (batch["source_mask"].sum(1) - 1).tolist()
@@ -45,8 +61,14 @@ class TranslationRows:
             index = int(row["index"])
             self._rows[index] = Translation(index, row["source"], row["reference"], row["translation"], int(count))
 
+    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Puts the translations of all ranks together."""
+        rows = self.gathered(trainer)
+        if rows and trainer.is_global_zero:
+            self.use(trainer, pl_module, rows)
+
     def gathered(self, trainer: Trainer) -> list[Translation]:
-        """The rows of all ranks by index, each once. Every rank must call it."""
+        """The translations of all ranks. Every rank must call it."""
         parts: list[Any] = [self._rows]
         if trainer.world_size > 1:
             parts = [None] * trainer.world_size

@@ -17,7 +17,7 @@ from lightning.pytorch.loggers import CSVLogger
 
 from seq_modules.callbacks import Alignments, BleuByLength, TranslationReport
 from seq_modules.callbacks.text.bleu_by_length import length_ranges
-from seq_modules.callbacks.text.translation_rows import TranslationRows
+from seq_modules.callbacks.text.translation_rows import TranslationCallback
 
 HYPOTHESES = [translated(source) for source in SOURCES]
 
@@ -62,24 +62,29 @@ def test_every_sentence_stands_in_the_table(tmp_path: Path) -> None:
     assert rows[0]["bleu"] == "100.00"
 
 
+def keep(callback: TranslationCallback, batch: Any) -> None:
+    module = ToyTranslator(Attending(1, 1))
+    callback.on_test_batch_end(None, module, module.test_step(batch, 0), batch, 0)  # type: ignore[arg-type]
+
+
 def gather(rank: int, folder: Path) -> None:
     """One of two processes; the second repeats a row that the first has."""
     torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
-    rows = TranslationRows()
+    rows = TranslationCallback()
     for batch in loader(2, rank, 2):
-        rows.add(ToyTranslator.test_step(None, batch, 0), batch)  # type: ignore[arg-type]
+        keep(rows, batch)
     if rank:
         batch = next(iter(loader(1)))
-        rows.add(ToyTranslator.test_step(None, batch, 0), batch)  # type: ignore[arg-type]
+        keep(rows, batch)
     found = rows.gathered(SimpleNamespace(world_size=2))  # type: ignore[arg-type]
     (folder / f"{rank}.txt").write_text("\n".join(map(str, found)))
     torch.distributed.destroy_process_group()
 
 
 def test_two_processes_have_the_rows_of_one(tmp_path: Path) -> None:
-    one = TranslationRows()
+    one = TranslationCallback()
     for batch in loader():
-        one.add(ToyTranslator.test_step(None, batch, 0), batch)  # type: ignore[arg-type]
+        keep(one, batch)
     expected = one.gathered(SimpleNamespace(world_size=1))  # type: ignore[arg-type]
     assert [(row.source, row.source_tokens) for row in expected] == [(text, len(text.split())) for text in SOURCES]
     torch.multiprocessing.spawn(gather, (tmp_path,), nprocs=2)
