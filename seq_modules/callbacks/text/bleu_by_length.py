@@ -49,7 +49,7 @@ class BleuByLength(TranslationCallback):
         save_figure(trainer, self.draw(table), "bleu_by_length")
 
     def draw(self, table: Sequence[dict[str, Any]]) -> Any:
-        """The plot: scores as lines, numbers of sentences as bars."""
+        """The plot: scores as lines, numbers of sentences as bars. A BLEU of 0, as of single words, is left out."""
         figure, (axis,) = new_figure(width=6.4)
         places = range(len(table))
         counts = axis.twinx()
@@ -59,7 +59,8 @@ class BleuByLength(TranslationCallback):
         axis.set_zorder(counts.get_zorder() + 1)  # lines before bars
         axis.patch.set_visible(False)
         for name, (label, factor) in DRAWN.items():
-            axis.plot(places, [factor * row[name] for row in table], marker="o", label=label)
+            if name != "bleu" or any(row[name] for row in table):
+                axis.plot(places, [factor * row[name] for row in table], marker="o", label=label)
         axis.set_xticks(places, [f"{row['first']}\N{EN DASH}{row['last']}" for row in table])
         axis.set(xlabel="tokens of the source", ylabel="score", ylim=(-2, 102))
         axis.legend(loc="best")

@@ -113,6 +113,14 @@ def test_scores_by_length_are_those_of_the_sentences_of_each_length(tmp_path: Pa
     assert [float(row["exact_match"]) for row in rows] == pytest.approx([1 / 2, 1, 1 / 3], abs=1e-6)
 
 
+def test_bleu_is_not_drawn_of_single_words() -> None:
+    row = {"first": 1, "last": 5, "sentences": 3, "chrf": 50.0, "exact_match": 0.5}
+    for bleu, labels in ((0.0, ["chrF", "exact match, %"]), (1.0, ["BLEU", "chrF", "exact match, %"])):
+        (axis, _) = BleuByLength().draw([{**row, "bleu": bleu}]).axes
+        assert [line.get_label() for line in axis.lines] == labels
+        assert axis.lines[-1].get_ydata().tolist() == [50.0]
+
+
 def test_a_system_that_returns_no_translations_is_left_alone(tmp_path: Path) -> None:
     class Silent(ToyTranslator):
         def test_step(self, batch: Any, batch_idx: int) -> None:  # type: ignore[override]
