@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from seq_modules.generation import Decoding, generate
-from seq_modules.generation.beam import BeamChooser, Hypothesis, beam_search, largest
+from seq_modules.generation.beam import BeamChooser, Hypothesis, beam_search, best_ways, largest
 from seq_modules.generation.state import new_state
 from seq_modules.nets.ensemble import Ensemble
 from seq_modules.nets.rnn.language_net import RNNConfig, RNNNet
@@ -282,11 +282,28 @@ def test_bad_settings_are_refused() -> None:
 
 
 @pytest.mark.parametrize("columns", [10, 600, 5000, 5003])
-def test_largest_values_and_the_first_of_equal_ones(columns: int) -> None:
+@pytest.mark.parametrize("width", [1, 3])
+def test_the_best_ways_are_those_of_sorting_all(columns: int, width: int) -> None:
     torch.manual_seed(columns)
-    for values in (torch.randn(4, columns), torch.randint(3, (4, columns)).double(), torch.zeros(2, columns)):
+    scores = torch.randn(4, width).double()
+    scores[2, 1:] = -torch.inf
+    for log_probs in (torch.randn(4 * width, columns).double(), torch.randint(9, (4 * width, columns)).double()):
         for count in (1, 4, 10):
-            found, places = largest(values, count)
-            expected = values.sort(dim=-1, descending=True, stable=True)
-            assert torch.equal(found, expected.values[:, :count])
-            assert torch.equal(places, expected.indices[:, :count])
+            totals, rows, tokens = best_ways(log_probs, scores, count)
+            ways = scores.view(-1, 1) + log_probs
+            expected = ways.view(4, -1).sort(dim=-1, descending=True, stable=True).values[:, :count]
+            assert torch.equal(totals, expected)
+            assert torch.equal(ways[rows, tokens], expected)
+            assert all(
+                len(set(zip(*way, strict=True))) == count for way in zip(rows.tolist(), tokens.tolist(), strict=True)
+            )
+            assert torch.equal(rows // width, torch.arange(4)[:, None].expand(-1, count))
+
+
+def test_of_equal_values_the_first_are_taken() -> None:
+    values = torch.tensor([[1.0, 2, 1, 2, 1], [0, 0, 0, 0, 0], [5, 4, 3, 2, 1]])
+    assert largest(values, 3)[1].tolist() == [[1, 3, 0], [0, 1, 2], [0, 1, 2]]
+    assert largest(values, 9)[1].tolist() == [[1, 3, 0, 2, 4], [0, 1, 2, 3, 4], [0, 1, 2, 3, 4]]
+    _, rows, tokens = best_ways(torch.zeros(4, 5003), torch.zeros(2, 2), 3)
+    assert tokens.tolist() == [[0, 1, 2]] * 2
+    assert rows.tolist() == [[0] * 3, [2] * 3]
