@@ -62,7 +62,7 @@ def test_what_the_test_has_training_never_sees() -> None:
     # Every form of the test is trained in other locales, and every locale in other forms.
     assert {form for form, _ in unseen} <= {form for form, _ in seen}
     assert {locale for _, locale in unseen} == set(LOCALES)
-    assert len(unseen) >= 28
+    assert len(unseen) >= 24
     # No held-out text could be written in another of the locale's trained forms on every day of the year.
     for form, locale in unseen:
         days = [datetime.date(2024, month, day) for month in range(1, 13) for day in (1, 28)]
