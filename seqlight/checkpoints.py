@@ -190,6 +190,7 @@ def settings(content: dict[str, Any], path: Path, command: str) -> dict[str, Any
     from lightning.pytorch import Callback, LightningDataModule, LightningModule
     from lightning.pytorch.loggers import Logger
 
+    from seq_modules.generation.decoding_config import Decoding
     from seqlight.devices import settings_here
 
     config: dict[str, Any] = {}
@@ -226,6 +227,8 @@ def settings(content: dict[str, Any], path: Path, command: str) -> dict[str, Any
     for key in ("seed_everything", "experiment"):
         if saved.get(key) is not None:
             config[key] = saved[key]
+    if saved.get("decoding") is not None and is_plain(saved["decoding"]):
+        config["decoding"] = known_fields(Decoding, saved["decoding"])
     return config
 
 

@@ -106,6 +106,13 @@ def test_dropout_over_a_checkpoint(run: Run, run_folder: Path) -> None:
     assert (net["dropout"], net["hidden_size"]) == (0.1, 4)
 
 
+def test_how_texts_are_generated_is_taken_from_the_checkpoint() -> None:
+    content = {"config": {"decoding": {"max_new_tokens": 7, "temperature": 0.5, "of_another_version": 1}}}
+    for command in ("fit", "test", "predict"):
+        found = settings(content, Path("a.ckpt"), command)
+        assert found["decoding"] == {"max_new_tokens": 7, "temperature": 0.5}
+
+
 def test_weights_of_another_shape_are_named() -> None:
     content = {"state_dict": ParityModule(net={"hidden_size": 4}).state_dict()}  # type: ignore[arg-type]
     check_weights(content, ParityModule(net={"hidden_size": 4}), "a.ckpt")  # type: ignore[arg-type]
