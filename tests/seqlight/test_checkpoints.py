@@ -19,6 +19,7 @@ from seqlight.checkpoints import (
     is_plain,
     read_checkpoint,
     runs_root,
+    settings,
 )
 from seqlight.core.errors import UserError
 
