@@ -15,11 +15,9 @@ from torch import Tensor
 
 from seq_modules.generation.decoding_config import Decoding
 from seq_modules.generation.loop import Choice, State, decode
-from seq_modules.generation.sampling import penalised, seen_ids
+from seq_modules.generation.sampling import CHUNK, penalised, seen_ids
 from seq_modules.nets.precision import at_least_float32
 from seqlight.core.errors import UserError
-
-CHUNK = 64  # columns whose largest value is taken first, when the largest of many are looked for
 
 
 @dataclass

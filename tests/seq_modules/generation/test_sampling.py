@@ -10,7 +10,7 @@ from torch.testing import assert_close
 from transformers.generation import logits_process as peer
 
 from seq_modules.generation.decoding_config import Decoding
-from seq_modules.generation.sampling import choose, inverse_cdf, penalised, uniforms, warped
+from seq_modules.generation.sampling import argmax, choose, inverse_cdf, penalised, uniforms, warped
 
 
 def some_logits(rows: int = 64, vocab_size: int = 50) -> torch.Tensor:
@@ -118,3 +118,16 @@ def test_low_precision_logits_are_sampled_in_float64(dtype) -> None:
 def test_settings_out_of_range_are_refused_in_one_line(name, value) -> None:
     with pytest.raises(ValueError, match=rf"^{name} [^\n]*{value!r}$"):
         Decoding(**{name: value})
+
+
+@pytest.mark.parametrize("vocab_size", [3, 70, 4096, 4999])
+def test_argmax_of_many_numbers_is_the_first_of_the_largest(vocab_size) -> None:
+    generator = torch.Generator().manual_seed(0)
+    rows = (1 << 17) // vocab_size + 1
+    logits = torch.randint(40, (rows, vocab_size), generator=generator).float()  # with many equal ones
+    logits[::3, -1] = 99
+    logits[1::3, :] = -torch.inf
+    logits[1::3, vocab_size // 2] = 0
+    expected = [row.index(max(row)) for row in logits.tolist()]
+    assert argmax(logits).tolist() == expected
+    assert choose(logits, Decoding(temperature=0)).tolist() == expected
