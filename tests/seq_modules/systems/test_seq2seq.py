@@ -3,6 +3,7 @@
 import math
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 import torch
@@ -165,7 +166,10 @@ def test_validation_translates_greedily_or_not_at_all() -> None:
         module = make("dot", validate_bleu=wanted).eval()
         module.decoding = Decoding(beams=4, n_best=4)
         module.log_dict = lambda *args, **kwargs: None  # type: ignore[method-assign]
-        module.validation_step(batch, 0)
+        with mock.patch.object(module, "translate", wraps=module.translate) as translate:
+            module.validation_step(batch, 0)
+        decodings = [call.args[3] for call in translate.call_args_list]
+        assert [(decoding.beams, decoding.greedy) for decoding in decodings] == [(1, True)] * wanted
         assert (module.val_scores["exact_match"].total == 4) == wanted
         assert module.val_metrics["token_accuracy"].total == 14
         assert module.test_scores["exact_match"].total == 0
