@@ -30,7 +30,7 @@ class TargetCache:
 
     A step's keys of all rows lie together. Attention to few keys of many rows is then a few passes over contiguous
     memory: for 320 rows with 12 keys a layer took 0.5 ms, and 3.9 ms by products of matrices as in cache.py; for 64
-    rows 0.1 and 0.4 ms, with 40 keys 0.36 and 0.25 ms (one thread, width 256, a loaded machine).
+    rows 0.1 and 0.4 ms, with 40 keys 0.36 and 0.25 ms (width 256, one thread of a loaded AMD EPYC).
 
     Args:
         num_layers: L.
@@ -99,7 +99,7 @@ class SourceCache:
     """Keys and values of the sources for every decoder layer, computed once and kept once, however many beams read.
 
     They lie contiguous, and are padded to a length at which products and softmax use whole vectors: for 64 sources of
-    15 tokens and 5 beams a layer took 0.3 ms, and 1.2 ms as they come (one thread, width 256, a loaded machine).
+    15 tokens and 5 beams a layer took 0.3 ms, and 1.2 ms as they come (width 256, one thread of a loaded AMD EPYC).
 
     Args:
         memory: Keys and values (N, H, S, K) of each layer, and their mask.
@@ -109,7 +109,8 @@ class SourceCache:
         assert isinstance(memory.states, list)
         self.groups = SourceGroups(len(memory.mask))
         more = -memory.mask.shape[3] % 8
-        self.layers = [(F.pad(k, (0, 0, 0, more)), F.pad(v, (0, 0, 0, more))) for k, v in memory.states]
+        padded = [tuple(F.pad(part, (0, 0, 0, more)).contiguous() for part in pair) for pair in memory.states]
+        self.layers = [(k, v) for k, v in padded]
         visible = F.pad(memory.mask, (0, more))
         self.mask = torch.zeros(visible.shape, dtype=self.layers[0][0].dtype, device=visible.device)
         self.mask.masked_fill_(~visible, -math.inf)  # (N, 1, 1, S)
