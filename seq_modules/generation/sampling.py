@@ -55,6 +55,11 @@ def argmax(logits: Tensor) -> Tensor:
     return torch.where(candidates < CHUNK, best[:, 0] * CHUNK + candidates, candidates + whole - CHUNK)
 
 
+def log_probs(logits: Tensor) -> Tensor:
+    """Log-probabilities (B, V) of logits, in float32 at least."""
+    return logits.log_softmax(-1, dtype=torch.promote_types(logits.dtype, torch.float32))
+
+
 def penalised(logits: Tensor, seen: Tensor, penalty: float) -> Tensor:
     """Logits (B, V) after the repetition penalty on the tokens that are ``seen``, (B, V)."""
     return torch.where(seen, torch.where(logits < 0, logits * penalty, logits / penalty), logits)

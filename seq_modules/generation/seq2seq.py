@@ -15,8 +15,8 @@ from seq_modules.generation.beam import BeamChooser, Hypothesis, beam_search
 from seq_modules.generation.decode import TokenChooser, evaluating
 from seq_modules.generation.decoding_config import Decoding
 from seq_modules.generation.loop import Choice, decode
+from seq_modules.generation.sampling import log_probs
 from seq_modules.generation.state import CachedState, device_of, padded
-from seq_modules.nets.precision import at_least_float32
 from seqlight.core.errors import UserError
 from seqlight.core.labels import BOS, EOS, UNK
 
@@ -125,7 +125,7 @@ class ScoringChooser(TokenChooser):
     def __call__(self, logits: Tensor) -> Choice[int]:
         """The next token of each row, of logits (B, V)."""
         choice = super().__call__(logits)
-        self.log_probs.append(at_least_float32(logits).log_softmax(-1).gather(1, choice.ids[:, None])[:, 0])
+        self.log_probs.append(log_probs(logits).gather(1, choice.ids[:, None])[:, 0])
         full = [len(self.log_probs) >= limit for limit in self.limits]
         choice.ended = [end or no_more for end, no_more in zip(choice.ended, full, strict=True)]
         return choice

@@ -230,6 +230,13 @@ def test_a_beam_finds_what_greedy_decoding_misses() -> None:
     assert generate(net, [[0]], Decoding(2, beams=2, length_penalty=0.0), eos_id=3) == [[2, 3]]
 
 
+def test_scores_of_a_net_in_half_precision_are_summed_in_float32() -> None:
+    net = Chain([[0.5, 0.25, 0.25]] * 3).bfloat16()
+    (found,) = search(net, [[0]], Decoding(40, beams=2, length_penalty=0.0), eos=None)
+    one = float(net.table[0].detach().float().log_softmax(-1)[0])
+    assert found[0].score == pytest.approx(40 * one, rel=1e-5)  # bfloat16 has three digits
+
+
 def test_equal_scores_are_ordered_by_their_ids() -> None:
     net = Chain([[0.25] * 4] * 4)
     (found,) = search(net, [[0]], Decoding(2, beams=3, n_best=3), eos=None)
