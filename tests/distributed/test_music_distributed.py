@@ -22,7 +22,8 @@ MODELS = {
     "music/lstm": (
         ("--model.net.d_model=16", "--model.net.rnn.hidden_size=16", "--model.ensemble_size=1",
          "--model.net.rnn.dropout=0", "--data.source.num_etudes=12",
-         "--data.seq_len=24", "--data.windows.eval_seq_len=24", "--data.windows.epoch_size=20", "--data.tokens.voices=all"),
+         "--data.seq_len=24", "--data.windows.eval_seq_len=24", "--data.windows.epoch_size=20",
+         "--data.tokens.voices=all"),
         8, ("--data.prompt.samples=3", "--data.batch_size=1", "--model.generation.stop_at_end=false"),
     ),
     "music/jsb_lstm": (

@@ -14,7 +14,8 @@ MODELS = {
     "notes": (
         "--config=music/lstm", "--model.net.d_model=12", "--model.net.rnn.hidden_size=12",
         "--data.source.num_etudes=12",
-        "--data.seq_len=24", "--data.batch_size=4", f"--data.windows.epoch_size={4 * EPOCH}", "--data.augment.note_values=true",
+        "--data.seq_len=24", "--data.batch_size=4", f"--data.windows.epoch_size={4 * EPOCH}",
+        "--data.augment.note_values=true",
         "--data.tokens.voices=all", "--model.optim.warmup_steps=2", f"--trainer.callbacks=[{AVERAGE}]",
     ),
     "frames": (  # 60 pieces made up by rule

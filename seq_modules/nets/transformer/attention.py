@@ -92,8 +92,8 @@ class Attention(nn.Module):
 def chosen(kind: Kind, device: str, dtype: torch.dtype, steps: int) -> Literal["sdpa", "eager"]:
     """The engine that "auto" stands for, by capability, so that a resumed run has the same.
 
-    On CPUs it rests on measurements (benchmarks/speed/attention.py). With instructions for bf16, "eager" took a seventh to a
-    half of the kernel's time, forward and backward, for 64 to 256 steps; for 512 one machine found it quicker and
+    On CPUs it rests on measurements (benchmarks/speed/attention.py). With instructions for bf16, "eager" took a seventh
+    to a half of the kernel's time, forward and backward, for 64 to 256 steps; for 512 one machine found it quicker and
     another slower. Where bf16 is emulated the kernel is twice as quick; in fp32 it is the quicker or needs as long,
     and no T × T memory. GPUs were not measured: they get the kernel.
     """

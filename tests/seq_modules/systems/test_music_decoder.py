@@ -329,7 +329,7 @@ def test_a_model_without_tokenizer_says_what_to_do() -> None:
         ({"generation": {"lowest_pitch": -1}}, "generation.lowest_pitch"),
         ({"generation": {"highest_pitch": 128}}, "generation.highest_pitch"),
         ({"notes": {"heads": "both"}}, "notes.heads"),
-        ({"net": {"rnn": {"cell": "tanh"}}}, "net.cell"),
+        ({"net": {"rnn": {"cell": "tanh"}}}, "RecurrentConfig.cell"),
     ],
 )
 def test_bad_values_are_refused(changes: dict[str, Any], said: str) -> None:

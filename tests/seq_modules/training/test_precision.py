@@ -10,9 +10,9 @@ from helpers.trainers import quiet_trainer
 from lightning.pytorch import Callback, Trainer
 from torch import Tensor
 
-BAND = (
-    0.03  # of the first loss: distance of the smoothed curves; benchmarks/studies/precision_bands.py measures longer trainings
-)
+# Largest distance of the smoothed curves, as a part of the first loss. benchmarks/studies/precision_bands.py measures
+# longer trainings.
+BAND = 0.03
 
 
 class Losses(Callback):

@@ -320,6 +320,7 @@ def test_last_checkpoint_is_saved_by_the_minute_and_slow_ones_less_often(
     loop: Any = SimpleNamespace(
         log_dir=None, default_root_dir=tmp_path, should_stop=False, global_step=0, max_steps=-1, world_size=1,
         num_training_batches=1000, strategy=whole, save_checkpoint=save_checkpoint,
+        accumulate_grad_batches=1, is_last_batch=False,
     )  # fmt: skip
     callback: Any = LastCheckpoint()
     callback.setup(loop, None, "fit")

@@ -13,8 +13,8 @@ from torch._dynamo.testing import CompileCounterWithBackend
 from seq_modules.nets.hashed_ngrams import NgramEmbedding
 from seq_modules.nets.transformer.block import Block
 from seq_modules.nets.transformer.gpt import GPT
-from seq_modules.nets.transformer.transformers_weights import from_gpt2
 from seq_modules.nets.transformer.gpt_config import ExtrasConfig, GPTConfig, NgramConfig
+from seq_modules.nets.transformer.transformers_weights import from_gpt2
 
 V, D, L, H, S = 17, 16, 3, 2, 12
 SIZES: dict[str, Any] = {"d_model": D, "num_layers": L, "num_heads": H, "max_seq_len": S}
