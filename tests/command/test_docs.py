@@ -1,5 +1,6 @@
 """The pages' links, paths and options exist."""
 
+import inspect
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,9 @@ from typing import Any
 import pytest
 import yaml
 from conftest import ROOT, Run
+from lightning.pytorch.callbacks import ModelCheckpoint
+
+from seq_modules import callbacks
 
 # Old entries of the log and of the decisions keep the names of their day.
 DATED = {*(ROOT / "docs/decisions").glob("*.md"), ROOT / "docs/log.md"}
@@ -15,7 +19,7 @@ PAGES = [*ROOT.glob("*.md"), *sorted((ROOT / "docs").rglob("*.md")), ROOT / "ben
 LIVING = [page for page in PAGES if page not in DATED]
 RECIPES = (
     "parity/lstm_last", "text/speedrun", "text/lstm_char", "music/lstm", "music/transformer", "music/jsb_lstm",
-    "questions/lstm", "questions/bert", "reviews/mean",
+    "questions/lstm", "questions/bert", "reviews/mean", "translation/multi30k_transformer",
 )  # fmt: skip
 
 
@@ -67,6 +71,17 @@ def test_options_that_the_pages_name_exist(run: Run) -> None:
         for option in re.findall(
             r"(?:--|\s)((?:model|data|trainer|decoding)\.[a-z_0-9.]*[a-z_0-9])(?=[\s=`])", page.read_text()
         )
-        if option not in ("model.help", "data.help")
+        if option not in ("model.help", "data.help") and not option.startswith("trainer.callbacks.")
     }
     assert not sorted((page, option) for page, option in named if option not in known)
+
+
+@pytest.mark.parametrize("page", LIVING, ids=name_of)
+def test_callbacks_that_a_page_adds_take_the_arguments_it_gives(page: Path) -> None:
+    text, checked = page.read_text(), 0
+    for name, given in re.findall(r"--trainer\.callbacks\+=(\w+)((?:[\s\\]+--trainer\.callbacks\.\w+=\S+)*)", text):
+        kind = ModelCheckpoint if name == "ModelCheckpoint" else getattr(callbacks, name)
+        for argument in re.findall(r"callbacks\.(\w+)=", given):
+            assert argument in inspect.signature(kind).parameters, f"{name}: {argument}"
+            checked += 1
+    assert checked == len(re.findall(r"--trainer\.callbacks\.\w+=", text))  # each follows its callback

@@ -22,6 +22,10 @@ OTHERS = {
         "--model.net.rnn.hidden_size=16",
     ),
     "--data.predict.texts": ("questions/lstm", "--data.cache_dir=cache", "--trainer.limit_train_batches=2"),
+    "--data.texts": (
+        "translation/multi30k_transformer", "--model.net.d_model=16", "--data.cache_dir=cache",
+        "--decoding.max_new_tokens=4",
+    ),
 }  # fmt: skip
 
 
