@@ -16,7 +16,7 @@ os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_BF16")
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(Path(__file__).parent))  # `import toy`
 
-from seq_modules.callbacks import GracefulStop  # noqa: E402
+from seq_modules.callbacks import Curves, GracefulStop  # noqa: E402
 from seqlight.main import main  # noqa: E402
 
 SMALL = (
@@ -38,8 +38,17 @@ Run = Callable[..., Result]
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
+def pictures() -> None:
+    """For tests of pictures: the runs of :func:`run` draw their curves, which takes longer than most of them."""
+
+
+@pytest.fixture
+def run(
+    request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Run:
     """Runs ``seqlight WORDS`` in this process, in an empty folder with a cache of its own (home/seqlight)."""
+    if "pictures" not in request.fixturenames:
+        monkeypatch.setattr(Curves, "on_fit_end", lambda *_: None)
     monkeypatch.chdir(tmp_path)
     matplotlib.get_cachedir()  # remembered from here on: its table of fonts lies in the same place and takes seconds
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))

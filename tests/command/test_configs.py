@@ -106,7 +106,6 @@ def test_experiment_trains_tests_and_predicts(run: Run, name: str) -> None:
         assert done.code == 0, done.err
         assert "results: runs/" in done.out
     (folder,) = Path("runs", name).iterdir()
-    assert (folder / "plots/curves.png").is_file()
     assert list(folder.glob(f"test/*/{left}"))
     assert list(folder.glob("predict/*/predictions.jsonl"))
 

@@ -9,6 +9,7 @@ import pytest
 from conftest import ROOT, SMALL, Run
 
 
+@pytest.mark.usefixtures("pictures")
 def test_tensorboard_beside_csv(run: Run) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -22,6 +23,7 @@ def test_tensorboard_beside_csv(run: Run) -> None:
     assert "curves" in events.Tags()["images"]
 
 
+@pytest.mark.usefixtures("pictures")
 @pytest.mark.parametrize("logger", ["true", "TensorBoardLogger"])
 def test_csv_comes_first_whatever_is_asked_for(run: Run, logger: str) -> None:
     words = ("--config=parity/lstm_last", *SMALL, "--trainer.max_epochs=1", f"--trainer.logger={logger}")

@@ -135,6 +135,10 @@ def test_other_classes_are_named() -> None:
         check_classes(content, ["x", "y"], "a.ckpt")
 
 
+def test_a_training_draws_its_curves(run_folder: Path) -> None:
+    assert (run_folder / "plots/curves.png").stat().st_size > 1000
+
+
 def test_find_and_read(run_folder: Path, tmp_path: Path) -> None:
     assert find_checkpoint(str(run_folder), "test") == run_folder / BEST
     assert find_checkpoint(str(run_folder), "fit").name == "last.ckpt"
