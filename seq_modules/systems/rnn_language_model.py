@@ -2,10 +2,9 @@
 
 from seq_modules.nets.rnn.language_net import RNNConfig, RNNNet
 from seq_modules.systems.language_model import LanguageModel
-from seq_modules.training.optim import OptimConfig
+from seq_modules.training.optim import OptimConfig, refuse_muon
 from seqlight.core.checks import required
 from seqlight.core.config_groups import group_from
-from seqlight.core.errors import UserError
 
 
 class RNNLanguageModel(LanguageModel):
@@ -28,6 +27,5 @@ class RNNLanguageModel(LanguageModel):
     ) -> None:
         super().__init__(optim)
         self.save_hyperparameters()
-        if self.optim.optimizer == "muon":
-            raise UserError("optim.optimizer muon needs the blocks of a Transformer, which this net has not; use adamw")
+        refuse_muon(self.optim)
         self.net = RNNNet(required("vocab_size", vocab_size), group_from(RNNConfig, net))

@@ -23,11 +23,10 @@ from seq_modules.nets.transformer.seq2seq_config import Seq2SeqTransformerConfig
 from seq_modules.training.metrics.exact_metrics import ExactMetrics
 from seq_modules.training.metrics.tokens import TokenAccuracy, TokenPerplexity
 from seq_modules.training.metrics.translation import translation_metrics
-from seq_modules.training.optim import OptimConfig
+from seq_modules.training.optim import OptimConfig, refuse_muon
 from seq_modules.training.tokenizer import required_tokenizer
 from seqlight.core.checks import check_range, required
 from seqlight.core.config_groups import group_from
-from seqlight.core.errors import UserError
 from seqlight.core.labels import EOS, IGNORED, UNK
 
 
@@ -227,8 +226,7 @@ class Seq2SeqRNN(Seq2SeqModule):
     ) -> None:
         super().__init__(label_smoothing, validate_bleu, copy_unknown, optim)
         self.save_hyperparameters()
-        if self.optim.optimizer == "muon":
-            raise UserError("optim.optimizer muon needs the blocks of a Transformer, which this net has not; use adamw")
+        refuse_muon(self.optim)
         sizes = required("source_vocab_size", source_vocab_size), required("vocab_size", vocab_size)
         self.net = EncoderDecoderRNN(*sizes, group_from(Seq2SeqRNNConfig, net))
 

@@ -15,6 +15,7 @@ from seq_modules.training.muon import MuonAdamW, hidden_matrices
 from seq_modules.training.progress import budget_of
 from seq_modules.training.schedule import ENDLESS, Schedule, scheduler
 from seqlight.core.checks import check_choice, check_range
+from seqlight.core.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,16 @@ def adamw(
     # Otherwise Lightning refuses to clip gradients under mixed precision, bf16 too, where nothing is scaled.
     optimizer._step_supports_amp_scaling = False
     return optimizer
+
+
+def refuse_muon(config: OptimConfig) -> None:
+    """Refuses Muon for a net without Transformer blocks, whose matrices it would update.
+
+    Raises:
+        UserError: The optimiser is Muon.
+    """
+    if config.optimizer == "muon":
+        raise UserError("optim.optimizer muon needs the blocks of a Transformer, which this net has not; use adamw")
 
 
 def muon(

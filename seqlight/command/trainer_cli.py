@@ -13,7 +13,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 import datamodules  # noqa: F401  --data CLASS finds its classes by name
 import seq_modules  # noqa: F401  and --model CLASS these
 from seq_modules.callbacks import BestCheckpoint, GracefulStop, LastCheckpoint, RunConfig, TimedBar
-from seq_modules.generation.sampling import Decoding
+from seq_modules.generation.decoding_config import Decoding
 from seq_modules.protocols import HasDecoding
 from seqlight.atomic_checkpoint import AtomicCheckpointIO
 from seqlight.command.arguments import config_values, group_values_as_configs, option

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from seq_modules.training.metrics.fraction import Fraction
+
 Part = Literal["clean", "leaked"]
 
 
@@ -39,22 +41,12 @@ class NatsPerFrame(Metric):
         return (self.nats_sum / self.frames).float()
 
 
-class FrameAccuracy(Metric):
+class FrameAccuracy(Fraction):
     """Pitches right among those right, missed and wrongly added: TP / (TP + FN + FP) over all frames.
 
     The accuracy of multiple pitch estimation (Bay, Ehmann & Downie, ISMIR 2009), by which Boulanger-Lewandowski et al.
     (ICML 2012) judge the prediction of the next frame. A silent frame that is foreseen counts for nothing.
     """
-
-    higher_is_better = True
-    full_state_update = False
-    right: Tensor
-    total: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.add_state("right", torch.tensor(0), dist_reduce_fx="sum")
-        self.add_state("total", torch.tensor(0), dist_reduce_fx="sum")
 
     def update(self, predicted: Tensor, frame: Tensor, end: Tensor) -> None:
         """Takes the ids of predicted and of true frames, both (N, S), and END, from which on they are no pitches."""
@@ -64,29 +56,11 @@ class FrameAccuracy(Metric):
         self.right += right
         self.total += pitches.sum() + there.sum() - right
 
-    def compute(self) -> Tensor:
-        """Accuracy between 0 and 1."""
-        return self.right / self.total
 
-
-class ExactFrames(Metric):
+class ExactFrames(Fraction):
     """Share of the frames that are predicted with all their pitches and no other."""
-
-    higher_is_better = True
-    full_state_update = False
-    right: Tensor
-    total: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.add_state("right", torch.tensor(0), dist_reduce_fx="sum")
-        self.add_state("total", torch.tensor(0), dist_reduce_fx="sum")
 
     def update(self, predicted: Tensor, frame: Tensor) -> None:
         """Takes the ids of predicted and of true frames, both (N, S)."""
         self.right += (predicted == frame).all(1).sum()
         self.total += len(frame)
-
-    def compute(self) -> Tensor:
-        """Share between 0 and 1."""
-        return self.right / self.total

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from seq_modules.training.metrics.fraction import Fraction
+
 
 class CorpusScore(Metric):
     """A corpus score of sacrebleu, 0 to 100, with one reference a sentence.
@@ -71,18 +73,8 @@ class ChrF(CorpusScore):
         super().__init__(scorer, 3 * scorer.order)
 
 
-class ExactMatch(Metric):
+class ExactMatch(Fraction):
     """Fraction of the translations that equal their reference, up to the amount of white space."""
-
-    higher_is_better = True
-    full_state_update = False
-    right: Tensor
-    total: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.add_state("right", torch.tensor(0), dist_reduce_fx="sum")
-        self.add_state("total", torch.tensor(0), dist_reduce_fx="sum")
 
     def update(self, hypotheses: Sequence[str], references: Sequence[str]) -> None:
         """Takes translations, and as many references."""
