@@ -23,7 +23,7 @@ class OptimConfig:
     """Optimiser and learning-rate schedule.
 
     Attributes:
-        learning_rate: Peak learning rate of AdamW, above 0.
+        learning_rate: Peak learning rate of AdamW or SGD, above 0.
         weight_decay: Weight decay of matrices, 0 or more.
         beta1: AdamW's decay of the mean gradient.
         beta2: AdamW's decay of the mean squared gradient.
@@ -32,8 +32,9 @@ class OptimConfig:
             "inverse_sqrt" (it falls as one over the root of the steps, Vaswani et al. 2017).
         decay_fraction: Fraction of the training, at its end, in which "wsd" decays, above 0 and at most 1.
         min_lr_ratio: What "cosine" and "wsd" leave of the learning rate, from 0 to 1.
-        optimizer: AdamW for all, or Muon for the matrices in ``net.blocks`` (which alone decay then) and AdamW for the
-            rest.
+        optimizer: AdamW for all, Muon for the matrices in ``net.blocks`` (which alone decay then) and AdamW for the
+            rest, or stochastic gradient descent for all.
+        momentum: Fraction of the velocity that SGD keeps in a step, at least 0 and below 1.
         muon_learning_rate: Peak learning rate of Muon, above 0.
         muon_iterations: Newton-Schulz iterations of Muon, at least 1.
         fused: One kernel for all of AdamW's weights: quicker the larger the net, equal up to rounding.
@@ -50,7 +51,8 @@ class OptimConfig:
     schedule: Schedule = "constant"
     decay_fraction: float = 1.0
     min_lr_ratio: float = 0.0
-    optimizer: Literal["adamw", "muon"] = "adamw"
+    optimizer: Literal["adamw", "muon", "sgd"] = "adamw"
+    momentum: float = 0.0
     muon_learning_rate: float = 0.02
     muon_iterations: int = 5
     fused: bool = False
@@ -64,7 +66,8 @@ class OptimConfig:
         check_choice("optim.schedule", self.schedule, Schedule)
         check_range("optim.decay_fraction", self.decay_fraction, above=0, most=1)
         check_range("optim.min_lr_ratio", self.min_lr_ratio, least=0, most=1)
-        check_choice("optim.optimizer", self.optimizer, ("adamw", "muon"))
+        check_choice("optim.optimizer", self.optimizer, ("adamw", "muon", "sgd"))
+        check_range("optim.momentum", self.momentum, least=0, below=1)
         check_range("optim.muon_learning_rate", self.muon_learning_rate, above=0)
         check_range("optim.muon_iterations", self.muon_iterations, least=1)
 
@@ -74,6 +77,9 @@ def build_optimizer(module: nn.Module, config: OptimConfig) -> Optimizer:
     betas = (config.beta1, config.beta2)
     if config.optimizer == "adamw":
         return adamw(module.parameters(), config.learning_rate, config.weight_decay, betas, config.fused)
+    if config.optimizer == "sgd":
+        groups = decay_groups(module.parameters(), config.weight_decay)
+        return torch.optim.SGD(groups, config.learning_rate, config.momentum)
     net: Any = getattr(module, "net", module)
     rates = (config.learning_rate, config.muon_learning_rate)
     return muon(module, net, *rates, config.weight_decay, betas, config.muon_iterations)
@@ -105,15 +111,21 @@ def adamw(
         betas: Decay of the mean gradient and of the mean squared one.
         fused: One kernel for all weights, quicker the larger the net, equal up to rounding.
     """
+    groups = decay_groups(parameters, weight_decay)
+    optimizer = torch.optim.AdamW(groups, lr=learning_rate, betas=betas, fused=fused)
+    # Otherwise Lightning refuses to clip gradients under mixed precision, bf16 too, where nothing is scaled.
+    optimizer._step_supports_amp_scaling = False
+    return optimizer
+
+
+def decay_groups(parameters: Iterable[Parameter], weight_decay: float) -> list[dict[str, Any]]:
+    """Groups of the weights that are trained: matrices, which decay, and vectors, which do not."""
     trained = [p for p in parameters if p.requires_grad]
     groups = [
         {"params": [p for p in trained if p.ndim >= 2], "weight_decay": weight_decay},
         {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
     ]
-    optimizer = torch.optim.AdamW([g for g in groups if g["params"]], lr=learning_rate, betas=betas, fused=fused)
-    # Otherwise Lightning refuses to clip gradients under mixed precision, bf16 too, where nothing is scaled.
-    optimizer._step_supports_amp_scaling = False
-    return optimizer
+    return [group for group in groups if group["params"]]
 
 
 def refuse_muon(config: OptimConfig) -> None:
