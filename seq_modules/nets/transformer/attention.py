@@ -122,7 +122,6 @@ def attention_weights(q: Tensor, k: Tensor, mask: Tensor) -> Tensor:
 
 
 def eager(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
-    """Attention as two batched products: queries, keys and values (B, H, T, K) to (B, H, T, K)."""
-    batch, heads, steps, size = q.shape
-    weights = attention_weights(q, k, mask).view(-1, steps, steps)  # (B, H, T, T) -> (B·H, T, T)
-    return torch.bmm(weights, v.reshape(-1, steps, size)).view(batch, heads, steps, size)
+    """Attention as two batched products: queries (B, H, T, K), keys and values (B, H, S, K) to (B, H, T, K)."""
+    weights = attention_weights(q, k, mask).flatten(0, 1)  # (B, H, T, S) -> (B·H, T, S)
+    return torch.bmm(weights, v.flatten(0, 1)).view(q.shape)

@@ -123,7 +123,7 @@ class Block(nn.Module):
             d_model, num_heads, bias=bias, qk_norm=qk_norm, kind=attention, value_embedding=value_embedding
         )
         self.cross_norm = make_norm(norm, d_model, bias) if cross_attention else None
-        self.cross = CrossAttention(d_model, num_heads, bias=bias) if cross_attention else None
+        self.cross = CrossAttention(d_model, num_heads, bias=bias, kind=attention) if cross_attention else None
         self.feed_forward_norm = make_norm(norm, d_model, bias)
         self.feed_forward = FeedForward(d_model, d_ff, activation=activation, bias=bias)
 
