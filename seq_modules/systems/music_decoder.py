@@ -34,7 +34,7 @@ from seqlight.core.checks import required
 from seqlight.core.config_groups import group_from
 from seqlight.core.errors import UserError
 from seqlight.core.labels import IGNORED
-from seqlight.music.bars import cut, end_of_bars
+from seqlight.music.bars import end_of_bars, truncated
 from seqlight.music.notes import Piece
 
 
@@ -77,7 +77,7 @@ class MusicDecoder(SequenceModule):
         width: int,
         vocab_sizes: list[int] | None,
         pitch_ids: list[int] | None,
-        ticks: list[int] | None,
+        ticks: tuple[int, ...] | None,
         notes: NoteConfig | dict[str, Any],
         ensemble_size: int,
         generation: MusicGeneration | dict[str, Any],
@@ -209,7 +209,7 @@ class MusicDecoder(SequenceModule):
         found = generate_music(self.net, tokenizer, begun, ids, rows, decoding or self.decoding, self.generation)
         for place, new in enumerate(found):
             piece = tokenizer.decode(np.concatenate([ids[place], new]), *like[place])
-            pieces.append(piece if bars is None else cut(piece, end_of_bars(begun[place], bars)))
+            pieces.append(piece if bars is None else truncated(piece, end_of_bars(begun[place], bars)))
         return list(zip(begun, pieces, strict=True))
 
 
@@ -235,7 +235,7 @@ class TransformerMusicDecoder(MusicDecoder):
         self,
         vocab_sizes: list[int] | None = None,
         pitch_ids: list[int] | None = None,
-        ticks: list[int] | None = None,
+        ticks: tuple[int, ...] | None = None,  # jsonargparse checks a list in quadratic time
         net: GPTConfig = GPTConfig(
             d_model=128,
             num_layers=4,
@@ -286,7 +286,7 @@ class RNNMusicDecoder(MusicDecoder):
         self,
         vocab_sizes: list[int] | None = None,
         pitch_ids: list[int] | None = None,
-        ticks: list[int] | None = None,
+        ticks: tuple[int, ...] | None = None,  # jsonargparse checks a list in quadratic time
         net: RNNConfig = RNNConfig(
             d_model=192, dropout=0.2, rnn=RecurrentConfig(hidden_size=192, num_layers=2, dropout=0.2)
         ),
