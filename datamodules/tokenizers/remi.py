@@ -1,9 +1,9 @@
-"""Pieces as REMI tokens, made by miditok: what the events of midi.py are compared with.
+"""REMI tokens of pieces, made by miditok, for comparison with the events of midi.py.
 
-REMI (Huang & Yang, "Pop Music Transformer", ACM Multimedia 2020) spells a note as up to four tokens, one after the
-other: Bar where a bar begins, Position in it where notes begin, and of each note Pitch and Duration. Here a bar has
-four quarters of 24 positions whatever the metre, because miditok (Fradet et al. 2021) would count positions by the
-metre's beat, and in 2/2 lose those between. Tempo, loudness and instrument are left out, as they are of events.
+REMI (Huang & Yang, "Pop Music Transformer", ACM Multimedia 2020) encodes a note as up to four tokens: Bar at the
+beginning of a bar, Position for an onset within the bar, and Pitch and Duration for each note. Here every bar has four
+quarters of 24 positions, whatever the metre. miditok (Fradet et al. 2021) would count positions in beats of the metre,
+and in 2/2 lose the positions between. Tempo, velocity and instrument are not encoded; events do not have them either.
 """
 
 from collections import Counter
@@ -17,35 +17,36 @@ from datamodules.tokenizers.stateful import Stateful
 from seqlight.core.checks import check_range
 from seqlight.core.errors import UserError
 from seqlight.music.keys import Key
-from seqlight.music.notes import TICKS_PER_QUARTER, Note, Piece, top_voice
+from seqlight.music.notes import HIGHEST_PITCH, TICKS_PER_QUARTER, Note, Piece, top_voice
 
 BAR = 4 * TICKS_PER_QUARTER
-HIGHEST = 126  # miditok has no token for MIDI's last pitch
-LONGEST_QUARTERS = 12  # of a duration; a longer one is read as this
+LONGEST_QUARTERS = 12  # a longer duration is encoded as this one
 
 
 class RemiTokenizer(Stateful):
-    """Pieces to tokens (N, 1), events of the one field "token", and back.
+    """Encodes pieces as tokens (N, 1), that is as events with the one field "token", and decodes them.
 
-    A note beyond the range is read octaves away, and one of more than twelve quarters as one of twelve.
+    A pitch outside the range is moved into it by octaves. A duration of more than twelve quarters becomes twelve.
 
     Args:
-        lowest: Lowest MIDI pitch.
-        highest: Highest, at most 126.
-        one_voice: Whether pieces are read, and written, as their top voice.
-        vocabulary: The tokens' names in the order of their ids, where they must be these; by default miditok's.
+        lowest: Lowest MIDI pitch, at least 0.
+        highest: Highest MIDI pitch, above ``lowest`` (miditok takes no range of one pitch) and at most 127.
+        one_voice: Encode and decode the top voice of a piece alone.
+        vocabulary: Names of the tokens in the order of their ids, as saved in a checkpoint. The installed miditok must
+            make the same ones. Default: those of the installed miditok.
 
     Attributes:
-        vocab_sizes: The number of tokens, in a list; ``vocab_size`` is the number.
-        start_id, end_id: START (BOS) and END (EOS).
-        kinds: Of each id PAD, BOS, EOS, Bar, Position, Pitch or Duration.
-        values: Of each id its position in the bar, its MIDI pitch or its duration in ticks, and 0 of the others.
-        pitches: Of each id its MIDI pitch, or None.
-        shifts: By how many ticks each id moves a clock that counts bars and begins at ``origin``.
-        origin: The clock before the first bar's token.
+        vocab_size: Number of tokens.
+        vocab_sizes: The same number in a list, one entry per field.
+        start_id, end_id: Ids of START (miditok's BOS) and END (EOS).
+        kinds: Kind of each id: PAD, BOS, EOS, Bar, Position, Pitch or Duration.
+        values: Number of each id: its position in the bar, its MIDI pitch, or its duration in ticks; 0 for the others.
+        pitches: MIDI pitch of each id, or None.
+        shifts: Ticks by which each id advances the time: a bar for Bar, 0 for the others.
+        origin: Time in ticks before the first Bar token.
 
     Raises:
-        ValueError: miditok is not installed, makes other tokens than ``vocabulary``, or there is no such range.
+        UserError: miditok is not installed, it makes other tokens than ``vocabulary``, or the range is not valid.
     """
 
     kind = "remi"
@@ -55,8 +56,8 @@ class RemiTokenizer(Stateful):
     signatures = None
 
     def __init__(self, lowest: int, highest: int, one_voice: bool, vocabulary: Sequence[str] | None = None) -> None:
-        check_range("lowest", lowest, least=0, most=HIGHEST)
-        check_range("highest", highest, least=lowest, most=HIGHEST)
+        check_range("lowest", lowest, least=0, most=HIGHEST_PITCH - 1)
+        check_range("highest", highest, least=lowest + 1, most=HIGHEST_PITCH)
         self.lowest, self.highest, self.one_voice = lowest, highest, one_voice
         self._miditok = _remi(lowest, highest)
         self.vocabulary = sorted(self._miditok.vocab, key=self._miditok.vocab.get)
@@ -73,26 +74,25 @@ class RemiTokenizer(Stateful):
 
     @classmethod
     def train(cls, pieces: Iterable[Piece], one_voice: bool, transpose: tuple[int, int] = (0, 0)) -> "RemiTokenizer":
-        """The tokenizer of some pieces' range of pitches, which is all there is to learn.
+        """Makes a tokenizer for the range of pitches of the training pieces.
 
         Args:
-            pieces: What is trained on.
+            pieces: The training pieces.
             one_voice: See the class.
-            transpose: Semitones that pieces are moved by at most, down (0 or less) and up; the range is so much wider.
+            transpose: Largest transpositions in semitones, down (0 or less) and up. They widen the range.
 
         Raises:
-            ValueError: The pieces have no notes, or miditok is not installed.
+            UserError: The pieces have no notes, or miditok is not installed.
         """
         pitches = {note.pitch for piece in pieces for note in (top_voice(piece) if one_voice else piece).notes}
         if not pitches:
             raise UserError("pieces have no notes, so that there is nothing to learn")
-        lowest, highest = (
-            min(max(pitch, 0), HIGHEST) for pitch in (min(pitches) + transpose[0], max(pitches) + transpose[1])
-        )
+        lowest = min(max(min(pitches) + transpose[0], 0), HIGHEST_PITCH - 1)
+        highest = max(min(max(pitches) + transpose[1], HIGHEST_PITCH), lowest + 1)
         return cls(lowest, highest, one_voice)
 
     def head(self, piece: Piece) -> np.ndarray:
-        """What the model is told before the tokens, (0, 1): nothing."""
+        """The tokens that stand before those of the notes, (0, 1): none, since REMI here has no signature event."""
         return np.zeros((0, 1), dtype=np.int64)
 
     def encode(self, piece: Piece) -> np.ndarray:
@@ -110,9 +110,10 @@ class RemiTokenizer(Stateful):
         return np.array(ids, dtype=np.int64).reshape(-1, 1)
 
     def notes_at(self, piece: Piece, ids: np.ndarray) -> np.ndarray:
-        """How many notes each of the piece's tokens (N, 1) counts as, (N,): as many in all as there are events.
+        """Number of notes that each token counts as, (N,), for tokens (N, 1). The sum is the piece's number of events.
 
-        A note counts where its pitch is; in one voice a rest counts as a note, there with the note behind it.
+        A note is counted at its Pitch token. With one voice a rest is an event too; it is counted at the Pitch token of
+        the note after it.
         """
         counts = np.array([kind == "Pitch" for kind in self.kinds], dtype=np.int64)[ids[:, 0]]
         if self.one_voice:
@@ -120,7 +121,7 @@ class RemiTokenizer(Stateful):
         return counts
 
     def unseen(self, piece: Piece) -> int:
-        """How many of the piece's notes are read as others."""
+        """Number of notes of the piece that are decoded as other notes."""
         piece = self._voice(piece)
         return (Counter(piece.notes) - Counter(self.decode(self.encode(piece)).notes)).total()
 
@@ -132,10 +133,10 @@ class RemiTokenizer(Stateful):
         quarters_per_minute: float = 72.0,
         key: Key | None = None,
     ) -> Piece:
-        """The piece that tokens (N, 1) stand for, up to the first END; START, and half a note, are passed over.
+        """The piece that tokens (N, 1) encode, up to the first END. START and incomplete notes are ignored.
 
         Raises:
-            ValueError: The ids are not (N, 1), or one is outside the vocabulary.
+            UserError: The ids are not (N, 1), or one is outside the vocabulary.
         """
         tokens = event_table(ids, self.vocab_sizes)[:, 0].tolist()
         tokens = tokens[: tokens.index(self.end_id)] if self.end_id in tokens else tokens
@@ -150,7 +151,7 @@ class RemiTokenizer(Stateful):
         return top_voice(piece) if self.one_voice else piece
 
     def state(self) -> dict[str, Any]:
-        """Plain data that :func:`datamodules.tokenizers.from_state` makes the same tokenizer of."""
+        """Plain data from which :func:`datamodules.tokenizers.from_state` makes the same tokenizer."""
         return {
             "kind": self.kind,
             "lowest": self.lowest,
@@ -161,14 +162,14 @@ class RemiTokenizer(Stateful):
 
 
 def _remi(lowest: int, highest: int) -> Any:
-    """miditok's tokenizer of a range of pitches."""
+    """miditok's REMI tokenizer for a range of pitches."""
     try:
         from miditok import REMI, TokenizerConfig
     except ImportError as error:
         raise UserError("tokens remi needs miditok; install it with `pip install 'seqlight[remi]'`") from error
     return REMI(
         TokenizerConfig(
-            pitch_range=(lowest, highest + 1),
+            pitch_range=(lowest, highest),
             beat_res={(0, LONGEST_QUARTERS): TICKS_PER_QUARTER},
             special_tokens=["PAD", "BOS", "EOS"],
             use_velocities=False,
@@ -179,7 +180,7 @@ def _remi(lowest: int, highest: int) -> Any:
 
 
 def _value(kind: str, value: str) -> int:
-    """The number in a token's name; a duration is quarters, ticks beyond them, and ticks a quarter."""
+    """The number in a token's name. A duration is written as quarters, further ticks, and ticks per quarter."""
     if kind == "Duration":
         quarters, ticks, resolution = map(int, value.split("."))
         return quarters * resolution + ticks
