@@ -1,4 +1,4 @@
-"""Base of the datamodules of labelled texts: tokens, padding, batches of like length, splits, texts to predict."""
+"""Base of the datamodules of labelled texts: tokenization, padding, batches of similar lengths, splits, prediction."""
 
 import hashlib
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from torch import Tensor
 
 from datamodules.base import SequenceDataModule
-from datamodules.classification.examples import Examples, Split, count_duplicates, prints_of, without_duplicates
+from datamodules.classification.examples import Examples, Split, count_duplicates, text_hashes, without_duplicates
 from datamodules.classification.groups import PredictConfig, SplitConfig, TextConfig, TokenConfig
 from datamodules.classification.labelled_files import read_table
 from datamodules.loading.cache import cache_folder, once
@@ -37,34 +37,34 @@ class ClassificationDataModule(SequenceDataModule):
     A subclass defines ``class_names``, ``aux_class_names`` and :meth:`read_splits`, and calls ``save_hyperparameters``.
 
     Args:
-        split: The subclass's group of validation and test.
+        split: How validation and test data are chosen, a group of the subclass.
         tokens: How texts become rows of tokens.
-        batch_size: Texts in a batch of one process.
-        text: A data set of the hub in place of files, and how tables are read.
-        tokenizer: What is learned from the training texts: BERT's kind of subwords ("wordpiece"), or whole "words".
-        vocab_size: Number of tokens at most that are learned.
-        tokenizer_path: Tokenizer that is used instead: a folder or hub id that transformers' BertTokenizer loads, or a
+        batch_size: Number of texts in a batch of one process.
+        text: A data set on the hub instead of files, and how tables are read.
+        tokenizer: Tokenizer that is learned from the training texts: "wordpiece" (subwords, as in BERT) or "words".
+        vocab_size: Largest number of tokens that are learned.
+        tokenizer_path: Tokenizer to use instead: a folder or hub id that transformers' BertTokenizer loads, or a
             checkpoint.
         predict: Texts for predict.
         num_workers: Processes that prepare batches; 0 prepares them in the training process.
-        seed: Seed of the training data's order. Default: the run's seed (--seed_everything).
-        cache_dir: Folder of learned tokenizers. Default: seqlight under $XDG_CACHE_HOME or ~/.cache. Never taken from a
-            checkpoint.
+        seed: Seed of the order of the training data. Default: the seed of the run (--seed_everything).
+        cache_dir: Folder of learned tokenizers. Default: seqlight under $XDG_CACHE_HOME or ~/.cache. It is never taken
+            from a checkpoint.
 
     Attributes:
-        class_names: Names of the classes, in the order of their numbers.
-        aux_class_names: Names of the auxiliary classes; empty where there are none.
-        class_counts: Training rows of each class, after ``setup("fit")``.
-        duplicates: Repeated texts of each split and between splits, as they were read, before any were dropped.
-        truncated: Texts of each split that were cut to max_seq_len, after its ``setup``.
+        class_names: Names of the classes, in the order of their indices.
+        aux_class_names: Names of the auxiliary classes; empty if there are none.
+        class_counts: Number of training rows of each class, after ``setup("fit")``.
+        duplicates: Number of repeated texts within each split and between splits, counted before any are dropped.
+        truncated: Number of texts of each split that were cut to max_seq_len, after its ``setup``.
 
     Raises:
         UserError: A value is out of its range.
     """
 
-    fresh_rows = True  # BucketedRows knows the order of each epoch
-    EXAMPLES: Sequence[str] = ()  # texts for predict where none are given
-    what = "texts"  # the rows' name in messages
+    fresh_rows = True  # BucketedRows computes the order of each epoch
+    EXAMPLES: Sequence[str] = ()  # texts for predict if no others are given
+    what = "texts"  # the name of the rows in messages
 
     def __init__(
         self,
@@ -81,19 +81,19 @@ class ClassificationDataModule(SequenceDataModule):
         cache_dir: str | None = None,
     ) -> None:
         super().__init__(batch_size, num_workers, seed)
-        self.save_hyperparameters()  # of the subclass too
+        self.save_hyperparameters()  # those of the subclass too
         check_choice("tokenizer", tokenizer, TokenizerKind)
         check_range("vocab_size", vocab_size, least=1)
         self.split, self.tokens = split, group_from(TokenConfig, tokens)
         self.text, self.predict = group_from(TextConfig, text), group_from(PredictConfig, predict)
-        self.tokenizer_kind, self.pieces, self.tokenizer_path = tokenizer, vocab_size, tokenizer_path
+        self.tokenizer_kind, self.max_vocab_size, self.tokenizer_path = tokenizer, vocab_size, tokenizer_path
         self.special_tokens = self.tokens.special_tokens
         self.cache = cache_folder(cache_dir)
         self.class_counts: list[int] | None = None
         self.duplicates: dict[str, int] = {}
         self.truncated: dict[str, int] = {}
-        self.longest = 0  # row of those encoded so far, in tokens
-        self._trained = np.zeros(0, dtype=np.int64)  # prints of the texts that the weights were trained on
+        self.longest = 0  # number of tokens in the longest row that was encoded so far
+        self._trained = np.zeros(0, dtype=np.int64)  # hashes of the texts that the weights were trained on
 
     @property
     def class_names(self) -> list[str]:
@@ -102,20 +102,20 @@ class ClassificationDataModule(SequenceDataModule):
 
     @property
     def aux_class_names(self) -> list[str]:
-        """Names of the auxiliary classes; empty where there are none."""
+        """Names of the auxiliary classes; empty if there are none."""
         return []
 
     def read_splits(self) -> Splits:
-        """Training, validation and test data as the files hold them."""
+        """Training, validation and test data as they are in the files."""
         raise NotImplementedError
 
     def as_input(self, part: Examples) -> Examples:
-        """A split as the model reads it."""
+        """A split in the form that the model reads. A subclass may change the texts."""
         return part
 
     @cached_property
     def as_read(self) -> Splits:
-        """Training, validation and test data, read at first use."""
+        """Training, validation and test data as they are in the files, without dropped duplicates."""
         splits = self.read_splits()
         self.duplicates = count_duplicates(splits)
         if self.split.drop_duplicates:
@@ -127,7 +127,7 @@ class ClassificationDataModule(SequenceDataModule):
 
     @cached_property
     def splits(self) -> Splits:
-        """The same as the model reads it."""
+        """Training, validation and test data in the form that the model reads."""
         return {name: self.as_input(part) for name, part in self.as_read.items()}
 
     @property
@@ -137,20 +137,22 @@ class ClassificationDataModule(SequenceDataModule):
 
     @property
     def num_aux_classes(self) -> int:
-        """Number of auxiliary classes; 0 where there are none."""
+        """Number of auxiliary classes; 0 if there are none."""
         return len(self.aux_class_names)
 
     @cached_property
     def tokenizer(self) -> WordPieceTokenizer | WordTokenizer:
-        """The tokenizer: read from tokenizer_path, or learned from the training texts by one process for all."""
+        """The tokenizer. It is read from tokenizer_path, or one process learns it from the training texts for all."""
         if self.tokenizer_path is not None:
             return self._given_tokenizer(self.tokenizer_path)
         texts, kind = self.splits["train"].texts, LEARNED[self.tokenizer_kind]
         digest = hashlib.sha256("\0".join(texts).encode("utf-8", "surrogatepass")).hexdigest()[:12]
         cased = "" if self.tokens.lower_case else "-cased"
         path = once(
-            self.cache / "tokenizers" / f"{digest}-{kind.kind}-{self.pieces}-{kind.recipe()}{cased}.tokenizer",
-            lambda path: save(kind.train(texts, self.pieces, self.tokens.lower_case), path),
+            self.cache
+            / "tokenizers"
+            / f"{digest}-{kind.kind}-{self.max_vocab_size}-{kind.training_version()}{cased}.tokenizer",
+            lambda path: save(kind.train(texts, self.max_vocab_size, self.tokens.lower_case), path),
         )
         return self._given_tokenizer(str(path))
 
@@ -160,30 +162,30 @@ class ClassificationDataModule(SequenceDataModule):
         found = load(path)
         if not isinstance(found, WordPieceTokenizer | WordTokenizer):
             raise UserError(
-                f"tokenizer_path {path}: holds a tokenizer of the kind {found.kind}, which has no padding; give BERT's "
-                "folder or a classifier's checkpoint"
+                f"tokenizer_path {path}: holds a tokenizer of the kind {found.kind}, which has no padding; give a "
+                "folder of a BERT tokenizer or a checkpoint of a classifier"
             )
         return found
 
     @property
     def vocab_size(self) -> int:
-        """Number of tokens that the tokenizer has."""
+        """Number of ids of the tokenizer."""
         return self.tokenizer.vocab_size
 
     @property
     def pad_id(self) -> int:
-        """The token of padding."""
+        """The id of the padding token."""
         return self.tokenizer.special["pad"]
 
     def encode(self, texts: Sequence[str], name: str) -> list[np.ndarray]:
-        """The rows of some texts, each with at least one token; those that are too long are cut and counted."""
+        """The ids of each text, (T,) with T at least 1. Texts that are too long are cut, and counted for ``name``."""
         special, room, head = self.tokenizer.special, self.tokens.room, self.tokens.head
         cut, rows = 0, []
         for ids in self.tokenizer.encode_texts(texts):
             if len(ids) > room:
                 cut += 1
                 ids = np.concatenate([ids[:head], ids[len(ids) - (room - head) :]])
-            elif not len(ids):  # characters that the tokenizer drops, and nothing else
+            elif not len(ids):  # the tokenizer dropped all characters of the text
                 ids = np.array([special["unk"]], dtype=np.int32)
             rows.append(np.concatenate([[special["cls"]], ids, [special["sep"]]]) if self.special_tokens else ids)
         self.truncated[name] = cut
@@ -197,6 +199,7 @@ class ClassificationDataModule(SequenceDataModule):
 
     @property
     def _batch_rows(self) -> int:
+        """Number of rows in a batch of all processes."""
         return self.batch_size * self._ranks().get("num_replicas", 1)
 
     def _rows(self, name: Split, batch_rows: int = 1) -> TokenRows:
@@ -205,13 +208,13 @@ class ClassificationDataModule(SequenceDataModule):
         return TokenRows(ids, part.labels, part.aux_labels, self.pad_id, batch_rows=batch_rows)
 
     def setup(self, stage: str) -> None:
-        """Encodes what the stage needs; predict needs no labelled data."""
+        """Encodes the data of a stage. Predict needs no labelled data."""
         super().setup(stage)
         if stage == "fit":
             self.train_set = BucketedRows(self._rows("train"), self.seed, self._batch_rows, self.tokens.pool_batches)
             labels = self.splits["train"].labels
             self.class_counts = np.bincount(labels[labels != IGNORED], minlength=self.num_classes).tolist()
-            self._trained = prints_of(self.as_read["train"].texts)
+            self._trained = text_hashes(self.as_read["train"].texts)
         if stage in ("fit", "test"):
             rank_zero_info(self.summary())
         if stage in ("fit", "validate"):
@@ -222,7 +225,7 @@ class ClassificationDataModule(SequenceDataModule):
             self.predict_set = self._predict_rows()
 
     def summary(self) -> str:
-        """One line: how many rows each split has, and how many texts are repeated."""
+        """A line with the number of rows of each split and the number of repeated texts."""
         sizes = ", ".join(f"{len(part):,} {name}" for name, part in self.splits.items())
         repeated = ", ".join(f"{count} {name}" for name, count in self.duplicates.items() if count)
         line = f"{self.what}: {sizes}"
@@ -246,15 +249,15 @@ class ClassificationDataModule(SequenceDataModule):
         )
 
     def clean(self, texts: list[str]) -> list[str]:
-        """Texts to predict as the training texts were read."""
+        """The texts to predict, with the changes that were made to the training texts when they were read."""
         return texts
 
     def state_dict(self) -> dict[str, Any]:
-        """See the base class; with prints of the training texts, by which a later test recognises them."""
+        """See the base class. Hashes of the training texts are added, so that a later test can recognise them."""
         return {**super().state_dict(), "trained": torch.from_numpy(self._trained)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """See the base class; warns where validation or test has texts that the weights were trained on."""
+        """See the base class. Warns if validation or test data have texts that the weights were trained on."""
         super().load_state_dict(state)
         if isinstance(trained := state.get("trained"), Tensor):
             self._trained = np.union1d(self._trained, trained.numpy())
@@ -264,10 +267,10 @@ class ClassificationDataModule(SequenceDataModule):
                 self._warn_of_trained("test")
 
     def _warn_of_trained(self, name: Split) -> None:
-        """Warns if the checkpoint was trained on texts of a split, beyond those that are in both splits anyway."""
-        known = int(np.isin(prints_of(texts := self.as_read[name].texts), self._trained).sum())
+        """Warns if the weights were trained on more texts of a split than the collection itself has in both splits."""
+        known = int(np.isin(text_hashes(texts := self.as_read[name].texts), self._trained).sum())
         if known > self.duplicates[f"{name} in train"]:
             rank_zero_warn(
-                f"the checkpoint was trained on {known:,} of these {len(texts):,} {name} {self.what}: what is measured "
-                "on them says little; leave out --data flags that choose other splits than it was trained with"
+                f"the checkpoint was trained on {known:,} of these {len(texts):,} {name} {self.what}, so "
+                "the result is too good; leave out --data flags that choose other splits than those of the training"
             )

@@ -1,4 +1,4 @@
-"""Labelled texts, their splits, and texts that are in more than one split."""
+"""Labelled texts, stratified samples of them, and texts that occur in more than one split."""
 
 import hashlib
 from collections.abc import Sequence
@@ -19,8 +19,8 @@ class Examples:
 
     Attributes:
         texts: The texts.
-        labels: Class of each (N,), -100 where unknown.
-        aux_labels: Class in the other set of labels (N,); all -100 where there is none.
+        labels: Class of each text, (N,); -100 if it is unknown.
+        aux_labels: Class of each text in the auxiliary set of classes, (N,); -100 if there is no such set.
     """
 
     texts: list[str]
@@ -29,7 +29,7 @@ class Examples:
 
     @classmethod
     def of(cls, texts: Sequence[str], labels: Sequence[int], aux_labels: Sequence[int] | None = None) -> "Examples":
-        """Examples from lists; without ``aux_labels`` they have none."""
+        """Examples from lists. Without ``aux_labels``, all auxiliary labels are -100."""
         aux = np.full(len(texts), IGNORED) if aux_labels is None else np.array(aux_labels, dtype=np.int64)
         return cls(list(texts), np.array(labels, dtype=np.int64), aux.astype(np.int64))
 
@@ -42,15 +42,15 @@ class Examples:
         return Examples([self.texts[row] for row in chosen], self.labels[chosen], self.aux_labels[chosen])
 
 
-def stratified_share(strata: np.ndarray, share: float, seed: int) -> np.ndarray:
-    """A stratified sample: a mask (N,) that is true for round(N * share) rows.
+def stratified_sample(strata: np.ndarray, fraction: float, seed: int) -> np.ndarray:
+    """A stratified sample of N rows: a mask (N,) that is true for round(N * fraction) rows.
 
-    Rows are shuffled within their stratum, the strata are put one after the other, and every 1/share-th row is taken.
-    Each stratum gives its share, rounded up or down.
+    Rows are shuffled within each stratum, the strata are concatenated, and every 1/fraction-th row is taken. The sample
+    therefore has the fraction of each stratum, rounded up or down.
     """
     order, size = _stratified_order(strata, seed), len(strata)
-    wanted = round(size * share)
-    # The places at which a line from 0 to `wanted` passes a whole number.
+    wanted = round(size * fraction)
+    # Rows at which a line from 0 to `wanted` passes a whole number are taken.
     steps = (np.arange(size + 1) * wanted + size // 2) // max(size, 1)
     chosen = np.zeros(size, dtype=bool)
     chosen[order[np.diff(steps) > 0]] = True
@@ -58,30 +58,34 @@ def stratified_share(strata: np.ndarray, share: float, seed: int) -> np.ndarray:
 
 
 def stratified_folds(strata: np.ndarray, folds: int, seed: int) -> np.ndarray:
-    """The fold of each row, 0 to ``folds`` - 1 (N,): their sizes, and those of each stratum in them, differ by at most
-    one row."""
+    """The fold of each row, (N,), from 0 to ``folds`` - 1.
+
+    The sizes of the folds differ by at most one row, and so do the numbers of rows that they have of a stratum.
+    """
     fold = np.zeros(len(strata), dtype=np.int64)
     fold[_stratified_order(strata, seed)] = np.arange(len(strata)) % folds
     return fold
 
 
 def _stratified_order(strata: np.ndarray, seed: int) -> np.ndarray:
-    shuffled = np.argsort(random_words(seed, np.array([0]), len(strata))[0], kind="stable")  # NumPy's own may change
+    shuffled = np.argsort(
+        random_words(seed, np.array([0]), len(strata))[0], kind="stable"
+    )  # NumPy may change its own shuffle
     return shuffled[np.argsort(strata[shuffled], kind="stable")]
 
 
-def prints_of(texts: Sequence[str]) -> np.ndarray:
-    """A number of 64 bits for each text (N,), apart from white space around it, by which to know it again."""
+def text_hashes(texts: Sequence[str]) -> np.ndarray:
+    """A 64-bit hash of each text, (N,), without the white space around it."""
     digests = [hashlib.blake2b(text.strip().encode("utf-8", "surrogatepass"), digest_size=8).digest() for text in texts]
     return np.frombuffer(b"".join(digests), dtype="<i8").astype(np.int64)
 
 
 def count_duplicates(splits: dict[Split, Examples]) -> dict[str, int]:
-    """How many texts stand there again, letter for letter, apart from white space around them.
+    """Counts repeated texts. Two texts are equal if they differ only in white space around them.
 
     Returns:
-        For each split, rows that repeat an earlier one of it ("train"), and rows of a later split that the training
-        split or the validation split has too ("val in train", "test in train", "test in val").
+        For each split, the number of rows that repeat an earlier row of it ("train"). For each pair of splits, the
+        number of rows of the first that the second has too ("val in train", "test in train", "test in val").
     """
     sets = {name: {text.strip() for text in part.texts} for name, part in splits.items()}
     found = {str(name): len(part) - len(sets[name]) for name, part in splits.items()}
@@ -92,9 +96,10 @@ def count_duplicates(splits: dict[Split, Examples]) -> dict[str, int]:
 
 
 def without_duplicates(splits: dict[Split, Examples]) -> dict[Split, Examples]:
-    """The splits with each text once: in the last split that has it, at its first position.
+    """The splits with each text once, in the last split that has it and at its first position there.
 
-    The test split loses only its own repetitions, validation also texts of the test, and training texts of both.
+    The test split loses only its own repetitions. Validation also loses texts of the test split, and training loses
+    texts of both.
     """
     seen: set[str] = set()
     kept: dict[Split, Examples] = {}

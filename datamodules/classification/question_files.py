@@ -1,7 +1,7 @@
-"""TREC's questions (Li & Roth, COLING 2002): the .label files, the hub's tables, and their classes.
+"""The TREC questions (Li & Roth, COLING 2002): their .label files, their tables on the hub, and their classes.
 
-A line is ``COARSE:fine What is the question ?`` in Latin-1. The label ends at the first space; what follows is the
-question, with any further colons in it.
+A line of a .label file is ``COARSE:fine What is the question ?`` in Latin-1. The label ends at the first space. The
+question may contain further colons.
 """
 
 from pathlib import Path
@@ -14,7 +14,7 @@ from seqlight.core.errors import UserError
 TRAIN_FILE, TEST_FILE = "train_5500.label", "TREC_10.label"  # 5,452 and 500 questions
 MAX_BYTES = 50_000_000
 
-# The classes with how often each stands in train_5500.label: the imbalance that the embedded questions have too.
+# Fine class -> number of questions in train_5500.label. The synthetic questions have the same class frequencies.
 TRAIN_COUNTS = {
     "ABBR:abb": 16, "ABBR:exp": 70,
     "DESC:def": 421, "DESC:desc": 274, "DESC:manner": 276, "DESC:reason": 191,
@@ -29,35 +29,35 @@ TRAIN_COUNTS = {
 }  # fmt: skip
 FINE = sorted(TRAIN_COUNTS)
 COARSE = sorted({name.partition(":")[0] for name in FINE})
-COARSE_OF = [COARSE.index(name.partition(":")[0]) for name in FINE]  # coarse class of each fine one
+COARSE_OF = [COARSE.index(name.partition(":")[0]) for name in FINE]  # index of the coarse class of each fine class
 
 
 def fine_examples(texts: list[str], fine: list[int]) -> Examples:
-    """Questions by their fine classes: labels coarse, auxiliary labels fine."""
+    """Examples from questions and the indices of their fine classes: labels are coarse, auxiliary labels fine."""
     return Examples.of(texts, [COARSE_OF[label] for label in fine], fine)
 
 
 def read_label_file(path: Path, name: str) -> Examples:
-    """The questions of a .label file; lines that are none are named in a warning and left out.
+    """The questions of a .label file. Invalid lines are left out and named in a warning.
 
     Args:
         path: The file, in Latin-1.
-        name: Argument that named it, for messages.
+        name: Name of the argument that gave the path, for messages.
 
     Raises:
-        FileNotFoundError: There is no such file.
-        UserError: It is too large, or has not one proper line.
+        FileNotFoundError: The file does not exist.
+        UserError: The file is too large, or has no valid line.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{name} {path.parent}: has no {path.name}; it should hold {TRAIN_FILE}, {TEST_FILE}")
     if path.stat().st_size > MAX_BYTES:
-        raise UserError(f"{name} {path}: is larger than {MAX_BYTES / 1e6:.0f} MB, which no file of TREC's is")
+        raise UserError(f"{name} {path}: is larger than {MAX_BYTES / 1e6:.0f} MB; TREC's files are smaller")
     found, fine = Found(), []
-    lines = path.read_text(encoding="latin-1").split("\n")  # one of its bytes, 0xF0, is not UTF-8
+    lines = path.read_text(encoding="latin-1").split("\n")  # not UTF-8: the file has a byte 0xF0
     for row, line in enumerate(lines[:-1] if lines[-1] == "" else lines):
         label, _, question = line.strip().partition(" ")
         if label not in TRAIN_COUNTS:
-            what = "is no class of TREC's" if ":" in label else "is no COARSE:fine label"
+            what = "is not a class of TREC" if ":" in label else "is not a COARSE:fine label"
             found.problems.append(f"line {row + 1}: {label[:40]!r} {what}")
         elif fault := text_fault(question):
             found.problems.append(f"line {row + 1}: {fault}")
@@ -69,16 +69,20 @@ def read_label_file(path: Path, name: str) -> Examples:
 
 
 def questions_of(hub: str, rows: list[dict[str, Any]]) -> Examples:
-    """The questions of a hub's table: SetFit/TREC-QC, CogComp/trec, or any with ``text`` and a column of fine classes.
+    """The questions of a table from the hub: SetFit/TREC-QC, CogComp/trec, or another with texts and fine classes.
+
+    Args:
+        hub: Name of the data set, for messages.
+        rows: Rows of the table. The column ``text`` has the question; the class may be in any columns.
 
     Raises:
-        UserError: A row has no text, or no column says its fine class.
+        UserError: A row has no text or no fine class.
     """
     texts, fine = [], []
     for row, content in enumerate(rows):
         words = {value for value in content.values() if isinstance(value, str)}
         coarse = words & set(COARSE)
-        # Either one column has both parts of the class, or one has each.
+        # Either one column has the whole class (ENTY:animal), or two columns have its parts.
         classes = words & set(FINE) or {f"{a}:{b}" for a in coarse for b in words} & set(FINE)
         if len(classes) != 1 or text_fault(content.get("text")):
             raise UserError(

@@ -1,7 +1,7 @@
-"""Synthetic questions with TREC's classes and its imbalance, for trying things without any download.
+"""Synthetic questions with the classes and class frequencies of TREC, so that recipes run without a download.
 
-Every question is one of our own templates with its slots filled, "What is the capital of {country} ?". They are far
-easier than TREC's, and a score on them says that a system works, not how good it is.
+A question is a template whose slots are filled, such as "What is the capital of {country} ?". These questions are much
+easier than those of TREC. A score on them shows that a system works, not how good it is.
 """
 
 import re
@@ -14,7 +14,7 @@ from datamodules.classification.question_files import FINE, TRAIN_COUNTS, fine_e
 from datamodules.loading.counters import random_words
 
 TRAIN_SIZE, TEST_SIZE = 2000, 500
-SEED = 2**40 + 5  # beyond any seed of a run
+SEED = 2**40 + 5  # larger than any seed of a run
 SLOT = re.compile(r"\{(\w+)\}")
 
 SLOTS = {
@@ -53,7 +53,7 @@ SLOTS = {
         "superlative": "largest, oldest, smallest, most famous, longest, tallest, busiest, richest",
     }.items()
 }
-# For each class the questions that it asks.
+# Fine class -> its templates.
 TEMPLATES = {
     "ABBR:abb": ["What is the abbreviation for {long} ?", "How do you abbreviate {long} ?"],
     "ABBR:exp": ["What does {short} stand for ?", "What is the full form of {short} ?", "What does {short} mean ?"],
@@ -169,10 +169,11 @@ TEMPLATES = {
 }  # fmt: skip
 
 
-def embedded_questions() -> tuple[Examples, Examples]:
-    """2,000 questions to train on and 500 to test, no question twice, the same in every run."""
+def synthetic_questions() -> tuple[Examples, Examples]:
+    """2,000 training and 500 test questions, all different. They are the same in every run."""
     names = list(TRAIN_COUNTS)
     total = np.concatenate([[0], np.cumsum(list(TRAIN_COUNTS.values()))])
+    # Number of questions of each class: its fraction of TREC's, rounded so that the sum is the size.
     quotas = [np.diff((total * size + total[-1] // 2) // total[-1]) for size in (TRAIN_SIZE, TEST_SIZE)]
     parts: tuple[list[tuple[str, int]], ...] = ([], [])
     for at, name in enumerate(names):
@@ -190,7 +191,7 @@ def embedded_questions() -> tuple[Examples, Examples]:
 
 
 def _every_question(name: str) -> list[str]:
-    """All that the templates of a class give, each once."""
+    """All different questions that the templates of a class yield."""
     made = []
     for template in TEMPLATES[name]:
         slots = SLOT.findall(template)
@@ -200,4 +201,5 @@ def _every_question(name: str) -> list[str]:
 
 
 def _shuffled(size: int, number: int) -> np.ndarray:
+    """A permutation of 0 ... size - 1 that depends on ``number`` alone."""
     return np.argsort(random_words(SEED, np.array([number]), size)[0], kind="stable")

@@ -9,11 +9,11 @@ import numpy as np
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 
 from datamodules.classification.base import ClassificationDataModule, Splits
-from datamodules.classification.examples import Examples, stratified_share
+from datamodules.classification.examples import Examples, stratified_sample
 from datamodules.classification.groups import SplitConfig, TokenConfig
 from datamodules.classification.hub_tables import hub_table
 from datamodules.classification.question_files import COARSE, FINE, TEST_FILE, TRAIN_FILE, questions_of, read_label_file
-from datamodules.classification.question_templates import embedded_questions
+from datamodules.classification.question_templates import synthetic_questions
 from seqlight.core.checks import check_choice
 from seqlight.core.config_groups import group_from
 from seqlight.core.errors import UserError
@@ -117,13 +117,13 @@ class QuestionsDataModule(ClassificationDataModule):
             if missing := {"train", "test"} - set(table):
                 raise UserError(f"text.hub {hub}: has no split {' and '.join(sorted(missing))}; try SetFit/TREC-QC")
             return questions_of(hub, table["train"]), questions_of(hub, table["test"])
-        return embedded_questions()
+        return synthetic_questions()
 
     def read_splits(self) -> Splits:
         """See the base class."""
         train, test = self._files()
         if self.question_split.protocol == "official":
-            held = stratified_share(train.aux_labels, self.split.val_fraction, self.split.seed)
+            held = stratified_sample(train.aux_labels, self.split.val_fraction, self.split.seed)
             return {"train": train.take(np.flatnonzero(~held)), "val": train.take(np.flatnonzero(held)), "test": test}
         if len(train) < SHUFFLED_ROWS:
             raise UserError(

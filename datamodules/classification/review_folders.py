@@ -1,12 +1,12 @@
-"""Collections of labelled texts as their authors gave them away: a folder for each class, or a file for each.
+"""Reads collections of labelled texts in their published layouts: one folder per class, or one file per class.
 
-A zip is read where it lies: nothing of it is written to the disk, so that no name in it can reach anywhere, and what it
-unpacks to is limited. Known shapes, in a folder or a zip:
+A zip is read in place. None of its files is written to disk, so names in it such as ``../x`` do no harm, and the
+unpacked size is limited. Layouts, in a folder or in a zip:
 
-* ``pos/*.txt`` and ``neg/*.txt``: Pang & Lee's 2,000 reviews (ACL 2004), a review a file; the folders beside each
-  other may have any names, and are the classes;
-* ``train/pos/*.txt`` ... ``test/neg/*.txt``: IMDb (Maas et al., ACL 2011); its ``unsup`` has no labels and is left out;
-* ``rt-polarity.pos`` and ``rt-polarity.neg``: Pang & Lee's 10,662 sentences (ACL 2005), a sentence a line.
+* ``pos/*.txt`` and ``neg/*.txt``: Pang & Lee's 2,000 reviews (ACL 2004), one review per file. Neighbouring folders are
+  the classes and may have any names.
+* ``train/pos/*.txt`` ... ``test/neg/*.txt``: IMDb (Maas et al., ACL 2011). Its ``unsup`` has no labels and is left out.
+* ``rt-polarity.pos`` and ``rt-polarity.neg``: Pang & Lee's 10,662 sentences (ACL 2005), one sentence per line.
 """
 
 import os
@@ -22,21 +22,21 @@ from seqlight.core.errors import UserError
 
 MAX_FILES = 500_000
 MAX_FILE = 50_000_000  # bytes of one file, unpacked
-MAX_TOTAL = 2_000_000_000  # bytes of all files, unpacked; aclImdb without its unsup has 66 MB
-NO_CLASS = ("", "train", "test", "unsup", "unsupervised")  # aclImdb has lists of addresses in train/ and test/
-SENTENCES = re.compile(r"[\w-]+\.(?P<label>pos|neg)")  # a file whose lines are a class's texts
-NUMBERED = re.compile(r"cv(\d{3})_")  # Pang & Lee's own numbers, by which they fold
+MAX_TOTAL = 2_000_000_000  # bytes of all files, unpacked; aclImdb has 66 MB without unsup
+NO_CLASS = ("", "train", "test", "unsup", "unsupervised")  # not classes; IMDb's train/ and test/ hold lists of URLs
+SENTENCES = re.compile(r"[\w-]+\.(?P<label>pos|neg)")  # name of a file with one text per line
+NUMBERED = re.compile(r"cv(\d{3})_")  # Pang & Lee's number of a review, which decides on its fold
 
 
 @dataclass
 class Review:
-    """A text of a collection.
+    """A labelled text of a collection.
 
     Attributes:
-        text: The text, without markup of line breaks.
-        label: Its class, the name of the folder or ending.
-        split: "train", "val" or "test" where its source says so.
-        number: Pang & Lee's number, 0 to 999, of files named cv123_...
+        text: The text, without ``<br />``.
+        label: Its class: the name of its folder, or the extension of its file.
+        split: "train", "val" or "test" if the source states it.
+        number: Pang & Lee's number, 0 to 999, if the file is named cv123_...
     """
 
     text: str
@@ -46,16 +46,16 @@ class Review:
 
 
 def read_reviews(path: str, encoding: str | None = None, name: str = "path") -> list[Review]:
-    """The reviews of a folder or zip, in the order of their names; empty ones are named in a warning and left out.
+    """The reviews of a folder or zip, sorted by file name. Empty reviews are left out and named in a warning.
 
     Args:
-        path: Folder or zip.
-        encoding: Of the files; by default UTF-8, or Latin-1 where a file is not UTF-8.
-        name: Argument that named it, for messages.
+        path: The folder or zip.
+        encoding: Encoding of the files. Default: UTF-8, or Latin-1 for a file that is not UTF-8.
+        name: Name of the argument that gave the path, for messages.
 
     Raises:
-        FileNotFoundError: There is no such folder or zip.
-        UserError: It has no reviews in one of the known shapes, is damaged, protected or too large.
+        FileNotFoundError: The folder or zip does not exist.
+        UserError: It has none of the layouts above, or it is damaged, encrypted or too large.
     """
     place = Path(path).expanduser()
     if not place.exists():
@@ -84,16 +84,16 @@ def read_reviews(path: str, encoding: str | None = None, name: str = "path") -> 
 
 
 def without_breaks(text: str) -> str:
-    """The text with IMDb's ``<br />`` as white space."""
+    """The text with each ``<br />``, as in IMDb, replaced by a space."""
     return text.replace("<br />", " ")
 
 
 class _LimitError(Exception):
-    pass
+    """A file is too large, or its encoding does not exist."""
 
 
-def _chosen(names: list[str]) -> list[str]:
-    """The names of the files that hold reviews, sorted."""
+def _review_files(names: list[str]) -> list[str]:
+    """Those of the names that are files with reviews, sorted."""
     paths = [PurePosixPath(name) for name in sorted(names) if "__MACOSX" not in name]
     if sentences := [path for path in paths if SENTENCES.fullmatch(path.name)]:
         return [str(path) for path in sentences]
@@ -101,7 +101,7 @@ def _chosen(names: list[str]) -> list[str]:
     classes: dict[PurePosixPath, set[str]] = {}
     for path in texts:
         classes.setdefault(path.parent.parent, set()).add(path.parent.name)
-    # A class's folder has another beside it; so a README.txt is no review.
+    # There are at least two class folders next to each other. A single README.txt is thus not a review.
     chosen = [str(path) for path in texts if len(classes[path.parent.parent]) > 1]
     if len(chosen) > MAX_FILES:
         raise _LimitError(f"has more than {MAX_FILES:,} files")
@@ -111,7 +111,7 @@ def _chosen(names: list[str]) -> list[str]:
 def _folder_files(folder: Path) -> Iterator[tuple[str, bytes]]:
     total = 0
     found = ((Path(base) / file).relative_to(folder).as_posix() for base, _, files in os.walk(folder) for file in files)
-    for name in _chosen(list(found)):
+    for name in _review_files(list(found)):
         total = _checked(name, (folder / name).stat().st_size, total)
         yield name, (folder / name).read_bytes()
 
@@ -119,17 +119,22 @@ def _folder_files(folder: Path) -> Iterator[tuple[str, bytes]]:
 def _zip_files(path: Path) -> Iterator[tuple[str, bytes]]:
     total = 0
     with zipfile.ZipFile(path) as archive:
-        for name in _chosen([entry.filename for entry in archive.infolist() if not entry.is_dir()]):
+        for name in _review_files([entry.filename for entry in archive.infolist() if not entry.is_dir()]):
             size = archive.getinfo(name).file_size
             total = _checked(name, size, total)
             with archive.open(name) as stream:
-                content = stream.read(size + 1)  # a zip may say less than it holds
+                content = stream.read(size + 1)  # the size that a zip states may be wrong
             if len(content) > size:
-                raise _LimitError(f"{name} holds more than the zip says")
+                raise _LimitError(f"{name} is larger than the zip states")
             yield name, content
 
 
 def _checked(name: str, size: int, total: int) -> int:
+    """The total size with one more file.
+
+    Raises:
+        _LimitError: The file or the total is too large.
+    """
     if size > MAX_FILE:
         raise _LimitError(f"{name} is larger than {MAX_FILE / 1e6:.0f} MB")
     if total + size > MAX_TOTAL:
@@ -138,6 +143,7 @@ def _checked(name: str, size: int, total: int) -> int:
 
 
 def _decoded(content: bytes, encoding: str | None) -> str:
+    """The text of a file in its encoding; by default UTF-8, or Latin-1 if it is not UTF-8."""
     try:
         return content.decode(encoding or "utf-8")
     except UnicodeDecodeError:
@@ -149,6 +155,7 @@ def _decoded(content: bytes, encoding: str | None) -> str:
 
 
 def _texts(name: str, content: str) -> Iterator[tuple[int, str]]:
+    """The texts of a file with their line numbers: each line of a file of sentences, else the whole file."""
     if SENTENCES.fullmatch(PurePosixPath(name).name):
         lines = content.split("\n")
         yield from enumerate(lines[:-1] if lines[-1] == "" else lines, 1)
@@ -157,6 +164,7 @@ def _texts(name: str, content: str) -> Iterator[tuple[int, str]]:
 
 
 def _review(name: str, text: str) -> Review:
+    """The text with its label, split and number, which follow from the name of the file."""
     parts = PurePosixPath(name).parts
     split = next((part for part in parts[:-1] if part in ("train", "test")), None)
     if sentences := SENTENCES.fullmatch(parts[-1]):

@@ -1,7 +1,7 @@
-"""Synthetic reviews, positive and negative, for trying things without any download.
+"""Synthetic reviews, positive and negative, so that recipes run without a download.
 
-Sentences of our own with the words of praise and of blame filled in, some of them negated. They are far easier than
-what people write, and a score on them says that a system works, not how good it is.
+A review is a few template sentences with words of praise or blame, some of them negated. These reviews are much easier
+than real ones. A score on them shows that a system works, not how good it is.
 """
 
 import re
@@ -13,7 +13,7 @@ from datamodules.loading.counters import random_words
 
 CLASSES = ["neg", "pos"]
 TRAIN_SIZE, TEST_SIZE = 1000, 400
-SEED = 2**40 + 6  # beyond any seed of a run
+SEED = 2**40 + 6  # larger than any seed of a run
 
 WORDS = {
     name: words.split(", ")
@@ -55,8 +55,8 @@ NEUTRAL = [
 ]
 
 
-def embedded_reviews() -> tuple[Examples, Examples]:
-    """1,000 reviews to train on and 400 to test, half of each class, the same in every run."""
+def synthetic_reviews() -> tuple[Examples, Examples]:
+    """1,000 training and 400 test reviews, half of them of each class. They are the same in every run."""
     reviews = [_review(row) for row in range(TRAIN_SIZE + TEST_SIZE)]
     labels = [row % 2 for row in range(TRAIN_SIZE + TEST_SIZE)]
     return (
@@ -66,10 +66,10 @@ def embedded_reviews() -> tuple[Examples, Examples]:
 
 
 def _review(row: int) -> str:
-    """The review of a number: of each class's sentences mostly its own, odd numbers positive."""
+    """The review with a number: positive if it is odd. Some reviews also have one sentence of the other class."""
     words = iter(random_words(SEED, np.array([row]), 64)[0].tolist())
 
-    def one_of(choices: list[str]) -> str:
+    def choose(choices: list[str]) -> str:
         return choices[next(words) % len(choices)]
 
     own, other = (PRAISE, BLAME) if row % 2 else (BLAME, PRAISE)
@@ -78,8 +78,8 @@ def _review(row: int) -> str:
     order = sorted(range(len(kinds)), key=lambda _: next(words))
     sentences = []
     for kind in (kinds[at] for at in order):
-        sentence = one_of(kind)
+        sentence = choose(kind)
         for slot, choices in WORDS.items():
-            sentence = sentence.replace(slot, one_of(choices))
+            sentence = sentence.replace(slot, choose(choices))
         sentences.append(sentence if sentence.endswith("!") else f"{sentence} .")
     return " ".join(sentences)

@@ -8,11 +8,11 @@ import numpy as np
 from lightning.pytorch.utilities import rank_zero_info
 
 from datamodules.classification.base import ClassificationDataModule, Splits
-from datamodules.classification.examples import Examples, Split, stratified_folds, stratified_share
+from datamodules.classification.examples import Examples, Split, stratified_folds, stratified_sample
 from datamodules.classification.groups import SplitConfig, TokenConfig
 from datamodules.classification.review_folders import Review, without_breaks
 from datamodules.classification.review_sources import classes_of, of_classes, reviews_at, reviews_of_hub
-from datamodules.classification.review_templates import CLASSES, embedded_reviews
+from datamodules.classification.review_templates import CLASSES, synthetic_reviews
 from seqlight.core.checks import check_choice, check_range
 from seqlight.core.config_groups import group_from
 from seqlight.core.errors import UserError
@@ -117,7 +117,7 @@ class ReviewsDataModule(ClassificationDataModule):
         if config.hub is not None:
             return reviews_of_hub(config.hub, config.revision, config.column, config.label_column)
         made: list[Review] = []
-        for split, part in zip(("train", "test"), embedded_reviews(), strict=True):
+        for split, part in zip(("train", "test"), synthetic_reviews(), strict=True):
             made += [
                 Review(text, CLASSES[label], split)
                 for text, label in zip(part.texts, part.labels.tolist(), strict=True)
@@ -138,10 +138,10 @@ class ReviewsDataModule(ClassificationDataModule):
             split = self._fold(reviews, examples.labels, split)
         labels = examples.labels
         if not (split == "test").any():
-            split[stratified_share(labels, config.test_fraction, config.seed)] = "test"
+            split[stratified_sample(labels, config.test_fraction, config.seed)] = "test"
         if not (split == "val").any():
             rest = np.flatnonzero(split == "train")
-            split[rest[stratified_share(labels[rest], config.val_fraction, config.seed)]] = "val"
+            split[rest[stratified_sample(labels[rest], config.val_fraction, config.seed)]] = "val"
         names: tuple[Split, ...] = ("train", "val", "test")
         return {name: examples.take(np.flatnonzero(split == name)) for name in names}
 

@@ -10,7 +10,7 @@ from datamodules.music.sources.midi_files import read_folder
 from datamodules.music.sources.prelude import PRELUDE
 from datamodules.tokenizers import MusicTokenizer
 from seqlight.core.errors import UserError
-from seqlight.music.notes import Piece, beginning
+from seqlight.music.notes import Piece, first_bars
 
 
 class PiecePrompts(Dataset):
@@ -55,7 +55,7 @@ def read_prompts(prompt: str, bars: int | None) -> tuple[list[Piece], list[str]]
     else:
         pieces, problems = read_folder(prompt, "prompt.source")
     if bars is not None:
-        pieces = [beginning(piece, bars) for piece in pieces]
+        pieces = [first_bars(piece, bars) for piece in pieces]
         for piece in pieces:
             if not piece.notes:
                 raise UserError(f"prompt.bars {bars}: {piece.name} has no note in them; give more bars")

@@ -20,6 +20,7 @@ from datamodules.tokenizers import (
     save,
 )
 from seqlight.core.checks import check_choice, check_range
+from seqlight.core.errors import UserError
 
 PairTokenizerKind = Literal["unigram", "bpe", "words", "char"]
 
@@ -65,18 +66,26 @@ class PairTokenizers:
         kind: SentencePiece's subwords (unigram or bpe), words, or characters.
         vocab_size: Most subwords or words of a vocabulary.
         config: Shared or separate, and what counts as a word.
+        source_vocab_size: Most subwords or words of the source's vocabulary; by default ``vocab_size``.
 
     Raises:
-        UserError: A value is out of its range.
+        UserError: A value is out of its range, or a shared vocabulary is to have two sizes.
     """
 
     kind: PairTokenizerKind
     vocab_size: int
     config: PairTokenConfig
+    source_vocab_size: int | None = None
 
     def __post_init__(self) -> None:
         check_choice("tokenizer", self.kind, PairTokenizerKind)
         check_range("vocab_size", self.vocab_size, least=1)
+        check_range("source_vocab_size", self.source_vocab_size, least=1)
+        if self.config.shared and self.source_vocab_size is not None:
+            raise UserError(
+                f"source_vocab_size {self.source_vocab_size} needs two vocabularies; give tokens.shared false, or "
+                "vocab_size alone"
+            )
 
     def make(self, folder: Path, sources: Sequence[str], targets: Sequence[str]) -> TokenizerPair:
         """The tokenizers of some pairs; one process learns them for all.
@@ -89,23 +98,25 @@ class PairTokenizers:
         digest = hashlib.sha256()
         for text in chain(sources, targets):
             digest.update(text.encode("utf-8", "surrogatepass") + b"\0")
-        recipe = {"words": WordTokenizer.recipe(), "char": ""}.get(self.kind) or SentencePieceTokenizer.recipe()
+        versions = {"words": WordTokenizer.training_version(), "char": ""}
+        version = versions.get(self.kind) or SentencePieceTokenizer.training_version()
         config = self.config
-        marks = (self.kind, self.vocab_size, recipe, config.shared, config.lower_case, config.min_count)
+        sizes = self.vocab_size if self.source_vocab_size is None else self.source_vocab_size, self.vocab_size
+        marks = (self.kind, *sizes, version, config.shared, config.lower_case, config.min_count)
         digest.update(repr(marks).encode())
 
         def write(path: Path) -> None:
             if config.shared:
-                save(TokenizerPair(self._learn([*sources, *targets])), path)
+                save(TokenizerPair(self._learn([*sources, *targets], self.vocab_size)), path)
             else:
-                save(TokenizerPair(self._learn(sources), self._learn(targets)), path)
+                save(TokenizerPair(*map(self._learn, (sources, targets), sizes)), path)
 
         return load_pair(once(folder / f"{digest.hexdigest()[:16]}-{self.kind}.tokenizer", write))
 
-    def _learn(self, texts: Sequence[str]) -> Tokenizer:
+    def _learn(self, texts: Sequence[str], vocab_size: int) -> Tokenizer:
         if self.kind == "char":
             return CharTokenizer.train(texts)
         if self.kind == "words":
-            return WordTokenizer.train(texts, self.vocab_size, self.config.lower_case, self.config.min_count)
+            return WordTokenizer.train(texts, vocab_size, self.config.lower_case, self.config.min_count)
         lines = [f" {text}\n" for text in texts]  # the space with which SideTokenizer reads every text
-        return SentencePieceTokenizer.train(lines, self.kind, self.vocab_size, sum(map(len, lines)), at_most=True)
+        return SentencePieceTokenizer.train(lines, self.kind, vocab_size, sum(map(len, lines)), at_most=True)

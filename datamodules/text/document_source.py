@@ -255,7 +255,7 @@ def held_out(text: str) -> float:
 
 
 def built_in_shards(folder: Path) -> list[Path]:
-    """Python's own reference manual as JSON-lines files, a topic a line (see ``text_sources.embedded_text``).
+    """Python's own reference manual as JSON-lines files, a topic a line (see ``text_sources.built_in_text``).
 
     Args:
         folder: Where the files are kept.

@@ -53,7 +53,7 @@ class TokenizerChoice:
             return ByteTokenizer()
         kind: str = self.tokenizer
         if kind != "char":
-            kind += f"-{self.vocab_size}-{SentencePieceTokenizer.recipe()}"
+            kind += f"-{self.vocab_size}-{SentencePieceTokenizer.training_version()}"
         return load(
             once(folder / f"{name}-{kind}.tokenizer", lambda path: save(self.learn(pieces(), characters), path))
         )

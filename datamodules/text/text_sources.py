@@ -43,10 +43,10 @@ def open_text(path: str | list[str] | None, config: TextConfig, folder: Path) ->
         return TextFiles(find_text_files(path), config.encoding)
     if config.hub is not None:
         return TextFiles([hub_text(folder, config.hub, config.revision, config.column)])
-    return TextFiles([embedded_text(folder)])
+    return TextFiles([built_in_text(folder)])
 
 
-def embedded_text(folder: Path) -> Path:
+def built_in_text(folder: Path) -> Path:
     """Python's own reference manual as a text file: 465,000 characters of English prose in Python 3.11.
 
     It is ``pydoc_data.topics``, the text of ``help("for")``: prose under the PSF's licence that is part of the standard

@@ -113,7 +113,7 @@ class NoteTokenizer(Stateful):
         The vocabulary has at most the 512 most frequent durations and shifts and the 64 most frequent metres.
 
         Raises:
-            ValueError: The pieces have no notes.
+            UserError: The pieces have no notes.
         """
         one_voice = tuple(fields) == ONE_VOICE
         pitches: set[int] = set()
@@ -190,7 +190,7 @@ class NoteTokenizer(Stateful):
         An event without a pitch or without a duration makes no note, but its shift counts.
 
         Raises:
-            ValueError: The ids are not (N, F), or one is outside its vocabulary.
+            UserError: The ids are not (N, F), or one is outside its vocabulary.
         """
         notes, now = [], 0
         for event in event_table(ids, self.vocab_sizes).tolist():

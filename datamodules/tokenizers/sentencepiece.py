@@ -1,8 +1,7 @@
 """Subwords by SentencePiece (Kudo & Richardson 2018): unigram (Kudo 2018) or byte-pair encoding (Sennrich et al. 2016).
 
-SentencePiece writes a space as U+2581 and reads U+2581 as a space, so a text that holds U+2581 itself would not come
-back. Here that character always goes by its three bytes, and ids are decoded from the pieces' own bytes, which makes
-every text come back as it was.
+Decoding restores every text exactly. SentencePiece stands for a space by U+2581, so it would turn a U+2581 in the text
+into a space. Here U+2581 is always encoded as its three bytes, and decoding joins the bytes of the pieces.
 """
 
 import hashlib
@@ -18,9 +17,9 @@ from datamodules.tokenizers.base import UNKNOWN, Tokenizer, byte_characters, to_
 from seqlight.core.errors import UserError
 
 SPACE = "\u2581"
-PARTS = re.compile(f"[^\n{SPACE}]+\n?|\n|{SPACE}")  # lines with their ends, and each U+2581 by itself
+PARTS = re.compile(f"[^\n{SPACE}]+\n?|\n|{SPACE}")  # lines with their line end; each U+2581 is a part of its own
 SENTENCES = re.compile("[^\n]{0,999}[ \n]|[^\n]{1,1000}")  # at most 1,000 characters: SentencePiece drops longer lines
-TRAIN_CHARACTERS = 20_000_000  # of a longer text every n-th sentence is learned from: these take 330 MB, measured
+TRAIN_CHARACTERS = 20_000_000  # about this many are learned from, every n-th sentence of a longer text; takes 330 MB
 SETTINGS: dict[str, Any] = {
     "byte_fallback": True,
     "normalization_rule_name": "identity",
@@ -30,22 +29,22 @@ SETTINGS: dict[str, Any] = {
     "bos_id": -1,
     "eos_id": -1,
     "pad_id": -1,
-    "num_threads": 4,  # a fixed number: sums in another order give another model
+    "num_threads": 4,  # fixed, because another number sums in another order and learns another model
     "minloglevel": 2,
 }
-TOO_MANY = re.compile(r"too high .*<= (\d+)")  # SentencePiece's message that the text yields fewer pieces
-PROBE = "  a b\n\t\N{EURO SIGN}\N{SNOWMAN} ﬁ\n\n"  # what a model that changes texts would change
+TOO_MANY = re.compile(r"too high .*<= (\d+)")  # SentencePiece's message when the text yields fewer pieces
+PROBE = "  a b\n\t\N{EURO SIGN}\N{SNOWMAN} ﬁ\n\n"  # a model that normalises texts changes this one
 
 
 class SentencePieceTokenizer(Tokenizer):
-    """Pieces of a SentencePiece model; what none of them covers goes by its bytes.
+    """A SentencePiece model. A character that no piece covers is encoded as its UTF-8 bytes.
 
     Args:
         model: The serialised model, the contents of a ``.model`` file.
 
     Raises:
-        ValueError: It is no model, or one that does not give every text back (it normalises, puts a space before the
-            text, or has no byte fallback), which would falsify bits per character.
+        UserError: The bytes are not a SentencePiece model, or the model changes texts: it normalises, puts a space
+            before the text, or has no byte fallback. Bits per character would then be those of another text.
     """
 
     kind = "sentencepiece"
@@ -56,10 +55,10 @@ class SentencePieceTokenizer(Tokenizer):
         self.model = model
         try:
             if not model:
-                raise TypeError("nothing to read")  # SentencePiece itself takes it for a model yet to be loaded
+                raise TypeError("nothing to read")  # SentencePiece accepts an empty model and fails later
             self._processor: Any = SentencePieceProcessor(model_proto=model)
         except (RuntimeError, OSError, TypeError) as error:
-            raise UserError("tokenizer is no SentencePiece model; give a .model file of spm_train") from error
+            raise UserError("tokenizer is not a SentencePiece model; give a .model file of spm_train") from error
         sp = self._processor
         ids = range(sp.get_piece_size())
         self.vocab_size = len(ids)
@@ -87,8 +86,8 @@ class SentencePieceTokenizer(Tokenizer):
         return UNKNOWN.encode() if sp.is_unknown(i) else piece.replace(SPACE, " ").encode()
 
     @staticmethod
-    def recipe() -> str:
-        """8 hex digits of what decides on the pieces beside the text: our settings and SentencePiece's version."""
+    def training_version() -> str:
+        """Eight hex digits that change with SentencePiece's version and our settings, hence with the learned pieces."""
         import sentencepiece
 
         return hashlib.sha256(repr((sentencepiece.__version__, TRAIN_CHARACTERS, SETTINGS)).encode()).hexdigest()[:8]
@@ -102,25 +101,26 @@ class SentencePieceTokenizer(Tokenizer):
         characters: int = 0,
         at_most: bool = False,
     ) -> "SentencePieceTokenizer":
-        """Learns pieces from a text. A line's end is a piece of its own, and no other piece crosses one.
+        """Learns pieces from a text. The line end is a piece of its own, and no other piece crosses it.
 
         Args:
-            pieces: The text, cut at line ends.
-            algorithm: How pieces are found.
-            vocab_size: Number of ids, 256 bytes, the unknown symbol and the line's end among them.
-            characters: Length of the text; of one beyond 20 million characters every n-th sentence is used.
-            at_most: Learn fewer pieces if the text does not yield so many. ``pieces`` is then a list.
+            pieces: The text in parts that end at line ends.
+            algorithm: "unigram" or "bpe" (byte-pair encoding).
+            vocab_size: Number of ids. 256 bytes, the unknown symbol and the line end are among them.
+            characters: Length of the whole text. Above 20 million, every n-th sentence is used.
+            at_most: Learn fewer pieces if the text yields fewer. ``pieces`` must then be a list, since it may be read
+                twice.
 
         Raises:
-            ValueError: The text does not yield so many pieces, or its characters need more.
+            UserError: The text yields fewer pieces than ``vocab_size``, or its characters need more.
         """
         from sentencepiece import SentencePieceTrainer
 
-        every = max(1, -(-characters // TRAIN_CHARACTERS))
+        every_nth = max(1, -(-characters // TRAIN_CHARACTERS))
         model = io.BytesIO()
         try:
             SentencePieceTrainer.train(
-                sentence_iterator=islice(_sentences(pieces), 0, None, every),
+                sentence_iterator=islice(_sentences(pieces), 0, None, every_nth),
                 model_writer=model,
                 model_type=algorithm,
                 vocab_size=vocab_size,
@@ -129,7 +129,7 @@ class SentencePieceTokenizer(Tokenizer):
         except RuntimeError as error:
             if at_most and (found := TOO_MANY.search(str(error))):
                 return cls.train(pieces, algorithm, int(found[1]), characters)
-            raise UserError(_refusal(str(error), vocab_size)) from error
+            raise UserError(_training_error(str(error), vocab_size)) from error
         return cls(model.getvalue())
 
     def encode_array(self, text: str) -> np.ndarray:
@@ -146,7 +146,7 @@ class SentencePieceTokenizer(Tokenizer):
         return b"".join([self._bytes[i] for i in ids]).decode("utf-8", "replace")
 
     def pieces(self, ids: Iterable[int]) -> list[str]:
-        """See :class:`Tokenizer`; a space shows as U+2581."""
+        """See :class:`Tokenizer`. A space is shown as U+2581."""
         return [self._pieces[i] for i in ids]
 
     def state(self) -> dict[str, Any]:
@@ -159,7 +159,8 @@ def _sentences(pieces: Iterable[str]) -> Iterator[str]:
         yield from SENTENCES.findall(piece.replace(SPACE, ""))
 
 
-def _refusal(message: str, vocab_size: int) -> str:
+def _training_error(message: str, vocab_size: int) -> str:
+    """Our message for an error that SentencePiece raised in training."""
     if found := TOO_MANY.search(message):
         return f"vocab_size {vocab_size} is too big for this text; give at most {found[1]}, or a longer text"
     if found := re.search(r"required_chars\. \d+ vs (\d+)", message):

@@ -1,14 +1,14 @@
-"""BERT's subwords: WordPiece (Schuster & Nakajima 2012; Devlin et al. 2019), from a pretrained folder or learned here.
+"""WordPiece, the subwords of BERT (Schuster & Nakajima 2012; Devlin et al. 2019), pretrained or learned here.
 
-A text is cleaned, lower-cased and cut at white space and punctuation; each word is then read from the left by the
-longest piece that fits, pieces within a word being written ``##ing``. Casing and spaces do not come back. Texts never
-yield special tokens: a "[SEP]" that somebody typed is three tokens of text, where transformers' would read a mark.
+A text is normalised, by default to lower case, and split at white space and punctuation. Each word is then split from
+left to right into the longest pieces that the vocabulary has. A piece that continues a word begins with ``##``, as in
+``##ing``. Decoding restores neither capitals nor spaces. No text encodes to a special token: a "[SEP]" that a user
+types becomes three ordinary tokens, where transformers' tokenizer gives the separator.
 """
 
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -17,28 +17,28 @@ import numpy as np
 from datamodules.tokenizers.base import UNKNOWN, Tokenizer, to_bytes
 from seqlight.core.errors import UserError
 
-SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")  # of a vocabulary learned here, ids 0 to 4
-INSIDE = "##"  # how a piece begins that goes on with a word
-LONGEST_WORD = 100  # characters; a longer word is unknown, as BERT has it
-MAX_PIECES = 2_000_000  # of a vocabulary that is read
-ENCODED = 20_000  # texts that are encoded at a time; what the library returns for each is much larger than its ids
-MAX_ALPHABET = 1000  # characters that a vocabulary learned here knows, the most frequent ones
+SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")  # ids 0 to 4 of a vocabulary that is learned here
+CONTINUATION = "##"  # prefix of a piece that continues a word
+MAX_WORD_CHARACTERS = 100  # a longer word is unknown, as in BERT
+MAX_PIECES = 2_000_000  # a larger vocabulary is refused
+ENCODE_CHUNK = 20_000  # texts per call of the library, whose result is much larger than the ids alone
+MAX_ALPHABET = 1000  # a learned vocabulary has the most frequent characters, at most this many
 HUB_FILES = ["vocab.txt", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"]
-PROBE = (
-    "The naïve Café's 12 東京 [x] ﬁne-tuned\tunbelievably\u200b Éa!?"  # what another normalisation would read otherwise
-)
+# A text whose ids differ under most other normalisations.
+PROBE = "The naïve Café's 12 東京 [x] ﬁne-tuned\tunbelievably\u200b Éa!?"
 
 
 class WordPieceTokenizer(Tokenizer):
-    """The pieces of a vocabulary.
+    """A WordPiece tokenizer with a given vocabulary.
 
     Args:
-        vocabulary: The pieces in the order of their ids, a line each; [PAD], [UNK], [CLS] and [SEP] among them.
-        lower_case: Read every text in lower case.
-        strip_accents: Read é as e; by default as ``lower_case``, which is BERT's habit.
+        vocabulary: The pieces, one per line, in the order of their ids. [PAD], [UNK], [CLS] and [SEP] must be among
+            them.
+        lower_case: Convert every text to lower case.
+        strip_accents: Remove accents, so that é becomes e. Default: the value of ``lower_case``, as in BERT.
 
     Raises:
-        ValueError: A special piece is missing, or a piece stands there twice.
+        UserError: A special piece is missing, a piece occurs twice, or there are too many pieces.
     """
 
     kind = "wordpiece"
@@ -62,7 +62,7 @@ class WordPieceTokenizer(Tokenizer):
         self.special = {piece.strip("[]").lower(): ids[piece] for piece in SPECIAL if piece in ids}
         self.characters = np.array([self._length(i) for i in range(self.vocab_size)], dtype=np.int64)
         model = models.WordPiece(
-            ids, unk_token="[UNK]", continuing_subword_prefix=INSIDE, max_input_chars_per_word=LONGEST_WORD
+            ids, unk_token="[UNK]", continuing_subword_prefix=CONTINUATION, max_input_chars_per_word=MAX_WORD_CHARACTERS
         )
         self._backend = Backend(model)
         self._backend.normalizer = normalizers.BertNormalizer(
@@ -76,30 +76,30 @@ class WordPieceTokenizer(Tokenizer):
     def _length(self, i: int) -> int:
         if i in self.special.values():
             return int(i == self.special["unk"])
-        return len(self._pieces[i].removeprefix(INSIDE))
+        return len(self._pieces[i].removeprefix(CONTINUATION))
 
     @staticmethod
-    def recipe() -> str:
-        """8 hex digits of what decides on learned pieces beside the text: our settings and the library's version."""
+    def training_version() -> str:
+        """Eight hex digits that change with the library's version and our settings, hence with the learned pieces."""
         import tokenizers
 
         return hashlib.sha256(repr((tokenizers.__version__, SPECIAL, MAX_ALPHABET)).encode()).hexdigest()[:8]
 
     @classmethod
     def train(cls, texts: Sequence[str], vocab_size: int, lower_case: bool = True) -> "WordPieceTokenizer":
-        """Learns pieces: pairs are joined by frequency until there are enough, none of fewer than 2 uses.
+        """Learns a vocabulary: the most frequent pair of pieces is merged until there are ``vocab_size`` pieces.
 
-        Left alone, the library numbers the characters in the order of a hash table, which is another in each process,
-        and breaks ties by these numbers. Handed over in order, as special tokens, they make the result a function of
-        the texts.
+        A pair that occurs once is not merged. The library numbers characters in the order of a hash table, which
+        differs between processes, and breaks ties by these numbers. Characters that are given as special tokens keep
+        their order, so the result depends on the texts alone.
 
         Args:
-            texts: What to learn from.
-            vocab_size: Number of ids at most, special ones and single characters included.
-            lower_case: Read the texts in lower case, and without accents.
+            texts: The training texts.
+            vocab_size: Largest number of ids, with special tokens and single characters.
+            lower_case: Convert the texts to lower case and remove accents.
 
         Raises:
-            ValueError: The characters alone need more, or there are none.
+            UserError: The characters alone need more ids, or the texts have no word.
         """
         from tokenizers import Tokenizer as Backend
         from tokenizers import models, normalizers, pre_tokenizers, trainers
@@ -117,9 +117,9 @@ class WordPieceTokenizer(Tokenizer):
             for character in word:
                 counts[character] += count
         alphabet = set(sorted(counts, key=lambda character: (-counts[character], character))[:MAX_ALPHABET])
-        seen_inside = {character for word in words for character in word[1:]}
-        inside = {character for character in alphabet if character.isalnum() or character in seen_inside}
-        known = [*SPECIAL, *sorted(alphabet), *(INSIDE + character for character in sorted(inside))]
+        seen_within = {character for word in words for character in word[1:]}
+        within = {character for character in alphabet if character.isalnum() or character in seen_within}
+        known = [*SPECIAL, *sorted(alphabet), *(CONTINUATION + character for character in sorted(within))]
         if not alphabet:
             raise UserError("tokenizer: the training texts hold no word to learn from")
         if vocab_size < len(known):
@@ -130,7 +130,7 @@ class WordPieceTokenizer(Tokenizer):
             special_tokens=known,
             limit_alphabet=len(alphabet),
             initial_alphabet=sorted(alphabet),
-            continuing_subword_prefix=INSIDE,
+            continuing_subword_prefix=CONTINUATION,
             show_progress=False,
         )
         backend.train_from_iterator(texts, trainer)
@@ -142,11 +142,11 @@ class WordPieceTokenizer(Tokenizer):
         """The tokenizer of a folder or of a model on the hub, as transformers' BertTokenizer reads it.
 
         Args:
-            source: A folder, or a hub id such as ``google-bert/bert-base-uncased``.
-            revision: Branch, tag or commit of the hub's model.
+            source: A folder, or a model's id on the hub such as ``google-bert/bert-base-uncased``.
+            revision: Branch, tag or commit of the model on the hub.
 
         Raises:
-            ValueError: It cannot be loaded, or is no WordPiece of BERT's kind.
+            UserError: The tokenizer cannot be loaded, or is not BERT's WordPiece.
         """
         folder = Path(source).expanduser()
         return cls._read(source, folder if folder.is_dir() else _downloaded(source, revision))
@@ -155,7 +155,7 @@ class WordPieceTokenizer(Tokenizer):
     def _read(cls, source: str, folder: Path) -> "WordPieceTokenizer":
         from transformers import BertTokenizer
 
-        # transformers 5 makes a tokenizer of five tokens, in silence, of a folder without a vocabulary.
+        # For a folder without a vocabulary, transformers 5 returns a tokenizer of five tokens without a warning.
         if not any((folder / name).is_file() for name in HUB_FILES[:2]):
             raise UserError(f"tokenizer_path {source}: holds neither vocab.txt nor tokenizer.json")
         try:
@@ -167,22 +167,23 @@ class WordPieceTokenizer(Tokenizer):
                 bool(normalizer.lowercase),
                 getattr(normalizer, "strip_accents", None),
             )
-        except Exception as error:  # whatever the layers of transformers raise: OSError, KeyError, the Rust core's own
+        except Exception as error:  # transformers raises OSError, KeyError and the exceptions of its Rust library
             reason = " ".join(str(error).split())[:200]
             raise UserError(f"tokenizer_path {source}: no BERT tokenizer ({reason})") from error
         if sorted(ids.values()) != list(range(len(ids))) or ours.encode(PROBE) != theirs.encode(
             PROBE, add_special_tokens=False
         ):
-            raise UserError(f"tokenizer_path {source}: is no WordPiece of BERT's kind; other kinds are not read")
+            raise UserError(f"tokenizer_path {source}: is not BERT's WordPiece; other kinds are not supported")
         return ours
 
     def encode_texts(self, texts: Sequence[str]) -> list[np.ndarray]:
-        """The ids of many texts, an array of integers each: several threads share the work."""
+        """The ids of many texts, one array (N,) of int32 per text. The library encodes in several threads."""
         for text in texts:
             to_bytes(text, "utf-8")  # refuses surrogates by name
         found: list[np.ndarray] = []
-        for first in range(0, len(texts), ENCODED):
-            encoded = self._backend.encode_batch_fast(list(texts[first : first + ENCODED]), add_special_tokens=False)
+        for first in range(0, len(texts), ENCODE_CHUNK):
+            chunk = list(texts[first : first + ENCODE_CHUNK])
+            encoded = self._backend.encode_batch_fast(chunk, add_special_tokens=False)
             found += [np.array(one.ids, dtype=np.int32) for one in encoded]
         return found
 
@@ -191,15 +192,15 @@ class WordPieceTokenizer(Tokenizer):
         return self.encode_texts([text])[0]
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The pieces with spaces between words, in the tokenizer's own casing; of special ones [UNK] alone shows."""
+        """The text of ids, with one space between words. Special tokens are left out, except [UNK] (U+FFFD)."""
         hidden = set(self.special.values()) - {self.special["unk"]}
         shown = (UNKNOWN if i == self.special["unk"] else self._pieces[i] for i in map(int, ids) if i not in hidden)
         return "".join(
-            chain.from_iterable((piece[2:],) if piece.startswith(INSIDE) else (" ", piece) for piece in shown)
+            piece.removeprefix(CONTINUATION) if piece.startswith(CONTINUATION) else " " + piece for piece in shown
         ).strip()
 
     def pieces(self, ids: Iterable[int]) -> list[str]:
-        """See :class:`Tokenizer`; pieces within a word begin with ``##``."""
+        """See :class:`Tokenizer`. Pieces that continue a word begin with ``##``."""
         return [self._pieces[i] for i in ids]
 
     def state(self) -> dict[str, Any]:
@@ -213,15 +214,16 @@ class WordPieceTokenizer(Tokenizer):
 
 
 def _downloaded(hub: str, revision: str | None) -> Path:
-    """The folder of a hub model's tokenizer files; without a network, of a copy that was loaded before.
+    """The local folder with the tokenizer files of a model on the hub; without a network, the cached copy.
 
-    Not left to transformers, which tries for minutes without a network and then gives an empty tokenizer.
+    Without a network, transformers retries for minutes and then returns an empty tokenizer. We therefore download the
+    files ourselves.
     """
     from huggingface_hub import snapshot_download
 
     try:
         return Path(snapshot_download(hub, revision=revision, allow_patterns=HUB_FILES))
-    except Exception as error:  # the hub's client raises whatever its layers do
+    except Exception as error:  # the hub's client passes on exceptions of several HTTP libraries
         reason = " ".join(str(error).split())[:200]
         raise UserError(
             f"tokenizer_path {hub}: no such folder or checkpoint, and not loaded from the hub "

@@ -1,4 +1,4 @@
-"""One id for each word of the training texts: what tables of word vectors (word2vec, GloVe) are made for."""
+"""Whole words as tokens, one id per word of the training texts. Tables of word vectors (word2vec, GloVe) need this."""
 
 import re
 from collections import Counter
@@ -11,22 +11,22 @@ from datamodules.tokenizers.base import UNKNOWN, Tokenizer, to_bytes
 from seqlight.core.errors import UserError
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")  # ids 0 to 3
-# The Penn Treebank's manner of cutting, in which GloVe's vocabulary is written: do n't, Hamlet 's, U.S., long-term.
+# Texts are split as in the Penn Treebank and in GloVe's vocabulary: do n't, Hamlet 's, U.S., long-term.
 CONTRACTION = re.compile(r"(?<=\w)(?=n't\b)|(?<=\w)(?='(?:s|m|d|re|ve|ll)\b)", re.IGNORECASE)
 ABBREVIATION = r"(?:mr|mrs|ms|dr|st|jr|sr|no|vs|inc|co|corp|ltd|gen|sen|rep|gov|col|lt|capt|sgt|prof|rev)\.(?=\s)"
 WORD = re.compile(
     r"(?:[^\W\d_]\.){2,}"  # U.S.
-    r"|\b(?:[^\W\d_]\.(?=\s+\w)|" + ABBREVIATION + ")"  # the J. of Robert J. Lee; Mrs.
-    r"|n't\b|'(?:s|m|d|re|ve|ll)\b"  # what CONTRACTION cut off
+    r"|\b(?:[^\W\d_]\.(?=\s+\w)|" + ABBREVIATION + ")"  # the J. in Robert J. Lee; Mrs.
+    r"|n't\b|'(?:s|m|d|re|ve|ll)\b"  # the second half of a contraction
     r"|\w+(?:[-.,/&'_]\w+)*"  # words, numbers, long-term, AT&T, 1,000.5
     r"|``|''|\.\.\.|--|[^\w\s]",
     re.IGNORECASE,
 )
-CLOSED_BY = {'"': '"', "\u201e": "\u201c", "\u201c": "\u201d", "\u00ab": "\u00bb", "``": "''"}  # quotation marks
-OPENING = {*CLOSED_BY, *"([{\u00bf\u00a1$\u00a3"}  # no space follows; the last ones are Spanish marks and currencies
-CLOSING = re.compile(
-    r"n't|'(?:s|m|d|re|ve|ll)?|\.\.\.|[.,!?;:%)\]}\u2026\u201d\u00bb]", re.IGNORECASE
-)  # no space before
+CLOSING_QUOTE = {'"': '"', "\u201e": "\u201c", "\u201c": "\u201d", "\u00ab": "\u00bb", "``": "''"}
+# No space follows these: quotation marks, brackets, Spanish opening marks, currency signs.
+OPENING = {*CLOSING_QUOTE, *"([{\u00bf\u00a1$\u00a3"}
+# No space precedes these.
+CLOSING = re.compile(r"n't|'(?:s|m|d|re|ve|ll)?|\.\.\.|[.,!?;:%)\]}\u2026\u201d\u00bb]", re.IGNORECASE)
 MAX_WORDS = 2_000_000
 
 
@@ -37,28 +37,34 @@ def split_words(text: str, lower_case: bool = True) -> list[str]:
 
 
 def join_words(words: Sequence[str]) -> str:
-    """Words and punctuation marks as one writes them: do, n't, go, ! -> "don't go!"
+    """Words and punctuation marks as running text: do, n't, go, ! -> "don't go!"
 
-    The text that :func:`split_words` cut may have had other spaces, around dashes and dots above all.
+    The spaces may differ from those of the text that :func:`split_words` split, mostly around dashes and dots.
     """
-    text, opened, glue = "", "", True  # the quotation mark that is open; the next word follows without a space
+    text = ""
+    open_quote = ""  # the quotation mark that has not been closed yet
+    no_space = True  # before the next word
     for word in words:
-        closes = opened != "" and word == CLOSED_BY[opened]
+        closes = open_quote != "" and word == CLOSING_QUOTE[open_quote]
         opens = not closes and word in OPENING
-        if closes or word in CLOSED_BY:
-            opened = "" if closes else word
-        text += word if glue or closes or CLOSING.fullmatch(word) else " " + word
-        glue = opens
+        if closes or word in CLOSING_QUOTE:
+            open_quote = "" if closes else word
+        text += word if no_space or closes or CLOSING.fullmatch(word) else " " + word
+        no_space = opens
     return text
 
 
 class WordTokenizer(Tokenizer):
-    """Words; one that the vocabulary lacks is unknown.
+    """A word tokenizer. A word that is not in the vocabulary is encoded as [UNK].
 
     Args:
-        words: The words in the order of their ids from 4 on, a line each; below are padding, unknown, start and end.
-        lower_case: Read every text in lower case. Without, a word that is not known as it is written is read as the
-            small one where that is known: Books at a sentence's start is books.
+        words: The words, one per line, in the order of their ids from 4 on. Ids 0 to 3 are [PAD], [UNK], [CLS] and
+            [SEP].
+        lower_case: Convert every text to lower case. If false, a word whose own spelling is unknown is looked up in
+            lower case: Books at the start of a sentence becomes books.
+
+    Raises:
+        UserError: A word occurs twice, or there are too many words.
     """
 
     kind = "words"
@@ -78,40 +84,40 @@ class WordTokenizer(Tokenizer):
         self.characters = np.array(lengths, dtype=np.int64)
 
     @staticmethod
-    def recipe() -> str:
-        """What decides on the words beside the text: the way of cutting, numbered."""
+    def training_version() -> str:
+        """The version of the rules by which texts are split, which decide on the learned words."""
         return "penn1"
 
     @classmethod
     def train(
         cls, texts: Sequence[str], vocab_size: int, lower_case: bool = True, min_count: int = 1
     ) -> "WordTokenizer":
-        """The most frequent words of some texts; ties in alphabetical order.
+        """Takes the most frequent words of the training texts. Words of equal frequency are in alphabetical order.
 
         Args:
-            texts: What to take them from.
-            vocab_size: Number of ids at most, the four special ones included.
-            lower_case: Read the texts in lower case.
-            min_count: How often a word must be used.
+            texts: The training texts.
+            vocab_size: Largest number of ids, with the four special tokens.
+            lower_case: Convert the texts to lower case.
+            min_count: Leave out words that occur less often.
 
         Raises:
-            ValueError: There is no room for a word, or no word.
+            UserError: ``vocab_size`` leaves no room for a word, the texts have none, or none is frequent enough.
         """
         if vocab_size <= len(SPECIAL):
             raise UserError(f"vocab_size {vocab_size} leaves no room for a word; give more than {len(SPECIAL)}")
         counts = Counter(word for text in texts for word in split_words(text, lower_case))
         if not counts:
             raise UserError("tokenizer: the training texts hold no word to learn from")
-        kept = [word for word, count in counts.items() if count >= min_count]
-        if not kept:
+        frequent = [word for word, count in counts.items() if count >= min_count]
+        if not frequent:
             raise UserError(
                 f"min_count {min_count}: no word of the training texts is used so often; give a smaller one"
             )
-        ordered = sorted(kept, key=lambda word: (-counts[word], word))
+        ordered = sorted(frequent, key=lambda word: (-counts[word], word))
         return cls("\n".join(ordered[: vocab_size - len(SPECIAL)]), lower_case)
 
     def encode_texts(self, texts: Sequence[str]) -> list[np.ndarray]:
-        """The ids of many texts, an array of integers each."""
+        """The ids of many texts, one array (N,) of int32 per text."""
         return [self.encode_array(text) for text in texts]
 
     def encode_array(self, text: str) -> np.ndarray:
@@ -122,7 +128,7 @@ class WordTokenizer(Tokenizer):
         return np.array([ids.get(word, ids.get(word.lower(), unknown)) for word in words], dtype=np.int32)
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The words with spaces between; of special ones [UNK] alone shows."""
+        """The words of ids, with one space between them. Special tokens are left out, except [UNK] (U+FFFD)."""
         return " ".join(
             UNKNOWN if i == self.special["unk"] else self._pieces[i]
             for i in map(int, ids)

@@ -27,7 +27,7 @@ from seqlight.core.checks import required
 from seqlight.core.config_groups import group_from
 from seqlight.core.errors import UserError
 from seqlight.core.labels import IGNORED
-from seqlight.music.frame_notes import held_notes
+from seqlight.music.frame_notes import frames_to_notes
 
 
 class FrameDecoder(SequenceModule):
@@ -175,8 +175,8 @@ class FrameDecoder(SequenceModule):
                 {
                     "index": index,
                     "prompt": name,
-                    "prompt_notes": held_notes(given),
-                    "notes": held_notes(frames, len(given)),
+                    "prompt_notes": frames_to_notes(given),
+                    "notes": frames_to_notes(frames, len(given)),
                     "frames": [list(frame) for frame in frames],
                 }
             )

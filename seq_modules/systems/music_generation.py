@@ -18,7 +18,7 @@ from seq_modules.generation.rules import Event, Rules
 from seq_modules.nets.music.event_net import EventNet, EventSteps
 from seqlight.core.checks import check_range
 from seqlight.core.errors import UserError
-from seqlight.music.bars import end_of_bars, ticks
+from seqlight.music.bars import elapsed_ticks, end_of_bars
 from seqlight.music.notes import Piece
 
 FIELDS = {1: ("token",), 2: ("pitch", "duration"), 3: ("shift", "pitch", "duration")}
@@ -77,10 +77,10 @@ def generate_music(
     """
     fields, bars = len(net.vocab_sizes), limits.max_bars
     ends = [math.inf if bars is None else end_of_bars(prompt, bars) for prompt in prompts]
-    clocks = [tokenizer.origin + ticks(events, tokenizer) for events in ids]
+    clocks = [tokenizer.origin + elapsed_ticks(events, tokenizer) for events in ids]
 
     def is_over(place: int, new: list[Event]) -> bool:
-        clocks[place] += ticks(np.array(new[-1:]), tokenizer)
+        clocks[place] += elapsed_ticks(np.array(new[-1:]), tokenizer)
         return clocks[place] >= ends[place]
 
     start = (tokenizer.start_id, *[0] * (fields - 1))

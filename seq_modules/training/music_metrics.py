@@ -266,13 +266,13 @@ class Copying(Metric):
             self.notes += torch.tensor([copied, notes], device=self.notes.device)
 
     def compute(self) -> dict[str, Tensor]:
-        """``longest_copy``, ``median_copy`` (the lower one of two) in notes, ``share_in_copies``."""
+        """``longest_copy``, ``median_copy`` (the lower one of two) in notes, ``fraction_in_copies``."""
         half = (self.lengths.sum() + 1) // 2
         median = (self.lengths.cumsum(0) >= half).long().argmax()
         return {
             "longest_copy": self.maximum.float(),
             "median_copy": median.float(),
-            "share_in_copies": self.notes[0] / self.notes[1],
+            "fraction_in_copies": self.notes[0] / self.notes[1],
         }
 
 

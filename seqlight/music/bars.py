@@ -1,6 +1,6 @@
-"""Where events stand in time, so that the length of new music can be given in bars.
+"""Times of generated events, so that the length of generated music can be given in bars.
 
-N events, F fields.
+Letters: N events, F fields.
 """
 
 from dataclasses import replace
@@ -11,21 +11,21 @@ import numpy as np
 from seqlight.music.notes import Piece, bar_ticks
 
 
-def ticks(events: np.ndarray, tokenizer: Any) -> int:
-    """By how much events (N, F) move the clock: with one voice by their durations, else by their shifts."""
+def elapsed_ticks(events: np.ndarray, tokenizer: Any) -> int:
+    """Ticks by which events (N, F) advance the time: the sum of the durations of one voice, or of the shifts."""
     one_voice = len(tokenizer.fields) == 2
     values, ids = (tokenizer.durations, events[:, 1]) if one_voice else (tokenizer.shifts, events[:, 0])
     return sum(values[i] for i in ids.tolist())
 
 
 def end_of_bars(piece: Piece, bars: int) -> int:
-    """The tick at which so many bars after a piece end; the bar that the piece ends in is full first."""
+    """The tick at which ``bars`` further bars end. They begin after the bar in which the piece ends."""
     end, bar = piece.end, bar_ticks(piece)
     return (-(-end // bar) + bars) * bar
 
 
-def cut(piece: Piece, limit: int) -> Piece:
-    """The piece up to a tick: no note begins there or later, and what sounds there is cut off."""
+def truncated(piece: Piece, limit: int) -> Piece:
+    """The piece up to the tick ``limit``. Later notes are left out, and a note that sounds at ``limit`` ends there."""
     notes = [
         note._replace(duration=min(note.duration, limit - note.start)) for note in piece.notes if note.start < limit
     ]

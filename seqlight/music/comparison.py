@@ -1,4 +1,4 @@
-"""Compares generated with real music by the same statistics, with their range among real music."""
+"""Compares the statistics of generated music with those of real music, and with their range within real music."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -6,27 +6,24 @@ from typing import NamedTuple
 
 from seqlight.music.notes import Piece, excerpts
 
-ONE_SIDED = (
-    "longest_copy",
-    "median_copy",
-    "share_in_copies",
-    "out_of_range",
-)  # smaller values than those of real music are good too
-FEWEST_SETS, MOST_SETS, PARTS = 3, 12, 6
+# Statistics that count as within the range when they are below it.
+ONE_SIDED = ("longest_copy", "median_copy", "fraction_in_copies", "out_of_range")
+MIN_SETS, MAX_SETS = 3, 12
+DEFAULT_SETS = 6  # where the names of the pieces give no usable sets
 
 Measure = Callable[[Sequence[Piece], Sequence[Piece]], dict[str, float]]
-"""Pieces, and what they are compared with, to the numbers of seq_modules/training/music_metrics.py by name."""
+"""Takes pieces and the pieces they are compared with; returns statistics by name (training/music_metrics.py)."""
 
 
 class Row(NamedTuple):
-    """One statistic.
+    """One statistic, a row of the table.
 
     Attributes:
         name: Its name in the log.
         samples: Its value for the generated music.
-        held_out: Its value for real music that the model has not seen.
-        low: Its lowest value among the sets of real music, each compared with all others.
-        high: Its highest value among them.
+        held_out: Its value for the held-out music.
+        low: Its lowest value over the sets of real music. Each set is compared with all other sets.
+        high: Its highest value over the sets.
     """
 
     name: str
@@ -37,12 +34,12 @@ class Row(NamedTuple):
 
     @property
     def distance(self) -> float:
-        """Absolute difference between generated and held-out music."""
+        """Absolute difference between the values of generated and held-out music."""
         return abs(self.samples - self.held_out)
 
     @property
     def within(self) -> bool:
-        """Whether the value is in the range of real music; for copies, whether it is at most the highest."""
+        """Whether the value lies in the range of real music; for copies, whether it is not above the range."""
         return self.samples <= self.high and (self.name in ONE_SIDED or self.samples >= self.low)
 
 
@@ -54,50 +51,51 @@ def compare(
     sets: str,
     measure: Measure,
 ) -> list[Row]:
-    """The table of all statistics.
+    """One row per statistic.
 
     Args:
-        samples: Generated music, of ``notes`` notes each or fewer.
+        samples: Generated pieces, of at most ``notes`` notes each.
         held_out: Real pieces that the model has not seen.
-        training: Those that it was trained on, with which both are compared.
-        notes: Length of the parts that real pieces are cut into, so that like is compared with like.
-        sets: As in :func:`sets_of`.
-        measure: How to take the numbers.
+        training: The training pieces. Both of the others are compared with them.
+        notes: Real pieces are cut into parts of this many notes, since some statistics depend on the length.
+        sets: Pattern of the sets, as in :func:`group_into_sets`.
+        measure: Computes the statistics.
     """
-    ours = measure(samples, training)
-    theirs = measure(excerpts(held_out, notes), training)
-    groups = sets_of([*training, *held_out], sets)
-    among = [
+    of_samples = measure(samples, training)
+    of_held_out = measure(excerpts(held_out, notes), training)
+    groups = group_into_sets([*training, *held_out], sets)
+    of_groups = [
         measure(excerpts(group, notes), [piece for other in groups if other is not group for piece in other])
         for group in groups
     ]
-    return [
-        Row(name, ours[name], theirs[name], min(row[name] for row in among), max(row[name] for row in among))
-        for name in ours
-    ]
+    rows = []
+    for name, value in of_samples.items():
+        real = [statistics[name] for statistics in of_groups]
+        rows.append(Row(name, value, of_held_out[name], min(real), max(real)))
+    return rows
 
 
-def sets_of(pieces: Sequence[Piece], pattern: str) -> list[list[Piece]]:
-    """Pieces by sets, such as the suites they are from.
+def group_into_sets(pieces: Sequence[Piece], pattern: str) -> list[list[Piece]]:
+    """Groups pieces into sets, such as suites.
 
     Args:
-        pieces: Pieces; of those with one name, the first is taken.
-        pattern: Regular expression, found in a name: what it matches names the set. Where that gives fewer than 3 or
-            more than 12 sets, the pieces are dealt out into six.
+        pieces: The pieces. Of several with the same name, the first is taken.
+        pattern: Regular expression that is searched in each name. Pieces with the same match form a set. If that gives
+            fewer than 3 or more than 12 sets, the pieces are divided into six sets in turn.
     """
     by_name = {piece.name: piece for piece in reversed(pieces)}
     found: dict[str, list[Piece]] = {}
     for name in sorted(by_name):
         if match := re.search(pattern, name):
             found.setdefault(match[0], []).append(by_name[name])
-    if FEWEST_SETS <= len(found) <= MOST_SETS:
+    if MIN_SETS <= len(found) <= MAX_SETS:
         return list(found.values())
     ordered = [by_name[name] for name in sorted(by_name)]
-    return [part for part in (ordered[at::PARTS] for at in range(PARTS)) if part]
+    return [part for part in (ordered[first::DEFAULT_SETS] for first in range(DEFAULT_SETS)) if part]
 
 
 def markdown(rows: Sequence[Row]) -> str:
-    """The rows as a table."""
+    """The rows as a Markdown table."""
     lines = [
         "| statistic | samples | held out | distance | sets of real music, among themselves | within |",
         "|---|---:|---:|---:|---:|---|",

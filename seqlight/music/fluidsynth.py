@@ -1,8 +1,8 @@
-"""Sound by FluidSynth, where the program and a soundfont are on the machine: real instruments' samples.
+"""Sound by FluidSynth, a synthesiser that plays recorded instruments. It needs the program and a soundfont.
 
     apt install fluidsynth timgm6mb-soundfont
 
-Neither is part of this project, and the program is run as it is; a soundfont's licence is its own (docs/notes).
+Neither is part of this project. The program is run as a separate process. Each soundfont has a licence of its own.
 """
 
 import os
@@ -12,15 +12,18 @@ from pathlib import Path
 
 FOLDERS = ("/usr/share/sounds/sf2", "/usr/share/sounds/sf3", "/usr/share/soundfonts", "/usr/local/share/soundfonts")
 ENDINGS = (".sf2", ".sf3")
-GAIN = 1  # the program's own 0.2 is too quiet to be heard
+GAIN = 1  # FluidSynth's default, 0.2, is too quiet
 TIMEOUT = 300  # seconds
 
 
 def find_soundfont() -> Path | None:
-    """The soundfont to use: the environment's SOUNDFONT; else the system's default; else any that lies where they do.
+    """The soundfont to use, or None.
+
+    The environment variable SOUNDFONT comes first, then a file in :data:`FOLDERS` whose name begins with "default",
+    then any other soundfont there.
 
     Raises:
-        FileNotFoundError: SOUNDFONT names no file.
+        FileNotFoundError: SOUNDFONT is not the path of a file.
     """
     if named := os.environ.get("SOUNDFONT"):
         path = Path(named).expanduser()
@@ -32,25 +35,25 @@ def find_soundfont() -> Path | None:
 
 
 def available() -> bool:
-    """Whether both the program and a soundfont are there."""
+    """Whether both the program and a soundfont are installed."""
     return shutil.which("fluidsynth") is not None and find_soundfont() is not None
 
 
 def render(midi: Path, sound: Path, rate: int = 44_100) -> None:
-    """Writes a MIDI file's sound as WAV.
+    """Renders a MIDI file as a WAV file.
 
     Args:
         midi: The MIDI file.
         sound: The WAV file to write.
-        rate: Samples a second.
+        rate: Sample rate in Hz.
 
     Raises:
-        OSError: The program or the soundfont is missing, fails, or takes more than five minutes.
+        OSError: The program or the soundfont is missing, or the program fails or takes more than five minutes.
     """
     program, font = shutil.which("fluidsynth"), find_soundfont()
     if program is None or font is None:
         raise FileNotFoundError("fluidsynth or a soundfont is missing: apt install fluidsynth timgm6mb-soundfont")
-    # Absolute paths, so that no name can be read as an option.
+    # Absolute paths begin with a slash, so no file name can be taken for an option.
     files = [str(font.resolve()), str(midi.resolve())]
     command = [program, "-ni", "-g", str(GAIN), "-r", str(rate), "-F", str(sound.resolve()), *files]
     try:
@@ -58,5 +61,5 @@ def render(midi: Path, sound: Path, rate: int = 44_100) -> None:
     except subprocess.TimeoutExpired:
         raise OSError(f"fluidsynth took more than {TIMEOUT} s on {midi}") from None
     if done.returncode or not sound.is_file():
-        said = (done.stderr or done.stdout).strip().splitlines() or ["no message"]
-        raise OSError(f"fluidsynth failed on {midi}: {said[-1][:200]}")
+        output = (done.stderr or done.stdout).strip().splitlines() or ["no message"]
+        raise OSError(f"fluidsynth failed on {midi}: {output[-1][:200]}")

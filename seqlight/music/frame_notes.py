@@ -1,19 +1,19 @@
-"""Frames as notes."""
+"""Converts frames (sets of pitches at equal distances) to notes."""
 
 from collections.abc import Sequence
 
 from seqlight.music.notes import TICKS_PER_QUARTER
 
 
-def held_notes(frames: Sequence[tuple[int, ...]], first: int = 0) -> list[list[int]]:
-    """Frames as notes ``[start, pitch, duration]`` in ticks, by start, then pitch.
+def frames_to_notes(frames: Sequence[tuple[int, ...]], first: int = 0) -> list[list[int]]:
+    """The notes of frames of a quarter each, as ``[start, pitch, duration]`` in ticks, sorted by start, then pitch.
 
-    A pitch that sounds in the next frame too, and in the same voice, is held: the voice is the same where it counts
-    alike from the top or from the bottom, so that two voices may meet on one pitch.
+    A pitch that the same voice has in the next frame too is held as one note. A voice is the same if its number is
+    equal counted from the bottom or counted from the top. Two voices may therefore meet on one pitch.
 
     Args:
-        frames: Rising MIDI pitches each.
-        first: Number of the first frame.
+        frames: MIDI pitches of each frame, in rising order.
+        first: Index of the first frame, counted from the beginning of the piece.
     """
     notes: list[list[int]] = []
     sounding: dict[int, list[int]] = {}

@@ -1,7 +1,7 @@
-"""Pieces of music as notes on a grid of 24 ticks a quarter, and operations on them.
+"""Pieces of music as lists of notes, and operations on them.
 
-24 ticks hold sixteenths, thirty-seconds and triplets of eighths and sixteenths exactly. All times of the project are
-such ticks, as whole numbers. Pitches are MIDI's: 60 is the C in the middle of the piano (C4).
+A quarter note has 24 ticks, so sixteenths, thirty-seconds and triplets of eighths and sixteenths are whole numbers of
+ticks. All times in this project are ticks. Pitches are MIDI pitches: 60 is middle C (C4).
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,16 +14,16 @@ from seqlight.core.errors import UserError
 from seqlight.music.keys import Key
 
 TICKS_PER_QUARTER = 24
-HIGHEST_PITCH = 127  # of MIDI; the lowest is 0
+HIGHEST_PITCH = 127  # in MIDI; the lowest is 0
 
 
 class Note(NamedTuple):
     """One note.
 
     Attributes:
-        start: When it begins, in ticks from the piece's beginning.
+        start: Onset in ticks from the beginning of the piece.
         pitch: MIDI pitch, 0 to 127.
-        duration: How long it lasts, in ticks, at least 1.
+        duration: Duration in ticks, at least 1.
     """
 
     start: int
@@ -36,12 +36,12 @@ class Piece:
     """Notes in order, with what is needed to show and to play them.
 
     Attributes:
-        name: What it is called; of a file, its path within the folder, as a rule without the ending.
-        notes: Sorted by start, then by pitch, then by duration.
-        time_signature: Beats of a bar and what fraction of a whole note each is, at the beginning.
+        name: Name of the piece. For a file, its path within the folder, usually without the extension.
+        notes: The notes, sorted by start, then pitch, then duration.
+        time_signature: Number of beats in a bar, and denominator of the beat's note value, at the beginning.
         quarters_per_minute: Tempo at the beginning.
-        key: Tonic as a pitch class and "major" or "minor", where something says so; a label, and not compared.
-        moved: Number of notes that reading moved to the grid; no part of the music, and not compared.
+        key: Tonic as a pitch class, and "major" or "minor", if the source states it. Ignored by ``==``.
+        moved: Number of notes that were quantised to the grid when the file was read. Ignored by ``==``.
     """
 
     name: str
@@ -53,46 +53,46 @@ class Piece:
 
     @property
     def end(self) -> int:
-        """When the last sound stops, in ticks; 0 of a piece without notes."""
+        """Time in ticks at which the last note ends; 0 for a piece without notes."""
         return max((note.start + note.duration for note in self.notes), default=0)
 
 
 def bar_ticks(piece: Piece) -> int:
-    """Ticks of a bar, at least 1."""
+    """Number of ticks in a bar, at least 1."""
     beats, value = piece.time_signature
     return max(1, beats * 4 * TICKS_PER_QUARTER // value)
 
 
-def bar_of(piece: Piece, tick: int) -> int:
-    """Number of the bar that a time falls in, from 1 on.
+def bar_number(piece: Piece, tick: int) -> int:
+    """Number of the bar that contains a time; the first bar is 1.
 
-    The first time signature is taken to hold throughout, and the piece to begin with a full bar: a MIDI file does not
-    say that it begins with an upbeat.
+    The first time signature is assumed to hold for the whole piece. The piece is assumed to begin with a full bar,
+    because a MIDI file does not state an upbeat.
     """
     beats, fraction = piece.time_signature
     return tick * fraction // (4 * TICKS_PER_QUARTER * beats) + 1
 
 
 def top_voice(piece: Piece) -> Piece:
-    """The highest note at each onset, cut off where the next one begins: at most one note sounds at a time.
+    """The highest note of each onset, shortened to the next onset, so that one note sounds at a time.
 
-    A chord becomes its top note; of two notes on the highest pitch the longer one stays. Where a lower note begins
-    while a higher one is held, the lower one sounds next, so that every onset of the piece stays.
+    This is a form of the skyline algorithm (Uitdenbogerd & Zobel 1998). Of two notes on the highest pitch, the longer
+    one is taken. A lower note that begins during a higher one ends it, so every onset of the piece is kept.
     """
     highest = [list(chord)[-1] for _, chord in groupby(piece.notes, key=lambda note: note.start)]
-    followers = [*(note.start for note in highest[1:]), piece.end]
-    cut = [
-        note._replace(duration=min(note.duration, after - note.start))
-        for note, after in zip(highest, followers, strict=False)
+    next_onsets = [*(note.start for note in highest[1:]), piece.end]
+    notes = [
+        note._replace(duration=min(note.duration, onset - note.start))
+        for note, onset in zip(highest, next_onsets, strict=False)
     ]
-    return replace(piece, notes=tuple(cut))
+    return replace(piece, notes=tuple(notes))
 
 
 def transposed(piece: Piece, semitones: int) -> Piece:
-    """The piece higher (or lower) by some semitones.
+    """The piece transposed up by ``semitones``; a negative number transposes it down.
 
     Raises:
-        UserError: A note would leave MIDI's range.
+        UserError: A pitch would be outside 0 to 127.
     """
     for note in piece.notes:
         if not 0 <= note.pitch + semitones <= HIGHEST_PITCH:
@@ -102,8 +102,11 @@ def transposed(piece: Piece, semitones: int) -> Piece:
 
 
 def stretched(piece: Piece, times: int, over: int = 1) -> Piece | None:
-    """The piece in note values ``times / over`` as long, its bars too (3/4 doubled is 3/2), or None where one of them
-    would not be a whole number."""
+    """The piece with all note values multiplied by ``times / over``, and the metre with them (3/4 doubled is 3/2).
+
+    Returns:
+        None if an onset or a duration would not be a whole number of ticks.
+    """
     if any(note.start * times % over or note.duration * times % over for note in piece.notes):
         return None
     notes = [Note(start * times // over, pitch, duration * times // over) for start, pitch, duration in piece.notes]
@@ -112,20 +115,19 @@ def stretched(piece: Piece, times: int, over: int = 1) -> Piece | None:
     return replace(piece, notes=tuple(notes), time_signature=metre)
 
 
-def beginning(piece: Piece, bars: int) -> Piece:
-    """The notes that start in the first bars."""
-    return replace(piece, notes=tuple(note for note in piece.notes if bar_of(piece, note.start) <= bars))
+def first_bars(piece: Piece, bars: int) -> Piece:
+    """The piece with the notes that start in its first bars."""
+    return replace(piece, notes=tuple(note for note in piece.notes if bar_number(piece, note.start) <= bars))
 
 
 def excerpts(pieces: Iterable[Piece], length: int) -> list[Piece]:
-    """Pieces cut into parts of ``length`` notes from their beginning; what is left at the end is not taken.
+    """Cuts pieces into parts of ``length`` notes. The remainder at the end of a piece is left out.
 
-    Numbers such as the fraction of different 4-grams or the longest copy depend on a sequence's length: only music of
-    the same length is compared by them. A piece that is shorter as a whole is one part. Parts keep their place in the
-    piece, so that bars stay bars.
+    Statistics such as the fraction of distinct 4-grams or the longest copy depend on the number of notes, so only parts
+    of equal length are compared. A piece with fewer notes is one part. Parts keep their onsets, and so their bars.
 
     Raises:
-        UserError: The length is below 1.
+        UserError: ``length`` is below 1.
     """
     check_range("length", length, least=1)
     return [
@@ -135,7 +137,7 @@ def excerpts(pieces: Iterable[Piece], length: int) -> list[Piece]:
     ]
 
 
-def plain(note: Sequence[int]) -> Note:
-    """A note of plain ints, out of a list such as a row of a prediction."""
-    start, pitch, duration = note
+def to_note(values: Sequence[int]) -> Note:
+    """The note with the values (start, pitch, duration), such as those of a prediction, as plain ints."""
+    start, pitch, duration = values
     return Note(int(start), int(pitch), int(duration))

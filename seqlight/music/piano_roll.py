@@ -1,31 +1,31 @@
-"""Piano rolls: notes as bars of a length and a height, a few bars of music to a line."""
+"""Piano rolls: each note is a box at its time and pitch, with eight bars of music per line."""
 
 from typing import Any
 
 from seqlight.music.notes import TICKS_PER_QUARTER, Piece, bar_ticks
 
-GIVEN, NEW = "C7", "C0"  # colours: what the music began with, and what was made
+PROMPT_COLOUR, GENERATED_COLOUR = "C7", "C0"  # grey and blue
 BARS_PER_LINE = 8
-MOST_LINES = 12  # a picture of more is larger than anybody looks at
+MAX_LINES = 12
 
 
-def lines_of(piece: Piece, bars_per_line: int = BARS_PER_LINE) -> int:
-    """How many lines a piece's roll has, at least 1 and at most 12; what does not fit is not drawn."""
+def num_lines(piece: Piece, bars_per_line: int = BARS_PER_LINE) -> int:
+    """Number of lines of the piano roll of a piece, 1 to 12. Music after the twelfth line is not drawn."""
     end = max((start + duration for start, _, duration in piece.notes), default=1)
-    return max(1, min(MOST_LINES, -(-end // (bars_per_line * bar_ticks(piece)))))
+    return max(1, min(MAX_LINES, -(-end // (bars_per_line * bar_ticks(piece)))))
 
 
-def draw_piano_roll(axes: Any, piece: Piece, given: int = 0, bars_per_line: int = BARS_PER_LINE) -> None:
-    """Draws a piece on axes of matplotlib, one of them a line of bars.
+def draw_piano_roll(axes: Any, piece: Piece, prompt_notes: int = 0, bars_per_line: int = BARS_PER_LINE) -> None:
+    """Draws a piece on matplotlib axes, one line of bars on each.
 
-    Bars are numbered, lines at every C say its octave (C4 is middle C, pitch 60), and a note that goes on into the next
-    line is drawn in both.
+    Bars are numbered. Horizontal lines mark each C with its octave (C4 is middle C, pitch 60). A note that continues on
+    the next line is drawn on both.
 
     Args:
-        axes: As many as :func:`lines_of` says.
+        axes: Matplotlib axes, :func:`num_lines` of them.
         piece: The music.
-        given: How many of its notes, the first ones, it began with; they are grey, and the others blue.
-        bars_per_line: Bars of a line.
+        prompt_notes: Number of notes of the prompt, which come first. They are grey, and the generated notes blue.
+        bars_per_line: Number of bars in a line.
     """
     from matplotlib.collections import PatchCollection
     from matplotlib.patches import Rectangle
@@ -36,13 +36,13 @@ def draw_piano_roll(axes: Any, piece: Piece, given: int = 0, bars_per_line: int 
     low, high = min(pitches) - 2, max(pitches) + 2
     for line, axis in enumerate(axes):
         first = line * width
-        shown: dict[str, list[Rectangle]] = {GIVEN: [], NEW: []}
+        shown: dict[str, list[Rectangle]] = {PROMPT_COLOUR: [], GENERATED_COLOUR: []}
         for number, (start, pitch, duration) in enumerate(piece.notes):
             begin, end = max(start, first), min(start + duration, first + width)
             if begin < end:
-                gap = min(0.6, 0.2 * (end - begin))  # between notes of one pitch
+                gap = min(0.6, 0.2 * (end - begin))  # visible between two notes of the same pitch
                 box = Rectangle((begin, pitch - 0.45), end - begin - gap, 0.9)
-                shown[GIVEN if number < given else NEW].append(box)
+                shown[PROMPT_COLOUR if number < prompt_notes else GENERATED_COLOUR].append(box)
         for colour, boxes in shown.items():
             axis.add_collection(PatchCollection(boxes, facecolor=colour, edgecolor="none"))
         axis.grid(visible=False)

@@ -1,8 +1,8 @@
 """Statistics of one piece, to compare generated with real music.
 
-None of them ranks music by itself: a single repeated note is perfectly in key. What matters is the difference between
-generated music and held-out music, computed in the same way (seq_modules/training/music_metrics.py sums over pieces and
-processes). Melodic statistics use the highest note of each onset.
+No statistic ranks music by itself: a single repeated note is perfectly in key. The difference between generated and
+held-out music counts. seq_modules/training/music_metrics.py sums the statistics over pieces and processes. Statistics
+of the melody use the highest note of each onset.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,42 +13,42 @@ import numpy as np
 from seqlight.music.keys import MAJOR_SCALE, find_key, relative_major
 from seqlight.music.notes import TICKS_PER_QUARTER, Piece, bar_ticks, top_voice
 
-LONGEST_TIME = 8 * TICKS_PER_QUARTER  # durations and times between onsets above it count as one
-WIDEST_INTERVAL = 24  # semitones; wider ones count as one, up and down
+LONGEST_TIME = 8 * TICKS_PER_QUARTER  # longer durations and inter-onset intervals are counted as this one
+WIDEST_INTERVAL = 24  # semitones; wider intervals are counted as this one, up and down separately
 
 
 def interval_counts(piece: Piece) -> np.ndarray:
-    """How often each interval between successive melody notes occurs, from 24 semitones down to 24 up: (49,)."""
+    """Number of occurrences of each interval between successive melody notes, (49,): 24 semitones down to 24 up."""
     intervals = np.diff([note.pitch for note in top_voice(piece).notes])
     clipped = intervals.clip(-WIDEST_INTERVAL, WIDEST_INTERVAL) + WIDEST_INTERVAL
     return np.bincount(clipped.astype(int), minlength=2 * WIDEST_INTERVAL + 1).astype(float)
 
 
 def duration_counts(piece: Piece) -> np.ndarray:
-    """How often each duration of a note occurs, in ticks, up to 8 quarters: (193,)."""
+    """Number of notes of each duration, (193,): 0 to 192 ticks, which are 8 quarters."""
     return _time_counts([note.duration for note in piece.notes])
 
 
 def onset_time_counts(piece: Piece) -> np.ndarray:
-    """How often each time from one onset to the next (inter-onset interval) occurs, in ticks: (193,)."""
+    """Number of occurrences of each inter-onset interval (time from one onset to the next), (193,): 0 to 192 ticks."""
     return _time_counts(np.diff(sorted({note.start for note in piece.notes})))
 
 
 def _time_counts(ticks: Sequence[int] | np.ndarray) -> np.ndarray:
-    """How often each number of ticks occurs, those above :data:`LONGEST_TIME` together."""
+    """Number of occurrences of each number of ticks; those above :data:`LONGEST_TIME` are counted as it."""
     clipped = np.asarray(ticks, dtype=np.int64).clip(0, LONGEST_TIME)
     return np.bincount(clipped, minlength=LONGEST_TIME + 1).astype(float)
 
 
 def pitch_class_counts(piece: Piece) -> np.ndarray:
-    """How many notes each pitch class has, (12,), from C upwards."""
+    """Number of notes of each pitch class, (12,), from C upwards."""
     return np.bincount([note.pitch % 12 for note in piece.notes], minlength=12).astype(float)
 
 
 def pitch_class_counts_in_c(piece: Piece) -> np.ndarray:
-    """How many notes each pitch class has, (12,), after the piece is moved to the key signature of C, minor to a minor.
+    """Number of notes of each pitch class, (12,), after transposing the piece to C major or A minor.
 
-    Its key is the one that Krumhansl's algorithm finds.
+    The key of the piece is the one that Krumhansl's algorithm finds.
     """
     classes = pitch_class_counts(piece)
     return np.roll(classes, -relative_major(*find_key(classes)))
@@ -63,9 +63,13 @@ def scale_consistency(piece: Piece) -> float | None:
 
 
 def distinct_four_grams(piece: Piece) -> float | None:
-    """Fraction of different ones among the runs of four melody notes (pitch and duration); None without such a run.
+    """Number of distinct 4-grams of melody notes (pitch and duration), divided by the number of all 4-grams.
 
-    Distinct-n of Li et al. (2016). It falls with a piece's length: compare pieces of equal length.
+    This is distinct-n of Li et al. (2016) for n = 4. It decreases with the length, so only pieces of equal length are
+    comparable.
+
+    Returns:
+        None if the melody has fewer than four notes.
     """
     notes = [note[1:] for note in top_voice(piece).notes]
     grams = [tuple(notes[at : at + 4]) for at in range(len(notes) - 3)]
@@ -73,35 +77,35 @@ def distinct_four_grams(piece: Piece) -> float | None:
 
 
 def longest_run(piece: Piece) -> float | None:
-    """How often the melody strikes one pitch in succession, at most; None without notes."""
+    """Length of the melody's longest run of notes with the same pitch; None without notes."""
     pitches = (note.pitch for note in top_voice(piece).notes)
     return float(max((len(list(run)) for _, run in groupby(pitches)), default=0)) or None
 
 
 def onset_jaccard(piece: Piece, bars: Iterable[int] | None = None) -> float | None:
-    """How alike the rhythm of successive bars is, 0 to 1: onsets at the same place over all onsets, mean of the pairs.
+    """Similarity of the rhythms of successive bars, 0 to 1: mean Jaccard index |A ∩ B| / |A ∪ B| of their onsets.
 
-    Jaccard's index |A ∩ B| / |A ∪ B| of the onsets in two bars. The grooving similarity of Wu and Yang (2020) counts
-    places without an onset as agreement, and is near 1 for any music. Two bars of rest are no pair.
+    A and B are the positions of the onsets in two neighbouring bars. The grooving similarity of Wu and Yang (2020) also
+    counts positions without an onset as agreement, and is near 1 for any music. A pair of empty bars is left out.
 
     Args:
         piece: The music.
-        bars: Lengths of bars in ticks, of which the one counts that makes the piece most alike: generated music does
-            not say where its bars are. By default the piece's own.
+        bars: Candidate lengths of a bar in ticks; the one with the highest similarity is taken, because generated music
+            has no bar lines. Default: the length of the piece's own bars.
 
     Returns:
-        None where all onsets are in one bar.
+        None if all onsets are in one bar.
     """
-    found = [_bars_alike(piece, ticks) for ticks in bars or [bar_ticks(piece)]]
+    found = [_similarity_of_bars(piece, ticks) for ticks in bars or [bar_ticks(piece)]]
     return max((value for value in found if value is not None), default=None)
 
 
-def _bars_alike(piece: Piece, ticks: int) -> float | None:
-    """Mean Jaccard index of a piece's successive bars of some length; None if all its onsets are in one bar."""
+def _similarity_of_bars(piece: Piece, ticks: int) -> float | None:
+    """Mean Jaccard index of successive bars of ``ticks`` ticks; None if all onsets are in one bar."""
     bars: dict[int, set[int]] = {}
     for start, _, _ in piece.notes:
         bars.setdefault(start // ticks, set()).add(start % ticks)
-    # A pair has an onset in one of its bars at least; a bar of rest shares nothing with its neighbours.
+    # At least one bar of a pair has an onset. The index with an empty bar is 0.
     pairs = [at for at in {at for bar in bars for at in (bar - 1, bar)} if min(bars) <= at < max(bars)]
-    two = [(bars.get(at, set()), bars.get(at + 1, set())) for at in pairs]
-    return float(np.mean([len(a & b) / len(a | b) for a, b in two])) if two else None
+    onsets = [(bars.get(at, set()), bars.get(at + 1, set())) for at in pairs]
+    return float(np.mean([len(a & b) / len(a | b) for a, b in onsets])) if onsets else None

@@ -1,7 +1,7 @@
-"""A small additive synthesiser: notes to sound with nothing but NumPy.
+"""A small additive synthesiser in NumPy.
 
-Each note is a sum of sine waves at whole multiples of its frequency, the n-th weaker than the one before and dying away
-sooner, under an envelope that rises quickly and falls slowly: something between an organ and a plucked string.
+Each note is a sum of partials: sine waves at integer multiples of its frequency. Higher partials are weaker and decay
+faster. The envelope has a short attack and a longer release. The sound lies between an organ and a plucked string.
 """
 
 import io
@@ -17,21 +17,21 @@ from seqlight.music.notes import TICKS_PER_QUARTER, Piece
 Sound = np.ndarray[Any, np.dtype[np.float32]]
 
 SAMPLE_RATE = 22_050  # Hz
-PARTIALS = 16  # at most, and none above the half of the rate
+PARTIALS = 16  # at most; partials above half of the sample rate are left out
 ATTACK, RELEASE = 0.02, 0.08  # seconds; the release sounds after the note's end
-PEAK = 0.7  # loudest moment, of what 16 bits can hold
-HELD = 10.0  # seconds after which a note that is still held has died away
-LONGEST = 15 * 60  # seconds that are rendered; the rest of longer music is silent
+PEAK = 0.7  # amplitude of the loudest sample; 1 is full scale
+MAX_NOTE_SECONDS = 10.0  # a longer note ends here, since its partials have decayed
+MAX_SECONDS = 15 * 60  # notes that begin later are not rendered
 
 
 def frequency(pitch: int) -> float:
-    """Hz of a MIDI pitch in equal temperament, A4 (69) = 440."""
+    """Frequency of a MIDI pitch in Hz, in equal temperament with A4 (69) at 440 Hz."""
     return 440.0 * 2 ** ((pitch - 69) / 12)
 
 
-@lru_cache(maxsize=256)  # music has few different notes; 256 of half a second are 11 MB
+@lru_cache(maxsize=256)  # a piece has few different notes; 256 notes of half a second take 11 MB
 def tone(pitch: int, seconds: float, rate: int = SAMPLE_RATE) -> Sound:
-    """One note with its release, as numbers around 0."""
+    """The sound of one note with its release, (N,), not scaled."""
     time = np.arange(math.ceil((seconds + RELEASE) * rate)) / rate
     base = frequency(pitch)
     sound = np.zeros_like(time)
@@ -44,20 +44,20 @@ def tone(pitch: int, seconds: float, rate: int = SAMPLE_RATE) -> Sound:
 
 
 def render(piece: Piece, rate: int = SAMPLE_RATE) -> Sound:
-    """A piece's sound.
+    """The sound of a piece.
 
     Args:
-        piece: The music; its first 15 minutes are rendered.
-        rate: Samples a second.
+        piece: The music. Its first 15 minutes are rendered.
+        rate: Sample rate in Hz.
 
     Returns:
-        (N,) between -0.7 and 0.7; a moment of silence for a piece without notes.
+        Samples, (N,), between -0.7 and 0.7; a tenth of a second of silence for a piece without notes.
     """
-    seconds = 60 / piece.quarters_per_minute / TICKS_PER_QUARTER  # of a tick
+    tick = 60 / piece.quarters_per_minute / TICKS_PER_QUARTER  # in seconds
     parts = []
     for start, pitch, duration in piece.notes:
-        if start * seconds < LONGEST:
-            parts.append((round(start * seconds * rate), pitch, min(duration * seconds, HELD)))
+        if start * tick < MAX_SECONDS:
+            parts.append((round(start * tick * rate), pitch, min(duration * tick, MAX_NOTE_SECONDS)))
     length = max((start + math.ceil((time + RELEASE) * rate) for start, _, time in parts), default=rate // 10)
     mix = np.zeros(length, dtype=np.float32)
     for start, pitch, time in parts:
@@ -68,7 +68,7 @@ def render(piece: Piece, rate: int = SAMPLE_RATE) -> Sound:
 
 
 def wav(sound: Sound, rate: int = SAMPLE_RATE) -> bytes:
-    """A WAV file's content, one channel of 16 bits, of sound between -1 and 1."""
+    """The content of a WAV file with one channel of 16 bits, for samples between -1 and 1."""
     buffer = io.BytesIO()
     with wave.open(buffer, "wb") as file:
         file.setnchannels(1)

@@ -11,7 +11,7 @@ from helpers.command_runs import predictions
 from transformers import BertConfig, BertModel
 
 import seqlight
-from datamodules.classification.question_templates import embedded_questions
+from datamodules.classification.question_templates import synthetic_questions
 
 SMALL = (
     "--model.net.d_model=16", "--model.net.rnn.hidden_size=16", "--data.batch_size=16", "--data.cache_dir=cache",
@@ -64,7 +64,7 @@ def test_other_label_levels_are_linked_and_are_not_mixed_up(run: Run) -> None:
 
 def test_bert_is_fine_tuned_from_a_folder_which_may_then_be_gone(run: Run) -> None:
     folder = Path("tiny").absolute()
-    texts = embedded_questions()[0].texts
+    texts = synthetic_questions()[0].texts
     words = sorted({word for text in texts for word in text.lower().split() if word.isalnum()})
     vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "?", *words]
     config = BertConfig(

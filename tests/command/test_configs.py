@@ -183,14 +183,14 @@ def test_a_trial_of_a_sweep_over_trec_runs(run: Run, monkeypatch: pytest.MonkeyP
     from transformers import BertConfig, BertModel
 
     from datamodules.classification.question_files import FINE, TEST_FILE, TRAIN_FILE
-    from datamodules.classification.question_templates import embedded_questions
+    from datamodules.classification.question_templates import synthetic_questions
     from seq_modules.callbacks import GracefulStop
     from seqlight.sweep import read_sweep, train
 
     monkeypatch.setattr(GracefulStop, "received", 0)
     Path("trec").mkdir()
     Path("minilm").mkdir()
-    for file, part in zip((TRAIN_FILE, TEST_FILE), embedded_questions(), strict=True):
+    for file, part in zip((TRAIN_FILE, TEST_FILE), synthetic_questions(), strict=True):
         lines = [f"{FINE[label]} {text}\n" for label, text in zip(part.aux_labels[:300], part.texts, strict=False)]
         Path("trec", file).write_text("".join(lines))
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "?", "who", "what", "where", "is"]

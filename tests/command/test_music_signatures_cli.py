@@ -64,7 +64,7 @@ MISTAKES = [
         "data.prompt.metre 7/8 is not a metre that training had; choose one of 3/4, 4/4, 6/8",
     ),
     (("--data.prompt.metre=waltz",), "data.prompt.metre 'waltz' is not a metre; give 1 to 64 beats"),
-    (("--data.prompt.key=H dur",), "data.prompt.key 'H dur' is none; give C, C sharp"),
+    (("--data.prompt.key=H dur",), "data.prompt.key 'H dur' is not a key; give C, C sharp"),
     (("--data.tokens.signatures=false",), "data.tokens.signatures false does not fit the tokenizer of"),
     (
         ("--data.tokens.signatures=false", "--data.prompt.key=C major"),

@@ -13,8 +13,8 @@ from seqlight.core.checks import check_choice
 from seqlight.core.errors import UserError
 from seqlight.core.plots import new_figure
 from seqlight.music import fluidsynth, score, synth
-from seqlight.music.notes import Piece, plain
-from seqlight.music.piano_roll import draw_piano_roll, lines_of
+from seqlight.music.notes import Piece, to_note
+from seqlight.music.piano_roll import draw_piano_roll, num_lines
 
 Audio = Literal["auto", "fluidsynth", "synth", "none"]
 
@@ -22,14 +22,14 @@ Audio = Literal["auto", "fluidsynth", "synth", "none"]
 class MusicWriter(Callback):
     """Writes each row of ``predict`` to ``music/``: MIDI, piano roll (PNG), sound (WAV) and, with verovio, score (SVG).
 
-    What the music began with is grey in the pictures, what was made is coloured. Rows without ``notes`` are left alone,
-    so that the callback may stand in any prediction.
+    In the pictures, notes of the prompt are grey and generated notes are coloured. Rows without ``notes`` are ignored,
+    so the callback may be used with any system.
 
     Args:
-        audio: "fluidsynth" plays with the program of that name and a soundfont (the environment's SOUNDFONT, or one
-            in /usr/share/sounds), "synth" with a small synthesiser of our own, "auto" with the first where it is there
-            and else the second, "none" not at all.
-        score: Engrave a score, where verovio is installed.
+        audio: How to make sound. "fluidsynth" uses the program of that name and a soundfont (the environment variable
+            SOUNDFONT, or a file in /usr/share/sounds). "synth" uses the built-in synthesiser. "auto" uses fluidsynth
+            if it is installed, else the built-in synthesiser. "none" makes no sound.
+        score: Engrave a score if verovio is installed.
     """
 
     def __init__(self, audio: Audio = "auto", score: bool = True) -> None:
@@ -45,38 +45,38 @@ class MusicWriter(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Writes a batch's rows, on the rank that has them."""
+        """Writes the rows of a batch, on the rank that computed them."""
         for row in outputs if isinstance(outputs, list) else ():
             if isinstance(row, dict) and "notes" in row:
-                given = [plain(note) for note in row.get("prompt_notes", ())]
+                prompt = [to_note(note) for note in row.get("prompt_notes", ())]
                 piece = Piece(
                     str(row.get("prompt", "")),
-                    (*given, *map(plain, row["notes"])),
+                    (*prompt, *map(to_note, row["notes"])),
                     tuple(row.get("time_signature", Piece.time_signature)),
                     row.get("quarters_per_minute", Piece.quarters_per_minute),
                     None if row.get("key") is None else tuple(row["key"]),
                 )
                 name = "-".join([f"{row['index']:05d}", *re.findall(r"[\w.]+", Path(piece.name).name)[:8]])
                 stem = run_folder(trainer) / "music" / name
-                write_music(stem, piece, trainer, len(given), self.audio, self.score)
+                write_music(stem, piece, trainer, len(prompt), self.audio, self.score)
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Prints where the files are."""
+        """Prints the folder of the files."""
         trainer.strategy.barrier("music")
-        self._tell(run_folder(trainer) / "music")
+        self._print(run_folder(trainer) / "music")
 
     @rank_zero_only
-    def _tell(self, folder: Path) -> None:
+    def _print(self, folder: Path) -> None:
         if folder.is_dir():
             kinds = " ".join(sorted({path.suffix for path in folder.iterdir()}))
             print(f"music of {len(list(folder.glob('*.mid')))} rows ({kinds}): {folder}")
 
 
 def checked_audio(audio: str) -> Audio:
-    """The way to make sound, if it is one.
+    """Checks the value of ``audio`` and returns it.
 
     Raises:
-        ValueError: It is none, or its program is missing.
+        UserError: The value is not one of the choices, or its program is missing.
     """
     check_choice("audio", audio, Audio)
     if audio == "fluidsynth" and not fluidsynth.available():
@@ -85,20 +85,20 @@ def checked_audio(audio: str) -> Audio:
 
 
 def write_music(
-    stem: Path, piece: Piece, trainer: Trainer, given: int = 0, audio: Audio = "auto", engrave: bool = True
+    stem: Path, piece: Piece, trainer: Trainer, prompt_notes: int = 0, audio: Audio = "auto", engrave: bool = True
 ) -> dict[str, Path]:
-    """Writes a piece in every form.
+    """Writes a piece as MIDI, picture, sound and score.
 
     Args:
-        stem: The files' path without an ending.
-        piece: The music; without notes, there is no file but the MIDI's.
-        trainer: Whose datamodule writes MIDI.
-        given: How many of its notes, the first ones, it began with.
+        stem: Path of the files without extension.
+        piece: The music. Without notes, only the MIDI file is written.
+        trainer: The trainer, whose datamodule writes MIDI.
+        prompt_notes: Number of notes of the prompt, which come first.
         audio: As in :class:`MusicWriter`.
-        engrave: Whether to write a score where verovio is installed.
+        engrave: Whether to write a score if verovio is installed.
 
     Returns:
-        Ending ("mid", "png", "wav", "svg") -> path of each file that was written.
+        Extension ("mid", "png", "wav", "svg") -> path of each file that was written.
     """
     stem.parent.mkdir(parents=True, exist_ok=True)
     files = {"mid": with_ending(stem, "mid")}
@@ -107,32 +107,32 @@ def write_music(
     if not piece.notes:
         return files
     files["png"] = with_ending(stem, "png")
-    piano_roll(piece, given).savefig(files["png"], dpi=120)
+    piano_roll(piece, prompt_notes).savefig(files["png"], dpi=120)
     if audio != "none":
         files["wav"] = with_ending(stem, "wav")
         play(piece, files["mid"], files["wav"], audio)
     if engrave and importlib.util.find_spec("verovio") is not None:
         files["svg"] = with_ending(stem, "svg")
-        files["svg"].write_text(score.svg(piece, given), encoding="utf-8")
+        files["svg"].write_text(score.svg(piece, prompt_notes), encoding="utf-8")
     return files
 
 
 def with_ending(stem: Path, ending: str) -> Path:
-    """A path with an ending more; the name may have dots of its own."""
+    """The path with an extension appended. The name may contain dots, so ``with_suffix`` cannot be used."""
     return stem.with_name(f"{stem.name}.{ending}")
 
 
-def piano_roll(piece: Piece, given: int = 0) -> Any:
-    """A figure of the piece, a line for each eight bars."""
-    lines = lines_of(piece)
+def piano_roll(piece: Piece, prompt_notes: int = 0) -> Any:
+    """A figure with the piano roll of a piece, eight bars per line."""
+    lines = num_lines(piece)
     figure, axes = new_figure(width=11.0, height=1.7 if lines > 1 else 2.4, rows=lines)
-    draw_piano_roll(axes, piece, given)
+    draw_piano_roll(axes, piece, prompt_notes)
     axes[0].set_title(piece.name, fontsize=9)
     return figure
 
 
 def play(piece: Piece, midi: Path, sound: Path, audio: Audio) -> None:
-    """Writes a piece's sound; a program that fails is named, and our own synthesiser takes its place."""
+    """Writes the sound of a piece. If fluidsynth fails, a warning says why and the built-in synthesiser is used."""
     if audio == "fluidsynth" or (audio == "auto" and fluidsynth.available()):
         try:
             fluidsynth.render(midi, sound)

@@ -10,7 +10,7 @@ from datamodules.classification.groups import PredictConfig, TokenConfig
 from datamodules.tokenizers import CharTokenizer, WordPieceTokenizer, WordTokenizer, save
 
 
-def test_the_tokenizer_learns_from_training_alone_and_once(trec: Path, cache: Path) -> None:
+def test_the_tokenizer_is_learned_once_from_training_texts_alone(trec: Path, cache: Path) -> None:
     file = trec / "TREC_10.label"
     file.write_text(file.read_text() + "HUM:ind Who is Zyzzyva Qwrtp ?\n")
     for kind in ("wordpiece", "words"):
@@ -31,7 +31,7 @@ def first_row(data: QuestionsDataModule) -> list[str]:
     return data.tokenizer.pieces(batch["input_ids"][0].tolist())
 
 
-def test_cased_tokenizers_are_kept_apart(trec: Path) -> None:
+def test_cased_and_lower_case_tokenizers_have_separate_cache_files(trec: Path) -> None:
     kinds = [("words", True), ("words", False), ("wordpiece", True), ("wordpiece", False)]
     for kind, lower in kinds * 2:  # the second time from the cache
         data = QuestionsDataModule(path=str(trec), tokenizer=kind, tokens=TokenConfig(lower_case=lower))

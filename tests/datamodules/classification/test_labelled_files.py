@@ -45,7 +45,7 @@ def warned(path: Path, rows: list[tuple[int, str]], *faults: str, **kwargs: Any)
         assert fault in str(told[0].message)
 
 
-def test_wrong_rows_of_a_text_file(tmp_path: Path) -> None:
+def test_invalid_rows_of_a_text_file(tmp_path: Path) -> None:
     file = tmp_path / "some.txt"
     file.write_bytes("\ufeffWho ?\r\n\r\n".encode() + b"What\xff ?\nWhere ?\n" + b"x" * 100_001 + b"\nlast")
     warned(
@@ -61,7 +61,7 @@ def test_wrong_rows_of_a_text_file(tmp_path: Path) -> None:
         predicted(path=file, encoding="klingon")
 
 
-def test_wrong_rows_of_csv(tmp_path: Path) -> None:
+def test_invalid_rows_of_csv(tmp_path: Path) -> None:
     file = tmp_path / "some.csv"
     lines = [
         "number,question", '1,"Who, or what ?"', "2", "3,Where ?,no", '4,"never closed', '5,"two', 'lines ?"', "6,",
@@ -87,7 +87,7 @@ def test_wrong_rows_of_csv(tmp_path: Path) -> None:
     warned(tmp_path / "said.tsv", [(2, "Where ?"), (3, 'how"')], "line 2: ", "line 3: a quote is not closed")
 
 
-def test_wrong_rows_of_json_lines(tmp_path: Path) -> None:
+def test_invalid_rows_of_json_lines(tmp_path: Path) -> None:
     file = tmp_path / "some.jsonl"
     lines = [
         json.dumps({"text": "Who ?"}),
@@ -114,7 +114,7 @@ def test_wrong_rows_of_json_lines(tmp_path: Path) -> None:
     )
 
 
-def test_refused_files(tmp_path: Path) -> None:
+def test_unreadable_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.doc").write_text("x")
     (tmp_path / "empty.txt").write_text("")
     for name, error, message in (

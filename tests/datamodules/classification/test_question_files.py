@@ -15,15 +15,15 @@ SAID = [  # invented, each odd in the way of a row of the real files
     (b"NUM:count How many\x85lines ?", "How many\x85lines ?"),  # a control character that Python takes for a line end
 ]
 WRONG = [
-    (b"", "line 7: '' is no COARSE:fine label"),
-    (b"ENTY:dragon What is it ?", "line 8: 'ENTY:dragon' is no class of TREC's"),
+    (b"", "line 7: '' is not a COARSE:fine label"),
+    (b"ENTY:dragon What is it ?", "line 8: 'ENTY:dragon' is not a class of TREC"),
     (b"ABBR:exp ", "line 9: the text is empty"),
-    (b"What is it ?", "line 10: 'What' is no COARSE:fine label"),
-    (b"desc:manner How ?", "line 11: 'desc:manner' is no class of TREC's"),
+    (b"What is it ?", "line 10: 'What' is not a COARSE:fine label"),
+    (b"desc:manner How ?", "line 11: 'desc:manner' is not a class of TREC"),
 ]
 
 
-def test_odd_lines_are_read(tmp_path: Path) -> None:
+def test_unusual_lines_are_read(tmp_path: Path) -> None:
     file = tmp_path / "train_5500.label"
     file.write_bytes(b"\n".join(line for line, _ in SAID))  # the last line not ended
     found = read_label_file(file, "path")
@@ -32,7 +32,7 @@ def test_odd_lines_are_read(tmp_path: Path) -> None:
     assert [COARSE[label] for label in found.labels] == [line.split(b":")[0].decode() for line, _ in SAID]
 
 
-def test_lines_that_are_wrong_are_named_and_the_others_read(tmp_path: Path) -> None:
+def test_invalid_lines_are_named_and_the_others_are_read(tmp_path: Path) -> None:
     file = tmp_path / "TREC_10.label"
     file.write_bytes(b"\r\n".join([line for line, _ in SAID] + [line for line, _ in WRONG]) + b"\r\n")
     with pytest.warns(UserWarning, match="5 rows are left out") as told:

@@ -34,12 +34,12 @@ def test_official_protocol(trec: Path) -> None:
     assert QuestionsDataModule(path=str(trec), split=QuestionSplit(seed=5)).splits["val"].texts != splits["val"].texts
 
 
-def test_a_path_to_one_of_the_two_files_means_its_folder(trec: Path) -> None:
+def test_a_path_may_be_one_of_the_two_files(trec: Path) -> None:
     of_folder, of_file = (QuestionsDataModule(path=str(place)).splits for place in (trec, trec / "TREC_10.label"))
     assert all(of_file[name].texts == of_folder[name].texts for name in of_folder)
 
 
-def test_protocol_first2000_row_by_row(trec: Path) -> None:
+def test_protocol_first2000(trec: Path) -> None:
     lines = rows(trec / "train_5500.label")
     order = list(range(2000))
     random.seed(1234)
@@ -54,7 +54,7 @@ def test_protocol_first2000_row_by_row(trec: Path) -> None:
         _ = QuestionsDataModule(path=str(trec), split=FIRST_2000).splits
 
 
-def test_the_fine_label_is_in_the_text_only_where_asked_for(trec: Path) -> None:
+def test_the_fine_label_is_in_the_text_only_with_the_option(trec: Path) -> None:
     clean = QuestionsDataModule(path=str(trec), split=FIRST_2000)
     leaky = QuestionsDataModule(path=str(trec), split=FIRST_2000, fine_label_in_text=True)
     for name, part in clean.splits.items():
@@ -63,7 +63,7 @@ def test_the_fine_label_is_in_the_text_only_where_asked_for(trec: Path) -> None:
         assert all(text.startswith("What ") for text in part.texts)
 
 
-def test_duplicates_are_counted_and_dropped_if_asked(trec: Path) -> None:
+def test_duplicates_are_counted_and_dropped_with_the_option(trec: Path) -> None:
     kept, dropped = (
         QuestionsDataModule(path=str(trec), split=QuestionSplit(drop_duplicates=drop)) for drop in (False, True)
     )
@@ -78,7 +78,7 @@ def test_duplicates_are_counted_and_dropped_if_asked(trec: Path) -> None:
     assert "repeated texts, kept" in kept.summary()
 
 
-def test_either_level_of_labels(trec: Path) -> None:
+def test_coarse_or_fine_labels(trec: Path) -> None:
     coarse, fine = (QuestionsDataModule(path=str(trec), labels=level) for level in ("coarse", "fine"))
     assert (coarse.num_classes, coarse.num_aux_classes, fine.num_classes, fine.num_aux_classes) == (6, 50, 50, 6)
     assert (coarse.splits["val"].labels == fine.splits["val"].aux_labels).all()

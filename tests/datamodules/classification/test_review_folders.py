@@ -15,7 +15,7 @@ from datamodules.classification.review_folders import read_reviews
 
 
 @pytest.mark.parametrize("pack", [as_zip, as_folder])
-def test_a_review_a_file(tmp_path: Path, pack: Any) -> None:
+def test_one_review_per_file(tmp_path: Path, pack: Any) -> None:
     found = read_reviews(pack(LONG, tmp_path / "long"))
     assert Counter(review.label for review in found) == {"neg": 50, "pos": 50}
     assert {(review.text, review.number, review.split) for review in found if review.number == 40} == {
@@ -25,7 +25,7 @@ def test_a_review_a_file(tmp_path: Path, pack: Any) -> None:
 
 
 @pytest.mark.parametrize("pack", [as_zip, as_folder])
-def test_a_sentence_a_line_in_latin_1(tmp_path: Path, pack: Any) -> None:
+def test_one_sentence_per_line_in_latin_1(tmp_path: Path, pack: Any) -> None:
     found = read_reviews(pack(SENTENCES, tmp_path / "sentences"))
     assert [review.text for review in found if review.label == "pos"] == [f"café {i} ." for i in range(40)]
     assert [review.text for review in found if review.label == "neg"] == [f"bad {i}\x85 ." for i in range(40)]
@@ -37,7 +37,7 @@ def test_an_empty_review_is_named(tmp_path: Path) -> None:
         assert len(read_reviews(path)) == 100
 
 
-def test_limits_and_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_that_are_too_large_or_damaged_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = as_zip(LONG, tmp_path / "a.zip")
     content = Path(path).read_bytes()
     damaged = tmp_path / "damaged.zip"
@@ -63,7 +63,7 @@ def test_limits_and_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
                     read_reviews(place)
 
 
-def test_a_zip_that_says_less_than_it_holds(tmp_path: Path) -> None:
+def test_a_zip_that_states_too_small_a_size_is_refused(tmp_path: Path) -> None:
     """A bomb: the directory says 10 bytes, and the stream goes on."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -75,7 +75,7 @@ def test_a_zip_that_says_less_than_it_holds(tmp_path: Path) -> None:
         read_reviews(str(tmp_path / "bomb.zip"))
 
 
-def test_nothing_of_a_zip_reaches_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_zip_is_not_unpacked_to_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     inside = tmp_path / "inside"
     inside.mkdir()
     monkeypatch.chdir(inside)

@@ -11,13 +11,13 @@ from helpers.review_files import IMDB, LONG, SENTENCES, as_folder, as_zip
 from datamodules import ReviewsDataModule
 from datamodules.classification import review_sources
 from datamodules.classification.groups import TextConfig
-from datamodules.classification.review_templates import embedded_reviews
+from datamodules.classification.review_templates import synthetic_reviews
 from datamodules.classification.reviews import ReviewSplit
 from datamodules.tokenizers import save
 
 
 @pytest.mark.parametrize("pack", [as_zip, as_folder])
-def test_imdbs_layout(tmp_path: Path, pack: Any) -> None:
+def test_the_layout_of_imdb(tmp_path: Path, pack: Any) -> None:
     data = ReviewsDataModule(path=pack(IMDB, tmp_path / "imdb"), vocab_size=200)
     assert data.class_names == ["neg", "pos"]
     assert {name: len(part) for name, part in data.splits.items()} == {"train": 36, "val": 4, "test": 40}
@@ -50,7 +50,7 @@ def test_ten_folds_test_every_review_once(tmp_path: Path, by: str) -> None:
             assert {int(text.split()[2]) // 100 for text in texts["test"]} == {number}
 
 
-def test_a_test_on_texts_of_the_checkpoints_training_is_told(tmp_path: Path) -> None:
+def test_testing_on_training_texts_of_the_checkpoint_warns(tmp_path: Path) -> None:
     repeated = LONG | {"movies/pos/cv999_1.txt": LONG["movies/pos/cv000_0.txt"]}
     path = as_zip(repeated, tmp_path / "a.zip")
 
@@ -77,7 +77,7 @@ def test_a_test_on_texts_of_the_checkpoints_training_is_told(tmp_path: Path) -> 
         data("test").load_state_dict(gone_on.state_dict())
 
 
-def test_folds_by_number_want_numbers(tmp_path: Path) -> None:
+def test_folds_by_number_need_numbers(tmp_path: Path) -> None:
     path = as_zip(SENTENCES, tmp_path / "a.zip")
     with pytest.raises(ValueError, match=r"^split.fold_by number needs files named cv000"):
         folds(path=path, fold_by="number")
@@ -106,7 +106,7 @@ def test_any_csv_file(tmp_path: Path) -> None:
     assert "<br" not in data.splits["train"].texts[0]
 
 
-def test_a_test_file_of_its_own_with_a_label_that_training_lacks(tmp_path: Path) -> None:
+def test_a_test_file_with_a_label_that_training_lacks(tmp_path: Path) -> None:
     path, test = csv_file(tmp_path), csv_file(tmp_path, "test.csv", ("2", "9"))
     with (tmp_path / "test.csv").open("a") as file:
         file.write('7,,"no label"\n8,5,"a stranger"\n9,2,"the last"\n10,2,"never closed\n')
@@ -133,7 +133,7 @@ def test_json_lines(tmp_path: Path) -> None:
     assert all(int(text.split()[1]) % 2 == label for text, label in zip(*_rows(data), strict=True))
 
 
-def test_whole_numbers_written_as_floats_are_labels_and_every_wrong_row_is_named(tmp_path: Path) -> None:
+def test_integers_written_as_floats_are_labels_and_every_invalid_row_is_named(tmp_path: Path) -> None:
     lines = [f'{{"review": "text {i}", "stars": {i % 2}.0}}' for i in range(40)]
     wrong = ['{"review": "x", "stars": 0.5}', *['{"review": "", "stars": 1}'] * 12]
     (tmp_path / "a.jsonl").write_text("\n".join([*lines, *wrong]))
@@ -147,7 +147,7 @@ def _rows(data: ReviewsDataModule) -> tuple[list[str], list[int]]:
     return data.splits["train"].texts, data.splits["train"].labels.tolist()
 
 
-def test_classes_go_into_the_checkpoint_and_predict_without_the_data(tmp_path: Path) -> None:
+def test_classes_are_saved_so_that_predict_needs_no_data(tmp_path: Path) -> None:
     data = ReviewsDataModule(path=csv_file(tmp_path), text=TABLE, vocab_size=100)
     assert data.num_classes == 3
     assert data.hparams["classes"] == ["2", "9", "10"]
@@ -163,10 +163,10 @@ def test_classes_go_into_the_checkpoint_and_predict_without_the_data(tmp_path: P
         later.setup("test")
 
 
-def test_embedded_reviews_are_halves_and_the_same_each_time() -> None:
-    train, test = embedded_reviews()
+def test_the_synthetic_reviews_are_balanced_and_always_the_same() -> None:
+    train, test = synthetic_reviews()
     assert (np.bincount(train.labels).tolist(), np.bincount(test.labels).tolist()) == ([500, 500], [200, 200])
-    assert embedded_reviews()[0].texts == train.texts
+    assert synthetic_reviews()[0].texts == train.texts
     assert not any("{" in text for text in train.texts + test.texts)
     data = ReviewsDataModule(vocab_size=300)
     data.setup("fit")

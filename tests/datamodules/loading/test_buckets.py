@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from datamodules import QuestionsDataModule
-from datamodules.classification.examples import stratified_folds, stratified_share
+from datamodules.classification.examples import stratified_folds, stratified_sample
 from datamodules.loading.batches import EpochBatches, ResumableLoader
 from datamodules.loading.buckets import Buckets, even_order
 from datamodules.loading.token_rows import BucketedRows, TokenRows
@@ -139,16 +139,16 @@ def test_predictions_under_two_ranks_take_each_row_once(tmp_path: Path) -> None:
     assert sorted(seen) == list(range(len(QuestionsDataModule.EXAMPLES)))
 
 
-def test_a_stratified_share_has_each_class_by_its_share() -> None:
+def test_a_stratified_sample_has_the_fraction_of_each_class() -> None:
     strata = np.repeat(np.arange(5), [3, 40, 500, 77, 380])
-    chosen = stratified_share(strata, 0.1, seed=0)
+    chosen = stratified_sample(strata, 0.1, seed=0)
     assert chosen.sum() == 100
     counts = np.bincount(strata[chosen], minlength=5)
     assert np.abs(counts - 0.1 * np.bincount(strata)).max() < 1
-    assert not np.array_equal(chosen, stratified_share(strata, 0.1, seed=1))
-    assert np.array_equal(chosen, stratified_share(strata, 0.1, seed=0))
+    assert not np.array_equal(chosen, stratified_sample(strata, 0.1, seed=1))
+    assert np.array_equal(chosen, stratified_sample(strata, 0.1, seed=0))
     shuffled = np.random.default_rng(0).permutation(strata)  # classes that do not lie side by side
-    counts = np.bincount(shuffled[stratified_share(shuffled, 0.1, seed=0)], minlength=5)
+    counts = np.bincount(shuffled[stratified_sample(shuffled, 0.1, seed=0)], minlength=5)
     assert np.abs(counts - 0.1 * np.bincount(strata)).max() < 1
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from datamodules.music.sources.etudes import HIGHEST, LOWEST, SCALES, etudes
 from seqlight.music.keys import NAMES
-from seqlight.music.notes import TICKS_PER_QUARTER, Piece, bar_of, top_voice
+from seqlight.music.notes import TICKS_PER_QUARTER, Piece, bar_number, top_voice
 
 
 @pytest.fixture(scope="module")
@@ -43,10 +43,10 @@ def test_they_are_in_their_key_and_end_on_its_tonic(pieces: list[Piece]) -> None
         assert {note.pitch % 12 for note in piece.notes} <= scale
         assert piece.notes[-3].pitch % 12 == tonic
         assert piece.notes[0].pitch % 12 == tonic
-        bars = bar_of(piece, piece.end - 1)
+        bars = bar_number(piece, piece.end - 1)
         assert piece.end == bars * 4 * TICKS_PER_QUARTER * piece.time_signature[0] // piece.time_signature[1]
         # The bar before the closing two is on the dominant: its bass lies a fifth above the tonic.
-        basses = [note.pitch % 12 for note in piece.notes if bar_of(piece, note.start) == bars - 2]
+        basses = [note.pitch % 12 for note in piece.notes if bar_number(piece, note.start) == bars - 2]
         assert basses[0] == (tonic + 7) % 12
 
 

@@ -10,7 +10,7 @@ FRAMES = [(60, 64, 67, 72), (), (21,), (48, 108)]
 
 
 @pytest.mark.parametrize("order", ["falling", "rising"])
-def test_ids_rise_and_come_back(order: str) -> None:
+def test_round_trip_with_ids_in_order(order: str) -> None:
     tokenizer = FrameTokenizer(order=order)
     ids = tokenizer.encode([frame[::-1] for frame in FRAMES])
     assert ids.shape == (4, 4)
@@ -30,7 +30,7 @@ def test_any_ids_decode() -> None:
     ]  # fmt: skip
 
 
-def test_what_does_not_fit_is_refused_by_name() -> None:
+def test_invalid_frames_are_refused_by_name() -> None:
     tokenizer = FrameTokenizer(60, 64, 2)
     with pytest.raises(ValueError, match=r"^frame_size 2: frame 1 holds 3 pitches"):
         tokenizer.encode([(60,), (60, 61, 62)])
@@ -41,7 +41,7 @@ def test_what_does_not_fit_is_refused_by_name() -> None:
             FrameTokenizer(**wrong)  # type: ignore[arg-type]
 
 
-def test_state_makes_the_same_tokenizer_and_nonsense_none() -> None:
+def test_the_state_restores_the_tokenizer_and_an_invalid_one_is_refused() -> None:
     tokenizer = FrameTokenizer(30, 90, 5, "rising")
     again = tokenizers.from_state(tokenizer.state())
     assert isinstance(again, FrameTokenizer)

@@ -21,7 +21,7 @@ FIELDS = st.sampled_from([ONE_VOICE, ALL_NOTES])
 
 @settings(max_examples=50, deadline=None)
 @given(NOTES, FIELDS)
-def test_what_training_has_comes_back_exactly(notes: tuple[Note, ...], fields: tuple[str, ...]) -> None:
+def test_round_trip_is_exact_for_values_seen_in_training(notes: tuple[Note, ...], fields: tuple[str, ...]) -> None:
     piece = Piece("a", notes, (3, 8), 100.0)
     tokenizer = NoteTokenizer.train([piece], fields)
     ids = tokenizer.encode(piece)
@@ -34,7 +34,7 @@ def test_what_training_has_comes_back_exactly(notes: tuple[Note, ...], fields: t
 
 @settings(max_examples=50, deadline=None)
 @given(NOTES, NOTES, FIELDS)
-def test_what_training_has_not_is_read_as_the_nearest(
+def test_values_not_seen_in_training_become_the_nearest(
     notes: tuple[Note, ...], others: tuple[Note, ...], fields: tuple[str, ...]
 ) -> None:
     tokenizer = NoteTokenizer.train([Piece("a", notes)], fields)
@@ -90,7 +90,7 @@ def test_all_notes_by_hand() -> None:
     assert tokenizer.decode([[3, 0, 2], [3, 1, 0], [3, 1, 2]]).notes == (Note(36, 60, 12),)
 
 
-def test_a_pitch_out_of_range_is_read_octaves_away() -> None:
+def test_a_pitch_out_of_range_is_moved_by_octaves() -> None:
     tokenizer = NoteTokenizer(ONE_VOICE, 40, 60, [24])
     heard = [
         tokenizer.decode(tokenizer.encode(Piece("", (Note(0, pitch, 24),)))).notes[0].pitch
@@ -106,7 +106,7 @@ def test_a_pitch_out_of_range_is_read_octaves_away() -> None:
     ]
 
 
-def test_the_rarest_durations_give_way_when_there_are_too_many() -> None:
+def test_the_vocabulary_leaves_out_the_rarest_durations() -> None:
     durations = [*range(1, MOST_VALUES + 100), *range(MOST_VALUES, MOST_VALUES + 100)]
     notes, now = [], 0
     for duration in durations:
@@ -126,7 +126,7 @@ def test_no_notes_are_no_events() -> None:
             NoteTokenizer.train([Piece("", ())], fields)
 
 
-def test_the_state_makes_it_again(tmp_path: Path) -> None:
+def test_the_state_restores_the_tokenizer(tmp_path: Path) -> None:
     pieces = etudes(5, 0)
     for fields in (ONE_VOICE, ALL_NOTES):
         tokenizer = NoteTokenizer.train(pieces, fields, (-5, 6))
@@ -139,7 +139,7 @@ def test_the_state_makes_it_again(tmp_path: Path) -> None:
     assert NoteTokenizer.train(pieces, ONE_VOICE).fingerprint != NoteTokenizer.train(pieces, ALL_NOTES).fingerprint
 
 
-def test_tokenizers_of_text_and_of_notes_are_told_apart(tmp_path: Path) -> None:
+def test_text_and_note_tokenizers_are_not_interchangeable(tmp_path: Path) -> None:
     save(NoteTokenizer.train([PRELUDE], ONE_VOICE), tmp_path / "notes.ckpt")
     save(CharTokenizer("abc"), tmp_path / "text.ckpt")
     with pytest.raises(ValueError, match=r"^tokenizer_path .*notes\.ckpt: it holds a tokenizer of notes"):
@@ -173,7 +173,7 @@ def test_a_damaged_state_is_refused(tmp_path: Path) -> None:
         ((ALL_NOTES, 0, 5, [1]), "shifts"),
     ],
 )
-def test_what_notes_cannot_have_is_refused(arguments: tuple, message: str) -> None:
+def test_invalid_arguments_are_refused(arguments: tuple, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         NoteTokenizer(*arguments)
 

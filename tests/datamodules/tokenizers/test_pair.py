@@ -32,7 +32,7 @@ TOKENIZERS: dict[str, Tokenizer] = {
 
 
 @pytest.mark.parametrize("name", TOKENIZERS)
-def test_texts_come_back_and_special_ids_are_left_out(name: str) -> None:
+def test_round_trip_and_special_ids_are_left_out(name: str) -> None:
     side = TokenizerPair(TOKENIZERS[name]).target
     for text in GERMAN:
         ids = side.encode(text)
@@ -59,7 +59,7 @@ def test_the_vocabulary_is_the_tokenizers_own_after_four_special_ids() -> None:
 @pytest.mark.parametrize("name", ["unigram", "bpe"])
 @settings(max_examples=60, deadline=None)
 @given(text=st.text(st.characters(exclude_categories=["Cs"])))
-def test_sentencepiece_brings_every_text_back(name: str, text: str) -> None:
+def test_sentencepiece_round_trip_of_any_text(name: str, text: str) -> None:
     side = TokenizerPair(TOKENIZERS[name]).source
     assert side.decode(side.encode(text)) == text
 
@@ -80,7 +80,7 @@ def test_unknown_words_are_replaced_in_order() -> None:
     assert characters.decode(characters.encode("axb"), ["XY"]) == "aXYb"
 
 
-def test_words_are_joined_as_they_are_written() -> None:
+def test_words_are_joined_as_running_text() -> None:
     for text in [*GERMAN, *ENGLISH, "He's here; they'll go... won't they?", "(a [b] c)", "¿Qué? ¡Sí!"]:
         assert join_words(split_words(text, lower_case=False)) == text
 
@@ -93,7 +93,7 @@ def test_rare_words_are_unknown() -> None:
 
 
 @pytest.mark.parametrize("shared", [True, False])
-def test_state_is_plain_and_travels_in_a_checkpoint(shared: bool, tmp_path: Path) -> None:
+def test_the_state_is_plain_data_and_saved_in_a_checkpoint(shared: bool, tmp_path: Path) -> None:
     pair = TokenizerPair(TOKENIZERS["bpe"], None if shared else TOKENIZERS["words"])
     torch.save({"tokenizer": pair.state(), "state_dict": {}}, tmp_path / "a.ckpt")
     save(pair, tmp_path / "b")

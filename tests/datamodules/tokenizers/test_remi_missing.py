@@ -10,7 +10,7 @@ from datamodules.music.sources.etudes import etudes
 from datamodules.tokenizers import RemiTokenizer, load_notes
 
 
-def test_without_miditok_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_without_miditok_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     state = {"kind": "remi", "lowest": 40, "highest": 60, "one_voice": True, "vocabulary": []}
     torch.save({"tokenizer": state}, tmp_path / "a.ckpt")
     monkeypatch.setitem(sys.modules, "miditok", None)

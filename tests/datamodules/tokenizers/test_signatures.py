@@ -24,7 +24,7 @@ FIELDS = st.sampled_from([ONE_VOICE, ALL_NOTES])
 
 @settings(max_examples=50, deadline=None)
 @given(NOTES, METRE, st.none() | KEY, FIELDS)
-def test_notes_are_the_same_with_it_and_without(
+def test_notes_are_the_same_with_and_without_signatures(
     notes: tuple[Note, ...], metre: tuple[int, int], key: tuple[int, str] | None, fields: tuple[str, ...]
 ) -> None:
     piece = Piece("a", notes, metre, 100.0, key)
@@ -43,7 +43,7 @@ def test_notes_are_the_same_with_it_and_without(
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(METRE, min_size=1, max_size=5), METRE, KEY, st.integers(-12, 12), st.sampled_from([2, 3]))
-def test_the_key_moves_with_the_notes_and_the_metre_stays(
+def test_transposition_changes_the_key_and_not_the_metre(
     metres: list[tuple[int, int]], metre: tuple[int, int], key: tuple[int, str], semitones: int, fields: int
 ) -> None:
     signatures = Signatures([9, 30, 20][-fields:], metres)
@@ -68,7 +68,7 @@ def test_every_metre_and_key_has_an_id_of_its_own() -> None:
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 200), st.integers(-5, 6))
-def test_a_key_that_nothing_says_is_found(seed: int, semitones: int) -> None:
+def test_a_missing_key_is_estimated(seed: int, semitones: int) -> None:
     (piece,) = etudes(seed + 1, 3)[-1:]
     tokenizer = NoteTokenizer.train([piece], ALL_NOTES, (-5, 6), signatures=True)
     silent = Piece(piece.name, piece.notes, piece.time_signature)
@@ -81,13 +81,13 @@ def test_a_key_that_nothing_says_is_found(seed: int, semitones: int) -> None:
     )
 
 
-def test_of_no_notes_no_key_is_told() -> None:
+def test_a_piece_without_notes_has_no_key() -> None:
     tokenizer = NoteTokenizer.train(etudes(9, 0), ONE_VOICE, signatures=True)
     assert tokenizer.head(Piece("", ()))[0, 0] == tokenizer.vocab_sizes[0] - 1
     assert tokenizer.head(Piece("", (), key=(2, "minor")))[0, 0] == tokenizer.note_sizes[0] + 14
 
 
-def test_the_state_makes_it_again_and_that_of_old_is_as_it_was(tmp_path: Path) -> None:
+def test_the_state_restores_the_tokenizer_also_without_signatures(tmp_path: Path) -> None:
     pieces = etudes(9, 0)
     for fields in (ONE_VOICE, ALL_NOTES):
         plain, told = (NoteTokenizer.train(pieces, fields, (-5, 6), signatures=on) for on in (False, True))

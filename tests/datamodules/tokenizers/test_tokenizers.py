@@ -40,7 +40,7 @@ SPACES = st.text(st.sampled_from("\n\t\r \u2581\0\u00a0\u2028ab\u2585\ufeff\ufff
 @given(text=st.one_of(ANY_TEXT, SPACES, st.lists(st.sampled_from([*WORDS, " ", "\n", "\u2581"])).map("".join)))
 @example(text="")
 @example(text=" \n\n\t  \u2581the\u2581\u2581 cat\0\r\n\U0001f600e\u0301 ")
-def test_every_text_comes_back(name: str, text: str) -> None:
+def test_round_trip_of_any_text(name: str, text: str) -> None:
     tokenizer = LOSSLESS[name]
     ids = tokenizer.encode(text)
     assert tokenizer.decode(ids) == text
@@ -50,7 +50,7 @@ def test_every_text_comes_back(name: str, text: str) -> None:
 
 
 @pytest.mark.parametrize("name", LOSSLESS)
-def test_every_code_point_comes_back(name: str) -> None:
+def test_round_trip_of_every_code_point(name: str) -> None:
     points = [*range(0xD800), *range(0xE000, 0x110000, 1 if name == "byte" else 11)]
     text = "".join(f"a{chr(point)} " for point in points)
     ids = LOSSLESS[name].encode(text)
@@ -85,7 +85,7 @@ def test_surrogates_are_refused_by_name(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", TOKENIZERS)
-def test_state_is_plain_and_travels_in_a_checkpoint(name: str, tmp_path: Path) -> None:
+def test_the_state_is_plain_data_and_saved_in_a_checkpoint(name: str, tmp_path: Path) -> None:
     tokenizer = TOKENIZERS[name]
     torch.save({"tokenizer": tokenizer.state(), "state_dict": {}}, tmp_path / "a.ckpt")  # load() uses weights_only
     save(tokenizer, tmp_path / "b")
@@ -97,7 +97,7 @@ def test_state_is_plain_and_travels_in_a_checkpoint(name: str, tmp_path: Path) -
         assert (copy.vocab_size, copy.special) == (tokenizer.vocab_size, tokenizer.special)
 
 
-def test_fingerprints_tell_tokenizers_apart() -> None:
+def test_different_tokenizers_have_different_fingerprints() -> None:
     others = [CharTokenizer("ab"), CharTokenizer("abc")]
     assert len({tokenizer.fingerprint for tokenizer in [*TOKENIZERS.values(), *others]}) == 6
     assert CharTokenizer("ab").fingerprint == CharTokenizer("ba").fingerprint
@@ -161,8 +161,8 @@ def test_files_without_a_tokenizer_are_refused(tmp_path: Path) -> None:
     for name, message in (
         ("none.ckpt", "it holds no tokenizer"),
         ("other.ckpt", "kind 'word' is not known"),
-        ("text.model", "no SentencePiece model"),
-        ("empty.model", "no SentencePiece model"),
+        ("text.model", "not a SentencePiece model"),
+        ("empty.model", "not a SentencePiece model"),
     ):
         with pytest.raises(ValueError, match=rf"^tokenizer_path .*{name}: .*{message}"):
             load(tmp_path / name)

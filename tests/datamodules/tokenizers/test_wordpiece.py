@@ -71,7 +71,7 @@ def test_decoding_and_lengths() -> None:
     assert tokenizer.characters[[0, 3, 4]].tolist() == [0, 0, 0]
 
 
-def test_learned_the_same_each_time() -> None:
+def test_training_is_deterministic() -> None:
     """Left alone, the library gave eight vocabularies in eight trials: its hash tables are seeded anew for each."""
     texts = [
         f"the {a}{b} of {b}{a}ing, {c}est!" for a in ("red", "näive", "slow", "walk") for b in "abcde" for c in "xyz"
@@ -94,7 +94,7 @@ def test_learned_pieces() -> None:
         WordPieceTokenizer.train([" "], 100)
 
 
-def test_refusals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_vocabularies_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match=r"^tokenizer_path .*empty: holds neither vocab\.txt nor"):
         WordPieceTokenizer.from_pretrained(str(tmp_path / "empty"))
@@ -115,7 +115,7 @@ def test_refusals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         WordPieceTokenizer.from_pretrained("me/bert")
 
 
-def test_the_hub_gives_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tokenizer_from_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
     def download(hub: str, revision: str | None, allow_patterns: list[str]) -> str:
@@ -136,7 +136,7 @@ def test_the_hub_gives_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         ("It cost $1,000.50 -- ``really'' (50%)", "it cost $ 1,000.50 -- `` really '' ( 50 % )"),
     ],
 )
-def test_words_are_cut_as_the_penn_treebank_does(text: str, words: str) -> None:
+def test_words_are_split_as_in_the_penn_treebank(text: str, words: str) -> None:
     assert split_words(text) == words.split()
 
 

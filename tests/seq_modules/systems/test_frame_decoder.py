@@ -22,7 +22,7 @@ from seq_modules.nets.rnn.recurrent_config import RecurrentConfig
 from seq_modules.training.metrics.frames import ExactFrames, FrameAccuracy, NatsPerFrame
 from seq_modules.training.optim import OptimConfig
 from seqlight.core.labels import IGNORED
-from seqlight.music.frame_notes import held_notes
+from seqlight.music.frame_notes import frames_to_notes
 
 KINDS = ("lstm", "transformer")
 
@@ -154,11 +154,11 @@ def test_samples_have_the_probabilities_of_the_model() -> None:
 
 def test_held_notes() -> None:
     frames = [(48, 60, 64), (48, 62, 64), (), (48, 64), (48, 60, 64), (60, 64, 67)]
-    assert held_notes(frames, first=1) == [
+    assert frames_to_notes(frames, first=1) == [
         [24, 48, 48], [24, 60, 24], [24, 64, 48], [48, 62, 24], [96, 48, 48], [96, 64, 48], [120, 60, 24],
         [144, 60, 24], [144, 64, 24], [144, 67, 24],
     ]  # fmt: skip
-    assert held_notes([]) == []
+    assert frames_to_notes([]) == []
 
 
 def test_predictions_are_rows_of_notes() -> None:
@@ -168,8 +168,8 @@ def test_predictions_are_rows_of_notes() -> None:
     rows = module.predict_step(data.predict_dataloader().dataset.__getitems__([0, 1]), 0)  # type: ignore[attr-defined]
     for row, piece in zip(rows, data.chorales["test"], strict=False):
         assert row["prompt"] == piece.name
-        assert row["prompt_notes"] == held_notes(piece.frames[:3])
-        assert row["notes"] == held_notes([tuple(frame) for frame in row["frames"]], 3)
+        assert row["prompt_notes"] == frames_to_notes(piece.frames[:3])
+        assert row["notes"] == frames_to_notes([tuple(frame) for frame in row["frames"]], 3)
         assert len(row["frames"]) == 4
         assert all(start >= 72 for start, _, _ in row["notes"])
 

@@ -148,7 +148,7 @@ def test_copies_maximum_median_and_share() -> None:
     assert values == {
         "longest_copy": 20,
         "median_copy": 9,  # the lower one of 9 and 12
-        "share_in_copies": pytest.approx((12 + 9 + 20) / sum(cuts)),
+        "fraction_in_copies": pytest.approx((12 + 9 + 20) / sum(cuts)),
     }
 
 
@@ -206,7 +206,7 @@ def test_nonsense_is_told_from_music() -> None:
     assert one["pitch_class_divergence"] > 1
     assert one["interval_overlap"] < 0.2
     assert copied["longest_copy"] == 100
-    assert copied["share_in_copies"] == 1
+    assert copied["fraction_in_copies"] == 1
     assert real["longest_copy"] < 30
 
 

@@ -28,7 +28,7 @@ def quadratic(voice: list, others: list[list]) -> list[int]:
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_against_all_pairs_of_places(seed: int) -> None:
+def test_equal_to_a_search_over_all_pairs_of_positions(seed: int) -> None:
     generator = random.Random(seed)
     few = {"pitches": (60, 62, 64), "durations": (6, 12)}  # so that there is much in common
     training = [melody(generator.randrange(1, 40), generator, **few) for _ in range(4)]
@@ -62,7 +62,7 @@ def test_a_planted_copy_is_found_with_its_place_and_key(semitones: int) -> None:
     assert copy.bars == (piece.notes[51][0] // 96 + 1, piece.notes[70][0] // 96 + 1)
 
 
-def test_one_other_duration_or_interval_ends_a_copy() -> None:
+def test_a_different_duration_or_interval_ends_a_copy() -> None:
     notes = [(60 + number * number % 11, 6) for number in range(12)]
     index = CopyIndex([piece_of(notes)])
     assert index.longest(piece_of(notes)).notes == 12
@@ -71,7 +71,7 @@ def test_one_other_duration_or_interval_ends_a_copy() -> None:
     assert index.longest(piece_of(higher)).notes == 7
 
 
-def test_no_copy_lies_across_two_pieces_or_a_piece_that_is_empty() -> None:
+def test_no_copy_extends_over_two_pieces_or_an_empty_one() -> None:
     first, second = [(60, 6), (61, 7), (63, 8)], [(66, 9), (70, 10), (75, 11)]
     index = CopyIndex([piece_of(first), piece_from("empty", ()), piece_of(second)])
     assert [match.notes for match in index.matches(piece_of(first + second).notes)] == [1, 2, 3, 1, 2, 3]
@@ -81,7 +81,7 @@ def test_no_copy_lies_across_two_pieces_or_a_piece_that_is_empty() -> None:
     assert CopyIndex([]).longest(piece_of(first)).notes == 0
 
 
-def test_the_bar_is_counted_in_the_pieces_metre() -> None:
+def test_bars_are_counted_in_the_metre_of_the_piece() -> None:
     notes = [(60 + number * number % 11, 24) for number in range(30)]
     source = piece_of(notes, name="minuet", time_signature=(3, 4))
     copy = CopyIndex([source]).longest(piece_of(notes[9:16]))

@@ -9,7 +9,7 @@ from seqlight.music.keys import MODES, PROFILES, find_key, key_name, key_of_sign
 KEYS = [(tonic, mode) for mode in MODES for tonic in range(12)]
 
 
-def test_etudes_are_heard_in_their_key() -> None:
+def test_the_key_of_each_etude_is_found() -> None:
     heard = 0
     for piece in etudes(60, 0):
         sounding = np.zeros(12)
@@ -20,14 +20,14 @@ def test_etudes_are_heard_in_their_key() -> None:
 
 
 @pytest.mark.parametrize("key", KEYS)
-def test_names_and_signatures_come_back(key: tuple[int, str]) -> None:
+def test_round_trip_of_names_and_signatures(key: tuple[int, str]) -> None:
     assert parse_key(key_name(key)) == key
     assert parse_key(key_name(key).upper().replace(" SHARP", "#").replace(" FLAT", "B")) == key
     assert -5 <= sharps(*key) <= 6
     assert key_of_signature(sharps(*key), key[1]) == key
 
 
-def test_by_hand() -> None:
+def test_names_and_signatures_by_hand() -> None:
     assert parse_key("G major") == (7, "major")
     assert parse_key("c# minor") == parse_key("Db minor") == parse_key("D flat minor") == (1, "minor")
     assert parse_key("Cb major") == (11, "major")
@@ -37,8 +37,8 @@ def test_by_hand() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "G", "H major", "G dur", "G  sharp flat major", "major", "G major."])
-def test_what_is_no_key_is_named(text: str) -> None:
-    with pytest.raises(ValueError, match=r"^key .* is none; give C, C sharp, .* with major or minor"):
+def test_an_invalid_key_is_refused_by_name(text: str) -> None:
+    with pytest.raises(ValueError, match=r"^key .* is not a key; give C, C sharp, .* with major or minor"):
         parse_key(text)
 
 

@@ -4,7 +4,7 @@ import pytest
 from helpers.music_pieces import tune
 
 from datamodules.music.sources.etudes import etudes
-from seqlight.music.notes import Note, Piece, bar_of, beginning, excerpts, stretched, top_voice, transposed
+from seqlight.music.notes import Note, Piece, bar_number, excerpts, first_bars, stretched, top_voice, transposed
 
 CHORDS = Piece(
     "chords",
@@ -23,7 +23,7 @@ def test_the_top_voice_keeps_every_onset_and_one_note_at_a_time() -> None:
         assert all(a.start + a.duration <= b.start for a, b in zip(voice.notes, voice.notes[1:], strict=False))
 
 
-def test_a_piece_without_notes_is_a_piece() -> None:
+def test_a_piece_without_notes() -> None:
     assert top_voice(Piece("", ())) == Piece("", ())
     assert Piece("", ()).end == 0
 
@@ -41,12 +41,12 @@ def test_a_piece_without_notes_is_a_piece() -> None:
     ],
 )
 def test_bars(metre: tuple[int, int], tick: int, number: int) -> None:
-    assert bar_of(Piece("", (), metre), tick) == number
+    assert bar_number(Piece("", (), metre), tick) == number
 
 
-def test_the_beginning_is_whole_bars() -> None:
-    assert [note.start for note in beginning(CHORDS, 1).notes] == [0, 0, 0, 24, 48]
-    assert beginning(CHORDS, 2) == CHORDS
+def test_first_bars() -> None:
+    assert [note.start for note in first_bars(CHORDS, 1).notes] == [0, 0, 0, 24, 48]
+    assert first_bars(CHORDS, 2) == CHORDS
 
 
 def test_transposition_keeps_intervals_and_times() -> None:
@@ -57,7 +57,7 @@ def test_transposition_keeps_intervals_and_times() -> None:
         transposed(CHORDS, -37)
 
 
-def test_note_values_change_by_whole_ticks_or_not_at_all() -> None:
+def test_note_values_are_stretched_to_whole_ticks_or_refused() -> None:
     half = stretched(CHORDS, 1, 2)
     assert half is not None
     assert half.notes[3] == Note(12, 50, 6)
@@ -69,7 +69,7 @@ def test_note_values_change_by_whole_ticks_or_not_at_all() -> None:
     assert stretched(Piece("", (Note(3, 60, 4),)), 1, 2) is None
 
 
-def test_excerpts_are_equally_long_and_keep_their_place() -> None:
+def test_excerpts_have_equal_lengths_and_keep_their_onsets() -> None:
     piece, short = tune(100, 0, name="long"), tune(10, 1, name="short")
     parts = excerpts([piece, short], 32)
     assert [(part.name, len(part.notes)) for part in parts] == [("long", 32)] * 3 + [("short", 10)]

@@ -8,13 +8,13 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
 from seqlight.music.notes import Piece
-from seqlight.music.piano_roll import GIVEN, NEW, draw_piano_roll, lines_of
+from seqlight.music.piano_roll import GENERATED_COLOUR, PROMPT_COLOUR, draw_piano_roll, num_lines
 
 
-def drawn(piece: Piece, given: int = 0) -> list[list[tuple[float, float, float, Any]]]:
+def drawn(piece: Piece, prompt_notes: int = 0) -> list[list[tuple[float, float, float, Any]]]:
     """Boxes of each line: begin, width, middle of the height, colour."""
-    axes = Figure().subplots(lines_of(piece), 1, squeeze=False).ravel()
-    draw_piano_roll(axes, piece, given)
+    axes = Figure().subplots(num_lines(piece), 1, squeeze=False).ravel()
+    draw_piano_roll(axes, piece, prompt_notes)
     found: list[list[tuple[float, float, float, Any]]] = []
     for axis in axes:
         boxes = []
@@ -27,13 +27,17 @@ def drawn(piece: Piece, given: int = 0) -> list[list[tuple[float, float, float, 
     return found
 
 
-def test_each_note_has_its_place_and_colour() -> None:
+def test_each_note_has_its_position_and_colour() -> None:
     piece = piece_of([(60, 24), (64, 48), (67, 24)])
-    (line,) = drawn(piece, given=1)
+    (line,) = drawn(piece, prompt_notes=1)
     assert [(begin, round(middle)) for begin, _, middle, _ in line] == [(0, 60), (24, 64), (72, 67)]
     assert [width for _, width, _, _ in line] == pytest.approx([24, 48, 24], abs=0.7)
-    assert [colour for *_, colour in line] == [to_rgba(GIVEN), to_rgba(NEW), to_rgba(NEW)]
-    assert GIVEN != NEW
+    assert [colour for *_, colour in line] == [
+        to_rgba(PROMPT_COLOUR),
+        to_rgba(GENERATED_COLOUR),
+        to_rgba(GENERATED_COLOUR),
+    ]
+    assert PROMPT_COLOUR != GENERATED_COLOUR
 
 
 def test_lines_of_eight_bars_and_notes_across_them() -> None:
@@ -41,12 +45,12 @@ def test_lines_of_eight_bars_and_notes_across_them() -> None:
     first, second = drawn(piece)
     assert [(begin, round(middle)) for begin, _, middle, _ in first] == [(0, 60), (8 * 96 - 24, 62)]
     assert [(begin, round(middle)) for begin, _, middle, _ in second] == [(8 * 96, 62), (9 * 96, 64)]
-    assert lines_of(piece_from("far", ((10**7, 60, 24),))) == 12
-    assert lines_of(piece_from("waltz", ((8 * 72, 60, 24),), (3, 4))) == 2
+    assert num_lines(piece_from("far", ((10**7, 60, 24),))) == 12
+    assert num_lines(piece_from("waltz", ((8 * 72, 60, 24),), (3, 4))) == 2
     assert drawn(piece_from("empty", ())) == [[]]
 
 
-def test_octaves_and_bars_are_named() -> None:
+def test_octaves_and_bars_are_labelled() -> None:
     piece = piece_from("waltz", ((0, 47, 24), (72, 61, 24)), (3, 4))
     (axis,) = Figure().subplots(1, 1, squeeze=False).ravel()
     draw_piano_roll([axis], piece)

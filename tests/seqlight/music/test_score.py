@@ -8,7 +8,7 @@ import pytest
 from helpers.music_pieces import melody, piece_from, piece_of, tune
 
 from seqlight.music import score
-from seqlight.music.measures import measures, voices_of
+from seqlight.music.measures import measures, split_voices
 from seqlight.music.notes import bar_ticks
 
 MEI = "{http://www.music-encoding.org/ns/mei}"
@@ -64,7 +64,7 @@ def read(document: str, staves: int = 1) -> tuple[list[tuple[int, int, int]], li
 
 @pytest.mark.parametrize("metre", METRES)
 @pytest.mark.parametrize("seed", range(3))
-def test_what_is_written_reads_back(metre: tuple[int, int], seed: int) -> None:
+def test_round_trip_of_notes_on_the_grid(metre: tuple[int, int], seed: int) -> None:
     piece = melody(80, random.Random(seed), durations=(3, 6, 9, 12, 18, 24, 36, 60, 96))
     piece = piece_from(piece.name, piece.notes[:30] + tuple((s + 30, p, d) for s, p, d in piece.notes[30:]), metre)
     notes, lengths = read(score.mei(piece))
@@ -88,7 +88,7 @@ def test_triplets(metre: tuple[int, int]) -> None:
     assert set(lengths) == {bar_ticks(piece)}
 
 
-def test_what_has_no_value_is_moved_a_little() -> None:
+def test_times_off_the_grid_are_quantised() -> None:
     generator = random.Random(0)
     piece = melody(60, generator, durations=(5, 7, 11, 13, 17, 29))
     notes, lengths = read(score.mei(piece))
@@ -103,7 +103,7 @@ def test_chords_and_voices() -> None:
     chorale = piece_from("chorale", tuple(sorted([*upper, (0, 48, 96), (96, 43, 96)])))
     document = score.mei(chorale)
     assert read(document)[0] == list(chorale.notes)
-    voices = voices_of(chorale.notes)
+    voices = split_voices(chorale.notes)
     assert [chord.pitches for chord in voices[-1]] == [(48,), (43,)]
     assert all(a.end <= b.start for voice in voices for a, b in pairwise(voice))
     parts = [(0, 76, 24), (0, 67, 48), (0, 55, 96), (0, 43, 96), (24, 74, 72), (48, 65, 48)]
@@ -131,7 +131,7 @@ def test_accidentals_hold_for_a_bar() -> None:
     assert 'pname="g" oct="3" accid="s"' in speller.spell(56, False)  # a minor's leading note is G sharp
     assert "accid.ges" in speller.spell(56, False)
     assert 'accid="n"' in speller.spell(55, False)
-    assert 'oct="4" accid="s"' in speller.spell(68, False)  # another octave, another sign
+    assert 'oct="4" accid="s"' in speller.spell(68, False)  # another octave, another accidental
     speller.new_bar()
     assert 'accid="s"' in speller.spell(56, False)
     assert "accid.ges" in speller.spell(58, True)  # tied from the bar before
@@ -140,29 +140,29 @@ def test_accidentals_hold_for_a_bar() -> None:
     assert 'pname="b" oct="3"' in score.Speller(7, "major").spell(60, False)  # B sharp lies an octave lower by name
 
 
-def test_given_notes_are_grey_and_the_name_is_escaped() -> None:
+def test_prompt_notes_are_grey_and_the_name_is_escaped() -> None:
     piece = piece_from("<b>&'\"", tune(20, 0).notes)
-    document = score.mei(piece, given=7)
-    assert sum(note.get("color") == score.GIVEN for note in ET.fromstring(document).iter(f"{MEI}note")) >= 7
+    document = score.mei(piece, prompt_notes=7)
+    assert sum(note.get("color") == score.PROMPT_COLOUR for note in ET.fromstring(document).iter(f"{MEI}note")) >= 7
     first = [
         note.get("color") for note in ET.fromstring(document).iter(f"{MEI}note") if note.get("tie") not in ("m", "t")
     ]
-    assert first == [score.GIVEN] * 7 + [None] * 13
+    assert first == [score.PROMPT_COLOUR] * 7 + [None] * 13
     assert next(ET.fromstring(document).iter(f"{MEI}title")).text == piece.name
 
 
 def test_long_and_empty_pieces() -> None:
     far = piece_from("far", ((0, 60, 24), (10**6, 62, 24)))
-    bars = measures(far, voices_of(far.notes)[0])
+    bars = measures(far, split_voices(far.notes)[0])
     assert len(bars) == 400
-    assert [sign.pitches for bar in bars for sign in bar if sign.pitches] == [(60,)]
+    assert [symbol.pitches for bar in bars for symbol in bar if symbol.pitches] == [(60,)]
     assert "<measure" not in score.mei(piece_from("empty", ()))
 
 
-def test_verovio_engraves_it() -> None:
+def test_verovio_engraves_a_score() -> None:
     pytest.importorskip("verovio")
-    picture = score.svg(tune(40, 0), given=10)
+    picture = score.svg(tune(40, 0), prompt_notes=10)
     root = ET.fromstring(picture)
     assert root.tag.endswith("svg")
     assert picture.count('class="note"') >= 40
-    assert picture.count('class="measure') == len(measures(tune(40, 0), voices_of(tune(40, 0).notes)[0]))
+    assert picture.count('class="measure') == len(measures(tune(40, 0), split_voices(tune(40, 0).notes)[0]))

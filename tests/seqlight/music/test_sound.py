@@ -30,7 +30,7 @@ def test_a_note_has_its_frequency(pitch: int) -> None:
     assert abs(12 * math.log2(strongest(sound, synth.SAMPLE_RATE) / expected)) < 0.05  # semitones
 
 
-def test_each_note_sounds_when_it_should() -> None:
+def test_each_note_sounds_at_its_time() -> None:
     piece = piece_of([(57, 24), (64, 48), (60, 12), (69, 12)])
     sound, rate = synth.render(piece, 16_000), 16_000
     tick = 60 / 72 / 24
@@ -41,7 +41,7 @@ def test_each_note_sounds_when_it_should() -> None:
     assert np.abs(sound).max() == pytest.approx(synth.PEAK, abs=1e-6)
 
 
-def test_chords_have_all_their_notes_and_rests_none() -> None:
+def test_chords_contain_all_their_notes_and_rests_are_silent() -> None:
     sound = synth.render(piece_from("chord", ((0, 60, 24), (0, 67, 24), (96, 60, 24)), quarters_per_minute=60))
     rate = synth.SAMPLE_RATE
     spectrum = np.abs(np.fft.rfft(sound[:rate] * np.hanning(rate)))  # a bin a Hz
@@ -53,7 +53,7 @@ def test_chords_have_all_their_notes_and_rests_none() -> None:
     assert not sound[int(1.5 * rate) : int(3.9 * rate)].any()
 
 
-def test_the_file_is_read_back() -> None:
+def test_round_trip_of_a_wav_file() -> None:
     sound = np.array([0, 0.5, -0.5, 1, -1, 2], dtype=np.float32)
     with wave.open(io.BytesIO(synth.wav(sound, 8000))) as file:
         assert (file.getnchannels(), file.getsampwidth(), file.getframerate(), file.getnframes()) == (1, 2, 8000, 6)
@@ -61,12 +61,12 @@ def test_the_file_is_read_back() -> None:
     np.testing.assert_array_equal(samples, [0, 16384, -16384, 32767, -32767, 32767])
 
 
-def test_what_is_odd_ends_well(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_empty_and_very_long_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not synth.render(piece_from("empty", ())).any()
     assert len(synth.render(piece_from("empty", ()))) > 0
-    monkeypatch.setattr(synth, "LONGEST", 5)
+    monkeypatch.setattr(synth, "MAX_SECONDS", 5)
     late = piece_from("late", ((0, 60, 10**9), (10**9, 62, 5)), quarters_per_minute=60)
-    assert len(synth.render(late)) == math.ceil((synth.HELD + synth.RELEASE) * synth.SAMPLE_RATE)
+    assert len(synth.render(late)) == math.ceil((synth.MAX_NOTE_SECONDS + synth.RELEASE) * synth.SAMPLE_RATE)
 
 
 def fake_program(code: int, said: str = "", writes: bool = True) -> object:

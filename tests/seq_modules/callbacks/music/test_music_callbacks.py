@@ -18,7 +18,7 @@ from datamodules.music.sources.midi_files import read_midi, write_midi
 from seq_modules.callbacks import MusicSamples, MusicStatistics, MusicWriter
 from seq_modules.callbacks.music import music_writer as writer
 from seq_modules.callbacks.music.music_samples import MusicSamples as Samples
-from seqlight.music.comparison import Row, compare, markdown, sets_of
+from seqlight.music.comparison import Row, compare, group_into_sets, markdown
 from seqlight.music.copying import CopyIndex
 from seqlight.music.notes import Note, Piece
 
@@ -245,7 +245,7 @@ def test_comparison_with_the_sets_of_real_music() -> None:
 
 def test_pieces_without_sets_are_dealt_out() -> None:
     pieces = [etude([60], f"etude {number:02d}") for number in range(14)]
-    parts = sets_of([*pieces, pieces[0]], r"bwv\d+")
+    parts = group_into_sets([*pieces, pieces[0]], r"bwv\d+")
     assert [len(part) for part in parts] == [3, 3, 2, 2, 2, 2]
     assert sorted(piece.name for part in parts for piece in part) == [piece.name for piece in pieces]
-    assert len(sets_of(pieces, r"\d\d")) == 6  # fourteen sets are too many
+    assert len(group_into_sets(pieces, r"\d\d")) == 6  # fourteen sets are too many
