@@ -9,6 +9,7 @@ from datamodules.parity import ParityDataModule
 from datamodules.seq2seq.dates import DatesDataModule
 from datamodules.seq2seq.strings import StringsDataModule
 from datamodules.seq2seq.translation import TranslationDataModule
+from datamodules.tabular.tabular import TabularDataModule
 from datamodules.text.corpus import CorpusDataModule
 from datamodules.text.streaming import StreamingTextDataModule
 
@@ -23,5 +24,6 @@ __all__ = [
     "SequenceDataModule",
     "StreamingTextDataModule",
     "StringsDataModule",
+    "TabularDataModule",
     "TranslationDataModule",
 ]

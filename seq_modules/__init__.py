@@ -4,6 +4,7 @@ import seq_modules.callbacks  # noqa: F401  the command line names callbacks by 
 from seq_modules.base import SequenceModule
 from seq_modules.systems.frame_decoder import FrameDecoder, LSTMFrameDecoder, TransformerFrameDecoder
 from seq_modules.systems.language_model import GPTLanguageModel, LanguageModel
+from seq_modules.systems.mlp import MLPClassifier
 from seq_modules.systems.music_decoder import MusicDecoder, RNNMusicDecoder, TransformerMusicDecoder
 from seq_modules.systems.parity import ParityModule
 from seq_modules.systems.pretrained_classifier import PretrainedClassifier
@@ -16,6 +17,7 @@ __all__ = [
     "GPTLanguageModel",
     "LSTMFrameDecoder",
     "LanguageModel",
+    "MLPClassifier",
     "MusicDecoder",
     "ParityModule",
     "PretrainedClassifier",

@@ -24,6 +24,7 @@ __all__ = [
     "HasAttentionMaps",
     "HasCrossAttention",
     "HasDecoding",
+    "HasFeatures",
     "HasPairAttention",
     "HasPieces",
     "HasSequences",
@@ -224,6 +225,17 @@ class HasTokenWeights(Protocol):
 
 
 # Of a datamodule.
+
+
+@runtime_checkable
+class HasFeatures(Protocol):
+    """Data of rows of numbers, each with a class."""
+
+    feature_names: list[str]  # of the D columns
+
+    def points(self, part: str) -> tuple[Tensor, Tensor]:
+        """Numbers (N, D) and classes (N,) of "train", "val" or "test"."""
+        ...
 
 
 @runtime_checkable

@@ -19,6 +19,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "seqlight/music/score.py": (NEUTRAL, {"numpy", "verovio"}),
     "seq_modules/": ({"seq_modules", *NEUTRAL}, {"torch", "lightning", "torchmetrics", "matplotlib", "numpy"}),
     "seq_modules/nets/": ({"seq_modules.nets", "seqlight.core"}, {"torch"}),
+    "seq_modules/nets/mlp/numpy_bridge.py": ({"seq_modules.nets", "seq_modules.reference"}, {"torch"}),
     "seq_modules/nets/rnn/numpy_bridge.py": ({"seq_modules.nets", "seq_modules.reference"}, {"torch", "numpy"}),
     "seq_modules/nets/text/pretrained_": ({"seq_modules.nets", "seqlight.core"}, {"torch", "transformers"}),
     "seq_modules/reference/": ({"seq_modules.reference", "seqlight.core"}, {"numpy"}),

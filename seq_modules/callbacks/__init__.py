@@ -3,6 +3,7 @@
 from seq_modules.callbacks.music.music_samples import MusicSamples
 from seq_modules.callbacks.music.music_statistics import MusicStatistics
 from seq_modules.callbacks.music.music_writer import MusicWriter
+from seq_modules.callbacks.points.decision_boundary import DecisionBoundary
 from seq_modules.callbacks.run.best_checkpoint import BestCheckpoint
 from seq_modules.callbacks.run.curves import Curves
 from seq_modules.callbacks.run.epoch_lines import EpochLines
@@ -48,6 +49,7 @@ __all__ = [
     "Compile",
     "ConfusionMatrix",
     "Curves",
+    "DecisionBoundary",
     "EnglishTests",
     "EpochLines",
     "Forecast",

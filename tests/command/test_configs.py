@@ -71,6 +71,14 @@ TRANSLATED = (
 )  # fmt: skip
 SIZES |= {"translation": (MADE, SCORED, "bleu.json")}
 SIZES |= {name: (TRANSLATED, SCORED, "bleu.json") for name in EXPERIMENTS if "multi30k" in name}
+PLANE = '--trainer.callbacks=[{"class_path":"DecisionBoundary","init_args":{"resolution":10,"animate":false}}]'
+POINTS = (
+    "--data.points.size=60",
+    "--trainer.max_epochs=1",
+    "--trainer.log_every_n_steps=1",
+    "--trainer.accelerator=cpu",
+)
+SIZES |= {"mlp": ((*POINTS, PLANE), PLANE, "plots/decision_boundary.png")}
 TINY_BERT = (
     '--model.net.encoder_config={"model_type":"bert","vocab_size":8000,"hidden_size":16,"num_hidden_layers":2,'
     '"num_attention_heads":2,"intermediate_size":16}',

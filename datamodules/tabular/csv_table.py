@@ -1,0 +1,114 @@
+"""Reads tables of numbers with a class in each row from CSV files. A value that is no number is refused."""
+
+import csv
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from seqlight.core.errors import UserError
+
+MAX_BYTES = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class Table:
+    """The rows of a file.
+
+    Attributes:
+        where: The argument and the file, for messages.
+        header: Names of the columns.
+        rows: The cells of each row as text, white space around them removed.
+        lines: Line that each row ends on, from 1 on.
+    """
+
+    where: str
+    header: list[str]
+    rows: list[list[str]]
+    lines: list[int]
+
+    def column(self, name: str) -> list[str]:
+        """The cells of a column, none of them empty.
+
+        Raises:
+            UserError: There is no such column, or a cell is empty.
+        """
+        place = self._place(name)
+        cells = [row[place] for row in self.rows]
+        for line, cell in zip(self.lines, cells, strict=True):
+            if not cell:
+                raise UserError(f"{self.where}: line {line}, column {name!r}: the value is missing")
+        return cells
+
+    def numbers(self, names: Sequence[str]) -> np.ndarray:
+        """Columns as numbers, (N, len(names)) in float64.
+
+        Raises:
+            UserError: There is no such column, or a cell holds no finite number.
+        """
+        places = [self._place(name) for name in names]
+        values = np.empty((len(self.rows), len(names)))
+        for at, (line, row) in enumerate(zip(self.lines, self.rows, strict=True)):
+            for k, place in enumerate(places):
+                try:
+                    values[at, k] = float(row[place])
+                except ValueError:
+                    values[at, k] = math.nan
+                if not math.isfinite(values[at, k]):
+                    fault = f"{row[place]!r} is no finite number" if row[place] else "the value is missing"
+                    raise UserError(f"{self.where}: line {line}, column {names[k]!r}: {fault}; mend or delete the row")
+        return values
+
+    def _place(self, name: str) -> int:
+        if name not in self.header:
+            raise UserError(f"{self.where}: line 1 names no column {name!r} but {', '.join(self.header)}")
+        return self.header.index(name)
+
+
+def read_csv(path: str, argument: str) -> Table:
+    """The table in a CSV file (.csv, or .tsv with tabs) whose first line names the columns.
+
+    Args:
+        path: The file, in UTF-8.
+        argument: Argument that named it, for messages.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        UserError: It is no CSV, has no names of columns or no rows, or a row is too long or too short.
+    """
+    file, where = Path(path).expanduser(), f"{argument} {path}"
+    if not file.is_file():
+        raise FileNotFoundError(f"{where}: no such file")
+    if file.stat().st_size > MAX_BYTES:
+        raise UserError(f"{where}: is larger than {MAX_BYTES / 1e9:.0f} GB; give a part of it")
+    rows, lines = [], []
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.reader(stream, delimiter="\t" if file.suffix.lower() == ".tsv" else ",", strict=True)
+            for cells in reader:
+                if cells:  # an empty line has none
+                    rows.append([cell.strip() for cell in cells])
+                    lines.append(reader.line_num)
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise UserError(f"{where}: is no CSV in UTF-8 ({error})") from error
+    if len(rows) < 2:
+        raise UserError(f"{where}: has no rows; give a line with the columns' names and a line for each row")
+    header = rows[0]
+    if any(map(_is_number, header)):
+        raise UserError(f"{where}: line 1 holds numbers; put a line with the columns' names before it")
+    if len(set(header)) < len(header) or "" in header:
+        raise UserError(f"{where}: line 1 must give each column a name of its own, not {', '.join(map(repr, header))}")
+    for line, row in zip(lines, rows, strict=True):
+        if len(row) != len(header):
+            raise UserError(f"{where}: line {line} has {len(row)} values, but there are {len(header)} columns")
+    return Table(where, header, rows[1:], lines[1:])
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
