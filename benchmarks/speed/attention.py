@@ -3,17 +3,16 @@
     flock /tmp/cpu.lock python benchmarks/speed/attention.py
 
 What ``attention: auto`` of seq_modules/nets/transformer/attention.py chooses rests on this table. Before anything is
-timed, the engines' results and gradients are compared. Each round times all of a row one after another; the table has
-medians, and the ratio's smallest and largest.
+timed, the engines' results and gradients are compared. timing.py says what the table has.
 """
 
 import argparse
-import statistics
 import time
 from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
+from timing import median, speed
 from torch import Tensor
 
 from seq_modules.nets.transformer.attention import causal_mask, chosen, eager
@@ -38,7 +37,7 @@ def both_ways(engine: Engine, inputs: list[Tensor], ahead: Tensor) -> list[Tenso
     return [y.detach(), *torch.autograd.grad(y, inputs, ahead)]
 
 
-def seconds(engine: Engine, inputs: list[Tensor], ahead: Tensor, least: float) -> float:
+def mean_seconds(engine: Engine, inputs: list[Tensor], ahead: Tensor, least: float) -> float:
     """Mean seconds of one forward and backward pass, over at least so many seconds."""
     done, start = 0, time.perf_counter()
     while time.perf_counter() - start < least:
@@ -58,15 +57,14 @@ def row(shape: tuple[int, int, int, int], precision: str, args: argparse.Namespa
     tolerance = 1e-5 if precision == "fp32" else 0.1
     for one, other in zip(*(both_ways(engine, inputs, ahead) for engine in both.values()), strict=True):
         torch.testing.assert_close(one, other, rtol=tolerance, atol=tolerance)
-    times: dict[str, list[float]] = {name: [] for name in both}
-    for _ in range(args.rounds):
-        for name, engine in both.items():
-            times[name].append(seconds(engine, inputs, ahead, args.seconds))
-    ratios = [kernel / other for kernel, other in zip(times["sdpa"], times["eager"], strict=True)]
-    sdpa, written_out = (1000 * statistics.median(times[name]) for name in both)
-    speed = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+    rounds = [
+        {name: mean_seconds(engine, inputs, ahead, args.seconds) for name, engine in both.items()}
+        for _ in range(args.rounds)
+    ]
+    milliseconds = " | ".join(f"{1000 * median(rounds, name):.2f}" for name in both)
     auto = chosen("auto", device.type, dtype, shape[2])
-    return f"| {' x '.join(map(str, shape))} | {precision} | {sdpa:.2f} | {written_out:.2f} | {speed} | {auto} |"
+    ratio = speed(rounds, "eager", "sdpa")
+    return f"| {' x '.join(map(str, shape))} | {precision} | {milliseconds} | {ratio} | {auto} |"
 
 
 def main() -> None:

@@ -2,25 +2,22 @@
 
     flock /tmp/cpu.lock python benchmarks/speed/cells.py
 
-All contenders run in one process, one after another in every round, so that a slow moment of the machine meets them
-all. Each has a run that does not count before the one that does. NumPy comes last and a pause follows: its threads go
-on spinning for a while, at the expense of whatever runs next. A round gives each contender's speed as a fraction of
-torch.nn's in the same round; the table has the median of the rounds, and the smallest and largest.
+In every round each engine has a run that is not timed before the one that is. NumPy comes last and a pause follows,
+because its threads spin for a while and slow down whatever runs next. timing.py says what the table has.
 """
 
 import argparse
-import statistics
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import get_args
 
 import torch
+from timing import median, seconds, speed
 from torch import Tensor, nn
 
 from seq_modules.nets.rnn.recurrent import Recurrent
-from seq_modules.nets.rnn.recurrent_config import Backend
 
+BACKENDS = ("loop", "bptt", "fused", "numpy")
 MODULES: dict[str, Callable[..., nn.RNNBase]] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 
 
@@ -28,19 +25,17 @@ def contenders(cell: str, input_size: int, hidden_size: int) -> dict[str, nn.Mod
     """All engines with equal weights; torch.nn first."""
     peer = MODULES[cell](input_size, hidden_size, batch_first=True)
     modules: dict[str, nn.Module] = {"torch.nn": peer}
-    for backend in get_args(Backend):
+    for backend in BACKENDS:
         name = f"{backend} (ours)"
         modules[name] = Recurrent(input_size, hidden_size=hidden_size, cell=cell, backend=backend)  # type: ignore[arg-type]
         modules[name].load_state_dict(peer.state_dict())
     return modules
 
 
-def measured(run: Callable[[], object]) -> float:
-    """Milliseconds that a call takes, after one that does not count."""
+def after_one(run: Callable[[], object]) -> float:
+    """Seconds of a call, after one that is not timed."""
     run()
-    start = time.perf_counter()
-    run()
-    return 1e3 * (time.perf_counter() - start)
+    return seconds(run)
 
 
 def compare(cell: str, args: argparse.Namespace) -> list[str]:
@@ -64,14 +59,11 @@ def compare(cell: str, args: argparse.Namespace) -> list[str]:
     rounds = []
     for _ in range(args.rounds):
         time.sleep(0.2)
-        rounds.append({name: measured(partial(train, module)) for name, module in modules.items()})
-    lines = []
-    for name in modules:
-        ratios = [times["torch.nn"] / times[name] for times in rounds]
-        milliseconds = statistics.median(times[name] for times in rounds)
-        spread = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
-        lines.append(f"| {cell} | {name} | {milliseconds:.1f} | {'1' if name == 'torch.nn' else spread} |")
-    return lines
+        rounds.append({name: after_one(partial(train, module)) for name, module in modules.items()})
+    return [
+        f"| {cell} | {name} | {1e3 * median(rounds, name):.1f} | {speed(rounds, name, 'torch.nn')} |"
+        for name in modules
+    ]
 
 
 def main() -> None:

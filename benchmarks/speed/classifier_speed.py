@@ -2,23 +2,21 @@
 
     flock /tmp/cpu.lock python benchmarks/speed/classifier_speed.py --model minilm --path ../shared/data/trec
 
-The model is a folder of BERT's kind with its tokenizer. Both sides have the same weights, questions, batch size and
-greatest length, AdamW in one fused kernel, a falling rate, gradients clipped at 1, and the loss noted every ten steps;
-nothing is saved. Training is an epoch, timed from its first step to its last, after the texts were made tokens.
-Prediction is timed from texts to labels, and both must give every text the same probability to 1e-4, and the same label
-where that is above one half. The Trainer and the pipeline run as they come: batches of questions in random order, or in
-the order given, each padded to its longest. Ours puts questions of like length together; --group_by_length lets the
-Trainer do so too.
+The model is a folder with a BERT encoder and its tokenizer. Both sides have the same weights, questions, batch size and
+maximum length, fused AdamW, a linearly decreasing learning rate, gradients clipped at 1, and the loss logged every ten
+steps. Nothing is saved. Training is one epoch, timed from its first step to its last, after tokenization. Prediction is
+timed from texts to labels. Both must give every text the same probability to 1e-4, and the same label if that is above
+one half. The Trainer and the pipeline have their default settings: batches of questions in random order, or in the
+order given, each padded to its longest. Ours puts questions of similar length into one batch; with --group_by_length
+the Trainer does so too.
 
-Each round times both, one after the other in one process, so that a slow moment of the machine meets both, and gives
-ours as a multiple of theirs in the same round; the table has medians, and the smallest and largest. A round that does
-not count comes first. transformers' Trainer needs accelerate, which seqlight does not: pip install accelerate.
+A round that is not timed comes first. timing.py says how speeds are compared. transformers' Trainer needs accelerate,
+which seqlight does not need: pip install accelerate.
 """
 
 import argparse
 import importlib.util
 import logging
-import statistics
 import sys
 import tempfile
 import time
@@ -29,6 +27,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, Trainer
+from timing import speed, spread
 
 from datamodules import QuestionsDataModule
 from datamodules.classification.groups import PredictConfig, TokenConfig
@@ -195,15 +194,8 @@ def rows_of(what: str, runs: dict[str, Callable[[], float]], count: int, rounds:
     lines = []
     for name in runs:
         rates = [count / now[name] for now in times]
-        ratios = [now[PEERS[what]] / now[name] for now in times]
-        speed = "1" if name != OURS else spread(ratios, ".2f")
-        lines.append(f"| {what} | {name} | {spread(rates, ',.0f')} | {speed} |")
+        lines.append(f"| {what} | {name} | {spread(rates, ',.0f')} | {speed(times, name, PEERS[what])} |")
     return lines
-
-
-def spread(values: list[float], form: str) -> str:
-    """Median, and the smallest and largest."""
-    return f"{statistics.median(values):{form}} ({min(values):{form}} to {max(values):{form}})"
 
 
 def main() -> None:

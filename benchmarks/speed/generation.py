@@ -3,19 +3,16 @@
     flock /tmp/cpu.lock python benchmarks/speed/generation.py
 
 A GPT of 10.7 M parameters (6 layers, 6 heads, width 384, window 256, 65 characters) continues a one-token prompt by
-256 tokens, at batch 1 and at batch 32. All contenders run in one process, one after another in every round, so that a
-slow moment of the machine meets them all; each has a short run that does not count before the first round. The naive
-loop reads the whole text again for each token, so it has fewer rounds. A round gives each contender's speed as a
-fraction of transformers' in the same round, and of the naive loop's where the round has one; the table has the median
-of the rounds, and the smallest and largest.
+256 tokens, at batch 1 and at batch 32. Each program has a short run before the first round. The naive loop reads the
+whole text again for each token, so it has fewer rounds. timing.py says what the table has.
 """
 
 import argparse
-import statistics
-import time
 from collections.abc import Callable
+from functools import partial
 
 import torch
+from timing import median, speed, time_rounds
 from torch import Tensor, nn
 from transformers import GPT2Config, GPT2LMHeadModel
 
@@ -67,49 +64,25 @@ def contenders(net: nn.Module, model: GPT2LMHeadModel, batch_size: int, decoding
     return {PEER: by_transformers, CACHED: by_us(True), NAIVE: by_us(False)}
 
 
-def seconds(run: Contender, tokens: int, batch_size: int) -> float:
-    """Seconds of one run, whose output must have the requested size."""
-    start = time.perf_counter()
-    rows = run(tokens)
-    duration = time.perf_counter() - start
-    assert [len(row) for row in rows] == [tokens] * batch_size
-    return duration
-
-
 def compare(net: nn.Module, model: GPT2LMHeadModel, batch_size: int, args: argparse.Namespace) -> list[str]:
     """The rows of the table for one batch size."""
     runs = contenders(net, model, batch_size, args.decoding)
     check = min(args.tokens, 32)
-    assert runs[CACHED](check) == runs[NAIVE](check), "the cached loop gives other tokens than the naive one"
-    runs[PEER](check)
-    times: dict[str, list[float]] = {name: [] for name in runs}
-    speeds: dict[tuple[str, str], list[float]] = {(PEER, CACHED): [], (PEER, NAIVE): [], (NAIVE, CACHED): []}
-    for number in range(args.rounds):
-        now = {
-            name: seconds(run, args.tokens, batch_size)
-            for name, run in runs.items()
-            if name != NAIVE or number < args.naive_rounds
-        }
-        for name, duration in now.items():
-            times[name].append(duration)
-        for base, name in speeds:
-            if base in now and name in now:
-                speeds[base, name].append(now[base] / now[name])
+    found = {name: run(check) for name, run in runs.items()}
+    assert found[CACHED] == found[NAIVE], "the cached loop gives other tokens than the naive one"
+    for rows in found.values():  # no engine ends a row early
+        assert [len(row) for row in rows] == [check] * batch_size
+    calls = {name: partial(run, args.tokens) for name, run in runs.items()}
+    rounds = time_rounds(calls, args.rounds, fewer={NAIVE: args.naive_rounds})
     lines = []
-    for name, durations in times.items():
-        median = statistics.median(durations)
-        cells = [
-            "1" if base == name else spread(speeds[base, name]) if (base, name) in speeds else ""
-            for base in (PEER, NAIVE)
-        ]
-        rate = batch_size * args.tokens / median
-        lines.append(f"| {batch_size} | {name} | {median:.3f} | {rate:,.0f} | {' | '.join(cells)} |")
+    for name in runs:
+        taken = median(rounds, name)
+        beside_naive = "" if name == PEER else speed(rounds, name, NAIVE)
+        lines.append(
+            f"| {batch_size} | {name} | {taken:.3f} | {batch_size * args.tokens / taken:,.0f} | "
+            f"{speed(rounds, name, PEER)} | {beside_naive} |"
+        )
     return lines
-
-
-def spread(ratios: list[float]) -> str:
-    """Median, smallest and largest."""
-    return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
 
 
 def main() -> None:

@@ -9,17 +9,13 @@ same batches; bf16 is autocast over float32 weights. Ours runs with its blocks c
 as its users run it, or compiled too (--compile_peer). Ours has no dropout on attention weights, so by default the peer
 has none there, which is to its advantage; with --attention_dropout it has GPT-2's.
 
-Each round times all contenders one after another, so that a slow moment of the machine meets them all, and gives
-ours as a fraction of the peer's in the same round; the table has medians, and the smallest and largest. Beside them
-stands the machine's own rate of matrix products (2048 × 2048), measured in every round, and the fraction of it that
-each reached: a step counts as 6 operations a token and weight of the products, and 12·L·T·D a token for attention
-(Chowdhery et al. 2022, without the causal half). If bf16 ends in "illegal instruction", set
-ONEDNN_MAX_CPU_ISA=AVX512_CORE_BF16.
+timing.py says how speeds are compared. The last column has the rate of matrix products (2048 × 2048) of the machine,
+measured in every round, and the fraction of it that each net reached: a step counts as 6 operations per token and
+weight of a matrix, and 12·L·T·D per token for attention (Chowdhery et al. 2022, without the causal half). If bf16 ends
+in "illegal instruction", set ONEDNN_MAX_CPU_ISA=AVX512_CORE_BF16.
 """
 
 import argparse
-import statistics
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -27,6 +23,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from timing import median, seconds, speed
 from torch import Tensor, nn
 from transformers import GPT2Config, GPT2LMHeadModel
 
@@ -109,14 +106,6 @@ def trainer(net: nn.Module, ids: Tensor, labels: Tensor, bf16: bool) -> Callable
     return step
 
 
-def seconds(run: Callable[[], object], times: int) -> float:
-    """Of one of several calls."""
-    start = time.perf_counter()
-    for _ in range(times):
-        run()
-    return (time.perf_counter() - start) / times
-
-
 def compare(name: str, bf16: bool, args: argparse.Namespace) -> list[str]:
     """The rows of the table for one setting in one precision."""
     torch._dynamo.reset()
@@ -141,18 +130,15 @@ def compare(name: str, bf16: bool, args: argparse.Namespace) -> list[str]:
     for _ in range(args.rounds):
         now = {engine: seconds(run, times) for engine, run in runs.items()}
         rounds.append(now | {"product": seconds(product, 2)})
-    rate = 2 * SIDE**3 / statistics.median(now["product"] for now in rounds)
+    rate = 2 * SIDE**3 / median(rounds, "product")
     lines = []
     for engine in runs:
-        ratios = [now["transformers"] / now[engine] for now in rounds]
-        median = statistics.median(now[engine] for now in rounds)
-        reached = setting.operations / median
+        taken = median(rounds, engine)
+        reached = setting.operations / taken
         cells = (
-            f"{name} | {'bf16' if bf16 else 'fp32'} | {engine} | {1e3 * median:.1f}",
-            f"{setting.batch_size * setting.seq_len / median:,.0f}",
-            "1"
-            if engine == "transformers"
-            else f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})",
+            f"{name} | {'bf16' if bf16 else 'fp32'} | {engine} | {1e3 * taken:.1f}",
+            f"{setting.batch_size * setting.seq_len / taken:,.0f}",
+            speed(rounds, engine, "transformers"),
             f"{reached / 1e9:.0f} of {rate / 1e9:.0f} ({reached / rate:.0%})",
         )
         lines.append(f"| {' | '.join(cells)} |")

@@ -1,10 +1,10 @@
-"""This machine in one line, to stand beside every time that is published: its instructions and its rates of products.
+"""Prints the machine in one line, to be published beside each time: its instructions and its rate of matrix products.
 
     python benchmarks/speed/machine.py
 
-The products are those of a linear layer, forward and backward, of a small GPT's size (seqlight/core/hardware.py): on
-one thread by its own clock, which other programs do not sway, and on all threads by the wall clock, which they do.
-Medians of rounds in which float32 and bfloat16 take turns.
+The matrix products are those of a linear layer of a small GPT, forward and backward (seqlight/core/hardware.py). They
+are timed on one thread by its CPU time, which other programs hardly affect, and on all threads by the wall clock, which
+they do affect. The rates are medians over rounds in which float32 and bfloat16 alternate.
 """
 
 import argparse

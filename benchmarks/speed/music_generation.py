@@ -1,24 +1,22 @@
-"""Speed of composing with a cache, beside reading all notes again for each.
+"""Speed of composing with a cache, beside reading all notes again for each note.
 
     python benchmarks/speed/music_generation.py
 
-The Transformer of configs/music/transformer.yaml, with the tokens of the built-in etudes and the weights it begins
-with, composes 512 notes from nothing, one piece at a time, at temperature 1. Both ways run in one process, one after
-the other in every round, so that a slow moment of the machine meets both; each has a short run before the first round
-that does not count, and both must give the same notes. Two contexts are measured: the config's own, in which the
-blocks look at a window of the last notes (a model with retrieval reads the whole piece again all the same, window by
-window), and one that holds the whole piece. The table has the median of the rounds, and the smallest and largest.
+The Transformer of configs/music/transformer.yaml, untrained and with the tokens of the built-in etudes, composes 512
+notes without a prompt, one piece at a time, at temperature 1. Each way has a short run before the first round, and both
+must give the same notes. Two contexts are measured: that of the config, in which the blocks attend to a window of the
+last notes (a model with retrieval still reads the whole piece again, window by window), and one that holds the whole
+piece. timing.py says what the table has.
 """
 
 import argparse
-import statistics
-import time
-from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 import yaml
+from timing import median, speed, spread, time_rounds
 
 from datamodules import MidiDataModule
 from seq_modules import TransformerMusicDecoder
@@ -44,36 +42,23 @@ def composer(voices: str, context: int | None, plain: bool = False) -> Transform
     return module
 
 
-def seconds(module: TransformerMusicDecoder, notes: int, cached: bool) -> tuple[float, np.ndarray]:
-    """Seconds of one piece, and its events, of which there are as many as requested."""
-    start = time.perf_counter()
+def compose(module: TransformerMusicDecoder, notes: int, cached: bool) -> np.ndarray:
+    """One piece of as many notes as requested."""
     (events,) = module.sample(1, Decoding(notes, temperature=1.0), cached=cached)
-    duration = time.perf_counter() - start
     assert len(events) == notes
-    return duration, events
+    return events
 
 
 def rows(module: TransformerMusicDecoder, notes: int, rounds: int) -> list[str]:
     """The table's rows for one model."""
-    check = [seconds(module, min(notes, CHECKED), cached)[1] for cached in WAYS.values()]
+    check = [compose(module, min(notes, CHECKED), cached) for cached in WAYS.values()]
     assert np.array_equal(*check), "the cached loop gives other notes than reading them again"
-    times: dict[str, list[float]] = {name: [] for name in WAYS}
-    for _ in range(rounds):
-        for name, cached in WAYS.items():
-            times[name].append(seconds(module, notes, cached)[0])
-    ratios = [slow / quick for quick, slow in zip(*times.values(), strict=True)]
-    context = module.net.max_seq_len
+    taken = time_rounds({name: partial(compose, module, notes, cached) for name, cached in WAYS.items()}, rounds)
     return [
-        f"| {context} | {name} | {spread(times[name], 3)} | {notes / statistics.median(times[name]):,.0f} | "
-        f"{spread(ratios, 2) if cached else '1'} |"
-        for name, cached in WAYS.items()
+        f"| {module.net.max_seq_len} | {name} | {spread([one[name] for one in taken], '.3f')} | "
+        f"{notes / median(taken, name):,.0f} | {speed(taken, name, 'read again')} |"
+        for name in WAYS
     ]
-
-
-def spread(values: Sequence[float], places: int) -> str:
-    """Median, smallest and largest."""
-    low, middle, high = min(values), statistics.median(values), max(values)
-    return f"{middle:.{places}f} ({low:.{places}f} to {high:.{places}f})"
 
 
 def main() -> None:

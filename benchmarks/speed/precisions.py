@@ -1,20 +1,21 @@
-"""First steps of a recipe in each precision, on this processor or on what is left of it with older instructions.
+"""Times the first steps of a recipe in each precision, on this processor, or limited to older instructions.
 
     python benchmarks/speed/precisions.py
     ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 python benchmarks/speed/precisions.py --steps 12 12 2
 
-Each run is a `seqlight fit` in a process of its own, without validation; its steps are timed by Lightning's profiler,
-so that neither imports nor compilation count. The precisions take turns; the table has medians over the rounds, and
-the smallest and largest ratio to 32-true of the same round. The last line is the machine (benchmarks/speed/machine.py).
+Each run is a `seqlight fit` in a process of its own, without validation. Lightning's profiler times its steps, so
+neither imports nor compilation count. The precisions alternate. timing.py says what the table has. The last line
+describes the machine (benchmarks/speed/machine.py).
 """
 
 import argparse
 import re
-import statistics
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+from timing import median, speed
 
 from seqlight.core import hardware
 
@@ -44,18 +45,15 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--steps", type=int, nargs=3, default=(30, 30, 30), help=f"of {', '.join(PRECISIONS)}")
     args = parser.parse_args()
-    seconds: dict[str, list[float]] = {precision: [] for precision in PRECISIONS}
-    used = {}
-    for _ in range(args.rounds):
+    used: dict[str, str] = {}
+    rounds: list[dict[str, float]] = [{} for _ in range(args.rounds)]
+    for taken in rounds:
         for precision, steps in zip(PRECISIONS, args.steps, strict=True):
-            mean, used[precision] = run(args.recipe, precision, steps)
-            seconds[precision].append(mean)
+            taken[precision], used[precision] = run(args.recipe, precision, steps)
     print("| --trainer.precision | used | steps a round | steps/s | speed, 32-true = 1 |\n|---|---|---:|---:|---|")
     for precision, steps in zip(PRECISIONS, args.steps, strict=True):
-        ratios = [base / own for base, own in zip(seconds["32-true"], seconds[precision], strict=True)]
-        speed = f"{statistics.median(ratios):.2g} ({min(ratios):.2g} to {max(ratios):.2g})"
-        rate = f"{1 / statistics.median(seconds[precision]):.2g}"
-        print(f"| {precision} | {used[precision]} | {steps} | {rate} | {speed} |")
+        ratio = speed(rounds, precision, PRECISIONS[0], ".2g")
+        print(f"| {precision} | {used[precision]} | {steps} | {1 / median(rounds, precision):.2g} | {ratio} |")
     print(f"\n{args.rounds} rounds; {hardware.describe()}")
 
 

@@ -2,14 +2,14 @@
 
     python benchmarks/speed/trainer_overhead.py [--rounds 7] [--epochs 15] [--clock wall|cpu]
 
-Both sides take the same module, batches, optimiser, clipping and validation. The bare loop is what one writes by hand:
-it notes the loss every ten steps, has the mean validation loss after each epoch, writes both to a CSV file and saves
-model and optimiser when it is the best so far. It has no metrics but the loss, no progress bar, and cannot be
-resumed. The command does all that it does by default: the metrics, CSV logging, a best checkpoint that training can go
-on from and a last one, signals, and a progress bar, which is really drawn, into a pseudo-terminal. Timed is the
-training loop, validation included, without start-up. The two alternate in one process; the table holds the median,
-minimum and maximum of the ratios pair by pair. With ``--clock cpu`` it is the process's CPU time on one thread, which
-other work on the machine disturbs less.
+Both sides use the same module, batches, optimiser, clipping and validation. The bare loop is one that a user would
+write: it logs the loss every ten steps, computes the mean validation loss after each epoch, writes both to a CSV file,
+and saves model and optimiser when the validation loss is the lowest so far. It has no metrics but the loss, no progress
+bar, and cannot be resumed. The command does everything that it does by default: metrics, CSV logging, a best and a last
+checkpoint from which training can be resumed, handling of signals, and a progress bar, which is drawn on a
+pseudo-terminal. The training loop with validation is timed, without start-up. The two alternate in one process. The
+table has the median, minimum and maximum of the ratio over the pairs. With ``--clock cpu`` it is the CPU time of the
+process on one thread, which other work on the machine disturbs less.
 """
 
 import argparse
@@ -22,11 +22,11 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
+from timing import CLOCKS, Clock, spread
 from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -35,8 +35,6 @@ from datamodules import SequenceDataModule
 from seq_modules import SequenceModule
 from seq_modules.base import Step
 from seq_modules.training.optim import OptimConfig, build_optimizer
-
-Clock = Callable[[], float]
 
 
 class Mlp(SequenceModule):
@@ -148,8 +146,7 @@ def measure(rounds: int, epochs: int, report: Path, clock: Clock) -> None:
                     ours.append(1e3 * seconds / steps)
                     ratios.append(seconds / plain)
             lines.append(
-                f"| {name} | {statistics.median(bare):.2f} | {statistics.median(ours):.2f} | "
-                f"{statistics.median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f}) |"
+                f"| {name} | {statistics.median(bare):.2f} | {statistics.median(ours):.2f} | {spread(ratios, '.3f')} |"
             )
     lines.append(
         f"\n{rounds} pairs of {epochs} epochs each, torch {torch.__version__}, {torch.get_num_threads()} threads, "
@@ -184,13 +181,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--report", type=Path)
-    parser.add_argument("--clock", choices=("wall", "cpu"), default="wall")
+    parser.add_argument("--clock", choices=CLOCKS, default="wall")
     options = parser.parse_args()
     if options.clock == "cpu":
         torch.set_num_threads(1)
     if options.report:
-        clock = time.process_time if options.clock == "cpu" else time.perf_counter
-        measure(options.rounds, options.epochs, options.report, clock)
+        measure(options.rounds, options.epochs, options.report, CLOCKS[options.clock])
         return
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "table.md"

@@ -7,19 +7,16 @@ batch 64. It has one table of 8,000 subwords and one of two sizes: "tiny", of th
 feed-forward 256, 4 + 4 layers, 4 heads), or "small" (width 256, feed-forward 1,024, 3 + 3 layers, 8 heads). Both
 programs have the same random weights, and before anything is timed they must give the same tokens. Neither has an
 end-of-sequence token, so that all do the same work. The naive loop reads the source and the whole target again for each
-token. All contenders run in one process, one after another in every round, so that a slow moment of the machine meets
-them all. A round gives each contender's speed as a fraction of transformers' in the same round, and of the naive loop's
-where the round has one; the table has the median of the rounds, and the smallest and largest.
+token. timing.py says what the table has.
 """
 
 import argparse
 import random
-import statistics
-import time
 from collections.abc import Callable
 from typing import Any
 
 import torch
+from timing import CLOCKS, median, speed, time_rounds
 from torch import nn
 from transformers import MarianConfig, MarianMTModel
 
@@ -32,7 +29,6 @@ from seqlight.core.labels import BOS, EOS, PAD
 
 VOCAB_SIZE, LONGEST = 8000, 64
 SIZES = {"tiny": (128, 4, 4, 4, 256), "small": (256, 3, 3, 8, 1024)}  # width, encoder, decoder, heads, feed-forward
-CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 PEER, CACHED, NAIVE = "transformers, cached", "ours, cached", "ours, naive"
 Contender = Callable[[], list[list[int]]]  # gives the new tokens of each source
 
@@ -94,49 +90,23 @@ def contenders(model: MarianMTModel, net: nn.Module, batch_size: int, beams: int
     return {PEER: by_transformers, CACHED: by_us(True), NAIVE: by_us(False)}
 
 
-def seconds(run: Contender, batch_size: int, tokens: int, clock: Callable[[], float]) -> float:
-    """Seconds of one run, whose output must have the requested size."""
-    start = clock()
-    rows = run()
-    duration = clock() - start
-    assert [len(row) for row in rows] == [tokens] * batch_size
-    return duration
-
-
 def compare(runs: dict[str, Contender], label: str, batch_size: int, args: argparse.Namespace) -> list[str]:
     """The rows of the table for one setting."""
     found = {name: run() for name, run in runs.items()}
     assert found[CACHED] == found[NAIVE], "the cached loop gives other tokens than the naive one"
     same = sum(a == b for a, b in zip(found[CACHED], found[PEER], strict=True))
     assert same == batch_size, f"{batch_size - same} of {batch_size} translations differ from transformers'"
-    times: dict[str, list[float]] = {name: [] for name in runs}
-    speeds: dict[tuple[str, str], list[float]] = {(PEER, CACHED): [], (PEER, NAIVE): [], (NAIVE, CACHED): []}
-    for number in range(args.rounds):
-        now = {
-            name: seconds(run, batch_size, args.tokens, CLOCKS[args.clock])
-            for name, run in runs.items()
-            if name != NAIVE or number < args.naive_rounds
-        }
-        for name, duration in now.items():
-            times[name].append(duration)
-        for base, name in speeds:
-            if base in now and name in now:
-                speeds[base, name].append(now[base] / now[name])
+    assert [len(ids) for ids in found[PEER]] == [args.tokens] * batch_size
+    rounds = time_rounds(runs, args.rounds, {NAIVE: args.naive_rounds}, CLOCKS[args.clock])
     lines = []
-    for name, durations in times.items():
-        median = statistics.median(durations)
-        cells = [
-            "1" if base == name else spread(speeds[base, name]) if (base, name) in speeds else ""
-            for base in (PEER, NAIVE)
-        ]
-        rate = batch_size * args.tokens / median
-        lines.append(f"| {label} | {batch_size} | {name} | {1000 * median:.1f} | {rate:,.0f} | {' | '.join(cells)} |")
+    for name in runs:
+        taken = median(rounds, name)
+        beside_naive = "" if name == PEER else speed(rounds, name, NAIVE)
+        lines.append(
+            f"| {label} | {batch_size} | {name} | {1000 * taken:.1f} | {batch_size * args.tokens / taken:,.0f} | "
+            f"{speed(rounds, name, PEER)} | {beside_naive} |"
+        )
     return lines
-
-
-def spread(ratios: list[float]) -> str:
-    """Median, smallest and largest."""
-    return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
 
 
 def main() -> None:
