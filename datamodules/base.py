@@ -8,8 +8,8 @@ from torch.utils.data import DataLoader
 
 from datamodules.loading.batches import Batches, EpochBatches, RankRows, ResumableLoader
 from seqlight.core.checks import check_range
+from seqlight.core.config_groups import save_hyperparameters
 from seqlight.core.errors import UserError
-from seqlight.core.hyperparameters import save_hyperparameters
 
 
 class SequenceDataModule(LightningDataModule):

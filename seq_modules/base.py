@@ -17,8 +17,7 @@ from seq_modules.training.metrics.loss import MeanLoss
 from seq_modules.training.optim import OptimConfig, build_optimizer, build_scheduler
 from seq_modules.training.sharding import class_of, shard
 from seq_modules.training.tokenizer import check_tokenizer, save_tokenizer, take_tokenizer
-from seqlight.core.config_groups import class_path, group_from
-from seqlight.core.hyperparameters import save_hyperparameters
+from seqlight.core.config_groups import class_path, group_from, save_hyperparameters
 
 
 class Step(NamedTuple):
@@ -57,7 +56,7 @@ class SequenceModule(LightningModule):
         self.train_metrics = ExactMetrics(dict(metrics), compute_groups=False).clone(prefix="train/")
         self.val_metrics = collection.clone(prefix="val/")
         self.test_metrics = collection.clone(prefix="test/")
-        self._accumulation = Accumulation()
+        self._accumulation: Accumulation | None = None  # where batches are accumulated
 
     def step(self, batch: Any) -> Step:
         """Loss and metric inputs of one batch."""
@@ -71,11 +70,15 @@ class SequenceModule(LightningModule):
         loss = step.loss_sum / count.clamp(min=1 / self.trainer.world_size)  # a batch without targets has loss 0
         self.log("train/loss", loss.detach(), prog_bar=True, sync_dist=self.trainer.world_size > 1)
         self.measure(self.train_metrics, step)
+        if self.trainer.accumulate_grad_batches == 1:
+            return loss
+        self._accumulation = self._accumulation or Accumulation()
         return self._accumulation.weigh(loss, count, self.trainer, batch_idx)
 
     def on_after_backward(self) -> None:
         """Weighs the targets of accumulated batches equally."""
-        self._accumulation.finish(self, self.trainer)
+        if self._accumulation is not None:
+            self._accumulation.finish(self, self.trainer)
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         """Measures a validation batch."""
@@ -104,9 +107,7 @@ class SequenceModule(LightningModule):
         """The optimiser with its schedule, stepped per optimiser step; a rate that never changes needs none."""
         optimizer = self.make_optimizer()
         schedule = build_scheduler(optimizer, self.optim, self)
-        if schedule is None:
-            return optimizer
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return [optimizer], [] if schedule is None else [{"scheduler": schedule, "interval": "step"}]
 
     def configure_callbacks(self) -> list[Callback]:
         """Callbacks that a system adds to its Trainer; a subclass extends this list."""

@@ -13,7 +13,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "cli.py": ({"seqlight"}, set()),
     "seqlight/": ({"seqlight", "seq_modules", "datamodules"}, {"torch", "lightning", "optuna", "jsonargparse"}),
     "seqlight/core/": ({"seqlight.core"}, {"matplotlib"}),
-    "seqlight/core/hyperparameters.py": ({"seqlight.core"}, {"lightning"}),
+    "seqlight/core/config_groups.py": ({"seqlight.core"}, {"lightning"}),
     "seqlight/core/hardware.py": ({"seqlight.core"}, {"torch"}),
     "seqlight/music/": (NEUTRAL, {"matplotlib", "numpy"}),
     "seqlight/music/score.py": (NEUTRAL, {"numpy", "verovio"}),

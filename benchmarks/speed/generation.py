@@ -17,8 +17,7 @@ from torch import Tensor, nn
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from seq_modules.generation import Decoding, generate
-from seq_modules.nets.transformer.gpt import GPT
-from seq_modules.nets.transformer.gpt_config import GPTConfig
+from seq_modules.nets.transformer.gpt import GPT, GPTConfig
 
 VOCAB_SIZE, WINDOW = 65, 256
 PEER, CACHED, NAIVE = "transformers, cached", "ours, cached", "ours, naive"

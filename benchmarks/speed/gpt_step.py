@@ -27,8 +27,7 @@ from timing import median, seconds, speed
 from torch import Tensor, nn
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from seq_modules.nets.transformer.gpt import GPT
-from seq_modules.nets.transformer.gpt_config import GPTConfig
+from seq_modules.nets.transformer.gpt import GPT, GPTConfig
 from seq_modules.nets.transformer.transformers_weights import from_gpt2
 
 VOCAB_SIZE, SIDE = 65, 2048

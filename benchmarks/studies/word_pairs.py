@@ -17,7 +17,7 @@ import torch
 
 from datamodules import CorpusDataModule
 from seq_modules import GPTLanguageModel
-from seq_modules.nets.transformer.gpt_config import GPTConfig
+from seq_modules.nets.transformer.gpt import GPTConfig
 from seq_modules.probes.pairs import Pair, score_pairs
 from seq_modules.probes.spelling import EDITS
 

@@ -1,4 +1,4 @@
-"""Windows of a long token stream, a whole batch by one gather.
+"""A file of token ids, and the windows of it that a net is trained on: a whole batch by one gather.
 
 A window that starts at s has the ids s ... s+T-1 as inputs and s+1 ... s+T as labels. Letters: T length of a window,
 N of the stream, B batch size, V size of the vocabulary.
@@ -6,14 +6,46 @@ N of the stream, B batch size, V size of the vocabulary.
 
 from collections.abc import Sequence
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from datamodules.loading.batch_dataset import Batch, BatchDataset
 from datamodules.loading.counters import random_words
-from datamodules.loading.streams import TokenStream
-from seqlight.core.labels import IGNORED
+
+
+class TokenStream:
+    """A long run of token ids in a file, which is mapped into memory.
+
+    Args:
+        path: Raw file of ids. A copy of the stream in a worker process opens it again.
+        dtype: Type of an id in the file.
+    """
+
+    def __init__(self, path: Path, dtype: np.dtype) -> None:
+        self.path, self.dtype = path, dtype
+        self._ids: np.ndarray | None = None
+
+    @property
+    def ids(self) -> np.ndarray:
+        """All ids (N,), read only; read from the disk when they are used."""
+        if self._ids is None:
+            empty = self.path.stat().st_size == 0  # an empty file cannot be mapped
+            mapped = np.zeros(0, self.dtype) if empty else np.memmap(self.path, self.dtype, mode="r")
+            self._ids = np.asarray(mapped)  # a plain view: memmap's own indexing is slower
+        return self._ids
+
+    def __len__(self) -> int:
+        return self.path.stat().st_size // self.dtype.itemsize
+
+    def __getstate__(self) -> dict[str, object]:
+        return {"path": self.path, "dtype": self.dtype, "_ids": None}
+
+    def windows(self, starts: np.ndarray, length: int) -> np.ndarray:
+        """Runs of ids (B, length) from each of ``starts`` (B,). Past the end the last id is repeated."""
+        places = starts[:, None] + np.arange(length)
+        return self.ids[np.minimum(places, len(self.ids) - 1)].astype(np.int64)
 
 
 class Windows(BatchDataset):
@@ -44,23 +76,15 @@ class Windows(BatchDataset):
         """Where windows start in the stream, from their numbers: (B,) -> (B,)."""
         raise NotImplementedError
 
-    def counted(self, index: np.ndarray, starts: np.ndarray) -> np.ndarray | None:
-        """Which labels count, (B, T); None for all. The others become -100."""
-        return None
-
     def __getitems__(self, rows: Sequence[int]) -> Batch:
         index = np.asarray(rows, dtype=np.int64)
         starts = self.starts(index)
         ids = self.stream.windows(starts, self.seq_len + 1)  # (B, T + 1)
         labels = ids[:, 1:]
-        characters = self.characters[labels]
-        counted = self.counted(index, starts)
-        if counted is not None:
-            labels, characters = np.where(counted, labels, IGNORED), characters * counted
         return {
             "input_ids": torch.from_numpy(np.ascontiguousarray(ids[:, :-1])),
             "labels": torch.from_numpy(np.ascontiguousarray(labels)),
-            "characters": torch.from_numpy(characters.sum(1)),
+            "characters": torch.from_numpy(self.characters[labels].sum(1)),
             "index": torch.from_numpy(index),
         }
 
@@ -103,30 +127,3 @@ def tiled_starts(seed: int, number: int, tiles: int, seq_len: int, offsets: int)
     """
     words = random_words(seed, np.array([number]), tiles + 1)[0]
     return int(words[0] % np.uint64(offsets)) + np.argsort(words[1:], kind="stable") * seq_len
-
-
-class OrderedWindows(Windows):
-    """Windows in order, in which each label of the stream counts exactly once.
-
-    Args:
-        stream: The ids, at least T + 1.
-        seq_len: Length T of a window.
-        characters: Number of characters that each id stands for (V,).
-        stride: Distance between the starts of windows, 1 to T. Default: T (side by side). Of each window but the first
-            only the last ``stride`` labels count, so that each has a context of at least T - stride ids. The last
-            window may reach beyond the stream, where its labels are -100.
-    """
-
-    def __init__(self, stream: TokenStream, seq_len: int, characters: np.ndarray, stride: int | None = None) -> None:
-        self.stride = stride or seq_len
-        size = 1 + -(-max(0, len(stream) - 1 - seq_len) // self.stride)
-        super().__init__(stream, seq_len, characters, size)
-
-    def starts(self, index: np.ndarray) -> np.ndarray:
-        return index * self.stride
-
-    def counted(self, index: np.ndarray, starts: np.ndarray) -> np.ndarray:
-        places = np.arange(self.seq_len)
-        first = np.where(index == 0, 0, self.seq_len - self.stride)
-        end = len(self.stream) - 1 - starts  # places of the window that have a label
-        return (places >= first[:, None]) & (places < end[:, None])

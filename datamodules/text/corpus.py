@@ -8,9 +8,10 @@ from typing import Literal
 
 from datamodules.base import SequenceDataModule
 from datamodules.loading.cache import cache_folder, once
+from datamodules.loading.ordered_windows import OrderedWindows
 from datamodules.loading.progress import progress_bar, with_progress
-from datamodules.loading.streams import TokenStream, encode_once
-from datamodules.loading.token_windows import OrderedWindows, RandomWindows, TiledWindows, Windows
+from datamodules.loading.streams import encode_once
+from datamodules.loading.token_windows import RandomWindows, TiledWindows, TokenStream, Windows
 from datamodules.text.learned_tokenizer import TokenizerChoice, TokenizerKind
 from datamodules.text.prompts import check_prediction, prompt_rows
 from datamodules.text.text_files import TextFiles

@@ -10,9 +10,9 @@ import torch
 from datamodules.base import SequenceDataModule
 from datamodules.loading.batch_dataset import Batch
 from datamodules.loading.cache import cache_folder
+from datamodules.loading.ordered_windows import OrderedWindows
 from datamodules.loading.stream_batches import StreamLoader
 from datamodules.loading.streams import encode_once
-from datamodules.loading.token_windows import OrderedWindows
 from datamodules.text.document_source import DocumentConfig, DocumentSource, DocumentStream, held_out
 from datamodules.text.learned_tokenizer import TokenizerChoice, TokenizerKind
 from datamodules.text.packed_windows import PackedWindows

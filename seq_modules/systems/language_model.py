@@ -15,8 +15,7 @@ from seq_modules.generation.decoding_config import Decoding
 from seq_modules.generation.scoring import log_prob_sums
 from seq_modules.nets.ensemble import Ensemble
 from seq_modules.nets.precision import at_least_float32
-from seq_modules.nets.transformer.gpt import GPT
-from seq_modules.nets.transformer.gpt_config import GPTConfig
+from seq_modules.nets.transformer.gpt import GPT, GPTConfig
 from seq_modules.training.metrics.loss import BitsPerCharacter, Perplexity
 from seq_modules.training.optim import OptimConfig
 from seq_modules.training.tokenizer import required_tokenizer

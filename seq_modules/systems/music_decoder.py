@@ -23,8 +23,7 @@ from seq_modules.nets.music.event_heads import NoteConfig
 from seq_modules.nets.music.event_net import EventNet
 from seq_modules.nets.rnn.language_net import RNNConfig, RNNNet
 from seq_modules.nets.rnn.recurrent_config import RecurrentConfig
-from seq_modules.nets.transformer.gpt import GPT
-from seq_modules.nets.transformer.gpt_config import GPTConfig
+from seq_modules.nets.transformer.gpt import GPT, GPTConfig
 from seq_modules.systems.music_generation import FIELDS, MusicGeneration, generate_music
 from seq_modules.training.metrics.loss import Perplexity
 from seq_modules.training.metrics.notes import FieldAccuracy, FieldLoss, NatsPerNote

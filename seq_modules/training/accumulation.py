@@ -18,7 +18,7 @@ class Accumulation:
     Lightning adds up the batches' mean losses, divided by the number of batches: a mean of means, in which a target of
     a short batch weighs more, and which is too small where an epoch ends with fewer batches. How many targets a window
     has is known at its end alone. So each loss is divided by the first batch's number of targets, and the gradients
-    are scaled once, before they are clipped. Without accumulation nothing is changed.
+    are scaled once, before they are clipped.
     """
 
     def __init__(self) -> None:
@@ -34,8 +34,6 @@ class Accumulation:
             trainer: The trainer.
             batch_idx: The batch's number in its epoch.
         """
-        if trainer.accumulate_grad_batches == 1:
-            return loss
         if batch_idx % trainer.accumulate_grad_batches == 0:
             self.counts = []
         self.batch_idx = batch_idx

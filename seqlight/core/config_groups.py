@@ -1,12 +1,17 @@
 """Groups of constructor arguments: frozen dataclasses in a signature, plain nested dicts in a checkpoint.
 
-A class takes ``optim: OptimConfig``; the command line then has ``--model.optim.learning_rate``. What is saved is a dict
-of plain values, which loads under torch's ``weights_only``, and from which :func:`group_from` makes the group again.
+A class takes ``optim: OptimConfig``; the command line then has ``--model.optim.learning_rate``.
+:func:`save_hyperparameters` saves a dict of plain values, which loads under torch's ``weights_only``, and
+:func:`group_from` makes the group again from it.
 """
 
 import dataclasses
+import inspect
 from collections.abc import Mapping
+from types import FrameType
 from typing import Any, TypeVar, get_type_hints
+
+from lightning.pytorch.core.mixins import HyperparametersMixin
 
 from seqlight.core.errors import UserError
 
@@ -31,6 +36,15 @@ def group_from(cls: type[Group], value: Any) -> Group:
         for name, held in value.items()
     }
     return cls(**made)
+
+
+def save_hyperparameters(self: HyperparametersMixin, *args: Any, frame: FrameType | None = None, **kwargs: Any) -> None:
+    """Lightning's method, never given to the logger, with groups of arguments as plain dicts."""
+    frame = frame or inspect.currentframe().f_back  # type: ignore[union-attr]
+    HyperparametersMixin.save_hyperparameters(self, *args, frame=frame, **{"logger": False, **kwargs})
+    for name, value in self.hparams.items():
+        if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            self.hparams[name] = dataclasses.asdict(value)
 
 
 def class_path(cls: type) -> str:

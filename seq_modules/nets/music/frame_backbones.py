@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from seq_modules.nets.rnn.recurrent import Recurrent
 from seq_modules.nets.rnn.recurrent_config import RecurrentConfig
+from seq_modules.nets.transformer.attention import rotary_tables
 from seq_modules.nets.transformer.block import Block, drop, random_bytes
-from seq_modules.nets.transformer.positions import rotary_tables
 from seqlight.core.checks import check_range
 from seqlight.core.errors import UserError
 

@@ -9,8 +9,9 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from seq_modules.nets.transformer.attention import rotary_tables
 from seq_modules.nets.transformer.block import Block, random_bytes
-from seq_modules.nets.transformer.positions import rotary_tables, sinusoidal_table
+from seq_modules.nets.transformer.positions import sinusoidal_table
 from seqlight.core.checks import check_choice, check_range
 from seqlight.core.errors import UserError
 

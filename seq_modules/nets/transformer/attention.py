@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seq_modules.nets.transformer.positions import rotate
+from seqlight.core.errors import UserError
 from seqlight.core.hardware import multiplies_bf16
 
 Kind = Literal["auto", "sdpa", "eager"]
@@ -29,22 +29,18 @@ class Attention(nn.Module):
         bias: Whether the two projections have a bias.
         qk_norm: Give queries and keys unit mean square before the product (Henry et al. 2020), without a gain.
         kind: Engine; see :func:`chosen`.
-        value_embedding: Add an embedding of the token, times a learned gate, to the values (Zhou et al. 2024).
     """
 
     stacked: ClassVar[dict[str, int]] = {"qkv.weight": 3}  # matrices in one weight, which Muon orthogonalises apart
 
-    def __init__(
-        self, d_model: int, num_heads: int, *, bias: bool, qk_norm: bool, kind: Kind, value_embedding: bool
-    ) -> None:
+    def __init__(self, d_model: int, num_heads: int, *, bias: bool, qk_norm: bool, kind: Kind) -> None:
         super().__init__()
         self.num_heads, self.head_size = num_heads, d_model // num_heads
         self.qk_norm, self.kind = qk_norm, kind
         self.qkv = nn.Linear(d_model, 3 * d_model, bias=bias)
         self.out = nn.Linear(d_model, d_model, bias=bias)
-        self.value_gate = nn.Parameter(torch.tensor([0.5])) if value_embedding else None
 
-    def project(self, x: Tensor, rotary: Tensor | None, values: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    def project(self, x: Tensor, rotary: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values, each (B, H, T, K), of inputs (B, T, D); arguments as for :meth:`forward`."""
         batch, steps, _ = x.shape
         # (B, T, 3·D) -> (B, T, 3, H, K) -> (3, B, H, T, K)
@@ -54,39 +50,65 @@ class Attention(nn.Module):
             qk = F.rms_norm(qk, (self.head_size,), eps=EPS)
         if rotary is not None:
             qk = rotate(qk, rotary)
-        if self.value_gate is not None:
-            assert values is not None
-            v = v + self.value_gate[0] * values  # a number without dimensions, so that the values keep their precision
         q, k = qk.unbind()
         return q, k, v
 
     def forward(
-        self,
-        x: Tensor,
-        rotary: Tensor | None = None,
-        values: Tensor | None = None,
-        mask: Tensor | None = None,
-        attend: Attend | None = None,
+        self, x: Tensor, rotary: Tensor | None = None, mask: Tensor | None = None, attend: Attend | None = None
     ) -> Tensor:
         """(B, T, D) to (B, T, D).
 
         Args:
             x: Inputs.
-            rotary: Tables of `positions.rotate` for these steps; None rotates nothing.
-            values: Value embeddings (B, H, T, K); needed with ``value_embedding``.
+            rotary: Tables of :func:`rotate` for these steps; None rotates nothing.
             mask: True where a query (row) may attend to a key (column), or numbers that are added to the scores; of a
                 shape that broadcasts to (B, H, T, T). None is the causal mask. Each query needs a key.
             attend: What to do with queries, keys and values instead, such as attending to those of a KV cache.
         """
-        batch, steps, width = x.shape
-        q, k, v = self.project(x, rotary, values)
-        if attend is not None:
-            y = attend(q, k, v)
-        elif chosen(self.kind, q.device.type, q.dtype, steps) == "eager":
-            y = eager(q, k, v, causal_mask(steps, q.device, q.dtype) if mask is None else mask)
-        else:
-            y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None)
-        return self.out(y.transpose(1, 2).reshape(batch, steps, width))  # (B, H, T, K) -> (B, T, H, K) -> (B, T, D)
+        q, k, v = self.project(x, rotary)
+        y = self.attend(q, k, v, mask) if attend is None else attend(q, k, v)
+        return self.out(y.transpose(1, 2).reshape(x.shape))  # (B, H, T, K) -> (B, T, H, K) -> (B, T, D)
+
+    def attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Queries, keys and values, each (B, H, T, K), to (B, H, T, K); the mask as for :meth:`forward`."""
+        steps = q.shape[2]
+        if chosen(self.kind, q.device.type, q.dtype, steps) == "eager":
+            return eager(q, k, v, causal_mask(steps, q.device, q.dtype) if mask is None else mask)
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None)
+
+
+def rotary_tables(length: int, head_size: int) -> Tensor:
+    """The factors of :func:`rotate` at every position, (2, T, K): cosines, then sines with the rotation's sign.
+
+    Raises:
+        UserError: The head size is odd.
+    """
+    if head_size % 2:
+        raise UserError(f"positions 'rotary' needs an even head size (d_model / num_heads), not {head_size}")
+    angles = position_angles(length, head_size)  # (T, K/2)
+    cosines = torch.cat((angles.cos(), angles.cos()), dim=-1)  # 2 × (T, K/2) -> (T, K)
+    sines = torch.cat((-angles.sin(), angles.sin()), dim=-1)
+    return torch.stack((cosines, sines)).to(torch.get_default_dtype())
+
+
+def rotate(x: Tensor, tables: Tensor) -> Tensor:
+    """Rotates each pair (x_i, x_(i + K/2)) by its position's angle t / 10000^(2i/K) (Su et al. 2021).
+
+    The product of two rotated vectors depends on the distance of their positions alone.
+
+    Args:
+        x: Queries or keys, (..., T, K).
+        tables: Rows of :func:`rotary_tables`, (2, T, K), or with dimensions between 2 and T that broadcast with x.
+    """
+    # Swapped halves and signed sines make three operations, which matters when one token is generated at a time.
+    swapped = x.unflatten(-1, (2, -1)).flip(-2).flatten(-2)  # (..., K) -> (..., 2, K/2) -> (..., K)
+    return torch.addcmul(x * tables[0], swapped, tables[1])
+
+
+def position_angles(length: int, width: int) -> Tensor:
+    """t / 10000^(2i/width), (T, width/2); in float64, since bf16 has no exact 257."""
+    exponents = torch.arange(0, width, 2, dtype=torch.float64) / width
+    return torch.outer(torch.arange(length, dtype=torch.float64), 10000.0**-exponents)
 
 
 def chosen(kind: Kind, device: str, dtype: torch.dtype, steps: int) -> Literal["sdpa", "eager"]:

@@ -92,8 +92,6 @@ class Block(nn.Module):
         dropout: Fraction of each branch's output dropped, in [0, 1), in steps of 1/256.
         qk_norm: See Attention.
         attention: Engine of the self-attention.
-        value_embedding: Whether the self-attention takes value embeddings.
-        residual_mix: Start from a·x + b·x0 with learned a and b, at first 1 and 0; x0 is the first block's input.
         cross_attention: Whether the block attends to a memory.
         norm_first: Norm before each branch (pre-norm, Xiong et al. 2020), or after its sum with the stream (post-norm).
     """
@@ -110,18 +108,13 @@ class Block(nn.Module):
         dropout: float = 0.0,
         qk_norm: bool = False,
         attention: Kind = "auto",
-        value_embedding: bool = False,
-        residual_mix: bool = False,
         cross_attention: bool = False,
         norm_first: bool = True,
     ) -> None:
         super().__init__()
         self.dropout, self.norm_first = dropout, norm_first
-        self.mix = nn.Parameter(torch.tensor([1.0, 0.0])) if residual_mix else None
         self.attention_norm = make_norm(norm, d_model, bias)
-        self.attention = Attention(
-            d_model, num_heads, bias=bias, qk_norm=qk_norm, kind=attention, value_embedding=value_embedding
-        )
+        self.attention = Attention(d_model, num_heads, bias=bias, qk_norm=qk_norm, kind=attention)
         self.cross_norm = make_norm(norm, d_model, bias) if cross_attention else None
         self.cross = CrossAttention(d_model, num_heads, bias=bias, kind=attention) if cross_attention else None
         self.feed_forward_norm = make_norm(norm, d_model, bias)
@@ -131,9 +124,7 @@ class Block(nn.Module):
         self,
         x: Tensor,
         *,
-        x0: Tensor | None = None,
         rotary: Tensor | None = None,
-        values: Tensor | None = None,
         mask: Tensor | None = None,
         attend: Attend | None = None,
         memory: Tensor | tuple[Tensor, Tensor] | None = None,
@@ -145,10 +136,8 @@ class Block(nn.Module):
 
         Args:
             x: The residual stream.
-            x0: The first block's input, (B, T, D); needed with residual_mix.
-            rotary: See Attention, as ``values``, ``mask`` and ``attend``.
-            values: See Attention.
-            mask: See Attention; by default the causal mask.
+            rotary: See Attention, as ``mask`` (by default causal) and ``attend``.
+            mask: See Attention.
             attend: See Attention.
             memory: See CrossAttention; needed with cross_attention.
             memory_mask: See CrossAttention.
@@ -156,10 +145,7 @@ class Block(nn.Module):
             noise: Random bytes for :func:`drop`, (branches, B, T, D), one of the two or three parts for each branch;
                 None drops nothing.
         """
-        if self.mix is not None:
-            assert x0 is not None
-            x = self.mix[0] * x + self.mix[1] * x0  # numbers without dimensions: the stream keeps its precision
-        y = self.attention(self.before(x, self.attention_norm), rotary, values, mask, attend)
+        y = self.attention(self.before(x, self.attention_norm), rotary, mask, attend)
         x = self.after(x, y, self.attention_norm, None if noise is None else noise[0])
         if self.cross is not None and self.cross_norm is not None:
             assert memory is not None

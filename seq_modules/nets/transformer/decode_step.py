@@ -12,10 +12,10 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from seq_modules.nets.transformer.attention import EPS, Attend
+from seq_modules.nets.transformer.attention import EPS, Attend, rotate
 from seq_modules.nets.transformer.block import Block, activate
 from seq_modules.nets.transformer.cache import KVCache
-from seq_modules.nets.transformer.positions import rotate
+from seq_modules.nets.transformer.gpt_extras import MixedBlock
 from seqlight.core.hardware import multiplies_bf16
 
 AttendMemory = Callable[[Tensor], Tensor]  # queries to what they find, (B, D) to (B, D)
@@ -55,8 +55,8 @@ class BlockStep:
         if block.cross is not None and block.cross_norm is not None:
             self.cross_norm = plain(block.cross_norm)
             self.cross_q, self.cross_out = (product(one, dtype, batch) for one in (block.cross.q, block.cross.out))
-        self.gate = None if attention.value_gate is None else attention.value_gate[0]
-        self.mix = None if block.mix is None else block.mix.unbind()
+        gate, mix = (block.value_gate, block.mix) if isinstance(block, MixedBlock) else (None, None)
+        self.gate, self.mix = None if gate is None else gate[0], None if mix is None else mix.unbind()
 
     def __call__(self, x: Tensor, x0: Tensor, rotary: Tensor | None, values: Tensor | None) -> Tensor:
         """(B, D) to (B, D).

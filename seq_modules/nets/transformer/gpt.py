@@ -1,29 +1,90 @@
-"""GPT: a Transformer decoder over tokens, from GPT-2's form to what trains quickest on a small text.
+"""GPT: a Transformer decoder over tokens.
 
-B batch, T time, D width, H heads, K head size, L layers, V vocabulary, N orders of n-grams, S longest context.
+B batch, T time, D width, H heads, K head size, L layers, V vocabulary, S longest context.
 """
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from seq_modules.nets.hashed_ngrams import NgramEmbedding
 from seq_modules.nets.precision import at_least_float32
 from seq_modules.nets.transformer import gpt_decoding
-from seq_modules.nets.transformer.attention import causal_mask, chosen
-from seq_modules.nets.transformer.block import Block, drop, make_norm, random_bytes
-from seq_modules.nets.transformer.gpt_config import GPTConfig
-from seq_modules.nets.transformer.positions import rotary_tables, sinusoidal_table
-from seqlight.core.checks import check_range
+from seq_modules.nets.transformer.attention import Kind, causal_mask, chosen, rotary_tables
+from seq_modules.nets.transformer.block import Activation, Block, Norm, drop, make_norm, random_bytes
+from seq_modules.nets.transformer.gpt_extras import Extras, ExtrasConfig, NgramConfig, zero_init
+from seq_modules.nets.transformer.positions import Positions, sinusoidal_table
+from seqlight.core.checks import check_choice, check_range
+from seqlight.core.errors import UserError
 
 LayerAttend = Callable[[int, Tensor, Tensor, Tensor], Tensor]  # attention.Attend with the layer's number before
 
 
+@dataclass(frozen=True)
+class GPTConfig:
+    """Shape of a GPT; the defaults are GPT-2's form.
+
+    Attributes:
+        d_model: Width of the residual stream.
+        num_layers: Blocks.
+        num_heads: Attention heads; divides d_model.
+        max_seq_len: Longest context in tokens.
+        d_ff: Width inside the feed-forward nets; by default 4·d_model ("swiglu" then has half as many weights again).
+        positions: "learned" vectors, "sinusoidal" vectors (token embeddings are then multiplied by √d_model, as in
+            Vaswani et al. 2017), "rotary" queries and keys (Su et al. 2021), or "none": the causal mask alone.
+        norm: Layer norm, or root-mean-square norm without a gain.
+        activation: Of the feed-forward nets.
+        bias: Whether linear layers (never the head) and layer norms have a bias.
+        dropout: Fraction dropped of the embedding and of each branch's output while training, in steps of 1/256.
+        tie_weights: Use the token embedding as the head's weights (Press & Wolf 2017).
+        attention: torch's kernel ("sdpa"), two products written out ("eager"), or "auto", the quicker by measurement.
+        ngrams: Hashed n-gram embeddings.
+        extras: Additions to GPT-2's form.
+
+    Raises:
+        UserError: A value is out of its range, or two do not go together.
+    """
+
+    d_model: int = 384
+    num_layers: int = 6
+    num_heads: int = 6
+    max_seq_len: int = 256
+    d_ff: int | None = None
+    positions: Positions = "learned"
+    norm: Norm = "layer"
+    activation: Activation = "gelu_tanh"
+    bias: bool = True
+    dropout: float = 0.0
+    tie_weights: bool = True
+    attention: Kind = "auto"
+    ngrams: NgramConfig = NgramConfig()
+    extras: ExtrasConfig = ExtrasConfig()
+
+    def __post_init__(self) -> None:
+        for name in ("d_model", "num_layers", "num_heads", "max_seq_len", "d_ff"):
+            check_range(f"net.{name}", getattr(self, name), least=1)
+        if self.d_model % self.num_heads:
+            raise UserError(f"net.num_heads {self.num_heads} must divide net.d_model {self.d_model}")
+        if self.positions == "rotary" and self.head_size % 2:
+            raise UserError(f"net.positions rotary needs an even head size (d_model / num_heads), not {self.head_size}")
+        check_choice("net.positions", self.positions, Positions)
+        check_choice("net.norm", self.norm, Norm)
+        check_choice("net.activation", self.activation, Activation)
+        check_choice("net.attention", self.attention, Kind)
+        check_range("net.dropout", self.dropout, least=0, below=1)
+
+    @property
+    def head_size(self) -> int:
+        """Width of a head."""
+        return self.d_model // self.num_heads
+
+
 class GPT(nn.Module):
-    """Next-token net (Radford et al. 2019); transformers_weights.py loads transformers' weights.
+    """Next-token net (Radford et al. 2019); transformers_weights.py loads GPT-2's weights.
 
     Parameters keep the precision they are made in. Under autocast the residual stream is in autocast's precision from
     the embedding on; logits are at least float32.
@@ -51,7 +112,7 @@ class GPT(nn.Module):
     ) -> None:
         super().__init__()
         check_range("vocab_size", vocab_size, least=1)
-        width, extras, ngrams = config.d_model, config.extras, config.ngrams
+        width, extras = config.d_model, config.extras
         self.config, self.max_seq_len, self.prefix_len = config, config.max_seq_len, 0
         self.token_scale = math.sqrt(width) if config.positions == "sinusoidal" else 1.0
 
@@ -65,34 +126,23 @@ class GPT(nn.Module):
         self.register_buffer("rotary", rotary, persistent=False)  # (2, S, K)
         self.sinusoids: Tensor | None
         self.rotary: Tensor | None
-        self.ngrams: NgramEmbedding | None = None
-        if ngrams.orders:
-            self.ngrams = NgramEmbedding(
-                width,
-                ngrams.orders,
-                buckets=ngrams.buckets,
-                dim=ngrams.dim,
-                dropout=ngrams.dropout,
-                hash_seed=hash_seed,
-            )
-        self.value_embedding = nn.Embedding(vocab_size, width) if extras.value_embeddings else None
+        has_extras = config.ngrams.orders or extras != ExtrasConfig()
+        self.extras = Extras(vocab_size, config, hash_seed) if has_extras else None
+        block: dict[str, Any] = {
+            "d_model": width,
+            "num_heads": config.num_heads,
+            "d_ff": config.d_ff or 4 * width,
+            "norm": config.norm,
+            "activation": config.activation,
+            "bias": config.bias,
+            "dropout": config.dropout,
+            "qk_norm": extras.qk_norm,
+            "attention": config.attention,
+        }
         self.blocks = nn.ModuleList(
-            Block(
-                width,
-                config.num_heads,
-                config.d_ff or 4 * width,
-                norm=config.norm,
-                activation=config.activation,
-                bias=config.bias,
-                dropout=config.dropout,
-                qk_norm=extras.qk_norm,
-                attention=config.attention,
-                value_embedding=extras.value_embeddings and (layer < 2 or layer >= config.num_layers - 2),
-                residual_mix=extras.residual_mix,
-            )
+            Block(**block) if self.extras is None else self.extras.block(layer, **block)
             for layer in range(config.num_layers)
         )
-        self.embedding_norm = make_norm("rms", width, config.bias) if extras.residual_mix else None
         self.norm = make_norm(config.norm, width, config.bias)
         self.head = nn.Linear(width, vocab_size, bias=False) if head is None else head
         self.has_logits = head is None  # another head's output is what its module needs, in the net's precision
@@ -104,10 +154,10 @@ class GPT(nn.Module):
     @torch.no_grad()
     def reset_parameters(self) -> None:
         """Draws the parameters as GPT-2: normal with 0.02, 0.02/√(2·L) at a branch's end; or as ``zero_init`` says."""
-        zero_init = self.config.extras.zero_init
+        from_zero = self.config.extras.zero_init
         for module in self.modules():
             if isinstance(module, nn.Linear):
-                module.weight.normal_(std=0.5 / math.sqrt(module.in_features) if zero_init else 0.02)
+                module.weight.normal_(std=0.5 / math.sqrt(module.in_features) if from_zero else 0.02)
                 if module.bias is not None:
                     module.bias.zero_()
             elif isinstance(module, nn.Embedding):
@@ -117,18 +167,9 @@ class GPT(nn.Module):
         for block in self.blocks:
             assert isinstance(block, Block)
             for last in (block.attention.out, block.feed_forward.down):
-                last.weight.normal_(std=0.0 if zero_init else 0.02 / math.sqrt(2 * len(self.blocks)))
-        if not zero_init:
-            return
-        if not self.tie_weights:
-            self.token_embedding.weight.normal_(std=1 / self.token_scale)
-            if isinstance(self.head, nn.Linear):
-                self.head.weight.zero_()
-        if self.value_embedding is not None:
-            self.value_embedding.weight.normal_(std=0.5)
-        if self.ngrams is not None:
-            self.ngrams.table.weight.normal_(std=0.1)
-            self.ngrams.projection.weight.normal_(std=0.5 / math.sqrt(self.ngrams.table.embedding_dim))
+                last.weight.normal_(std=0.0 if from_zero else 0.02 / math.sqrt(2 * len(self.blocks)))
+        if from_zero:
+            zero_init(self)
 
     def forward(self, input_ids: Tensor) -> Tensor:
         """Logits of the next token at every step, (B, T, V), from ids (B, T), T at most ``max_seq_len``.
@@ -149,38 +190,35 @@ class GPT(nn.Module):
             shape = tuple(input_ids.shape)
             raise ValueError(f"input_ids must be (B, T) with T at most max_seq_len {self.max_seq_len}, not {shape}")
         steps = input_ids.shape[1]
-        hashes = None if self.ngrams is None else self.ngrams.hashes(input_ids)
-        x, rotary, values, noise = self.embed(input_ids, slice(0, steps), hashes)
+        x, rotary, noise = self.embed(input_ids, slice(0, steps))
         mask = None
         if attend is None and chosen(self.config.attention, x.device.type, x.dtype, steps) == "eager":
             mask = causal_mask(steps, x.device, x.dtype)  # once for all layers
-        x0 = x.clone() if self.embedding_norm is not None else None  # not x, or the first block compiles by itself
+        more = {} if self.extras is None else self.extras.block_inputs(x, input_ids)
         for layer, block in enumerate(self.blocks):
-            assert isinstance(block, Block)
             x = block(
                 x,
-                x0=x0,
                 rotary=rotary,
-                values=None if block.attention.value_gate is None else values,
                 mask=mask,
                 attend=None if attend is None else partial(attend, layer),
                 noise=None if noise is None else noise[2 * layer : 2 * layer + 2],
+                **more,
             )
         return self.norm(x)
 
     def embed(
-        self, ids: Tensor, at: slice | Tensor, hashes: Tensor | None
-    ) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor | None]:
+        self, ids: Tensor, at: slice | Tensor, read: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """The inputs of the blocks.
 
         Args:
             ids: (B, T).
             at: Their positions: one slice for all rows, or (B, T).
-            hashes: Rows (B, T, N) of the n-grams that end there; None without n-grams.
+            read: Where ``ids`` are the newest alone, all that the rows have read, (B, S).
 
         Returns:
-            The residual stream (B, T, D); tables for rotation, (2, T, K) or (2, B, T, K); value embeddings
-            (B, H, T, K); random bytes (2·L, B, T, D) for dropout. None for what the net has not.
+            The residual stream (B, T, D); tables for rotation, (2, T, K) or (2, B, T, K); random bytes
+            (2·L + 1, B, T, D) for dropout. None for what the net has not.
         """
         x = self.token_embedding(ids)  # (B, T, D)
         if self.token_scale != 1:
@@ -188,29 +226,23 @@ class GPT(nn.Module):
         table = self.sinusoids if self.position_table is None else self.position_table
         if table is not None:
             x = x + table[at]  # (T, D), or (B, T, D)
-        if self.ngrams is not None:
-            x = x + self.ngrams(hashes)
+        if self.extras is not None:
+            x = self.extras.add_ngrams(x, ids, at, read)
         noise = None
         if self.training and self.config.dropout:
             noise = random_bytes(2 * len(self.blocks) + 1, *x.shape, device=x.device)
             x = drop(x, noise[-1], self.config.dropout)
-        if self.embedding_norm is not None:
-            x = self.embedding_norm(x)
+        if self.extras is not None:
+            x = self.extras.normalised(x)
         if torch.is_autocast_enabled(x.device.type) and x.dtype == torch.float32:
             x = x.to(torch.get_autocast_dtype(x.device.type))
-        rotary = None if self.rotary is None else self.rotary[:, at].to(x.dtype)
-        values = None
-        if self.value_embedding is not None:
-            # (B, T, D) -> (B, T, H, K) -> (B, H, T, K)
-            values = self.value_embedding(ids).to(x.dtype).unflatten(2, (self.config.num_heads, -1)).transpose(1, 2)
-        return x, rotary, values, noise
+        return x, None if self.rotary is None else self.rotary[:, at].to(x.dtype), noise
 
     def logits(self, x: Tensor) -> Tensor:
         """(..., V) from the head's input (..., D), in float32 where the net is in half precision."""
         z = self.head(x)
         z = at_least_float32(z) if self.has_logits else z
-        softcap = self.config.extras.logit_softcap
-        return z if softcap is None else softcap * torch.tanh(z / softcap)
+        return z if self.extras is None else self.extras.capped(z)
 
     # For generation, and to look at the attention: gpt_decoding.py.
     window = gpt_decoding.window

@@ -81,8 +81,8 @@ def decode_step(net: "GPT", ids: Tensor, state: DecodeState) -> tuple[Tensor, De
         if rest.shape[1]:
             net.hidden(rest, cache.attend_filled)
     at = cache.append(ids)
-    hashes = None if net.ngrams is None else net.ngrams.newest(cache.ids, at)
-    x, rotary, values, _ = net.embed(ids[:, None], at, hashes)
+    x, rotary, _ = net.embed(ids[:, None], at, cache.ids)
+    values = None if net.extras is None else net.extras.values(ids[:, None], x.dtype)
     if rotary is not None and rotary.dim() == 4:
         rotary = rotary[:, :, None, None]  # (2, B, 1, K) -> (2, B, 1, 1, 1, K)
     x = x0 = x[:, 0]

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from seq_modules.nets.precision import at_least_float32
 from seq_modules.nets.shared_embeddings import share_embeddings
 from seq_modules.nets.transformer import seq2seq_decoding
+from seq_modules.nets.transformer.attention import rotary_tables
 from seq_modules.nets.transformer.block import Block, drop, make_norm, random_bytes
-from seq_modules.nets.transformer.positions import rotary_tables, sinusoidal_table
+from seq_modules.nets.transformer.positions import sinusoidal_table
 from seq_modules.nets.transformer.seq2seq_config import Seq2SeqTransformerConfig
 from seqlight.core.checks import check_range
 from seqlight.core.errors import UserError

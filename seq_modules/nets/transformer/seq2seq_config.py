@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from seq_modules.nets.shared_embeddings import Shared
 from seq_modules.nets.transformer.attention import Kind
 from seq_modules.nets.transformer.block import Activation, Norm
-from seq_modules.nets.transformer.gpt_config import Positions
+from seq_modules.nets.transformer.positions import Positions
 from seqlight.core.checks import check_choice, check_range
 from seqlight.core.errors import UserError
 

@@ -12,10 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datamodules.loading.cache import cache_folder, once
-from datamodules.loading.streams import TokenStream, encode_once, smallest_type
-from datamodules.loading.token_windows import IGNORED, OrderedWindows, RandomWindows, TiledWindows, Windows
+from datamodules.loading.ordered_windows import OrderedWindows
+from datamodules.loading.streams import encode_once, smallest_type
+from datamodules.loading.token_windows import RandomWindows, TiledWindows, TokenStream, Windows
 from datamodules.text import text_files
 from datamodules.text.text_files import TextFiles, find_text_files
+from seqlight.core.labels import IGNORED
 
 
 def stream(folder: Path, ids: np.ndarray, vocab_size: int = 70_000) -> TokenStream:

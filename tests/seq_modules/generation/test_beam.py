@@ -14,8 +14,7 @@ from seq_modules.generation.state import new_state
 from seq_modules.nets.ensemble import Ensemble
 from seq_modules.nets.rnn.language_net import RNNConfig, RNNNet
 from seq_modules.nets.rnn.recurrent_config import RecurrentConfig
-from seq_modules.nets.transformer.gpt import GPT
-from seq_modules.nets.transformer.gpt_config import GPTConfig
+from seq_modules.nets.transformer.gpt import GPT, GPTConfig
 from seq_modules.nets.transformer.transformers_weights import from_gpt2
 
 V, EOS, NEW = 13, 5, 9

@@ -12,8 +12,7 @@ from seq_modules.nets.music.event_embedding import EventEmbedding, pack
 from seq_modules.nets.music.event_net import EventNet, EventSteps
 from seq_modules.nets.rnn.language_net import RNNConfig, RNNNet
 from seq_modules.nets.rnn.recurrent_config import RecurrentConfig
-from seq_modules.nets.transformer.gpt import GPT
-from seq_modules.nets.transformer.gpt_config import GPTConfig
+from seq_modules.nets.transformer.gpt import GPT, GPTConfig
 
 START, END = 0, 1
 SIZES = [6, 9, 5]

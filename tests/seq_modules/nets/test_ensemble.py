@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from seq_modules.generation import Decoding, generate
 from seq_modules.nets.ensemble import Ensemble, averaged
-from seq_modules.nets.transformer.gpt import GPT
-from seq_modules.nets.transformer.gpt_config import ExtrasConfig, GPTConfig, NgramConfig
+from seq_modules.nets.transformer.gpt import GPT, GPTConfig
+from seq_modules.nets.transformer.gpt_extras import ExtrasConfig, NgramConfig
 from seq_modules.training.muon import hidden_matrices
 
 V, S = 11, 8

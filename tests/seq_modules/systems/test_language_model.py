@@ -18,7 +18,8 @@ from seq_modules.callbacks import ActiveMember, ResumeTraining
 from seq_modules.generation.decoding_config import Decoding
 from seq_modules.nets.rnn.language_net import RNNConfig
 from seq_modules.nets.rnn.recurrent_config import RecurrentConfig
-from seq_modules.nets.transformer.gpt_config import GPTConfig, NgramConfig
+from seq_modules.nets.transformer.gpt import GPTConfig
+from seq_modules.nets.transformer.gpt_extras import NgramConfig
 from seq_modules.systems.language_model import cut
 from seq_modules.training.optim import OptimConfig
 
@@ -142,7 +143,7 @@ def test_one_batch_is_memorised(kind: str, tmp_path: Path) -> None:
 
 def test_members_differ_in_weights_and_in_the_hash_of_their_ngrams() -> None:
     first, second = make("ensemble").net.members
-    assert first.ngrams.hash_seed != second.ngrams.hash_seed
+    assert first.extras.ngrams.hash_seed != second.extras.ngrams.hash_seed
     assert not torch.equal(first.token_embedding.weight, second.token_embedding.weight)
     with pytest.raises(ValueError, match=r"^ensemble_size must be at least 1"):
         make("gpt", ensemble_size=0)

@@ -19,7 +19,8 @@ from seq_modules.generation.decoding_config import Decoding
 from seq_modules.nets.music.event_heads import Heads, NoteConfig
 from seq_modules.nets.rnn.language_net import RNNConfig
 from seq_modules.nets.rnn.recurrent_config import RecurrentConfig
-from seq_modules.nets.transformer.gpt_config import ExtrasConfig, GPTConfig
+from seq_modules.nets.transformer.gpt import GPTConfig
+from seq_modules.nets.transformer.gpt_extras import ExtrasConfig
 from seq_modules.systems.music_generation import MusicGeneration, event_rules
 from seq_modules.training.optim import OptimConfig
 from seqlight.music.notes import Note, Piece

@@ -14,7 +14,7 @@ from seq_modules.generation.decoding_config import Decoding
 from seq_modules.nets.music.event_heads import NoteConfig
 from seq_modules.nets.rnn.language_net import RNNConfig
 from seq_modules.nets.rnn.recurrent_config import RecurrentConfig
-from seq_modules.nets.transformer.gpt_config import GPTConfig
+from seq_modules.nets.transformer.gpt import GPTConfig
 from seq_modules.systems.music_generation import MusicGeneration
 from seqlight.music.notes import Note, Piece
 

@@ -27,7 +27,7 @@ from seq_modules.callbacks.text.attention_page import attention_page
 from seq_modules.nets.rnn.language_net import RNNConfig
 from seq_modules.nets.rnn.recurrent_config import RecurrentConfig
 from seq_modules.nets.text.text_encoder import TextEncoderConfig
-from seq_modules.nets.transformer.gpt_config import GPTConfig
+from seq_modules.nets.transformer.gpt import GPTConfig
 
 HOSTILE = "</script><script>document.title='broken'</script> <b>bold</b> &lt; <!-- \u2028 \"'"
 CHROMIUM = shutil.which("chromium")

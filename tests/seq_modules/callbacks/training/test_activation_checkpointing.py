@@ -14,7 +14,8 @@ from seq_modules import GPTLanguageModel, SequenceModule, TextClassifier
 from seq_modules.callbacks import ActivationCheckpointing, Compile
 from seq_modules.nets.text.text_encoder import TextEncoderConfig
 from seq_modules.nets.text.transformer_encoder import TransformerEncoderConfig
-from seq_modules.nets.transformer.gpt_config import ExtrasConfig, GPTConfig
+from seq_modules.nets.transformer.gpt import GPTConfig
+from seq_modules.nets.transformer.gpt_extras import ExtrasConfig
 from seq_modules.training.optim import OptimConfig
 from seqlight.core.errors import UserError
 

@@ -10,8 +10,7 @@ from torch.testing import assert_close
 from seq_modules.nets.music.event_embedding import EventEmbedding, pack, unpack
 from seq_modules.nets.rnn.language_net import RNNConfig, RNNNet
 from seq_modules.nets.rnn.recurrent_config import RecurrentConfig
-from seq_modules.nets.transformer.gpt import GPT
-from seq_modules.nets.transformer.gpt_config import GPTConfig
+from seq_modules.nets.transformer.gpt import GPT, GPTConfig
 
 SIZES = [5, 7, 3]
 KINDS = ("lstm", "gru", "rnn", "gpt")

@@ -17,8 +17,7 @@ from seq_modules.nets.music.event_heads import NoteConfig
 from seq_modules.nets.music.event_net import EventNet, EventSteps
 from seq_modules.nets.rnn.language_net import RNNConfig, RNNNet
 from seq_modules.nets.rnn.recurrent_config import RecurrentConfig
-from seq_modules.nets.transformer.gpt import GPT
-from seq_modules.nets.transformer.gpt_config import GPTConfig
+from seq_modules.nets.transformer.gpt import GPT, GPTConfig
 
 SIZES, FIRST, WIDTH, CONTEXT = [14, 4], 3, 8, 12
 TICKS = [0, 6, 12, 24]

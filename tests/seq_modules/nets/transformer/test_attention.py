@@ -9,9 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seq_modules.nets.hashed_ngrams import NgramEmbedding, ngram_hashes
-from seq_modules.nets.transformer.attention import Attention, causal_mask, chosen
+from seq_modules.nets.transformer.attention import Attention, causal_mask, chosen, rotary_tables
 from seq_modules.nets.transformer.block import FeedForward, RMSNorm, drop, make_norm, random_bytes
-from seq_modules.nets.transformer.positions import rotary_tables
 from seqlight.core import hardware
 
 B, T, D, H = 3, 7, 12, 2
@@ -35,13 +34,13 @@ def run(layer: nn.Module, x: Tensor, **options: Any) -> list[Tensor]:
 @pytest.mark.parametrize(("dtype", "atol"), [(torch.float32, 1e-6), (torch.float64, 1e-14)])
 def test_engines_are_equal_with_gradients(dtype: torch.dtype, atol: float, extras: bool, bias: bool) -> None:
     one, other = (
-        Attention(D, H, bias=bias, qk_norm=extras, kind=kind, value_embedding=extras).to(dtype)
+        Attention(D, H, bias=bias, qk_norm=extras, kind=kind).to(dtype)
         for kind in ("sdpa", "eager")
     )
     other.load_state_dict(one.state_dict())
     options: dict[str, Any] = {"mask": causal_mask(T, torch.device("cpu"), dtype)}
     if extras:
-        options |= {"rotary": rotary_tables(T, D // H).to(dtype), "values": torch.randn(B, H, T, D // H, dtype=dtype)}
+        options |= {"rotary": rotary_tables(T, D // H).to(dtype)}
     x = torch.randn(B, T, D, dtype=dtype)
     for ours, theirs in zip(run(one, x, **options), run(other, x, **options), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=atol)
@@ -49,7 +48,7 @@ def test_engines_are_equal_with_gradients(dtype: torch.dtype, atol: float, extra
 
 @pytest.mark.parametrize("kind", ["sdpa", "eager"])
 def test_attention_is_what_loops_compute(kind: Any) -> None:
-    layer = Attention(D, H, bias=True, qk_norm=False, kind=kind, value_embedding=False).double()
+    layer = Attention(D, H, bias=True, qk_norm=False, kind=kind).double()
     x = torch.randn(B, T, D, dtype=torch.float64)
     q, k, v = layer.qkv(x).split(D, dim=-1)
     joined = torch.zeros(B, T, D, dtype=torch.float64)

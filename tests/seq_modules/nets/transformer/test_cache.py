@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from seq_modules.nets.transformer.cache import KVCache
-from seq_modules.nets.transformer.gpt import GPT
-from seq_modules.nets.transformer.gpt_config import ExtrasConfig, GPTConfig, NgramConfig
+from seq_modules.nets.transformer.gpt import GPT, GPTConfig
+from seq_modules.nets.transformer.gpt_extras import ExtrasConfig, NgramConfig
 
 V, D, L, H, S = 17, 16, 3, 2, 12
 OPTIONS: dict[str, dict[str, Any]] = {

@@ -12,8 +12,8 @@ from torch._dynamo.testing import CompileCounterWithBackend
 
 from seq_modules.nets.hashed_ngrams import NgramEmbedding
 from seq_modules.nets.transformer.block import Block
-from seq_modules.nets.transformer.gpt import GPT
-from seq_modules.nets.transformer.gpt_config import ExtrasConfig, GPTConfig, NgramConfig
+from seq_modules.nets.transformer.gpt import GPT, GPTConfig
+from seq_modules.nets.transformer.gpt_extras import ExtrasConfig, MixedBlock, NgramConfig
 from seq_modules.nets.transformer.transformers_weights import from_gpt2
 
 V, D, L, H, S = 17, 16, 3, 2, 12
@@ -111,7 +111,6 @@ def test_zero_init_starts_with_even_odds_and_silent_branches() -> None:
     for block in net.blocks:
         x = torch.randn(2, S, D)
         values = torch.randn(2, H, S, D // H)
-        assert isinstance(block, Block)
         assert torch.equal(block(x, x0=torch.randn(2, S, D), rotary=net.rotary, values=values), x)
     tied = GPT(V, GPTConfig(**SIZES, extras=ExtrasConfig(zero_init=True)))
     assert tied.head.weight is tied.token_embedding.weight
@@ -181,14 +180,16 @@ def test_attention_maps_give_the_attention(name: str) -> None:
     assert not maps.triu(1).any()
     block = net.blocks[0]
     assert isinstance(block, Block)
-    x = torch.randn(2, 9, D, dtype=torch.float64)
     found: list[Any] = []
     block.register_forward_pre_hook(lambda module, inputs, named: found.append((*inputs, named)), with_kwargs=True)
     net(ids)
     x, named = found[0]
-    x0, rotary, values = named["x0"], named["rotary"], named["values"]
-    x = x if block.mix is None else block.mix[0] * x + block.mix[1] * x0
-    q, k, v = block.attention.project(block.attention_norm(x), rotary, values)
+    gate: Any = None
+    if isinstance(block, MixedBlock):
+        mix, gate = block.mix, block.value_gate
+        x = x if mix is None else mix[0] * x + mix[1] * named["x0"]
+    q, k, v = block.attention.project(block.attention_norm(x), named["rotary"])
+    v = v if gate is None else v + gate * named["values"]
     y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
     torch.testing.assert_close(maps[:, 0] @ v, y, rtol=0, atol=1e-12)
 
@@ -206,7 +207,7 @@ def test_dropout_is_for_training_alone_and_follows_the_seed() -> None:
 
 def test_value_embeddings_go_to_the_outer_blocks() -> None:
     net = GPT(V, GPTConfig(**SIZES | {"num_layers": 6}, extras=ExtrasConfig(value_embeddings=True)))
-    gates = [block.attention.value_gate for block in net.blocks]  # type: ignore[union-attr]
+    gates = [block.value_gate for block in net.blocks]
     assert [gate is not None for gate in gates] == [True, True, False, False, True, True]
 
 

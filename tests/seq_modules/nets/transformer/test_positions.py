@@ -6,7 +6,8 @@ import math
 import pytest
 import torch
 
-from seq_modules.nets.transformer.positions import rotary_tables, rotate, sinusoidal_table
+from seq_modules.nets.transformer.attention import rotary_tables, rotate
+from seq_modules.nets.transformer.positions import sinusoidal_table
 
 T, K = 300, 6
 
