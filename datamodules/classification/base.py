@@ -271,6 +271,6 @@ class ClassificationDataModule(SequenceDataModule):
         known = int(np.isin(text_hashes(texts := self.as_read[name].texts), self._trained).sum())
         if known > self.duplicates[f"{name} in train"]:
             rank_zero_warn(
-                f"the checkpoint was trained on {known:,} of these {len(texts):,} {name} {self.what}, so "
-                "the result is too good; leave out --data flags that choose other splits than those of the training"
+                f"the checkpoint was trained on {known:,} of these {len(texts):,} {name} {self.what}: the "
+                "result is too good; leave out --data flags that choose other splits than those of the training"
             )

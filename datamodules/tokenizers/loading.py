@@ -1,9 +1,9 @@
-"""Tokenizers from their state, and from the files that hold one."""
+"""Makes tokenizers from their saved state, and reads them from files."""
 
 import pickle
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -21,13 +21,14 @@ from datamodules.tokenizers.words import WordTokenizer
 from seqlight.core.errors import UserError
 
 MusicTokenizer = NoteTokenizer | RemiTokenizer
+T = TypeVar("T", bound=Stateful)
 
 
 def from_state(state: dict[str, Any]) -> Stateful:
-    """The tokenizer whose :meth:`Stateful.state` this is.
+    """The tokenizer with a given :meth:`Stateful.state`.
 
     Raises:
-        ValueError: It is the state of none.
+        UserError: It is not the state of a tokenizer.
     """
     match state:
         case {"kind": "char", "alphabet": str(alphabet)}:
@@ -82,46 +83,40 @@ def save(tokenizer: Stateful, path: Path) -> None:
 
 
 def load(path: str | Path) -> Tokenizer:
-    """The tokenizer of text in a SentencePiece ``.model`` file or in a checkpoint, of which nothing is executed.
+    """The text tokenizer in a SentencePiece ``.model`` file or in a checkpoint. No code in the file is executed.
 
     Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: The file holds no tokenizer, or one of notes.
+        FileNotFoundError: The file does not exist.
+        UserError: The file holds no tokenizer, or one of another kind.
     """
-    found = _load(path, "a SentencePiece .model or a language model's checkpoint")
-    if not isinstance(found, Tokenizer):
-        what = "a pair of tokenizers" if isinstance(found, TokenizerPair) else "a tokenizer of notes"
-        raise UserError(f"tokenizer_path {path}: it holds {what}; give a language model's checkpoint")
-    return found
+    return _load(path, (Tokenizer,), "a SentencePiece .model or a checkpoint of a language model")
 
 
 def load_pair(path: str | Path) -> TokenizerPair:
-    """The tokenizers of source and target in a checkpoint.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: The file holds no tokenizer, or a single one.
-    """
-    found = _load(path, "a translation model's checkpoint")
-    if not isinstance(found, TokenizerPair):
-        raise UserError(f"tokenizer_path {path}: it holds no pair of tokenizers; give a translation model's checkpoint")
-    return found
+    """The tokenizers of source and target in a checkpoint. It raises the same errors as :func:`load`."""
+    return _load(path, (TokenizerPair,), "a checkpoint of a translation model")
 
 
 def load_notes(path: str | Path) -> MusicTokenizer:
-    """The tokenizer of notes in a checkpoint.
+    """The tokenizer of notes in a checkpoint. It raises the same errors as :func:`load`."""
+    return _load(path, (NoteTokenizer, RemiTokenizer), "a checkpoint of a music model")
 
-    Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: The file holds no tokenizer, or one of text.
-    """
-    found = _load(path, "a music model's checkpoint")
-    if not isinstance(found, NoteTokenizer | RemiTokenizer):
-        raise UserError(f"tokenizer_path {path}: it holds a tokenizer of text; give a music model's checkpoint")
+
+def _load(path: str | Path, kinds: tuple[type[T], ...], wanted: str) -> T:
+    """The tokenizer in a file, which must be of one of the kinds; ``wanted`` describes a file that has one."""
+    found = _read(path, wanted)
+    if not isinstance(found, kinds):
+        raise UserError(f"tokenizer_path {path}: it holds {_description(found)}; give {wanted}")
     return found
 
 
-def _load(path: str | Path, wanted: str) -> Stateful:
+def _description(tokenizer: Stateful) -> str:
+    if isinstance(tokenizer, TokenizerPair):
+        return "a pair of tokenizers"
+    return "a tokenizer of text" if isinstance(tokenizer, Tokenizer) else "a tokenizer of notes"
+
+
+def _read(path: str | Path, wanted: str) -> Stateful:
     path = Path(path).expanduser()
     if not path.is_file():
         raise FileNotFoundError(f"tokenizer_path {path}: no such file; give {wanted}")

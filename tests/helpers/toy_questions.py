@@ -8,6 +8,7 @@ from torch.utils.data import Dataset
 
 from datamodules import SequenceDataModule
 from datamodules.tokenizers.words import WordTokenizer
+from seq_modules.systems.classifier import Classifier
 
 OPENINGS = {"HUM": ["who wrote", "who is"], "LOC": ["where is", "what city has"], "NUM": ["how many are", "when was"]}
 THINGS = ["it", "that old book", "a river", "the red car of mine", "paris", "the cat", "a long long way home", "rome"]
@@ -74,3 +75,16 @@ def a_batch(size: int = 6) -> dict[str, Tensor]:
     data = QuestionData()
     assert data.test_set is not None
     return data.test_set.__getitems__(list(range(0, 4 * size, 4)))  # type: ignore[attr-defined]
+
+
+def overfit(module: Classifier, steps: int) -> None:
+    """Trains on one batch, whose loss must then be small and whose classes all right."""
+    batch, optimizer = a_batch(8), module.make_optimizer()
+    for _ in range(steps):
+        optimizer.zero_grad()
+        step = module.step(batch)
+        (step.loss_sum / step.num_targets).backward()
+        optimizer.step()
+    step = module.eval().step(batch)
+    assert step.loss_sum / step.num_targets < 0.1
+    assert torch.equal(step.metric_inputs["preds"].argmax(-1), batch["labels"])

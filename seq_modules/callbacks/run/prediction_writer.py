@@ -84,15 +84,15 @@ class PredictionWriter(BasePredictionWriter):
 
 
 def write_translations(folder: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """Writes the translations among the rows, in their order: ``out.txt`` and, of several a source, ``n_best.tsv``.
+    """Writes the translations among the rows, in their order, to ``out.txt``, and several per source to ``n_best.tsv``.
 
-    A translation stands on one line: a line break in it becomes a space. An empty source has an empty line.
+    Each translation is one line; a line break in it becomes a space. The translation of an empty source is empty.
     """
     translated = [row for row in rows if "translation" in row]
     if not translated:
         return
-    lines = [one_line(row["translation"]) if row["source"].strip() else "" for row in translated]
-    (folder / "out.txt").write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+    text = "".join(one_line(row["translation"]) + "\n" for row in translated)
+    (folder / "out.txt").write_text(text, encoding="utf-8")
     if not any("n_best" in row for row in translated):
         return
     with (folder / "n_best.tsv").open("w", encoding="utf-8", newline="") as file:

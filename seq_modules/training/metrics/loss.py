@@ -1,4 +1,4 @@
-"""The mean loss, its exponential, and the loss a character."""
+"""The mean loss, its exponential, and the loss per character."""
 
 import math
 
@@ -34,28 +34,17 @@ class Perplexity(MeanLoss):
     """exp of the mean cross-entropy (nats)."""
 
     def compute(self) -> Tensor:
-        """Perplexity a token, at least 1."""
+        """Perplexity per token, at least 1."""
         return super().compute().exp()
 
 
-class BitsPerCharacter(Metric):
-    """Loss in bits for each character of text: comparable between tokenizers, as the loss a token is not."""
-
-    higher_is_better = False
-    full_state_update = False
-    loss_sum: Tensor
-    characters: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.add_state("loss_sum", torch.tensor(0.0), dist_reduce_fx="sum")
-        self.add_state("characters", torch.tensor(0), dist_reduce_fx="sum")
+class BitsPerCharacter(MeanLoss):
+    """Mean loss per character of text, in bits. Unlike the loss per token, it is comparable between tokenizers."""
 
     def update(self, loss_sum: Tensor, characters: Tensor) -> None:
-        """Takes a batch's sum of losses in nats and the number of characters it is about, both scalars."""
-        self.loss_sum += loss_sum
-        self.characters += characters
+        """Takes a batch's sum of losses in nats, and the number of characters of its targets, both scalars."""
+        super().update(loss_sum, characters)
 
     def compute(self) -> Tensor:
         """Bits per character."""
-        return self.loss_sum / self.characters / math.log(2)
+        return super().compute() / math.log(2)

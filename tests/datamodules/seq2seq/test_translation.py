@@ -101,6 +101,8 @@ def test_what_is_missing_is_named(folder: Path, tmp_path: Path) -> None:
         ({"source": "en"}, r"^source and target are both en"),
         ({"path": "x", "text": {"hub": "a/b"}}, r"^path x and text\.hub a/b are both given"),
         ({"tokenizer": "byte"}, r"^tokenizer must be one of"),
+        ({"source_vocab_size": 90}, r"^source_vocab_size 90 needs two vocabularies; give tokens\.shared false"),
+        ({"source_vocab_size": 0, "tokens": {"shared": False}}, r"^source_vocab_size must be at least 1, not 0"),
         ({"batch_tokens": 100}, r"^batch_tokens must be at least 128, not 100"),
         ({"tokens": {"max_len": 1}}, r"^tokens\.max_len must be at least 2"),
         ({"split": {"val_fraction": 1.0}}, r"^split\.val_fraction must be above 0 and below 1"),
@@ -161,6 +163,17 @@ def test_tokenizers_are_learned_once_and_bring_texts_back(tokenizer: Any, shared
     assert len(list(cache.rglob("*.tokenizer"))) == 2
 
 
+@pytest.mark.parametrize("tokenizer", ["bpe", "words"])
+def test_two_vocabularies_may_differ_in_size(tokenizer: Any) -> None:
+    separate = {"tokenizer": tokenizer, "vocab_size": 120, "tokens": {"shared": False, "min_count": 1}}
+    equal, smaller = data(**separate), data(**separate, source_vocab_size=90)
+    assert smaller.source_vocab_size < equal.source_vocab_size
+    assert smaller.vocab_size == equal.vocab_size
+    assert smaller.tokenizer.target.encode(TRAIN[0][1]) == equal.tokenizer.target.encode(TRAIN[0][1])
+    same = data(**separate, source_vocab_size=120)
+    assert same.tokenizer.fingerprint == equal.tokenizer.fingerprint != smaller.tokenizer.fingerprint
+
+
 def test_rare_words_are_unknown_and_few_texts_give_few_subwords() -> None:
     of = data(tokenizer="words", tokens={"min_count": 2})
     ids = of.tokenizer.source.encode("Ein Hund repariert Zebras.")
@@ -178,7 +191,7 @@ def test_a_checkpoints_tokenizers_are_used_instead(tmp_path: Path) -> None:
     assert other.tokenizer.fingerprint == of.tokenizer.fingerprint
     one = SentencePieceTokenizer.train([f" {de}\n" for de, _ in TRAIN], "bpe", 320)
     save(one, tmp_path / "one.ckpt")
-    with pytest.raises(ValueError, match=r"^tokenizer_path .*one\.ckpt: it holds no pair"):
+    with pytest.raises(ValueError, match=r"^tokenizer_path .*one\.ckpt: it holds a tokenizer of text"):
         data(tokenizer_path=str(tmp_path / "one.ckpt")).tokenizer  # noqa: B018
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from helpers.toy_questions import OPENINGS, QuestionData, a_batch
+from helpers.toy_questions import OPENINGS, QuestionData, a_batch, overfit
 from helpers.trainers import quiet_trainer
 from lightning.pytorch import Callback, Trainer, seed_everything
 from transformers import BertConfig, BertForSequenceClassification, BertModel
@@ -248,14 +248,7 @@ def test_a_checkpoint_needs_the_pretrained_folder_no_more(folder: Path, tmp_path
 def test_overfits_one_batch(folder: Path, tuning: str) -> None:
     rate = {"full": 3e-3, "prefix": 1e-1, "lora": 2e-2}[tuning]
     module = make(folder, tuning=tuning, learning_rate=rate, head_learning_rate=3e-2, prefix={"deep": True}).train()
-    batch, optimizer = a_batch(8), module.make_optimizer()
-    for _ in range(80):
-        optimizer.zero_grad()
-        step = module.step(batch)
-        (step.loss_sum / step.num_targets).backward()
-        optimizer.step()
-    step = module.eval().step(batch)
-    assert step.loss_sum / step.num_targets < 0.1
+    overfit(module, steps=80)
 
 
 def test_another_vocabulary_is_refused(folder: Path) -> None:

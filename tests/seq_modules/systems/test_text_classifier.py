@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from helpers.toy_questions import OPENINGS, QuestionData, a_batch, sentences
+from helpers.toy_questions import OPENINGS, QuestionData, a_batch, overfit, sentences
 from helpers.trainers import quiet_trainer
 from lightning.pytorch import Trainer, seed_everything
 
@@ -117,15 +117,7 @@ def test_loss_of_evaluation_is_the_plain_cross_entropy() -> None:
 )
 def test_overfits_one_batch(net: dict[str, Any], optim: dict[str, Any]) -> None:
     module = make(net, optim={"learning_rate": 0.01, **optim}, loss={"aux_weight": 0.1}).train()
-    batch, optimizer = a_batch(8), module.make_optimizer()
-    for _ in range(60):
-        optimizer.zero_grad()
-        step = module.step(batch)
-        (step.loss_sum / step.num_targets).backward()
-        optimizer.step()
-    step = module.eval().step(batch)
-    assert step.loss_sum / step.num_targets < 0.1
-    assert torch.equal(step.metric_inputs["preds"].argmax(-1), batch["labels"])
+    overfit(module, steps=60)
 
 
 def test_metrics_are_what_a_count_by_hand_gives(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ def row(index: int, source: str, *best: tuple[str, float]) -> dict[str, Any]:
 
 
 def test_every_source_has_one_line(tmp_path: Path) -> None:
-    rows = [row(0, "x", ("a\nb\r\nc\u2028d", -1.0)), row(1, " ", ("something", -2.0)), row(2, "y", ("", -3.0))]
+    rows = [row(0, "x", ("a\nb\r\nc\u2028d", -1.0)), row(1, " ", ("", -2.0)), row(2, "y", ("", -3.0))]
     write_translations(tmp_path, rows)
     assert (tmp_path / "out.txt").read_bytes() == b"a b c d\n\n\n"
 
