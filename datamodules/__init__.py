@@ -3,6 +3,7 @@
 from datamodules.base import SequenceDataModule
 from datamodules.classification.questions import QuestionsDataModule
 from datamodules.classification.reviews import ReviewsDataModule
+from datamodules.formal.formal_language import FormalLanguageDataModule
 from datamodules.music.chorale_frames import ChoraleFramesDataModule
 from datamodules.music.midi import MidiDataModule
 from datamodules.parity import ParityDataModule
@@ -17,6 +18,7 @@ __all__ = [
     "ChoraleFramesDataModule",
     "CorpusDataModule",
     "DatesDataModule",
+    "FormalLanguageDataModule",
     "MidiDataModule",
     "ParityDataModule",
     "QuestionsDataModule",

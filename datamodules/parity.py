@@ -9,10 +9,9 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from datamodules.base import SequenceDataModule
+from datamodules.generated_strings import GeneratedStringsDataModule
 from datamodules.loading.batch_dataset import Batch, BatchDataset
 from datamodules.loading.counters import random_words
-from seqlight.core.checks import check_range
 from seqlight.core.errors import UserError
 from seqlight.core.labels import IGNORED
 
@@ -84,7 +83,7 @@ class GivenBits(BatchDataset):
         return parity_batch(bits, lengths, index)
 
 
-class ParityDataModule(SequenceDataModule):
+class ParityDataModule(GeneratedStringsDataModule):
     """Random bit strings of varied length with their running parity, generated batch by batch.
 
     Training strings never repeat; validation and test strings are the same in every run.
@@ -106,9 +105,6 @@ class ParityDataModule(SequenceDataModule):
         UserError: A value is out of its range.
     """
 
-    fresh_rows = True
-    VAL_SEED, TEST_SEED, EXTRA_SEED = 2**40 + 1, 2**40 + 2, 2**40 + 3  # beyond any seed of a run
-
     def __init__(
         self,
         batch_size: int = 128,
@@ -123,28 +119,13 @@ class ParityDataModule(SequenceDataModule):
         num_workers: int = 0,
         seed: int | None = None,
     ) -> None:
-        super().__init__(batch_size, num_workers, seed)
+        super().__init__(
+            batch_size, min_length, max_length, train_size, val_size, test_min_length, test_max_length, test_size,
+            num_workers, seed,
+        )  # fmt: skip
         self.save_hyperparameters()
-        for name, low, high in (("", min_length, max_length), ("test_", test_min_length, test_max_length)):
-            check_range(f"{name}min_length", low, least=1)
-            check_range(f"{name}max_length", high, least=low)
-        for name, size in (("train_size", train_size), ("val_size", val_size), ("test_size", test_size)):
-            check_range(name, size, least=1)
-        self.train_set = RandomBits(train_size, min_length, max_length, self.seed)
-        self.val_set = RandomBits(val_size, min_length, max_length, self.VAL_SEED)
-        self.test_set = RandomBits(test_size, test_min_length, test_max_length, self.TEST_SEED)
         self.predict_set = GivenBits(bits if bits is not None else ["0", "1", "11", "10110", "1" * 41])
 
-    @property
-    def train_max_length(self) -> int:
-        """Longest training length. LengthCurriculum sets it between epochs; validation keeps its own."""
-        return self.train_set.max_length
-
-    @train_max_length.setter
-    def train_max_length(self, length: int) -> None:
-        self.train_set.max_length = length
-
-    def sequences(self, length: int, count: int, first: int = 0) -> Batch:
-        """``count`` strings of one length that no other set holds, for measurements beyond the test set."""
-        rows = RandomBits(count, length, length, self.EXTRA_SEED + length)
-        return rows.__getitems__(range(first, first + count))
+    def make(self, size: int, min_length: int, max_length: int, seed: int) -> RandomBits:
+        """See GeneratedStringsDataModule."""
+        return RandomBits(size, min_length, max_length, seed)

@@ -8,9 +8,10 @@ from torch import Tensor, nn
 
 from seq_modules.base import SequenceModule, Step
 from seq_modules.nets.precision import at_least_float32
-from seq_modules.nets.rnn.recurrent import Recurrent, State
+from seq_modules.nets.rnn.build import build_recurrent
+from seq_modules.nets.rnn.recurrent import State
 from seq_modules.nets.rnn.recurrent_config import RecurrentConfig
-from seq_modules.training.metrics.bits import BitAccuracy, last_step
+from seq_modules.training.metrics.steps import StepAccuracy, judged
 from seq_modules.training.optim import OptimConfig
 from seqlight.core.checks import check_range
 from seqlight.core.config_groups import group_from
@@ -41,11 +42,11 @@ class ParityModule(SequenceModule):
         loss: Literal["bce", "mse"] = "bce",
         optim: OptimConfig = OptimConfig(learning_rate=1e-2),
     ) -> None:
-        super().__init__({"accuracy_last": BitAccuracy("last"), "accuracy_all": BitAccuracy("all")}, optim)
+        super().__init__({"accuracy_last": StepAccuracy("last"), "accuracy_all": StepAccuracy("all")}, optim)
         self.save_hyperparameters()
         check_range("input_noise", input_noise, least=0)
         self.input_noise, self.supervision, self.loss = input_noise, supervision, loss
-        self.net = Recurrent(1, group_from(RecurrentConfig, net))
+        self.net = build_recurrent(1, group_from(RecurrentConfig, net))
         self.head = nn.Linear(self.net.output_size, 1)
 
     def forward(
@@ -72,17 +73,9 @@ class ParityModule(SequenceModule):
         """Loss summed over the supervised steps, and logits and labels for the accuracies."""
         logits, _ = self(batch["input_ids"], batch["attention_mask"])
         logits, labels = at_least_float32(logits), batch["labels"]
-        counted = labels >= 0
-        if self.supervision == "full":
-            judged, target = logits[counted], labels[counted]
-        else:
-            last = last_step(counted)
-            judged, target = logits.gather(1, last), labels.gather(1, last)
-        return Step(
-            self.loss_sum(judged, target.to(judged.dtype)),
-            counted.sum() if self.supervision == "full" else counted.any(1).sum(),
-            {"logits": logits, "labels": labels},
-        )
+        counted = judged(labels, "all" if self.supervision == "full" else "last")
+        loss = self.loss_sum(logits[counted], labels[counted].to(logits.dtype))
+        return Step(loss, counted.sum(), {"logits": logits, "labels": labels})
 
     def loss_sum(self, logits: Tensor, target: Tensor) -> Tensor:
         """Sum of the chosen loss over logits and targets of one shape."""

@@ -9,7 +9,8 @@ from torch import Tensor
 from seq_modules.callbacks.run.curves import save_figure
 from seq_modules.callbacks.run.run_folder import run_folder
 from seq_modules.protocols import HasSequences
-from seqlight.core.checks import check_range
+from seq_modules.training.metrics.steps import Steps, is_right, judged
+from seqlight.core.checks import check_choice, check_range
 from seqlight.core.errors import UserError
 from seqlight.core.plots import new_figure
 
@@ -18,10 +19,11 @@ class LengthSweep(Callback):
     """Measures, after ``test``, the accuracy at every length and on a long stream.
 
     By length in the way of Delétang et al. (ICLR 2023, "Neural Networks and the Chomsky Hierarchy"): at each length
-    fresh sequences of exactly that length, judged by their last output; the score is the mean over the lengths
-    measured. Logs ``test/sweep_accuracy`` and ``test/sweep_min_accuracy`` (of the worst length). The stream is one
-    sequence, read in chunks with the state carried over, judged at every step: ``test/stream_accuracy``,
-    ``test/stream_errors`` and ``test/stream_first_error`` (its place, or the stream's length if there is none). Writes
+    fresh sequences of exactly that length, judged by their last answer, or by all that are asked; the score is the mean
+    over the lengths measured. Logs ``test/sweep_accuracy`` and ``test/sweep_min_accuracy`` (of the worst length). The
+    stream is one sequence, read in chunks with the state carried over, judged at every step with a label:
+    ``test/stream_accuracy``, ``test/stream_errors`` and ``test/stream_first_error`` (its place, or the stream's length
+    if there is none). A net without a state to carry, such as a Transformer, reads no stream. Writes
     ``length_sweep.csv`` and ``plots/length_sweep.png``.
 
     Under DDP each rank measures some of the lengths; the stream cannot be split, and each rank reads all of it.
@@ -33,6 +35,8 @@ class LengthSweep(Callback):
         sequences: Sequences at each length.
         stream_bits: Length of the stream; 0 leaves it out.
         chunk: Steps of the stream in one call.
+        steps: What is judged at a length: the "last" step of a sequence that has a label, or "all".
+        batch_size: Sequences in one call at a length; by default all of them. Attention to long sequences needs less.
     """
 
     def __init__(
@@ -43,13 +47,19 @@ class LengthSweep(Callback):
         sequences: int = 512,
         stream_bits: int = 1_000_000,
         chunk: int = 10_000,
+        steps: Steps = "last",
+        batch_size: int | None = None,
     ) -> None:
         for name, value in (("min_length", min_length), ("every", every), ("sequences", sequences), ("chunk", chunk)):
             check_range(name, value, least=1)
         check_range("max_length", max_length, least=min_length)
         check_range("stream_bits", stream_bits, least=0)
+        check_range("batch_size", batch_size, least=1)
+        check_choice("steps", steps, Steps)
         self.min_length, self.max_length, self.every, self.sequences = min_length, max_length, every, sequences
-        self.stream_bits, self.chunk = stream_bits, chunk
+        self.stream_bits, self.chunk, self.steps = stream_bits, chunk, steps
+        self.batch_size = batch_size or sequences
+        self._classes, self._carries = 2, True
 
     @torch.inference_mode()
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -63,14 +73,13 @@ class LengthSweep(Callback):
             accuracy[i] = self._at_length(pl_module, data, lengths[i])
         accuracy = trainer.strategy.reduce(accuracy, reduce_op="sum")
         metrics = {"sweep_accuracy": accuracy.mean().item(), "sweep_min_accuracy": accuracy.min().item()}
-        if self.stream_bits:
+        if self.stream_bits and self._carries:
             threads = torch.get_num_threads()
             torch.set_num_threads(1)  # one row has nothing to share out; two threads take ten times as long
             try:
-                errors, first = self._stream(pl_module, data)
+                metrics["stream_accuracy"], errors, first = self._stream(pl_module, data)
             finally:
                 torch.set_num_threads(threads)
-            metrics["stream_accuracy"] = 1 - errors / self.stream_bits
             metrics |= {"stream_errors": errors, "stream_first_error": first}
         pl_module.log_dict({f"test/{name}": float(value) for name, value in metrics.items()}, rank_zero_only=True)
         if trainer.is_global_zero:
@@ -78,20 +87,27 @@ class LengthSweep(Callback):
 
     def _at_length(self, pl_module: LightningModule, data: HasSequences, length: int) -> Tensor:
         batch = data.sequences(length, self.sequences)
-        logits, _ = pl_module(batch["input_ids"].to(pl_module.device))
-        return ((logits[:, -1] > 0) == (batch["labels"][:, -1] > 0).to(logits.device)).float().mean()
+        right = total = torch.zeros(())
+        for ids, labels in zip(*(batch[name].split(self.batch_size) for name in ("input_ids", "labels")), strict=True):
+            ids, labels = ids.to(pl_module.device), labels.to(pl_module.device)
+            logits, state = pl_module(ids)
+            counted = judged(labels, self.steps)
+            right = right + (is_right(logits, labels) & counted).sum()
+            total = total + counted.sum()
+            self._classes, self._carries = logits.shape[2] if logits.dim() == 3 else 2, state is not None
+        return right / total
 
-    def _stream(self, pl_module: LightningModule, data: HasSequences) -> tuple[int, int]:
+    def _stream(self, pl_module: LightningModule, data: HasSequences) -> tuple[float, int, int]:
         batch = data.sequences(self.stream_bits, 1)
         state, errors, first = None, 0, self.stream_bits
-        for start in range(0, self.stream_bits, self.chunk):
+        for start in range(0, batch["labels"].shape[1], self.chunk):
             bits, labels = (batch[name][:, start : start + self.chunk] for name in ("input_ids", "labels"))
             logits, state = pl_module(bits.to(pl_module.device), state=state)
-            wrong = ((logits.cpu() > 0) != (labels > 0))[0].nonzero()
+            wrong = (~is_right(logits.cpu(), labels) & (labels >= 0))[0].nonzero()
             if len(wrong) and not errors:
                 first = start + int(wrong[0])
             errors += len(wrong)
-        return errors, first
+        return 1 - errors / int((batch["labels"] >= 0).sum()), errors, first
 
     def _write(self, trainer: Trainer, lengths: range, accuracy: list[float]) -> None:
         path = run_folder(trainer) / "length_sweep.csv"
@@ -100,8 +116,9 @@ class LengthSweep(Callback):
             csv.writer(file).writerows([("length", "accuracy"), *zip(lengths, accuracy, strict=True)])
         figure, (axis,) = new_figure()
         axis.plot(lengths, accuracy)
-        axis.axhline(0.5, color="grey", linestyle=":", label="chance")
-        axis.set(xlabel="length", ylabel="accuracy at the last step", ylim=(-0.02, 1.02))
+        axis.axhline(1 / self._classes, color="grey", linestyle=":", label="chance")
+        judged_steps = "last step" if self.steps == "last" else "steps with a label"
+        axis.set(xlabel="length", ylabel=f"accuracy at the {judged_steps}", ylim=(-0.02, 1.02))
         axis.set_title(f"lengths {lengths[0]} to {lengths[-1]}, {self.sequences} sequences each")
         axis.legend(loc="lower left")
         save_figure(trainer, figure, "length_sweep")

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from seq_modules.nets.rnn.recurrent import Recurrent
+from seq_modules.nets.rnn.build import build_recurrent
 from seq_modules.nets.rnn.recurrent_config import RecurrentConfig
 from seq_modules.nets.transformer.attention import rotary_tables
 from seq_modules.nets.transformer.block import Block, drop, random_bytes
@@ -42,7 +42,7 @@ class RecurrentBackbone(nn.Module):
         if config.bidirectional:
             raise UserError("net.bidirectional must be false: a frame is predicted from those before it alone")
         self.d_model, self.dropout = config.hidden_size, config.dropout
-        self.layers = Recurrent(config.hidden_size, config)
+        self.layers = build_recurrent(config.hidden_size, config)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, D) to (B, T, D)."""

@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seq_modules.nets.rnn.recurrent import Recurrent, State
+from seq_modules.nets.rnn.build import build_recurrent
+from seq_modules.nets.rnn.recurrent import State
 from seq_modules.nets.rnn.recurrent_config import RecurrentConfig
 from seqlight.core.checks import check_range
 from seqlight.core.errors import UserError
@@ -47,7 +48,7 @@ class RNNConfig:
 
 
 class RNNNet(nn.Module):
-    """Next-token net on :class:`seq_modules.nets.rnn.recurrent.Recurrent` (Mikolov et al. 2010; Graves 2013).
+    """Next-token net on recurrent layers (Mikolov et al. 2010; Graves 2013).
 
     Args:
         vocab_size: V.
@@ -72,7 +73,7 @@ class RNNNet(nn.Module):
         width = config.d_model
         self.dropout = config.dropout
         self.embedding = nn.Embedding(vocab_size, width) if embedding is None else embedding
-        self.layers = Recurrent(width, config.rnn)
+        self.layers = build_recurrent(width, config.rnn)
         self.head = nn.Linear(config.rnn.hidden_size, vocab_size) if head is None else head
         if config.tie_weights and head is None:
             nn.init.normal_(self.embedding.weight, std=width**-0.5)  # a head's scale; torch's N(0, 1) is too wide

@@ -6,7 +6,7 @@ fast form in bptt.py, the NumPy form in reference/numpy_rnn.py.
 """
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from seq_modules.nets.rnn import bptt, cells, numpy_bridge
-from seq_modules.nets.rnn.cells import BLOCKS, LayerNorms, States, Weights
+from seq_modules.nets.rnn.cells import BLOCKS, Cell, LayerNorms, States, Weights
+from seq_modules.nets.rnn.inputs import check_inputs, check_lengths, check_state
 from seq_modules.nets.rnn.recurrent_config import RecurrentConfig
 from seqlight.core.checks import check_range
 from seqlight.core.errors import UserError
@@ -34,17 +35,24 @@ class Recurrent(nn.Module):
 
     Attributes:
         output_size: Width of the outputs, S·H.
+
+    Raises:
+        UserError: An argument is out of its range, or the cell is one of LinearRecurrent.
     """
 
     def __init__(self, input_size: int, config: RecurrentConfig | None = None, **fields: Any) -> None:
         super().__init__()
         check_range("input_size", input_size, least=1)
         config = RecurrentConfig(**fields) if config is None else config
+        if config.is_linear:
+            raise UserError(f"RecurrentConfig.cell {config.cell} is a linear recurrence: build_recurrent makes its net")
         self.input_size, self.hidden_size = input_size, config.hidden_size
-        self.cell, self.num_layers, self.nonlinearity = config.cell, config.num_layers, config.nonlinearity
+        self.cell = cast(Cell, config.cell)
+        self.num_layers, self.nonlinearity = config.num_layers, config.nonlinearity
         self.bidirectional, self.num_directions = config.bidirectional, 2 if config.bidirectional else 1
         self.output_size = config.hidden_size * self.num_directions
-        self.dropout, self.layer_norm, self.backend = config.dropout, config.layer_norm, config.backend
+        self.dropout, self.layer_norm = config.dropout, config.layer_norm
+        self.backend = "fused" if config.backend == "auto" else config.backend
         self.recurrent_init, self.forget_bias = config.recurrent_init, config.forget_bias
 
         self.names: list[list[str]] = []  # of the four parameters of each layer and direction, in torch's order
@@ -179,17 +187,14 @@ class Recurrent(nn.Module):
 
     def check_input(self, x: Tensor, state: State | None) -> None:
         """Raises the ValueError of `forward` for wrong shapes."""
-        if x.dim() != 3 or x.shape[1] == 0 or x.shape[2] != self.input_size:
-            raise UserError(f"x must be (B, T, {self.input_size}) with T at least 1, not {tuple(x.shape)}")
+        check_inputs(x, self.input_size)
         if state is None:
             return
         if isinstance(state, tuple) != (self.cell == "lstm"):
             kind = "a pair (h, c)" if self.cell == "lstm" else "one tensor h"
             raise UserError(f"state of cell {self.cell!r} must be {kind}, not a {type(state).__name__}")
-        shape = (len(self.names), len(x), self.hidden_size)
         for part in state if isinstance(state, tuple) else (state,):
-            if part.shape != shape:
-                raise UserError(f"state must be {shape}, not {tuple(part.shape)}")
+            check_state(part, (len(self.names), len(x), self.hidden_size))
 
     def extra_repr(self) -> str:
         """The arguments, for print."""
@@ -205,12 +210,7 @@ def pack(x: Tensor, lengths: Tensor) -> PackedSequence | None:
     Raises:
         ValueError: If the lengths are not integers from 1 to T, one for each row.
     """
-    batch, steps = x.shape[:2]
-    if lengths.shape != (batch,) or lengths.is_floating_point() or lengths.dtype == torch.bool:
-        raise UserError(f"lengths must be ({batch},) integers, not {tuple(lengths.shape)} {lengths.dtype}")
-    lengths = lengths.to("cpu", torch.int64)
-    if batch > 0 and not 1 <= int(lengths.min()) <= int(lengths.max()) <= steps:
-        raise UserError(f"lengths must be from 1 to T = {steps}, not {lengths.tolist()}")
-    if bool((lengths == steps).all()):
+    lengths = check_lengths(lengths, *x.shape[:2])
+    if bool((lengths == x.shape[1]).all()):
         return None
     return pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)

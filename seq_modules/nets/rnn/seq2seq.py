@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from seq_modules.nets.precision import at_least_float32
 from seq_modules.nets.rnn.attention import Attention
-from seq_modules.nets.rnn.recurrent import Recurrent, State
+from seq_modules.nets.rnn.build import build_recurrent
+from seq_modules.nets.rnn.recurrent import State
 from seq_modules.nets.rnn.seq2seq_config import Seq2SeqRNNConfig
 from seq_modules.nets.shared_embeddings import share_embeddings
 from seq_modules.nets.source_groups import SourceGroups
@@ -92,8 +93,8 @@ class EncoderDecoderRNN(nn.Module):
         self.config, self.dropout = config, config.dropout
         self.source_embedding = nn.Embedding(source_vocab_size, config.d_model)
         self.target_embedding = nn.Embedding(vocab_size, config.d_model)
-        self.encoder = Recurrent(config.d_model, rnn)
-        self.decoder = Recurrent(
+        self.encoder = build_recurrent(config.d_model, rnn)
+        self.decoder = build_recurrent(
             config.d_model + width * config.input_feeding, dataclasses.replace(rnn, bidirectional=False)
         )
         parts = rnn.num_layers * (2 if rnn.cell == "lstm" else 1)  # of the state: h of every layer, then c

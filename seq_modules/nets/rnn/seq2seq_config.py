@@ -46,6 +46,10 @@ class Seq2SeqRNNConfig:
         check_range("net.dropout", self.dropout, least=0, below=1)
         check_choice("net.attention", self.attention, AttentionKind)
         check_choice("net.share_embeddings", self.share_embeddings, Shared)
+        if self.rnn.cell == "deltanet" and self.rnn.bidirectional:
+            raise UserError(
+                "RecurrentConfig.cell deltanet has too large a state to join two: set bidirectional to false"
+            )
         if self.share_embeddings != "none" and self.d_model != self.rnn.hidden_size:
             raise UserError(
                 f"net.share_embeddings {self.share_embeddings} needs net.d_model ({self.d_model}) and "

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seq_modules.nets.rnn.recurrent import Recurrent
+from seq_modules.nets.rnn.build import RecurrentNet, build_recurrent
 from seq_modules.nets.rnn.recurrent_config import RecurrentConfig
 from seq_modules.nets.text.pooling import Pool, Pooling
 from seq_modules.nets.text.text_cnn import CNNConfig, TextCNN
@@ -102,10 +102,10 @@ class TextEncoder(nn.Module):
         self.state_dropout, self.dropout = config.state_dropout, config.dropout
         self.join_embeddings = config.join_embeddings
         self.embedding = TokenEmbedding(vocab_size, config.d_model, pad_id, config.embedding)
-        self.backbone: Recurrent | TextCNN | TransformerEncoder | None = None
+        self.backbone: RecurrentNet | TextCNN | TransformerEncoder | None = None
         self.width, directions = config.d_model, 1
         if config.encoder == "recurrent":
-            self.backbone = Recurrent(config.d_model, config.rnn)
+            self.backbone = build_recurrent(config.d_model, config.rnn)
             self.width = self.backbone.output_size + config.d_model * config.join_embeddings
             directions = 1 if config.convolutions else self.backbone.num_directions
         elif config.encoder == "cnn":
@@ -136,7 +136,7 @@ class TextEncoder(nn.Module):
     def states(self, input_ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """What is pooled: states (B, T', W) and their mask (B, T'); T' is T but for convolutions."""
         x = embedded = self.embedding(input_ids)
-        if isinstance(self.backbone, Recurrent):
+        if isinstance(self.backbone, RecurrentNet):
             x = self.backbone(x, mask.sum(1))[0]
         elif isinstance(self.backbone, TextCNN):
             x, mask = self.backbone(x, mask)

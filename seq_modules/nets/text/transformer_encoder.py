@@ -1,4 +1,4 @@
-"""Transformer encoder over the embeddings of a text.
+"""Transformer encoder over the embeddings of a text or of other symbols.
 
 B batch, T time, D width, H heads.
 """
@@ -6,16 +6,17 @@ B batch, T time, D width, H heads.
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seq_modules.nets.transformer.attention import rotary_tables
 from seq_modules.nets.transformer.block import Block, random_bytes
-from seq_modules.nets.transformer.positions import sinusoidal_table
+from seq_modules.nets.transformer.positions import alibi_bias, sinusoidal_table
 from seqlight.core.checks import check_choice, check_range
 from seqlight.core.errors import UserError
 
-Positions = Literal["sinusoidal", "rotary", "none"]
+Positions = Literal["sinusoidal", "rotary", "alibi", "none"]
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,10 @@ class TransformerEncoderConfig:
         num_layers: Blocks, at least 1.
         num_heads: H; divides the width.
         d_ff: Width inside the feed-forward nets; by default 4·D.
-        positions: "sinusoidal" vectors added to the input, "rotary" queries and keys, or "none".
+        positions: "sinusoidal" vectors added to the input, "rotary" queries and keys, "alibi" scores that fall with the
+            distance (Press, Smith & Lewis 2022), or "none".
         dropout: Fraction of each branch's output dropped while training, in steps of 1/256.
+        causal: Attend to no later token, as a recurrent net does; false attends to all.
 
     Raises:
         UserError: A value is out of its range.
@@ -38,6 +41,7 @@ class TransformerEncoderConfig:
     d_ff: int | None = None
     positions: Positions = "rotary"
     dropout: float = 0.0
+    causal: bool = False
 
     def __post_init__(self) -> None:
         check_range("net.transformer.num_layers", self.num_layers, least=1)
@@ -48,7 +52,9 @@ class TransformerEncoderConfig:
 
 
 class TransformerEncoder(nn.Module):
-    """Pre-norm Transformer encoder (Vaswani et al. 2017; Xiong et al. 2020): every token attends to every true one.
+    """Pre-norm Transformer encoder (Vaswani et al. 2017; Xiong et al. 2020).
+
+    Every token attends to every true one, or with ``causal`` to those up to it.
 
     Args:
         d_model: D.
@@ -65,7 +71,8 @@ class TransformerEncoder(nn.Module):
             raise UserError(f"net.transformer.num_heads {heads} must divide net.d_model {d_model}")
         if config.positions == "rotary" and d_model // heads % 2:
             raise UserError(f"net.transformer.positions rotary needs heads of even width, not {d_model // heads}")
-        self.positions, self.head_size, self.dropout = config.positions, d_model // heads, config.dropout
+        self.positions, self.causal, self.dropout = config.positions, config.causal, config.dropout
+        self.num_heads, self.head_size = heads, d_model // heads
         self.blocks = nn.ModuleList(
             Block(d_model, heads, config.d_ff or 4 * d_model, dropout=config.dropout, activation="gelu")
             for _ in range(layers)
@@ -84,7 +91,7 @@ class TransformerEncoder(nn.Module):
             rotary = rotary_tables(steps, self.head_size).to(device, x.dtype)
         elif self.positions == "sinusoidal":
             x = x + sinusoidal_table(steps, x.shape[2]).to(device, x.dtype)
-        visible = None if bool(mask.all()) else mask[:, None, None, :]  # (B, 1, 1, T): for all heads and queries
+        visible = self.visible(mask, x.dtype)
 
         def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
             return F.scaled_dot_product_attention(q, k, v, attn_mask=visible)
@@ -96,3 +103,18 @@ class TransformerEncoder(nn.Module):
             dropped = None if noise is None else noise[2 * layer : 2 * layer + 2]
             x = block(x, rotary=rotary, noise=dropped, attend=attend)
         return self.norm(x)
+
+    def visible(self, mask: Tensor, dtype: torch.dtype) -> Tensor | None:
+        """The attention's mask, which broadcasts to (B, H, T, T); None where every token attends to all.
+
+        It is true where a query (row) may attend to a key, or with ALiBi the bias there and minus infinity elsewhere.
+        """
+        steps, device = mask.shape[1], mask.device
+        allowed = None if bool(mask.all()) else mask[:, None, None, :]  # (B, 1, 1, T): for all heads and queries
+        if self.causal:
+            past = torch.ones(steps, steps, dtype=torch.bool, device=device).tril()
+            allowed = past if allowed is None else past & allowed
+        if self.positions != "alibi":
+            return allowed
+        bias = alibi_bias(steps, self.num_heads).to(device, dtype)
+        return bias if allowed is None else bias.masked_fill(~allowed, -torch.inf)

@@ -1,6 +1,6 @@
-"""Positions that are added to the input; rotary ones are in attention.py.
+"""Positions that are added to the input or to the attention's scores; rotary ones are in attention.py.
 
-T time, D width of the residual stream.
+T time, D width of the residual stream, H heads.
 """
 
 from typing import Literal
@@ -21,3 +21,25 @@ def sinusoidal_table(length: int, width: int) -> Tensor:
     angles = position_angles(length, width)  # (T, D/2), rounded up for an odd D
     table = torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(1)  # (T, D/2, 2) -> (T, D)
     return table[:, :width].to(torch.get_default_dtype())
+
+
+def alibi_slopes(num_heads: int) -> Tensor:
+    """ALiBi's slope of each head, (H,): 2^(-8/H), 2^(-16/H), ..., 2^-8 (Press, Smith & Lewis 2022).
+
+    For a number of heads that is no power of two, as in the authors' code: the slopes of the next smaller power, then
+    every second one of the next larger.
+    """
+    power = 2 ** (num_heads.bit_length() - 1)
+    exponents = [8 * (head + 1) / power for head in range(power)]
+    exponents += [4 * (head + 1) / power for head in range(0, 2 * (num_heads - power), 2)]
+    return 2.0 ** -torch.tensor(exponents, dtype=torch.float64)
+
+
+def alibi_bias(length: int, num_heads: int) -> Tensor:
+    """What ALiBi adds to the scores of query i (row) and key j, (H, T, T): -slope·|i - j|.
+
+    With a causal mask this is the paper's; without one it is the symmetric form, which knows no direction.
+    """
+    place = torch.arange(length, dtype=torch.float64)
+    distance = (place[:, None] - place).abs()
+    return (-alibi_slopes(num_heads)[:, None, None] * distance).to(torch.get_default_dtype())

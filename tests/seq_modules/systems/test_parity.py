@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from datamodules.parity import RandomBits
 from seq_modules import ParityModule
 from seq_modules.nets.rnn.recurrent_config import RecurrentConfig
-from seq_modules.training.metrics.bits import BitAccuracy
 from seq_modules.training.metrics.loss import MeanLoss
+from seq_modules.training.metrics.steps import StepAccuracy
 from seq_modules.training.optim import OptimConfig
 
 
@@ -111,7 +111,7 @@ def test_prediction_rows() -> None:
 def test_accuracies_count_by_hand() -> None:
     labels = torch.tensor([[0, 1, -100], [1, 1, 0]])
     logits = torch.tensor([[-1.0, -2.0, 9.0], [3.0, -1.0, -1.0]])
-    every, last = BitAccuracy("all"), BitAccuracy("last")
+    every, last = StepAccuracy("all"), StepAccuracy("last")
     for metric in (every, last):
         metric.update(logits, labels)
         metric.update(logits[:1], labels[:1])

@@ -292,8 +292,15 @@ def test_forget_bias_is_the_total_of_both_biases(init: Any) -> None:
         ({"input_size": -1}, "input_size must be at least 1, not -1"),
         ({"num_layers": 0}, "RecurrentConfig.num_layers must be at least 1, not 0"),
         ({"dropout": 2}, "RecurrentConfig.dropout must be at least 0 and below 1, not 2"),
-        ({"cell": "mlp"}, "RecurrentConfig.cell must be one of 'rnn', 'lstm', 'gru', not 'mlp'"),
-        ({"backend": "cuda"}, "RecurrentConfig.backend must be one of 'loop', 'bptt', 'fused', 'numpy', not 'cuda'"),
+        (
+            {"cell": "mlp"},
+            "RecurrentConfig.cell must be one of 'rnn', 'lstm', 'gru', 'mingru', "
+            "'minlstm', 'diagonal', 'deltanet', not 'mlp'",
+        ),
+        (
+            {"backend": "cuda"},
+            "RecurrentConfig.backend must be one of 'auto', 'loop', 'bptt', 'fused', 'numpy', 'scan', not 'cuda'",
+        ),
         (
             {"recurrent_init": "zeros"},
             "RecurrentConfig.recurrent_init must be one of 'uniform', 'orthogonal', 'identity', not",

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from seq_modules.nets.transformer.attention import rotary_tables, rotate
-from seq_modules.nets.transformer.positions import sinusoidal_table
+from seq_modules.nets.transformer.positions import alibi_bias, alibi_slopes, sinusoidal_table
 
 T, K = 300, 6
 
@@ -64,3 +64,18 @@ def test_half_precision_tables_are_rounded_and_not_computed_in_it() -> None:
 def test_an_odd_head_cannot_be_rotated() -> None:
     with pytest.raises(ValueError, match="even head size"):
         rotary_tables(4, 5)
+
+
+def test_alibi_slopes_are_the_papers() -> None:
+    assert alibi_slopes(8).tolist() == [2.0**-k for k in range(1, 9)]
+    assert alibi_slopes(1).tolist() == [2.0**-8]
+    twelve = [2.0**-k for k in range(1, 9)] + [2.0 ** -(k / 2) for k in (1, 3, 5, 7)]
+    assert alibi_slopes(12).tolist() == pytest.approx(twelve, abs=1e-15)
+
+
+def test_alibi_falls_with_the_distance() -> None:
+    bias = alibi_bias(5, 4)
+    for head, slope in enumerate((2**-2, 2**-4, 2**-6, 2**-8)):
+        for i in range(5):
+            for j in range(5):
+                assert bias[head, i, j] == -slope * abs(i - j)

@@ -1,0 +1,118 @@
+"""FormalLanguageModule: its loss against plain Python, judged steps, one batch learnt by heart, the length sweep."""
+
+import math
+from typing import Any
+
+import pytest
+import torch
+
+from datamodules import FormalLanguageDataModule
+from seq_modules import FormalLanguageModule
+from seq_modules.callbacks import LengthSweep
+from seq_modules.training.metrics.steps import StepAccuracy, is_right, judged
+
+
+def module_of(data: FormalLanguageDataModule, cell: str = "gru", **options: Any) -> FormalLanguageModule:
+    torch.manual_seed(0)
+    net = {"rnn": {"cell": cell, "hidden_size": 16}, **options.pop("net", {})}
+    return FormalLanguageModule(data.vocab_size, data.num_classes, net=net, **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("supervision", ["full", "last"])
+@pytest.mark.parametrize("task", ["modular_arithmetic", "reverse"])
+def test_loss_is_the_sum_over_the_supervised_steps(task: Any, supervision: Any) -> None:
+    data = FormalLanguageDataModule(task, max_length=9)
+    module, batch = module_of(data, supervision=supervision), data.val_set.__getitems__(range(6))
+    step, total, items = module.step(batch), 0.0, 0
+    for ids, mask, labels in zip(batch["input_ids"], batch["attention_mask"], batch["labels"].tolist(), strict=True):
+        logits = module(ids[None, mask])[0][0].tolist()  # each row by itself, without padding
+        asked = [t for t, label in enumerate(labels) if label >= 0]
+        for t in asked if supervision == "full" else asked[-1:]:
+            total -= logits[t][labels[t]] - math.log(sum(math.exp(z) for z in logits[t]))
+            items += 1
+    assert step.loss_sum.item() == pytest.approx(total, rel=1e-5)
+    assert step.num_targets == items
+
+
+def test_judged_steps_and_accuracy_by_hand() -> None:
+    labels = torch.tensor([[0, -100, 2, -100], [1, 1, -100, 0], [-100] * 4])
+    assert judged(labels, "all").tolist() == [[True, False, True, False], [True, True, False, True], [False] * 4]
+    assert judged(labels, "last").tolist() == [[False, False, True, False], [False, False, False, True], [False] * 4]
+    logits = torch.zeros(3, 4, 3)
+    logits[0, :, 2] = logits[1, :, 1] = 1.0
+    assert is_right(logits, labels)[0].tolist() == [False, False, True, False]
+    every, last = StepAccuracy("all"), StepAccuracy("last")
+    for metric in (every, last):
+        metric.update(logits, labels)
+    assert every.compute() == pytest.approx(3 / 5)
+    assert last.compute() == pytest.approx(1 / 2)
+
+
+@pytest.mark.parametrize("net", ["gru", "deltanet", "alibi"])
+def test_one_batch_is_learnt_by_heart(net: str) -> None:
+    data = FormalLanguageDataModule("count_modulo_3", max_length=6)
+    if net == "alibi":
+        module = module_of(data, net={"backbone": "transformer", "d_model": 16, "transformer": {"positions": net}})
+    else:
+        linear = {"residual": True, "negative_eigenvalues": True, "num_householder": 2}
+        rnn = {"cell": net, "hidden_size": 16, "linear": linear}
+        module = module_of(data, net={"rnn": rnn})
+    batch = data.val_set.__getitems__(range(6))
+    optimizer = torch.optim.Adam(module.parameters(), 2e-2)
+    for _ in range(120):
+        step = module.step(batch)
+        optimizer.zero_grad()
+        (step.loss_sum / step.num_targets).backward()
+        optimizer.step()
+    assert (step.loss_sum / step.num_targets).item() < 0.05
+
+
+def test_prediction_rows() -> None:
+    data = FormalLanguageDataModule("modular_arithmetic", strings=["1+2*3", "4"])
+    module = module_of(data)
+    first, second = module.predict_step(data.predict_set.__getitems__([0, 1]), 0)
+    assert first["symbols"] == [1, 5, 2, 7, 3]
+    assert len(first["answers"]) == 3
+    assert first["answer"] == first["answers"][-1]
+    assert second == {"index": 1, "symbols": [4], "answer": second["answer"], "answers": [second["answer"]]}
+
+
+class AlwaysRight:
+    """In place of a net: the answers of a task, from the labels that belong to its inputs."""
+
+    device = torch.device("cpu")
+
+    def __init__(self, data: FormalLanguageDataModule, state: Any, wrong_at: int | None = None) -> None:
+        self.data, self.state, self.wrong_at = data, state, wrong_at
+
+    def __call__(self, ids: torch.Tensor, state: Any = None) -> tuple[torch.Tensor, Any]:
+        assert isinstance(ids, torch.Tensor)
+        start = 0 if state is None else state
+        labels = self.data.sequences(60, 1)["labels"][:, start : start + ids.shape[1]] if len(ids) == 1 else None
+        if labels is None:
+            labels = self.data.sequences(ids.shape[1], len(ids))["labels"]
+        logits = torch.nn.functional.one_hot(labels.clamp(min=0), self.data.num_classes).float()
+        if self.wrong_at is not None and len(ids) == 1 and start <= self.wrong_at < start + ids.shape[1]:
+            logits[0, self.wrong_at - start] *= -1
+        return logits, None if self.state is None else start + ids.shape[1]
+
+
+def test_the_length_sweep_judges_classes_and_streams_where_there_is_a_state() -> None:
+    data = FormalLanguageDataModule("modular_arithmetic")
+    sweep = LengthSweep(min_length=5, max_length=5, sequences=8, stream_bits=60, chunk=7)
+    net: Any = AlwaysRight(data, state=0)
+    assert sweep._at_length(net, data, 5) == 1
+    assert sweep._carries
+    assert sweep._classes == 5
+    assert sweep._stream(net, data) == (1.0, 0, 60)
+    accuracy, errors, first = sweep._stream(AlwaysRight(data, 0, wrong_at=30), data)  # type: ignore[arg-type]
+    assert (accuracy, errors, first) == (1 - 1 / 30, 1, 30)  # 30 numbers among the 59 symbols; their answers count
+    sweep._at_length(AlwaysRight(data, None), data, 5)  # type: ignore[arg-type]
+    assert not sweep._carries
+
+
+def test_wrong_values_are_named() -> None:
+    with pytest.raises(ValueError, match="vocab_size is not given"):
+        FormalLanguageModule()
+    with pytest.raises(ValueError, match="input_noise must be at least 0"):
+        FormalLanguageModule(2, 2, input_noise=-1)
