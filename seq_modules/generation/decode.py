@@ -92,6 +92,7 @@ class TokenChooser:
         self.prompts, self.decoding, self.eos_id = prompts, decoding, eos_id
         self.uniforms = uniform_blocks(decoding, rows, 1, device)
         self.seen: Tensor | None = None  # (B, V)
+        self.kept: Tensor | None = None  # numbers of the prompts that are still continued, (B,); None: all
 
     def __call__(self, logits: Tensor) -> Choice[int]:
         """The next token of each row, of logits (B, V)."""
@@ -99,11 +100,18 @@ class TokenChooser:
         if self.seen is None and self.decoding.repetition_penalty != 1:
             self.seen = seen_ids(self.prompts, logits.shape[1], logits.device)
         uniforms = None if self.decoding.greedy else next(self.uniforms)[0]
+        if uniforms is not None and self.kept is not None:
+            uniforms = uniforms[self.kept]
         ids = choose(logits, self.decoding, uniforms, self.seen)
         if self.seen is not None:
             self.seen.scatter_(1, ids[:, None], True)
         tokens = ids.tolist()
         return Choice(ids, tokens, [token == self.eos_id for token in tokens])
+
+    def keep(self, rows: Tensor) -> None:
+        """Drops all rows but some, (B',)."""
+        self.kept = rows if self.kept is None else self.kept[rows]
+        self.seen = None if self.seen is None else self.seen[rows]
 
 
 def row_numbers(prompts: Sequence[Sequence[Any]], rows: Sequence[int] | None, item: str) -> Sequence[int]:

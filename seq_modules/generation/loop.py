@@ -39,8 +39,8 @@ class Choice(Generic[Item]):
         ids: The items as the state reads them, (B, ...).
         items: The items as they are returned, B of them.
         ended: Whether each row ends with its item, B booleans.
-        parents: For beam search, (B,): row i continues row ``parents[i]``, of which there may have been more or fewer
-            than B. None: each row continues itself.
+        parents: (B,): row i continues row ``parents[i]``, of which there may have been more or fewer than B: for beam
+            search, and where rows that have ended leave the batch. None: each row continues itself.
     """
 
     ids: Tensor
@@ -55,7 +55,8 @@ class Chooser(Protocol[Item]):
     def __call__(self, output: Any, /) -> Choice[Item]:
         """The next item of every row, those that have ended included: their items are read and not returned.
 
-        A beam search returns ``parents``. A row that has ended stays as it is as long as its parent is an ended row.
+        A row that has ended stays as it is as long as its parent is an ended row. A chooser whose ``parents`` leave
+        rows out keeps the items of these itself.
         """
         ...
 

@@ -98,15 +98,17 @@ class RereadTargets:
 
 
 class ScoringChooser(TokenChooser):
-    """Chooses tokens, greedily or by sampling, and keeps their log-probabilities.
+    """Chooses tokens, greedily or by sampling, and keeps them with their log-probabilities.
+
+    A row that has ended leaves the batch, so that later steps cost less.
 
     Args:
         decoding: How tokens are chosen.
-        rows: Number of each row for the drawing.
-        limits: Most new tokens of each row.
+        rows: Number of each source for the drawing.
+        limits: Most new tokens of each source.
         device: Where the logits are.
-        eos_id: The token that ends a row; None: there is none.
-        bos_id: The token that rows begin with, for the repetition penalty.
+        eos_id: The token that ends a target; None: there is none.
+        bos_id: The token that targets begin with, for the repetition penalty.
     """
 
     def __init__(
@@ -119,23 +121,33 @@ class ScoringChooser(TokenChooser):
         bos_id: int,
     ) -> None:
         super().__init__([[bos_id]] * len(rows), decoding, rows, device, eos_id)
-        self.limits = limits
-        self.log_probs: list[Tensor] = []  # T × (B,)
+        self.limits, self.places = limits, list(range(len(rows)))  # place: the source of each row that goes on
+        self.ids: list[list[int]] = [[] for _ in rows]
+        self.sums = [0.0] * len(rows)  # of the log-probabilities
 
     def __call__(self, logits: Tensor) -> Choice[int]:
         """The next token of each row, of logits (B, V)."""
         choice = super().__call__(logits)
-        self.log_probs.append(log_probs(logits).gather(1, choice.ids[:, None])[:, 0])
-        full = [len(self.log_probs) >= limit for limit in self.limits]
-        choice.ended = [end or no_more for end, no_more in zip(choice.ended, full, strict=True)]
-        return choice
+        values = log_probs(logits).gather(1, choice.ids[:, None])[:, 0].tolist()
+        going_on = []
+        for row, (place, token, value) in enumerate(zip(self.places, choice.items, values, strict=True)):
+            self.ids[place].append(token)
+            self.sums[place] += value
+            if token != self.eos_id and len(self.ids[place]) < self.limits[place]:
+                going_on.append(row)
+        if len(going_on) == len(self.places):
+            return choice
+        rows = torch.tensor(going_on, dtype=torch.long, device=logits.device)
+        self.keep(rows)
+        self.places = [self.places[row] for row in going_on]
+        items = [choice.items[row] for row in going_on]
+        return Choice(choice.ids[rows], items, [False] * len(items), rows)
 
-    def hypotheses(self, new: Sequence[list[int]]) -> list[list[Hypothesis]]:
-        """One hypothesis of each row's new tokens, which the decoding loop returned."""
-        table = torch.stack(self.log_probs, dim=1).tolist()  # T × (B,) -> (B, T)
+    def hypotheses(self) -> list[list[Hypothesis]]:
+        """One hypothesis of each source."""
         return [
-            [Hypothesis(ids, sum(row[: len(ids)]) / len(ids) ** self.decoding.length_penalty, ids[-1] == self.eos_id)]
-            for ids, row in zip(new, table, strict=True)
+            [Hypothesis(ids, total / len(ids) ** self.decoding.length_penalty, ids[-1] == self.eos_id)]
+            for ids, total in zip(self.ids, self.sums, strict=True)
         ]
 
 
@@ -190,7 +202,8 @@ def translate(
                 chooser = ScoringChooser(
                     decoding.with_temperature(0.0), [rows[p] for p in places], own, device_of(net), eos_id, bos_id
                 )
-                hypotheses = chooser.hypotheses(decode(state, chooser, len(places), max(own)))
+                decode(state, chooser, len(places), max(own))
+                hypotheses = chooser.hypotheses()
             for place, best in zip(places, hypotheses, strict=True):
                 found[place] = best
     return found

@@ -159,6 +159,25 @@ def test_a_source_does_not_depend_on_its_batch(decoding) -> None:
     check_equal(together, translate(net, SOURCES[::-1], decoding, rows=numbers[::-1])[::-1])
 
 
+@pytest.mark.parametrize("name", ["greedy", "sampled", "beams"])
+def test_sources_whose_translation_has_ended_leave_the_batch(name: str) -> None:
+    net, decoding, sizes = pair_of_nets(0, 2.0)[0], DECODINGS[name], list[int]()
+    decode_step = net.decode_step
+
+    def step(ids: Tensor, state: Any) -> Any:
+        sizes.append(len(ids))
+        return decode_step(ids, state)
+
+    net.decode_step = step  # type: ignore[method-assign]
+    lengths = [len(found[0].ids) for found in translate(net, SOURCES, decoding)]
+    assert len(set(lengths)) > 1
+    if decoding.beams == 1:
+        assert sizes == [sum(length > done for length in lengths) for done in range(1, max(lengths))]
+    else:
+        assert sizes == sorted(sizes, reverse=True)
+        assert sizes[0] > sizes[-1]
+
+
 def scored_by_hand(net: nn.Module, source: list[int], ids: list[int], length_penalty: float) -> float:
     """The score of a translation, by one pass."""
     mask = torch.ones(1, len(source), dtype=torch.bool)
