@@ -15,6 +15,7 @@ from typing import Any, Protocol, runtime_checkable
 from torch import Tensor, nn
 
 from seq_modules.generation.decoding_config import Decoding
+from seq_modules.training.metrics.translation import Score
 from seqlight.music.notes import Piece
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "HasFeatures",
     "HasPairAttention",
     "HasPieces",
+    "HasScores",
     "HasSequences",
     "HasTexts",
     "HasTokenVectors",
@@ -108,6 +110,13 @@ class Translates(Protocol):
             decoding: How tokens are chosen; by default the system's own ``decoding``.
         """
         ...
+
+
+@runtime_checkable
+class HasScores(Protocol):
+    """A system that names the scores of its translations."""
+
+    scores: Sequence[Score]
 
 
 @runtime_checkable

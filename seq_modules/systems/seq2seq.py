@@ -22,11 +22,12 @@ from seq_modules.nets.transformer.seq2seq import EncoderDecoderTransformer
 from seq_modules.nets.transformer.seq2seq_config import Seq2SeqTransformerConfig
 from seq_modules.training.metrics.exact_metrics import ExactMetrics
 from seq_modules.training.metrics.tokens import TokenAccuracy, TokenPerplexity
-from seq_modules.training.metrics.translation import translation_metrics
+from seq_modules.training.metrics.translation import SCORES, Score, translation_metrics
 from seq_modules.training.optim import OptimConfig, refuse_muon
 from seq_modules.training.tokenizer import required_tokenizer
-from seqlight.core.checks import check_range, required
+from seqlight.core.checks import check_choice, check_range, required
 from seqlight.core.config_groups import group_from
+from seqlight.core.errors import UserError
 from seqlight.core.labels import EOS, IGNORED, UNK
 
 
@@ -49,7 +50,9 @@ class Seq2SeqModule(SequenceModule):
     Args:
         label_smoothing: Fraction of each target's probability that the loss spreads over all tokens, in [0, 1) (Szegedy
             et al. 2016). In training alone: the loss of validation and test is the negative log-likelihood.
-        validate_bleu: Translate the validation data, greedily, for BLEU, chrF and exact match, at every validation.
+        scores: Scores of the translations. Default: all, which are bleu, bleu_lower_tok, chrf and exact_match. BLEU is
+            0 where texts have fewer than four words.
+        validate_bleu: Translate the validation data, greedily, for these scores, at every validation.
         copy_unknown: Replace each unknown word of a translation by the source's word that was attended to most.
         optim: Optimiser and schedule.
 
@@ -62,13 +65,23 @@ class Seq2SeqModule(SequenceModule):
     decoding = Decoding()
 
     def __init__(
-        self, label_smoothing: float, validate_bleu: bool, copy_unknown: bool, optim: OptimConfig | dict[str, Any]
+        self,
+        label_smoothing: float,
+        scores: Sequence[Score] | None,
+        validate_bleu: bool,
+        copy_unknown: bool,
+        optim: OptimConfig | dict[str, Any],
     ) -> None:
         super().__init__({"perplexity": TokenPerplexity(), "token_accuracy": TokenAccuracy()}, optim)
         check_range("label_smoothing", label_smoothing, least=0, below=1)
         self.label_smoothing, self.validate_bleu, self.copy_unknown = label_smoothing, validate_bleu, copy_unknown
-        scores = ExactMetrics(dict(translation_metrics()), compute_groups=False)
-        self.val_scores, self.test_scores = scores.clone(prefix="val/"), scores.clone(prefix="test/")
+        self.scores = SCORES if scores is None else tuple(scores)
+        if not self.scores:
+            raise UserError("scores is empty; give at least one of " + ", ".join(SCORES))
+        for name in self.scores:
+            check_choice("scores", name, Score)
+        metrics = ExactMetrics(dict(translation_metrics(self.scores)), compute_groups=False)
+        self.val_scores, self.test_scores = metrics.clone(prefix="val/"), metrics.clone(prefix="test/")
 
     def forward(self, source_ids: Tensor, source_mask: Tensor, target_ids: Tensor) -> Tensor:
         """Logits of the next target token at every step, (B, T, V).
@@ -173,7 +186,9 @@ class Seq2SeqTransformer(Seq2SeqModule):
         net: Shape of the net.
         label_smoothing: Fraction of each target's probability that the loss spreads over all tokens, in [0, 1) (Szegedy
             et al. 2016). In training alone: the loss of validation and test is the negative log-likelihood.
-        validate_bleu: Translate the validation data, greedily, for BLEU, chrF and exact match, at every validation.
+        scores: Scores of the translations. Default: all, which are bleu, bleu_lower_tok, chrf and exact_match. BLEU is
+            0 where texts have fewer than four words.
+        validate_bleu: Translate the validation data, greedily, for these scores, at every validation.
         copy_unknown: Replace each unknown word of a translation by the source's word that was attended to most.
         optim: Optimiser and schedule.
 
@@ -187,11 +202,12 @@ class Seq2SeqTransformer(Seq2SeqModule):
         vocab_size: int | None = None,
         net: Seq2SeqTransformerConfig = Seq2SeqTransformerConfig(),
         label_smoothing: float = 0.1,
+        scores: list[Score] | None = None,
         validate_bleu: bool = True,
         copy_unknown: bool = True,
         optim: OptimConfig = OptimConfig(beta2=0.98, warmup_steps=1000, schedule="inverse_sqrt", fused=True),
     ) -> None:
-        super().__init__(label_smoothing, validate_bleu, copy_unknown, optim)
+        super().__init__(label_smoothing, scores, validate_bleu, copy_unknown, optim)
         self.save_hyperparameters()
         sizes = required("source_vocab_size", source_vocab_size), required("vocab_size", vocab_size)
         self.net = EncoderDecoderTransformer(*sizes, group_from(Seq2SeqTransformerConfig, net))
@@ -206,7 +222,9 @@ class Seq2SeqRNN(Seq2SeqModule):
         net: Shape of the net.
         label_smoothing: Fraction of each target's probability that the loss spreads over all tokens, in [0, 1) (Szegedy
             et al. 2016). In training alone: the loss of validation and test is the negative log-likelihood.
-        validate_bleu: Translate the validation data, greedily, for BLEU, chrF and exact match, at every validation.
+        scores: Scores of the translations. Default: all, which are bleu, bleu_lower_tok, chrf and exact_match. BLEU is
+            0 where texts have fewer than four words.
+        validate_bleu: Translate the validation data, greedily, for these scores, at every validation.
         copy_unknown: Replace each unknown word of a translation by the source's word that was attended to most.
         optim: Optimiser and schedule; AdamW, for Muon needs the blocks of a Transformer.
 
@@ -220,11 +238,12 @@ class Seq2SeqRNN(Seq2SeqModule):
         vocab_size: int | None = None,
         net: Seq2SeqRNNConfig = Seq2SeqRNNConfig(),
         label_smoothing: float = 0.1,
+        scores: list[Score] | None = None,
         validate_bleu: bool = True,
         copy_unknown: bool = True,
         optim: OptimConfig = OptimConfig(fused=True),
     ) -> None:
-        super().__init__(label_smoothing, validate_bleu, copy_unknown, optim)
+        super().__init__(label_smoothing, scores, validate_bleu, copy_unknown, optim)
         self.save_hyperparameters()
         refuse_muon(self.optim)
         sizes = required("source_vocab_size", source_vocab_size), required("vocab_size", vocab_size)

@@ -8,7 +8,7 @@ from lightning.pytorch import LightningModule, Trainer
 
 from seq_modules.callbacks.run.curves import save_figure
 from seq_modules.callbacks.run.run_folder import run_folder
-from seq_modules.callbacks.text.translation_report import corpus_scores
+from seq_modules.callbacks.text.translation_report import corpus_scores, scores_of
 from seq_modules.callbacks.text.translation_rows import Translation, TranslationCallback
 from seqlight.core.checks import check_range
 from seqlight.core.plots import new_figure
@@ -20,8 +20,8 @@ class BleuByLength(TranslationCallback):
     """Scores, after ``test``, the sentences of each range of source lengths by themselves.
 
     A net that puts a source into one vector loses the long ones first (Cho et al. 2014). Writes ``bleu_by_length.csv``,
-    a line for each range: its first and last length, its number of sentences, and their BLEU, chrF and exact match; and
-    ``plots/bleu_by_length.png``.
+    a line for each range: its first and last length, its number of sentences, and the system's scores of them, such as
+    BLEU, chrF and exact match; and ``plots/bleu_by_length.png``.
 
     Args:
         width: Lengths in a range, in tokens of the source without eos, at least 1.
@@ -36,10 +36,10 @@ class BleuByLength(TranslationCallback):
 
     def use(self, trainer: Trainer, pl_module: LightningModule, rows: list[Translation]) -> None:
         """Writes and draws."""
-        table = []
+        table, names = [], scores_of(pl_module)
         for first, last in length_ranges([row.source_tokens for row in rows], self.width, self.min_sentences):
             inside = [row for row in rows if first <= max(row.source_tokens, 1) <= last]
-            table.append({"first": first, "last": last, "sentences": len(inside), **corpus_scores(inside)})
+            table.append({"first": first, "last": last, "sentences": len(inside), **corpus_scores(inside, names)})
         folder = run_folder(trainer)
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / "bleu_by_length.csv").open("w", encoding="utf-8", newline="") as file:
@@ -49,7 +49,7 @@ class BleuByLength(TranslationCallback):
         save_figure(trainer, self.draw(table), "bleu_by_length")
 
     def draw(self, table: Sequence[dict[str, Any]]) -> Any:
-        """The plot: scores as lines, numbers of sentences as bars. A BLEU of 0, as of single words, is left out."""
+        """The plot: those scores of the table that are drawn as lines, numbers of sentences as bars."""
         figure, (axis,) = new_figure(width=6.4)
         places = range(len(table))
         counts = axis.twinx()
@@ -59,7 +59,7 @@ class BleuByLength(TranslationCallback):
         axis.set_zorder(counts.get_zorder() + 1)  # lines before bars
         axis.patch.set_visible(False)
         for name, (label, factor) in DRAWN.items():
-            if name != "bleu" or any(row[name] for row in table):
+            if name in table[0]:
                 axis.plot(places, [factor * row[name] for row in table], marker="o", label=label)
         axis.set_xticks(places, [f"{row['first']}\N{EN DASH}{row['last']}" for row in table])
         axis.set(xlabel="tokens of the source", ylabel="score", ylim=(-2, 102))

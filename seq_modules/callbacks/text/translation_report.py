@@ -11,24 +11,24 @@ from lightning.pytorch import LightningModule, Trainer
 
 from seq_modules.callbacks.run.run_folder import run_folder
 from seq_modules.callbacks.text.translation_rows import Translation, TranslationCallback
-from seq_modules.protocols import HasDecoding
-from seq_modules.training.metrics.translation import CorpusScore, translation_metrics
+from seq_modules.protocols import HasDecoding, HasScores
+from seq_modules.training.metrics.translation import SCORES, CorpusScore, Score, translation_metrics
 
 
 class TranslationReport(TranslationCallback):
     """Writes, after ``test``, what a published score needs, and what explains it.
 
-    ``bleu.json`` holds the corpus scores, sacrebleu's signature of each, the number of sentences and the settings of
-    decoding; the scores and signatures are printed as well. ``translations.tsv`` has a line for each sentence: index,
-    source, reference, hypothesis, and its own BLEU (with effective order) and chrF. Texts with a tab or a line break
-    are quoted as in CSV.
+    ``bleu.json`` holds the system's corpus scores, sacrebleu's signature of each, the number of sentences and the
+    settings of decoding; the scores and signatures are printed as well. ``translations.tsv`` has a line for each
+    sentence: index, source, reference, hypothesis, and its own BLEU (with effective order) and chrF. Texts with a tab
+    or a line break are quoted as in CSV.
     """
 
     def use(self, trainer: Trainer, pl_module: LightningModule, rows: list[Translation]) -> None:
         """Writes both files."""
         folder = run_folder(trainer)
         folder.mkdir(parents=True, exist_ok=True)
-        report = corpus_report(rows)
+        report = corpus_report(rows, scores_of(pl_module))
         for name, signature in report["signatures"].items():
             print(f"{name} {report['scores'][name]:.2f} {signature}")
         if isinstance(pl_module, HasDecoding):
@@ -40,20 +40,25 @@ class TranslationReport(TranslationCallback):
             writer.writerows(sentence_rows(rows))
 
 
-def corpus_scores(rows: Sequence[Translation]) -> dict[str, float]:
-    """All metrics of some sentences: BLEU and chrF from 0 to 100, exact match from 0 to 1."""
-    metrics = translation_metrics()
+def scores_of(module: LightningModule) -> Sequence[Score]:
+    """The scores of a system's translations: its own, or all."""
+    return module.scores if isinstance(module, HasScores) else SCORES
+
+
+def corpus_scores(rows: Sequence[Translation], names: Sequence[Score] = SCORES) -> dict[str, float]:
+    """Scores of some sentences: BLEU and chrF from 0 to 100, exact match from 0 to 1."""
+    metrics = translation_metrics(names)
     for metric in metrics.values():
         metric.update([row.hypothesis for row in rows], [row.reference for row in rows])
     return {name: float(metric.compute()) for name, metric in metrics.items()}
 
 
-def corpus_report(rows: Sequence[Translation]) -> dict[str, Any]:
+def corpus_report(rows: Sequence[Translation], names: Sequence[Score] = SCORES) -> dict[str, Any]:
     """What ``bleu.json`` holds."""
-    signed = {name: metric for name, metric in translation_metrics().items() if isinstance(metric, CorpusScore)}
+    signed = {name: metric for name, metric in translation_metrics(names).items() if isinstance(metric, CorpusScore)}
     return {
         "sentences": len(rows),
-        "scores": corpus_scores(rows),
+        "scores": corpus_scores(rows, names),
         "signatures": {name: metric.signature for name, metric in signed.items()},
     }
 

@@ -4,8 +4,9 @@ sacrebleu makes a corpus score of counts that are summed over the sentences: of 
 lengths. These counts are the states, so that a score is exact over batches and ranks.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Literal
 
 import sacrebleu
 import torch
@@ -13,6 +14,8 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from seq_modules.training.metrics.fraction import Fraction
+
+Score = Literal["bleu", "bleu_lower_tok", "chrf", "exact_match"]
 
 
 class CorpusScore(Metric):
@@ -91,6 +94,15 @@ def is_exact(hypothesis: str, reference: str) -> bool:
     return hypothesis.split() == reference.split()
 
 
-def translation_metrics() -> dict[str, Metric]:
+METRICS: dict[Score, Callable[[], Metric]] = {
+    "bleu": BLEU,
+    "bleu_lower_tok": partial(BLEU, lowercase=True),
+    "chrf": ChrF,
+    "exact_match": ExactMatch,
+}
+SCORES: tuple[Score, ...] = tuple(METRICS)
+
+
+def translation_metrics(names: Sequence[Score] = SCORES) -> dict[str, Metric]:
     """New metrics of generated texts by name, each with ``update(hypotheses, references)``."""
-    return {"bleu": BLEU(), "bleu_lower_tok": BLEU(lowercase=True), "chrf": ChrF(), "exact_match": ExactMatch()}
+    return {name: METRICS[name]() for name in names}

@@ -160,6 +160,18 @@ def test_test_returns_the_rows_that_callbacks_read_and_decodes_as_told(tmp_path:
     assert module.test_scores.compute()["test/exact_match"] == pytest.approx(exact)
 
 
+def test_translations_get_the_scores_that_are_named(tmp_path: Path) -> None:
+    module = make("dot", scores=["chrf"])
+    trainer = quiet_trainer(tmp_path, max_epochs=1)
+    trainer.fit(module, OneBatch())
+    names = {"loss", "perplexity", "token_accuracy", "chrf"}
+    assert {name for name in trainer.callback_metrics if "val" in name} == {f"val/{name}" for name in names}
+    (results,) = trainer.test(module, OneBatch(), verbose=False)
+    assert set(results) == {f"test/{name}" for name in names}
+    trainer.save_checkpoint(tmp_path / "a.ckpt")
+    assert seqlight.load(tmp_path / "a.ckpt").scores == ("chrf",)
+
+
 def test_validation_translates_greedily_or_not_at_all() -> None:
     batch = batch_of(PAIRS)
     for wanted in (True, False):
@@ -218,6 +230,10 @@ def test_what_is_missing_or_wrong_is_said_in_one_line() -> None:
             cls(9)
     with pytest.raises(ValueError, match=r"^label_smoothing must be at least 0 and below 1, not 1"):
         make("transformer", label_smoothing=1)
+    with pytest.raises(ValueError, match=r"^scores must be one of .*chrf.*, not 'rouge'"):
+        make("dot", scores=["chrf", "rouge"])
+    with pytest.raises(ValueError, match=r"^scores is empty; give at least one of bleu,"):
+        make("dot", scores=[])
     with pytest.raises(ValueError, match=r"^optim.optimizer muon .* use adamw"):
         make("dot", optim=OptimConfig(optimizer="muon"))
     module = make("transformer")

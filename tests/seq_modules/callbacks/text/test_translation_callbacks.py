@@ -113,12 +113,24 @@ def test_scores_by_length_are_those_of_the_sentences_of_each_length(tmp_path: Pa
     assert [float(row["exact_match"]) for row in rows] == pytest.approx([1 / 2, 1, 1 / 3], abs=1e-6)
 
 
-def test_bleu_is_not_drawn_of_single_words() -> None:
-    row = {"first": 1, "last": 5, "sentences": 3, "chrf": 50.0, "exact_match": 0.5}
-    for bleu, labels in ((0.0, ["chrF", "exact match, %"]), (1.0, ["BLEU", "chrF", "exact match, %"])):
-        (axis, _) = BleuByLength().draw([{**row, "bleu": bleu}]).axes
-        assert [line.get_label() for line in axis.lines] == labels
-        assert axis.lines[-1].get_ydata().tolist() == [50.0]
+def test_scores_are_those_that_the_system_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    saved: list[Any] = []
+    monkeypatch.setattr(
+        "seq_modules.callbacks.text.bleu_by_length.save_figure", lambda trainer, figure, name: saved.append(figure)
+    )
+    module = ToyTranslator(Attending(1, 1))
+    module.scores = ("exact_match", "chrf")
+    folder = left_by_a_test(tmp_path, TranslationReport(), BleuByLength(min_sentences=7), module=module)
+    report = json.loads((folder / "bleu.json").read_text())
+    assert list(report["scores"]) == ["exact_match", "chrf"]
+    assert list(report["signatures"]) == ["chrf"]
+    (row,) = rows_of(folder / "bleu_by_length.csv")
+    assert list(row) == ["first", "last", "sentences", "exact_match", "chrf"]
+    assert float(row["chrf"]) == pytest.approx(report["scores"]["chrf"])
+    (axis, _) = saved[0].axes
+    assert {line.get_label(): line.get_ydata().tolist() for line in axis.lines} == {
+        "chrF": [float(row["chrf"])], "exact match, %": [100 * float(row["exact_match"])],
+    }  # fmt: skip
 
 
 def test_a_system_that_returns_no_translations_is_left_alone(tmp_path: Path) -> None:
