@@ -39,6 +39,7 @@ class TranslationDataModule(Seq2SeqDataModule):
         split: Validation and test.
         tokenizer: SentencePiece's subwords (unigram or bpe), words, or characters.
         vocab_size: Most subwords or words of a vocabulary.
+        source_vocab_size: The same of the source's vocabulary, where the two are separate. Default: ``vocab_size``.
         tokens: Shared or separate vocabularies, and which pairs are too long.
         tokenizer_path: Checkpoint whose tokenizers are used instead.
         batch_size: Pairs in a batch of one process.
@@ -64,6 +65,7 @@ class TranslationDataModule(Seq2SeqDataModule):
         split: PairSplitConfig = PairSplitConfig(),
         tokenizer: PairTokenizerKind = "unigram",
         vocab_size: int = 8000,
+        source_vocab_size: int | None = None,
         tokens: PairTokenConfig = PairTokenConfig(),
         tokenizer_path: str | None = None,
         batch_size: int = 64,
@@ -74,7 +76,7 @@ class TranslationDataModule(Seq2SeqDataModule):
         super().__init__(batch_size, **shared)
         self.save_hyperparameters()
         self.tokens, self.tokenizer_path = group_from(PairTokenConfig, tokens), tokenizer_path
-        self.choice = PairTokenizers(tokenizer, vocab_size, self.tokens)
+        self.choice = PairTokenizers(tokenizer, vocab_size, self.tokens, source_vocab_size)
         check_range("batch_tokens", batch_tokens, least=self.tokens.max_len)
         files, divided = group_from(PairTextConfig, text), group_from(PairSplitConfig, split)
         if source == target:

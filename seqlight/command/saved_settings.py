@@ -13,7 +13,14 @@ from seqlight.devices import DEFAULTS, left_out
 TOKENIZER_FLAGS = tuple(
     f"--data.{prefix}{name}"
     for prefix in ("", "init_args.")
-    for name in ("tokenizer", "vocab_size", "tokens.lower_case", "tokens.shared", "tokens.min_count")
+    for name in (
+        "tokenizer",
+        "vocab_size",
+        "source_vocab_size",
+        "tokens.lower_case",
+        "tokens.shared",
+        "tokens.min_count",
+    )
 )
 
 
