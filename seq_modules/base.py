@@ -14,7 +14,7 @@ from seq_modules.training.accumulation import Accumulation
 from seq_modules.training.distributed import keep_buffers_apart
 from seq_modules.training.metrics.exact_metrics import ExactMetrics
 from seq_modules.training.metrics.loss import MeanLoss
-from seq_modules.training.optim import OptimConfig, build_optimizer, build_scheduler
+from seq_modules.training.optim import OptimConfig, build_optimizer, with_schedule
 from seq_modules.training.sharding import class_of, shard
 from seq_modules.training.tokenizer import check_tokenizer, save_tokenizer, take_tokenizer
 from seqlight.core.config_groups import class_path, group_from, save_hyperparameters
@@ -56,7 +56,7 @@ class SequenceModule(LightningModule):
         self.train_metrics = ExactMetrics(dict(metrics), compute_groups=False).clone(prefix="train/")
         self.val_metrics = collection.clone(prefix="val/")
         self.test_metrics = collection.clone(prefix="test/")
-        self._accumulation: Accumulation | None = None  # where batches are accumulated
+        self._accumulation = Accumulation()
 
     def step(self, batch: Any) -> Step:
         """Loss and metric inputs of one batch."""
@@ -70,14 +70,13 @@ class SequenceModule(LightningModule):
         loss = step.loss_sum / count.clamp(min=1 / self.trainer.world_size)  # a batch without targets has loss 0
         self.log("train/loss", loss.detach(), prog_bar=True, sync_dist=self.trainer.world_size > 1)
         self.measure(self.train_metrics, step)
-        if self.trainer.accumulate_grad_batches == 1:
-            return loss
-        self._accumulation = self._accumulation or Accumulation()
-        return self._accumulation.weigh(loss, count, self.trainer, batch_idx)
+        if self.trainer.accumulate_grad_batches > 1:
+            loss = self._accumulation.weigh(loss, count, self.trainer, batch_idx)
+        return loss
 
     def on_after_backward(self) -> None:
         """Weighs the targets of accumulated batches equally."""
-        if self._accumulation is not None:
+        if self._accumulation.counts:
             self._accumulation.finish(self, self.trainer)
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
@@ -104,10 +103,8 @@ class SequenceModule(LightningModule):
         return build_optimizer(self, self.optim)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """The optimiser with its schedule, stepped per optimiser step; a rate that never changes needs none."""
-        optimizer = self.make_optimizer()
-        schedule = build_scheduler(optimizer, self.optim, self)
-        return [optimizer], [] if schedule is None else [{"scheduler": schedule, "interval": "step"}]
+        """The optimiser with its learning-rate schedule."""
+        return with_schedule(self.make_optimizer(), self.optim, self)
 
     def configure_callbacks(self) -> list[Callback]:
         """Callbacks that a system adds to its Trainer; a subclass extends this list."""

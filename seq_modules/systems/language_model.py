@@ -3,16 +3,14 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import torch
 import torch.nn.functional as F
 from lightning.pytorch import Callback
 from torch import Tensor, nn
 
 from seq_modules.base import SequenceModule, Step
 from seq_modules.callbacks.training.active_member import ActiveMember
-from seq_modules.generation.decode import evaluating, generate
 from seq_modules.generation.decoding_config import Decoding
-from seq_modules.generation.scoring import log_prob_sums
+from seq_modules.generation.texts import continuations, log_probs
 from seq_modules.nets.ensemble import Ensemble
 from seq_modules.nets.precision import at_least_float32
 from seq_modules.nets.transformer.gpt import GPT, GPTConfig
@@ -22,8 +20,6 @@ from seq_modules.training.tokenizer import required_tokenizer
 from seqlight.core.checks import check_range, required
 from seqlight.core.config_groups import group_from
 from seqlight.core.labels import IGNORED
-
-START = "\n"  # context of a text that is scored: the beginning of a line
 
 
 class LanguageModel(SequenceModule):
@@ -63,7 +59,8 @@ class LanguageModel(SequenceModule):
         """One row a prompt: its text and the model's continuation."""
         ids = [row[:length].tolist() for row, length in zip(batch["input_ids"], batch["lengths"].tolist(), strict=True)]
         indices = batch["index"].tolist()
-        texts = self.continuations(ids, indices, stop=batch.get("stop"))
+        tokenizer, stop = required_tokenizer(self), batch.get("stop")
+        texts = continuations(self.net, tokenizer, ids, self.decoding, indices, stop, self.on_text)
         return [
             {"index": index, "prompt": prompt, "continuation": text}
             for index, prompt, text in zip(indices, batch["prompts"], texts, strict=True)
@@ -82,40 +79,10 @@ class LanguageModel(SequenceModule):
         Raises:
             UserError: There is no tokenizer, or a prompt is empty.
         """
-        ids = [required_tokenizer(self).encode(prompt) for prompt in prompts]
-        return self.continuations(ids, list(range(len(ids))), decoding, stop)
-
-    def continuations(
-        self,
-        prompts: list[list[int]],
-        rows: list[int],
-        decoding: Decoding | None = None,
-        stop: list[str] | None = None,
-    ) -> list[str]:
-        """As :meth:`generate`, for prompts in ids; a row's number and the seed alone decide what is drawn for it."""
         tokenizer = required_tokenizer(self)
-        new: list[list[int]] = [[] for _ in prompts]
+        ids = [tokenizer.encode(prompt) for prompt in prompts]
+        return continuations(self.net, tokenizer, ids, decoding or self.decoding, stop=stop)
 
-        def on_token(place: int, token: int) -> None:
-            new[place].append(token)
-            assert self.on_text is not None
-            self.on_text(rows[place], cut(tokenizer.decode(new[place]), stop))
-
-        def has_ended(place: int, ids: list[int]) -> bool:
-            text = tokenizer.decode(ids)
-            return any(end in text for end in stop or [])
-
-        found = generate(
-            self.net,
-            prompts,
-            decoding or self.decoding,
-            rows=rows,
-            stop=has_ended if stop else None,
-            on_token=on_token if self.on_text else None,
-        )
-        return [cut(tokenizer.decode(ids), stop) for ids in found]
-
-    @torch.no_grad()
     def score(self, texts: Sequence[str], batch_tokens: int = 16384) -> list[tuple[float, int]]:
         """Log-probability of each text at the beginning of a line, its first token included, in evaluation mode.
 
@@ -126,12 +93,7 @@ class LanguageModel(SequenceModule):
         Returns:
             For each text the sum of the log-probabilities of its tokens, in nats, and their number.
         """
-        tokenizer, net = required_tokenizer(self), self.net
-        start = tokenizer.encode(START)
-        rows = [start + tokenizer.encode(text) for text in texts]
-        with evaluating(self):
-            sums = log_prob_sums(self, net.window, rows, len(start), batch_tokens, self.device)  # type: ignore[arg-type]
-        return [(total, len(ids) - len(start)) for total, ids in zip(sums, rows, strict=True)]
+        return log_probs(self, required_tokenizer(self), texts, batch_tokens)
 
     def configure_callbacks(self) -> list[Callback]:
         """Adds, for an ensemble, the callback that chooses the member of a step."""
@@ -167,8 +129,3 @@ class GPTLanguageModel(LanguageModel):
         size, config = required("vocab_size", vocab_size), group_from(GPTConfig, net)
         nets = [GPT(size, config, hash_seed=member) for member in range(ensemble_size)]
         self.net = nets[0] if ensemble_size == 1 else Ensemble(nets)
-
-
-def cut(text: str, stop: list[str] | None) -> str:
-    """The text before the first of the stop strings."""
-    return text[: min([text.find(end) for end in stop or [] if end in text], default=len(text))]

@@ -1,5 +1,6 @@
 """Accumulated batches whose gradient is that of the joined batch, whatever number of targets each of them has."""
 
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ def in_window(trainer: Trainer, batch_idx: int) -> bool:
     return bool((batch_idx + 1) % trainer.accumulate_grad_batches) and not trainer.is_last_batch
 
 
+@dataclass
 class Accumulation:
     """Weighs the targets of ``trainer.accumulate_grad_batches`` batches equally.
 
@@ -19,11 +21,14 @@ class Accumulation:
     a short batch weighs more, and which is too small where an epoch ends with fewer batches. How many targets a window
     has is known at its end alone. So each loss is divided by the first batch's number of targets, and the gradients
     are scaled once, before they are clipped.
+
+    Attributes:
+        batch_idx: Number of the last batch in its epoch.
+        counts: Targets of each batch of the window so far.
     """
 
-    def __init__(self) -> None:
-        self.batch_idx = 0
-        self.counts: list[Tensor] = []  # targets of each batch of the window
+    batch_idx: int = 0
+    counts: list[Tensor] = field(default_factory=list)
 
     def weigh(self, loss: Tensor, count: Tensor, trainer: Trainer, batch_idx: int) -> Tensor:
         """The loss to be returned to Lightning.
@@ -46,7 +51,7 @@ class Accumulation:
 
     def finish(self, module: nn.Module, trainer: Any) -> None:
         """After a batch's backward pass: at the end of a window, gives the gradients the size of the joined batch's."""
-        if not self.counts or in_window(trainer, self.batch_idx):
+        if in_window(trainer, self.batch_idx):
             return
         total = torch.stack(self.counts).sum().clamp(min=1 / trainer.world_size)
         scale = trainer.accumulate_grad_batches * self.unit(trainer) / total

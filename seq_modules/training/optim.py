@@ -6,10 +6,10 @@ from typing import Any, Literal
 
 import torch
 from lightning.pytorch import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import nn
 from torch.nn import Parameter
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR
 
 from seq_modules.training.muon import MuonAdamW, hidden_matrices
 from seq_modules.training.progress import budget_of
@@ -85,14 +85,15 @@ def build_optimizer(module: nn.Module, config: OptimConfig) -> Optimizer:
     return muon(module, net, *rates, config.weight_decay, betas, config.muon_iterations)
 
 
-def build_scheduler(optimizer: Optimizer, config: OptimConfig, module: LightningModule) -> LambdaLR | None:
-    """The learning rate's schedule, to be stepped once an optimiser step; None for a rate that never changes."""
+def with_schedule(optimizer: Optimizer, config: OptimConfig, module: LightningModule) -> OptimizerLRScheduler:
+    """The optimiser for Lightning, with a schedule that is stepped once an optimiser step, if the rate changes."""
     if config.schedule == "constant" and not config.warmup_steps:
-        return None
+        return optimizer
     # Asking for the number of steps builds the training loader, so only a schedule that needs it asks.
     total = float("inf") if config.schedule in ENDLESS else module.trainer.estimated_stepping_batches
     shape = (config.schedule, config.warmup_steps, total, config.decay_fraction, config.min_lr_ratio)
-    return scheduler(optimizer, *shape, budget=budget_of(module.trainer))
+    schedule = scheduler(optimizer, *shape, budget=budget_of(module.trainer))
+    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
 def adamw(

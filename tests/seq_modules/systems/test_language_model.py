@@ -16,11 +16,11 @@ from datamodules.tokenizers.byte import ByteTokenizer
 from seq_modules import GPTLanguageModel, LanguageModel, RNNLanguageModel
 from seq_modules.callbacks import ActiveMember, ResumeTraining
 from seq_modules.generation.decoding_config import Decoding
+from seq_modules.generation.texts import continuations, cut
 from seq_modules.nets.rnn.language_net import RNNConfig
 from seq_modules.nets.rnn.recurrent_config import RecurrentConfig
 from seq_modules.nets.transformer.gpt import GPTConfig
 from seq_modules.nets.transformer.gpt_extras import NgramConfig
-from seq_modules.systems.language_model import cut
 from seq_modules.training.optim import OptimConfig
 
 TEXT = "the cat sat on the mat.\nthe dog sat on the log.\n" * 40
@@ -88,7 +88,7 @@ def test_text_is_reported_as_it_grows() -> None:
     module = make("rnn")
     told: list[tuple[int, str]] = []
     module.on_text = lambda row, text: told.append((row, text))
-    (text,) = module.continuations([[97]], rows=[7], decoding=Decoding(max_new_tokens=5))
+    (text,) = continuations(module.net, module.tokenizer, [[97]], Decoding(max_new_tokens=5), [7], None, module.on_text)
     assert told[-1] == (7, text)
     assert len(told) == 5
 

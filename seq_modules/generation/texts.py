@@ -1,0 +1,71 @@
+"""Continuations and log-probabilities of texts, with a net and the tokenizer of its data."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from seq_modules.generation.decode import evaluating, generate
+from seq_modules.generation.decoding_config import Decoding
+from seq_modules.generation.scoring import log_prob_sums
+
+START = "\n"  # context of a text that is scored: the beginning of a line
+
+
+def continuations(
+    net: nn.Module,
+    tokenizer: Any,
+    prompts: Sequence[list[int]],
+    decoding: Decoding,
+    rows: Sequence[int] | None = None,
+    stop: Sequence[str] | None = None,
+    on_text: Callable[[int, str], None] | None = None,
+) -> list[str]:
+    """The text that follows each prompt.
+
+    Args:
+        net: A :class:`seq_modules.generation.state.Net`.
+        tokenizer: What makes the texts of ids.
+        prompts: Ids to continue, none of them empty.
+        decoding: How tokens are chosen.
+        rows: Number of each prompt; by default 0, 1, 2 ... It and the seed alone decide what is drawn for the prompt.
+        stop: End a continuation before the first of these strings.
+        on_text: Called with a prompt's number and its text so far, after each token.
+    """
+    numbers = range(len(prompts)) if rows is None else rows
+    new: list[list[int]] = [[] for _ in prompts]
+
+    def on_token(place: int, token: int) -> None:
+        new[place].append(token)
+        assert on_text is not None
+        on_text(numbers[place], cut(tokenizer.decode(new[place]), stop))
+
+    def has_ended(place: int, ids: list[int]) -> bool:
+        text = tokenizer.decode(ids)
+        return any(end in text for end in stop or [])
+
+    found = generate(
+        net,
+        prompts,
+        decoding,
+        rows=numbers,
+        stop=has_ended if stop else None,
+        on_token=on_token if on_text else None,
+    )
+    return [cut(tokenizer.decode(ids), stop) for ids in found]
+
+
+def cut(text: str, stop: Sequence[str] | None) -> str:
+    """The text before the first of the stop strings."""
+    return text[: min([text.find(end) for end in stop or [] if end in text], default=len(text))]
+
+
+@torch.no_grad()
+def log_probs(system: Any, tokenizer: Any, texts: Sequence[str], batch_tokens: int) -> list[tuple[float, int]]:
+    """What ``LanguageModel.score`` returns, for a system with a ``net`` and the tokenizer of its data."""
+    start = tokenizer.encode(START)
+    rows = [start + tokenizer.encode(text) for text in texts]
+    with evaluating(system):
+        sums = log_prob_sums(system, system.net.window, rows, len(start), batch_tokens, system.device)
+    return [(total, len(ids) - len(start)) for total, ids in zip(sums, rows, strict=True)]
