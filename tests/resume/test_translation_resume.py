@@ -24,6 +24,6 @@ def test_resumed_equals_uninterrupted(run: Run, monkeypatch: pytest.MonkeyPatch,
     resumed = fit(run, "--ckpt_path", str(stopped), *cache, SHORT, "--seed_everything=5")
     assert_same_training(whole, resumed)
     expected, rest = (read_metrics(folder / "metrics.csv") for folder in (whole, resumed))
-    for name in ("train/loss", "train/perplexity", "val/loss", "val/bleu", "val/exact_match"):
+    for name in ("train/loss", "train/perplexity", "val/loss", "val/chrf", "val/exact_match"):
         assert rest[name] == expected[name][-len(rest[name]) :], name
     assert rest["train/loss"][0][0] == stop_at + 1
