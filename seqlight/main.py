@@ -15,7 +15,9 @@ COMMANDS = {
 HELP = f"""usage: seqlight COMMAND [options]
 
 {chr(10).join(f"  {name:<9} {text}" for name, text in COMMANDS.items())}
-  sweep     run a study of many trainings: seqlight sweep SWEEP; with --report its table so far
+  sweep     run a study of many trainings: seqlight sweep SWEEP; with --report its table so far;
+            with --storage postgresql://USER@HOST/DATABASE machines share it over the network, and a trial whose
+            process was silent for --grace_period SECONDS (by default 300) is run again
   average   write a checkpoint with the mean weights of others: seqlight average A.ckpt B.ckpt --output C.ckpt
   configs   list the recipes; `seqlight configs copy NAME` starts one of your own
 

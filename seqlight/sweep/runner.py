@@ -32,7 +32,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Refuses the words."""
-        raise UserError(f"sweep: {message}; use `seqlight sweep FILE`, or `seqlight sweep FILE --report`")
+        raise UserError(f"sweep: {message}; `seqlight sweep --help` shows what there is")
 
 
 def command(words: list[str]) -> str:

@@ -38,6 +38,16 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
+def test_help_names_the_options_that_the_parser_takes(run: Run, file: Path) -> None:
+    shown = run("sweep", "--help").out
+    for option, value in (("--storage", "sqlite:///x"), ("--grace_period", "1"), ("--report", None)):
+        assert option in shown
+        done = run("sweep", str(file), option, *([value] if value else []))
+        assert done.code == 2
+        assert "unrecognized" not in done.err
+    assert "unrecognized arguments: --storag" in run("sweep", str(file), "--storag=x").err
+
+
 def test_a_sweep_runs_each_combination_once_and_reports(run: Run, file: Path) -> None:
     done = run("sweep", str(file))
     assert done.code == 0, done.err
