@@ -1,7 +1,9 @@
 """A run that was broken off and resumed ends with the very weights of one that was not."""
 
+import gc
 import shutil
 import signal
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +80,15 @@ def test_metrics_of_a_resumed_epoch_do_not_reach_into_the_next(tmp_path: Path) -
     GracefulStop.received = 0
     fit(tmp_path / "rest", resume=tmp_path / "first/checkpoints/last.ckpt", log_every=4, extra=(rest,))
     assert {epoch: rest.seen[epoch] for epoch in (1, 2)} == {epoch: whole.seen[epoch] for epoch in (1, 2)}
+
+
+def test_training_leaves_no_handler_and_no_module_behind(tmp_path: Path) -> None:
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+    before = [signal.getsignal(number) for number in signals]
+    module = weakref.ref(fit(tmp_path))
+    assert [signal.getsignal(number) for number in signals] == before
+    gc.collect()
+    assert module() is None  # a sweep trains many in one process
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:

@@ -12,6 +12,8 @@ from seq_modules.callbacks.run.last_checkpoint import LastCheckpoint
 from seq_modules.training.accumulation import in_window
 from seqlight.core.checks import check_range
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+
 
 class GracefulStop(Callback):
     """Turns a signal into a stop at the step's end, on every rank; a second Ctrl-C stops at once.
@@ -33,7 +35,8 @@ class GracefulStop(Callback):
     def __init__(self, ask_every: int = 20) -> None:
         check_range("ask_every", ask_every, least=1)
         self.ask_every = ask_every
-        self._previous: dict[int, Any] = {}
+        self._before: dict[int, Any] = {}  # handlers before Lightning's
+        self._previous: dict[int, Any] = {}  # Lightning's
         self._queue_again = False
 
     def _handle(self, signum: int, frame: FrameType | None) -> None:
@@ -42,11 +45,14 @@ class GracefulStop(Callback):
         GracefulStop.received = signum
         self._queue_again = self._queue_again or signum == signal.SIGUSR1
 
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Notes the handlers that Lightning is about to replace."""
+        self._before = {number: signal.getsignal(number) for number in SIGNALS}
+
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Replaces Lightning's handlers, which are installed by now."""
         GracefulStop.received, self._queue_again = 0, False
-        signals = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
-        self._previous = {number: signal.signal(number, self._handle) for number in signals}
+        self._previous = {number: signal.signal(number, self._handle) for number in SIGNALS}
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -71,7 +77,8 @@ class GracefulStop(Callback):
             rank_zero_info(f"\nstopped at step {trainer.global_step}; to go on: seqlight fit --ckpt_path {path}")
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Restores the previous handlers, after an error too."""
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
+        """Restores the handlers there were before training, as Lightning has done by now; after an error too."""
+        if self._previous:
+            for number, handler in self._before.items():
+                signal.signal(number, handler)
         self._previous = {}
