@@ -1,31 +1,44 @@
 """The GPU's benchmark on a CPU: processes meet, nets train, the attention's kernel is named, a table is written."""
 
 import os
-import subprocess
+import socket
 import sys
 from pathlib import Path
 
 import pytest
+import torch
 from conftest import ROOT
 
-SCRIPT = str(ROOT / "benchmarks/speed/gpu.py")
+sys.path.insert(0, str(ROOT / "benchmarks/speed"))
+
+import gpu
+
+WORDS = ["gpu.py", "--sizes", "tiny", "--variants", "as written", "recomputed", "--seconds=0.05", "--report=table.md"]
+
+
+@pytest.fixture(autouse=True)
+def _no_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(sys, "argv", WORDS)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+
+
+def as_rank(rank: int, processes: int, port: int) -> None:
+    """The benchmark as one of several processes, with the variables that torchrun sets."""
+    os.environ.update(RANK=str(rank), WORLD_SIZE=str(processes), MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+    gpu.main()
 
 
 @pytest.mark.parametrize("processes", [1, 2])
-def test_the_table(tmp_path: Path, processes: int) -> None:
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone"]
-    words = ["--sizes", "tiny", "--variants", "as written", "recomputed", "--seconds=0.05", "--report=table.md"]
-    done = subprocess.run(
-        [*([sys.executable] if processes == 1 else launcher), SCRIPT, *words],
-        cwd=tmp_path,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr
-    table = (tmp_path / "table.md").read_text()
-    assert table.strip() == done.stdout.strip()
+def test_the_table(processes: int, capfd: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    # Forked, since the imports of new processes would take seconds.
+    torch.multiprocessing.start_processes(as_rank, (processes, port), nprocs=processes, start_method="fork")
+    table = Path("table.md").read_text()
+    assert table.strip() == capfd.readouterr().out.strip()
     head, _, *rows, _, machine = table.strip().split("\n")
     columns = [cell.strip() for cell in head.strip("|").split("|")]
     found = [dict(zip(columns, (c.strip() for c in row.strip("|").split("|")), strict=True)) for row in rows]
@@ -39,7 +52,9 @@ def test_the_table(tmp_path: Path, processes: int) -> None:
     assert machine.startswith(f"{processes} process(es) over gloo, ")
 
 
-def test_an_unknown_size_is_refused(tmp_path: Path) -> None:
-    done = subprocess.run([sys.executable, SCRIPT, "--sizes", "huge"], cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 2
-    assert "invalid choice: 'huge'" in done.stderr
+def test_an_unknown_size_is_refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["gpu.py", "--sizes", "huge"])
+    with pytest.raises(SystemExit) as refused:
+        gpu.main()
+    assert refused.value.code == 2
+    assert "invalid choice: 'huge'" in capsys.readouterr().err

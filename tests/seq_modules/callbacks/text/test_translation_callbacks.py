@@ -87,7 +87,8 @@ def test_two_processes_have_the_rows_of_one(tmp_path: Path) -> None:
         keep(one, batch)
     expected = one.gathered(SimpleNamespace(world_size=1))  # type: ignore[arg-type]
     assert [(row.source, row.source_tokens) for row in expected] == [(text, len(text.split())) for text in SOURCES]
-    torch.multiprocessing.spawn(gather, (tmp_path,), nprocs=2)
+    # Forked, since the imports of new processes would take seconds.
+    torch.multiprocessing.start_processes(gather, (tmp_path,), nprocs=2, start_method="fork")
     for rank in range(2):
         assert (tmp_path / f"{rank}.txt").read_text() == "\n".join(map(str, expected))
 
