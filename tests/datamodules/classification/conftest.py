@@ -1,4 +1,4 @@
-"""Files in the shape of a data set."""
+"""Small files in the format of TREC."""
 
 import random
 from pathlib import Path

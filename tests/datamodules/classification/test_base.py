@@ -1,4 +1,4 @@
-"""Tokens of a classifier's texts: a tokenizer of the training texts alone, special tokens, truncation."""
+"""Rows of tokens: a tokenizer that is learned from training texts alone, special tokens, truncation."""
 
 from pathlib import Path
 from typing import Any

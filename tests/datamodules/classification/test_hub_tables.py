@@ -1,4 +1,4 @@
-"""Questions and reviews of the hub, in the columns of the data sets that are used most."""
+"""Questions and reviews from the hub, with the columns of common data sets."""
 
 import sys
 import types

@@ -1,4 +1,4 @@
-"""Texts to predict, from a flag, a text file, CSV or JSON lines; each wrong row is named."""
+"""Texts to predict, from a flag, a text file, CSV or JSON lines. Each invalid row is named."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""TREC's files, line by odd line, and its classes."""
+"""The .label files of TREC, with unusual and invalid lines, and their classes."""
 
 from pathlib import Path
 

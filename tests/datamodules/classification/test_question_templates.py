@@ -1,4 +1,4 @@
-"""The questions that come with the program."""
+"""The synthetic questions."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""TREC's two protocols, its leak, duplicates, and the two levels of labels."""
+"""TREC: its two protocols, the label leak, duplicates, and coarse or fine labels."""
 
 import random
 from collections import Counter

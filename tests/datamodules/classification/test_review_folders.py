@@ -1,4 +1,4 @@
-"""Reviews from folders and zips: three layouts, what is damaged or too large, and nothing written to disk."""
+"""Reviews from folders and zips: three layouts, damaged or too large files, and nothing is written to disk."""
 
 import io
 import struct

@@ -1,4 +1,4 @@
-"""Reviews from tables; folds; classes that a checkpoint brings; what is refused."""
+"""Reviews from tables, folds, classes saved in a checkpoint, and invalid arguments."""
 
 import warnings
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Frames to ids and back: rising ids in both orders, nothing lost, nothing in files believed."""
+"""Frames as ids: round trips in both orders, and invalid frames and states are refused."""
 
 import numpy as np
 import pytest

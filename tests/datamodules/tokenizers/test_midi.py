@@ -1,4 +1,4 @@
-"""Notes as events: exact round trips, the nearest of what was never seen, and no ids that cannot be decoded."""
+"""Notes as events: exact round trips, nearest values for unseen ones, and any ids can be decoded."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Pairs of tokenizers: special ids first, texts come back on both sides, and the pair travels as plain data."""
+"""Pairs of tokenizers: special ids come first, round trips on both sides, and the state is plain data."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""REMI through miditok: round trips, what is written is well formed, the state."""
+"""REMI through miditok: round trips, tokens by hand, counts of notes, and the state."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What REMI says where miditok is not installed; made so here, wherever it is."""
+"""The error where miditok is not installed, which the test simulates."""
 
 import sys
 from pathlib import Path

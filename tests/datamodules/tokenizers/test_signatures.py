@@ -1,4 +1,4 @@
-"""Metre and key as an event: the same notes with it and without, every metre and key told apart."""
+"""Metre and key as an event: the notes stay the same, and every metre and key has its own id."""
 
 from pathlib import Path
 

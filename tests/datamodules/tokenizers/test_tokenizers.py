@@ -1,4 +1,4 @@
-"""Tokenizers give every text back, count its characters, and travel as plain data."""
+"""Text tokenizers: exact round trips, numbers of characters, and a state of plain data."""
 
 import random
 import re

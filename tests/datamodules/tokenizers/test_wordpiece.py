@@ -1,4 +1,4 @@
-"""WordPiece equal to transformers' own, learned the same in every process; whole words; what is refused."""
+"""WordPiece: the ids of transformers, deterministic training, invalid vocabularies; and the word tokenizer."""
 
 import json
 import sys

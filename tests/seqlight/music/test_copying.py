@@ -1,4 +1,4 @@
-"""Copies: planted ones are found as they were planted; all others as by comparing everything with everything."""
+"""Copies: planted copies are found, and random pieces give the results of a comparison of all pairs."""
 
 import random
 

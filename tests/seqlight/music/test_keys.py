@@ -1,4 +1,4 @@
-"""Keys: called and signed as musicians do."""
+"""Keys: names, key signatures, and finding the key of music."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Pieces: bars, the top voice, transposition and note values keep what they should."""
+"""Pieces: bars, the top voice, transposition, note values and excerpts."""
 
 import pytest
 from helpers.music_pieces import tune

@@ -1,4 +1,4 @@
-"""Piano rolls: every note is drawn, in its colour, where it is."""
+"""Piano rolls: every note is drawn at its position and in its colour."""
 
 from typing import Any
 

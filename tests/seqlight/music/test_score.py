@@ -1,4 +1,4 @@
-"""Scores: every bar is full, the notes read back are those that were written, names and ties are right."""
+"""Scores: every bar is full, and an independent reader finds the notes, names and ties."""
 
 import random
 import xml.etree.ElementTree as ET

@@ -1,4 +1,4 @@
-"""Sound: the pitch that is asked for, when it is asked for, in a file that others can read."""
+"""Sound: pitches and times of the synthesiser, WAV files, and calls of fluidsynth."""
 
 import io
 import math
