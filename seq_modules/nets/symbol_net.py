@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seq_modules.nets.rnn.build import build_recurrent
-from seq_modules.nets.rnn.recurrent import State
+from seq_modules.nets.rnn.cells import State
+from seq_modules.nets.rnn.recurrent import build_recurrent
 from seq_modules.nets.rnn.recurrent_config import RecurrentConfig
 from seq_modules.nets.text.transformer_encoder import TransformerEncoder, TransformerEncoderConfig
 from seqlight.core.checks import check_choice, check_range

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from seq_modules.base import SequenceModule, Step
 from seq_modules.nets.precision import at_least_float32
-from seq_modules.nets.rnn.recurrent import State
+from seq_modules.nets.rnn.cells import State
 from seq_modules.nets.symbol_net import SymbolNet, SymbolNetConfig
 from seq_modules.training.metrics.steps import StepAccuracy, judged
 from seq_modules.training.optim import OptimConfig, refuse_muon

@@ -20,7 +20,7 @@ from seq_modules.nets.music.frame_net import FrameConfig, FrameNet
 from seq_modules.nets.precision import at_least_float32
 from seq_modules.nets.rnn.recurrent_config import RecurrentConfig
 from seq_modules.training.metrics.frames import ExactFrames, FrameAccuracy, NatsPerFrame, Part
-from seq_modules.training.metrics.loss import MeanLoss
+from seq_modules.training.metrics.means import MeanLoss
 from seq_modules.training.optim import OptimConfig
 from seq_modules.training.tokenizer import required_tokenizer
 from seqlight.core.checks import required

@@ -14,7 +14,7 @@ from seq_modules.generation.texts import continuations, log_probs
 from seq_modules.nets.ensemble import Ensemble
 from seq_modules.nets.precision import at_least_float32
 from seq_modules.nets.transformer.gpt import GPT, GPTConfig
-from seq_modules.training.metrics.loss import BitsPerCharacter, Perplexity
+from seq_modules.training.metrics.means import BitsPerCharacter, Perplexity
 from seq_modules.training.optim import OptimConfig
 from seq_modules.training.tokenizer import required_tokenizer
 from seqlight.core.checks import check_range, required

@@ -25,7 +25,7 @@ from seq_modules.nets.rnn.language_net import RNNConfig, RNNNet
 from seq_modules.nets.rnn.recurrent_config import RecurrentConfig
 from seq_modules.nets.transformer.gpt import GPT, GPTConfig
 from seq_modules.systems.music_generation import FIELDS, MusicGeneration, generate_music
-from seq_modules.training.metrics.loss import Perplexity
+from seq_modules.training.metrics.means import Perplexity
 from seq_modules.training.metrics.notes import FieldAccuracy, FieldLoss, NatsPerNote
 from seq_modules.training.optim import OptimConfig
 from seq_modules.training.tokenizer import required_tokenizer

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from seq_modules.base import SequenceModule, Step
 from seq_modules.nets.precision import at_least_float32
-from seq_modules.nets.rnn.build import build_recurrent
-from seq_modules.nets.rnn.recurrent import State
+from seq_modules.nets.rnn.cells import State
+from seq_modules.nets.rnn.recurrent import build_recurrent
 from seq_modules.nets.rnn.recurrent_config import RecurrentConfig
 from seq_modules.training.metrics.steps import StepAccuracy, judged
 from seq_modules.training.optim import OptimConfig

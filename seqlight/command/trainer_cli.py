@@ -12,19 +12,20 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 import datamodules  # noqa: F401  --data CLASS finds its classes by name
 import seq_modules  # noqa: F401  and --model CLASS these
-from seq_modules.callbacks import BestCheckpoint, GracefulStop, LastCheckpoint, RunConfig, TimedBar
+from seq_modules.callbacks import BestCheckpoint, GracefulStop, LastCheckpoint, RunConfig
 from seq_modules.generation.decoding_config import Decoding
 from seq_modules.protocols import HasDecoding
 from seqlight.atomic_checkpoint import AtomicCheckpointIO
-from seqlight.command.arguments import config_values, group_values_as_configs, option
+from seqlight.command.arguments import group_values_as_configs, option
 from seqlight.command.lost_process import ending_together
 from seqlight.command.messages import as_user_error, user_errors
 from seqlight.command.parser import Parser
-from seqlight.command.precision import PrecisionTrainer, settle
+from seqlight.command.precision import PrecisionTrainer
 from seqlight.command.run_callbacks import run_callbacks
+from seqlight.command.run_settings import prepare_run
 from seqlight.command.saved_settings import SavedSettings
-from seqlight.recipes import DEFAULTS, experiment_name
-from seqlight.runs import new_run_folder, next_command, point_loggers
+from seqlight.recipes import DEFAULTS
+from seqlight.runs import next_command
 
 # What a model takes from its data (a model without the argument, and data without the attribute, are left alone).
 LINKED = (
@@ -92,21 +93,9 @@ class SeqCLI(LightningCLI):
         """Lightning's own, in which the checkpoint would silently win over configs and flags."""
 
     def before_instantiate_classes(self) -> None:
-        """Makes the run's folder and points the loggers at it; the saved config omits the run folder."""
-        config = self.config[self.subcommand]
-        settle(config.trainer, str(self.subcommand), self._words)
-        if config.experiment is None:
-            names = [name for name in map(experiment_name, config_values(self._words)) if name]
-            config.experiment = names[-1] if names else config.model.class_path.rpartition(".")[2]
-        recipe = config.clone()
-        recipe.ckpt_path = None  # a run of the saved config starts from scratch
-        if self.saved:
-            self.saved.restore_tokenizer_path(recipe.get("data.init_args"))
-        self.save_config_kwargs = {"recipe": recipe, "checkpoint": config.ckpt_path}
-        root = config.trainer.default_root_dir or "runs"
-        self.run_folder = new_run_folder(root, config.experiment, str(self.subcommand), config.get("ckpt_path"))
-        point_loggers(config.trainer, self.run_folder)
-        config.trainer.enable_progress_bar = TimedBar.wanted(config.trainer.enable_progress_bar)
+        """Completes the settings, and makes the run's folder."""
+        given = (self.config[self.subcommand], str(self.subcommand), self._words, self.saved)
+        self.run_folder, self.save_config_kwargs = prepare_run(*given)
 
     def instantiate_classes(self) -> None:
         """As Lightning's; a value that a constructor refuses is the user's mistake."""

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from seq_modules.nets.rnn.build import build_recurrent
+from seq_modules.nets.rnn.recurrent import build_recurrent
 from seq_modules.nets.rnn.recurrent_config import RecurrentConfig
 from seq_modules.nets.transformer.attention import rotary_tables
 from seq_modules.nets.transformer.block import Block, drop, random_bytes

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 Cell = Literal["rnn", "lstm", "gru"]
 Nonlinearity = Literal["tanh", "sigmoid", "relu"]
+State = Tensor | tuple[Tensor, Tensor]  # h, or for the LSTM (h, c), each (L·S, B, H)
 States = tuple[Tensor, ...]  # (h,) or, for the LSTM, (h, c)
 
 BLOCKS: dict[str, int] = {"rnn": 1, "lstm": 4, "gru": 3}

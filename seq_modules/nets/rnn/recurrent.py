@@ -6,21 +6,21 @@ fast form in bptt.py, the NumPy form in reference/numpy_rnn.py.
 """
 
 import math
+from functools import partial
 from typing import Any, cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
-from seq_modules.nets.rnn import bptt, cells, numpy_bridge
-from seq_modules.nets.rnn.cells import BLOCKS, Cell, LayerNorms, States, Weights
+from seq_modules.nets.rnn.cells import BLOCKS, Cell, LayerNorms, State, States, Weights
 from seq_modules.nets.rnn.inputs import check_inputs, check_lengths, check_state
+from seq_modules.nets.rnn.layers import run_layers
+from seq_modules.nets.rnn.linear.config import LINEAR_CELLS
+from seq_modules.nets.rnn.linear.linear_recurrent import LinearRecurrent
 from seq_modules.nets.rnn.recurrent_config import RecurrentConfig
 from seqlight.core.checks import check_range
 from seqlight.core.errors import UserError
-
-State = Tensor | tuple[Tensor, Tensor]  # h, or for the LSTM (h, c), each (L·S, B, H)
 
 
 class Recurrent(nn.Module):
@@ -44,7 +44,7 @@ class Recurrent(nn.Module):
         super().__init__()
         check_range("input_size", input_size, least=1)
         config = RecurrentConfig(**fields) if config is None else config
-        if config.is_linear:
+        if config.cell in LINEAR_CELLS:
             raise UserError(f"RecurrentConfig.cell {config.cell} is a linear recurrence: build_recurrent makes its net")
         self.input_size, self.hidden_size = input_size, config.hidden_size
         self.cell = cast(Cell, config.cell)
@@ -114,7 +114,7 @@ class Recurrent(nn.Module):
         self.check_input(x, state)
         batch, steps = x.shape[:2]
         states = self.initial_states(x) if state is None else state if isinstance(state, tuple) else (state,)
-        run = self.run_fused if self.backend == "fused" else self.run_layers
+        run = self.run_fused if self.backend == "fused" else partial(run_layers, self)
         packed = None if lengths is None else pack(x, lengths)
         if packed is None:
             rows, states = run(x.transpose(0, 1).reshape(steps * batch, -1), [batch] * steps, states)
@@ -128,35 +128,6 @@ class Recurrent(nn.Module):
             outputs = pad_packed_sequence(packed._replace(data=rows), batch_first=True, total_length=steps)[0]
             states = tuple(part.index_select(1, restore) for part in states)
         return outputs, (states[0], states[1]) if self.cell == "lstm" else states[0]
-
-    def run_layers(self, rows: Tensor, sizes: list[int], states: States) -> tuple[Tensor, States]:
-        """Layers and directions one by one: rows (N, D) and states (L·S, B, H) to rows (N, S·H) and states."""
-        states = tuple(part.to(self.weights(0).w_hh.dtype) for part in states)
-        after: list[States] = []
-        for layer in range(self.num_layers):
-            if layer > 0:
-                rows = F.dropout(rows, self.dropout, self.training)
-            outputs = []
-            for direction in range(self.num_directions):
-                index = layer * self.num_directions + direction
-                output, new = self.run_one(index, rows, sizes, tuple(part[index] for part in states), direction == 1)
-                outputs.append(output)
-                after.append(new)
-            rows = torch.cat(outputs, dim=1) if self.bidirectional else outputs[0]  # S × (N, H) -> (N, S·H)
-        return rows, tuple(torch.stack(parts) for parts in zip(*after, strict=True))
-
-    def run_one(
-        self, index: int, rows: Tensor, sizes: list[int], states: States, reverse: bool
-    ) -> tuple[Tensor, States]:
-        """One layer in one direction, by the backend's engine: rows (N, ·) and states (B, H) to rows (N, H), states."""
-        weights = self.weights(index)
-        if self.backend == "numpy":
-            return numpy_bridge.scan(self.cell, rows, sizes, weights, states, reverse, self.nonlinearity)
-        if self.backend == "loop":
-            norms = None if self.norms is None else self.norms[index]
-            assert norms is None or isinstance(norms, LayerNorms)
-            return cells.scan(self.cell, rows, sizes, weights, states, reverse, self.nonlinearity, norms)
-        return bptt.scan(self.cell, rows, sizes, weights, states, reverse, self.nonlinearity)
 
     def run_fused(self, rows: Tensor, sizes: list[int], states: States) -> tuple[Tensor, States]:
         """All layers by torch's kernel: rows (N, D) and states (L·S, B, H) to rows (N, S·H) and states.
@@ -202,6 +173,23 @@ class Recurrent(nn.Module):
             f"{self.input_size}, {self.hidden_size}, cell={self.cell!r}, num_layers={self.num_layers}, "
             f"bidirectional={self.bidirectional}, backend={self.backend!r}"
         )
+
+
+RecurrentNet = Recurrent | LinearRecurrent
+
+
+def build_recurrent(input_size: int, config: RecurrentConfig) -> RecurrentNet:
+    """`Recurrent` for rnn, lstm and gru, `LinearRecurrent` for the cells whose state enters linearly.
+
+    Args:
+        input_size: Width of the inputs, at least 1.
+        config: Shape and engine.
+
+    Raises:
+        UserError: input_size is below 1.
+    """
+    kind = LinearRecurrent if config.cell in LINEAR_CELLS else Recurrent
+    return kind(input_size, config)
 
 
 def pack(x: Tensor, lengths: Tensor) -> PackedSequence | None:

@@ -1,11 +1,11 @@
 """The shape of a recurrent net."""
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 from seq_modules.nets.rnn import cells
 from seq_modules.nets.rnn.cells import Nonlinearity
-from seq_modules.nets.rnn.linear.config import LinearCell, LinearConfig
+from seq_modules.nets.rnn.linear.config import LINEAR_CELLS, LinearCell, LinearConfig
 from seqlight.core.checks import check_choice, check_range
 from seqlight.core.errors import UserError
 
@@ -65,13 +65,11 @@ class RecurrentConfig:
         check_choice("RecurrentConfig.nonlinearity", self.nonlinearity, Nonlinearity)
         check_choice("RecurrentConfig.recurrent_init", self.recurrent_init, RecurrentInit)
         check_choice("RecurrentConfig.backend", self.backend, Backend)
-        if self.is_linear:
+        if self.cell in LINEAR_CELLS:
             self._check_linear()
             return
         if self.backend == "scan":
-            raise UserError(
-                f"RecurrentConfig.backend scan is for {', '.join(get_args(LinearCell))}, not for {self.cell}"
-            )
+            raise UserError(f"RecurrentConfig.backend scan is for {', '.join(LINEAR_CELLS)}, not for {self.cell}")
         if self.nonlinearity != "tanh" and self.cell != "rnn":
             raise UserError(
                 f"RecurrentConfig.nonlinearity {self.nonlinearity} is for cell rnn alone; {self.cell} takes tanh"
@@ -84,11 +82,6 @@ class RecurrentConfig:
             raise UserError(f"RecurrentConfig.layer_norm is not in backend {self.backend}: choose backend loop")
         if self.nonlinearity == "sigmoid" and self.backend in ("auto", "fused"):
             raise UserError("RecurrentConfig.nonlinearity sigmoid is not in backend fused: choose loop, bptt or numpy")
-
-    @property
-    def is_linear(self) -> bool:
-        """Whether the state enters the cell linearly."""
-        return self.cell in get_args(LinearCell)
 
     def _check_linear(self) -> None:
         if self.backend not in ("auto", "loop", "scan"):

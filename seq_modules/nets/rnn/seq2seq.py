@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from seq_modules.nets.precision import at_least_float32
 from seq_modules.nets.rnn.attention import Attention
-from seq_modules.nets.rnn.build import build_recurrent
-from seq_modules.nets.rnn.recurrent import State
+from seq_modules.nets.rnn.cells import State
+from seq_modules.nets.rnn.recurrent import build_recurrent
 from seq_modules.nets.rnn.seq2seq_config import Seq2SeqRNNConfig
 from seq_modules.nets.shared_embeddings import share_embeddings
 from seq_modules.nets.source_groups import SourceGroups

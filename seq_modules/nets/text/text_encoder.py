@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seq_modules.nets.rnn.build import RecurrentNet, build_recurrent
+from seq_modules.nets.rnn.recurrent import RecurrentNet, build_recurrent
 from seq_modules.nets.rnn.recurrent_config import RecurrentConfig
 from seq_modules.nets.text.pooling import Pool, Pooling
 from seq_modules.nets.text.text_cnn import CNNConfig, TextCNN

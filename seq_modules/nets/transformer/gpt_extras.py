@@ -90,7 +90,7 @@ class MixedBlock(Block):
         self.mix = nn.Parameter(torch.tensor([1.0, 0.0])) if residual_mix else None
         self.value_gate = nn.Parameter(torch.tensor([0.5])) if value_embedding else None
 
-    def forward(  # type: ignore[override]
+    def forward(
         self,
         x: Tensor,
         *,

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from seq_modules.training.metrics.fraction import Fraction
+from seq_modules.training.metrics.means import Fraction
 
 Part = Literal["clean", "leaked"]
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from seq_modules.training.metrics.loss import MeanLoss
+from seq_modules.training.metrics.means import MeanLoss
 
 
 class NatsPerNote(MeanLoss):

@@ -7,7 +7,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from seq_modules.training.metrics.fraction import Fraction
+from seq_modules.training.metrics.means import Fraction
 
 Steps = Literal["all", "last"]
 

@@ -2,8 +2,7 @@
 
 from torch import Tensor
 
-from seq_modules.training.metrics.fraction import Fraction
-from seq_modules.training.metrics.loss import Perplexity
+from seq_modules.training.metrics.means import Fraction, Perplexity
 
 
 class TokenPerplexity(Perplexity):

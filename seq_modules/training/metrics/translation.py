@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from seq_modules.training.metrics.fraction import Fraction
+from seq_modules.training.metrics.means import Fraction
 
 Score = Literal["bleu", "bleu_lower_tok", "chrf", "exact_match"]
 

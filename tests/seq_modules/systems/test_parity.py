@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from datamodules.parity import RandomBits
 from seq_modules import ParityModule
 from seq_modules.nets.rnn.recurrent_config import RecurrentConfig
-from seq_modules.training.metrics.loss import MeanLoss
+from seq_modules.training.metrics.means import MeanLoss
 from seq_modules.training.metrics.steps import StepAccuracy
 from seq_modules.training.optim import OptimConfig
 

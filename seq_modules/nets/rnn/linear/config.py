@@ -1,11 +1,12 @@
 """What linear recurrences have beyond the shape of a recurrent net."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from seqlight.core.checks import check_range
 
 LinearCell = Literal["mingru", "minlstm", "diagonal", "deltanet"]
+LINEAR_CELLS = get_args(LinearCell)
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from seq_modules.nets.rnn.cells import State
 from seq_modules.nets.rnn.inputs import check_inputs, check_lengths, check_state
 from seq_modules.nets.rnn.linear.cells import CELLS, Engine
 from seq_modules.nets.rnn.linear.config import LinearCell
-from seq_modules.nets.rnn.recurrent import State
 from seq_modules.nets.rnn.recurrent_config import RecurrentConfig
 from seq_modules.nets.transformer.block import FeedForward, RMSNorm
 from seqlight.core.checks import check_range

@@ -7,12 +7,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from seq_modules.nets.rnn.build import build_recurrent
 from seq_modules.nets.rnn.linear import delta_rule
 from seq_modules.nets.rnn.linear.cells import CELLS
 from seq_modules.nets.rnn.linear.config import LinearConfig
 from seq_modules.nets.rnn.linear.linear_recurrent import LinearRecurrent
-from seq_modules.nets.rnn.recurrent import Recurrent
+from seq_modules.nets.rnn.recurrent import Recurrent, build_recurrent
 from seq_modules.nets.rnn.recurrent_config import RecurrentConfig
 from seqlight.core.config_groups import group_from
 

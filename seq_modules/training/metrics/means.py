@@ -1,4 +1,4 @@
-"""The mean loss, its exponential, and the loss per character."""
+"""Means over all batches and ranks: the loss, its exponential, the loss per character, and fractions."""
 
 import math
 
@@ -48,3 +48,21 @@ class BitsPerCharacter(MeanLoss):
     def compute(self) -> Tensor:
         """Bits per character."""
         return super().compute() / math.log(2)
+
+
+class Fraction(Metric):
+    """Right ones among all, over all batches and ranks; a subclass's ``update`` adds to ``right`` and ``total``."""
+
+    higher_is_better = True
+    full_state_update = False
+    right: Tensor
+    total: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("right", torch.tensor(0), dist_reduce_fx="sum")
+        self.add_state("total", torch.tensor(0), dist_reduce_fx="sum")
+
+    def compute(self) -> Tensor:
+        """Fraction between 0 and 1; NaN where nothing was counted."""
+        return self.right / self.total
