@@ -14,7 +14,7 @@ import torch
 from timing import CLOCKS, median, speed, time_rounds
 from torch import Tensor, nn
 
-from seq_modules.nets.rnn.build import build_recurrent
+from seq_modules.nets.rnn.recurrent import build_recurrent
 from seq_modules.nets.rnn.recurrent_config import RecurrentConfig
 
 CELLS = ("mingru", "minlstm", "diagonal", "deltanet")
