@@ -1,4 +1,4 @@
-"""Figures without a screen, and the curves of a run's metrics."""
+"""Figures that are drawn without a screen, and the curves of a run's metrics."""
 
 import csv
 from pathlib import Path
@@ -23,6 +23,28 @@ def new_figure(columns: int = 1, width: float = 6.0, height: float = 3.6, rows: 
     for axis in axes:
         axis.grid(alpha=0.3)
     return figure, axes
+
+
+def new_panels(count: int, columns: int, width: float = 6.0, height: float = 3.6) -> tuple[Any, Any]:
+    """A figure with ``count`` axes, at most ``columns`` of them in a row. The sizes are as in :func:`new_figure`."""
+    columns = min(columns, count)
+    figure, axes = new_figure(columns, width, height, rows=-(-count // columns))
+    for axis in axes[count:]:
+        axis.remove()
+    return figure, axes[:count]
+
+
+def use_log_scale(axis: Any) -> None:
+    """Makes the y axis of axes logarithmic, with labels such as 0.5 instead of 5 x 10^-1."""
+    from matplotlib.ticker import LogFormatter
+
+    class PlainNumbers(LogFormatter):
+        def __call__(self, x: float, pos: int | None = None) -> str:
+            return f"{x:g}" if super().__call__(x, pos) else ""
+
+    axis.set_yscale("log")
+    axis.yaxis.set_major_formatter(PlainNumbers())
+    axis.yaxis.set_minor_formatter(PlainNumbers(minor_thresholds=(2, 0.4)))  # some labels below two decades
 
 
 def read_metrics(path: Path) -> dict[str, list[tuple[int, float]]]:

@@ -5,11 +5,11 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from seqlight.core.plots import new_figure, read_metrics
+from seqlight.core.plots import new_figure, read_metrics, use_log_scale
 from seqlight.sweep.sweep_file import Sweep
 
 Row = dict[str, Any]
-MOST_NAMED = 12  # curves; more of them hide behind their own names
+MOST_NAMED = 12  # curves that have a colour and a legend; more could not be told apart
 
 
 def write_report(sweep: Sweep, trials: list[Row]) -> str:
@@ -83,7 +83,8 @@ def write_trials(path: Path, trials: list[Row], settings: list[str]) -> None:
 
 def draw(sweep: Sweep, groups: dict[tuple[Any, ...], list[Row]], settings: list[str]) -> None:
     """A panel of dots for each column of the table, and one of curves: the repetitions' median and range."""
-    labels = [", ".join(str(value) for value in values) for values in groups]
+    short = [key.rpartition(".")[2] for key in settings]
+    labels = [", ".join(map(setting_label, short, values)) for values in groups]
     names = sweep.columns or [sweep.metric]
     panels = len(names) + bool(sweep.curve)
     figure, axes = new_figure(panels, width=4.8, height=max(3.0, 0.28 * len(labels) + 1.2))
@@ -98,22 +99,32 @@ def draw(sweep: Sweep, groups: dict[tuple[Any, ...], list[Row]], settings: list[
         axis.set_yticks(range(len(labels)), labels if axis is axes[0] else [])
         axis.set_ylim(len(labels) - 0.5, -0.5)
         axis.set(xlabel=name)
-    axes[0].set_title(", ".join(key.rpartition(".")[2] for key in settings), loc="left", fontsize=9)
+    title = ", ".join(short) + ("   (red x: not solved)" if sweep.success else "")
+    axes[0].set_title(title, loc="left", fontsize=9)
     if sweep.curve:
+        named = len(labels) <= MOST_NAMED
         for at, (label, members) in enumerate(zip(labels, groups.values(), strict=True)):
-            draw_curve(axes[-1], sweep.curve, members, label, f"C{at % 10}")
-        scale = "log" if sweep.curve.endswith("loss") and axes[-1].has_data() else "linear"
-        axes[-1].set(xlabel="step", ylabel=sweep.curve, yscale=scale)
-        if any(labels) and len(labels) <= MOST_NAMED and axes[-1].has_data():
+            draw_curve(axes[-1], sweep.curve, members, label, f"C{at % 10}" if named else "C7")
+        axes[-1].set(xlabel="step", ylabel=sweep.curve)
+        if sweep.curve.endswith("loss") and axes[-1].has_data():
+            use_log_scale(axes[-1])
+        if not named:
+            axes[-1].set_title("all settings: median and range of each", fontsize=9)
+        elif any(labels) and axes[-1].has_data():
             axes[-1].legend(fontsize=6)
     figure.savefig(sweep.folder / "picture.png", dpi=120)
 
 
+def setting_label(name: str, value: Any) -> str:
+    """A setting in the label of a row: a string speaks for itself, other values need the name."""
+    return value if isinstance(value, str) else f"{name} {value}"
+
+
 def draw_curve(axis: Any, name: str, members: list[Row], label: str, color: str) -> None:
-    """Median and range of a logged metric over the runs that got as far."""
+    """Draws the median and range of a logged metric at each step, over the runs that reached the step."""
     at_step: dict[int, list[float]] = {}
     for trial in members:
-        # A run of another machine has no file here, but its curve in the study.
+        # The file of a run on another machine is not here; its curve is in the study.
         here = read_metrics(Path(trial["run"]) / "metrics.csv")
         for step, value in here.get(name) or trial.get("curves", {}).get(name, []):
             at_step.setdefault(step, []).append(value)

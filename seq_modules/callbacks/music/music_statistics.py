@@ -25,10 +25,10 @@ from seq_modules.training.music_metrics import (
 )
 from seqlight.core.checks import check_range
 from seqlight.core.errors import UserError
-from seqlight.core.plots import new_figure
+from seqlight.core.plots import new_figure, new_panels
 from seqlight.music.comparison import Measure, Row, compare, markdown
 from seqlight.music.copying import Copy, CopyIndex
-from seqlight.music.notes import Piece, excerpts
+from seqlight.music.notes import TICKS_PER_QUARTER, Piece, excerpts
 
 SHOWN_COPIES = 5
 HISTOGRAMS: dict[str, Callable[[Sequence[Piece]], PitchClassDivergence | Overlap]] = {
@@ -161,9 +161,9 @@ def described(copy: Copy) -> str:
 
 
 def ranges(rows: Sequence[Row]) -> Any:
-    """A figure with a small scale for each statistic: the range of real music, the held-out pieces, the samples."""
-    figure, axes = new_figure(3, width=3.6, height=0.95, rows=-(-len(rows) // 3))
-    for axis, row in zip(axes, rows, strict=False):
+    """A figure with an axis for each statistic: the range of real music, the held-out pieces and the samples."""
+    figure, axes = new_panels(len(rows), columns=3, width=3.6, height=0.95)
+    for axis, row in zip(axes, rows, strict=True):
         axis.axvspan(row.low, row.high, color="0.85")
         axis.axvline(row.held_out, color="0.3", linewidth=2)
         axis.plot(row.samples, 0, "o", color="C0" if row.within else "C3", markersize=8)
@@ -172,14 +172,13 @@ def ranges(rows: Sequence[Row]) -> Any:
         axis.set_title(row.name.replace("_", " "), fontsize=9)
         axis.tick_params(labelsize=8)
         axis.margins(x=0.15)
-    for axis in axes[len(rows) :]:
-        axis.set_visible(False)
-    figure.suptitle("samples (dot), held-out pieces (line), range of sets of real music (grey)", fontsize=10)
+    title = "samples (dot; red: outside the range), held-out pieces (line), range of sets of real music (grey)"
+    figure.suptitle(title, fontsize=10)
     return figure
 
 
 def distributions(samples: Sequence[Piece], held_out: Sequence[Piece], training: Sequence[Piece]) -> Any:
-    """A figure of what the overlaps are about: the four distributions of all three."""
+    """A figure of the distributions that the overlaps compare: of samples, held-out and training pieces."""
     figure, axes = new_figure(2, width=5.5, height=2.8, rows=2)
     for axis, (title, counted) in zip(axes, HISTOGRAMS.items(), strict=True):
         for name, pieces, style in (
@@ -188,20 +187,24 @@ def distributions(samples: Sequence[Piece], held_out: Sequence[Piece], training:
             ("samples", samples, "C0"),
         ):
             metric = counted(pieces)
-            share = (metric.reference / metric.reference.sum()).numpy()
-            places = np.arange(len(share), dtype=float)
+            fractions = (metric.reference / metric.reference.sum()).numpy()
+            centres = np.arange(len(fractions), dtype=float)
             if isinstance(metric, IntervalOverlap):
-                places -= len(share) // 2
-            elif isinstance(metric, Overlap):  # ticks; few of them are used
-                places /= 24
+                centres -= len(fractions) // 2
+            elif isinstance(metric, Overlap):  # ticks
+                centres /= TICKS_PER_QUARTER
+            width = centres[1] - centres[0]
             if name == "training":
-                axis.bar(places, share, width=np.diff(places[:2])[0] * 0.9, color="0.85", label=name)
+                axis.bar(centres, fractions, width=0.9 * width, color="0.85", label=name)
             else:
-                axis.step(places, share, where="mid", color=style, label=name, linewidth=1)
+                edges = np.append(centres, centres[-1] + width) - width / 2
+                axis.stairs(fractions, edges, color=style, label=name, linewidth=1)
         axis.set_title(title, fontsize=9)
         axis.tick_params(labelsize=8)
     axes[0].set_xticks(range(12), ["C", "C♯", "D", "E♭", "E", "F", "F♯", "G", "A♭", "A", "B♭", "B"])
     for axis in axes[2:]:
         axis.set_xlim(0, 3)
+    for axis in axes[::2]:
+        axis.set_ylabel("fraction of all", fontsize=8)
     axes[0].legend(fontsize=8)
     return figure

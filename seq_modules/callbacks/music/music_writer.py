@@ -127,7 +127,8 @@ def piano_roll(piece: Piece, prompt_notes: int = 0) -> Any:
     lines = num_lines(piece)
     figure, axes = new_figure(width=11.0, height=1.7 if lines > 1 else 2.4, rows=lines)
     draw_piano_roll(axes, piece, prompt_notes)
-    axes[0].set_title(piece.name, fontsize=9)
+    colours = "  (grey: prompt, blue: generated)" if prompt_notes else ""
+    axes[0].set_title(piece.name + colours, fontsize=9)
     return figure
 
 

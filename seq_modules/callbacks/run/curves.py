@@ -8,7 +8,7 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from seq_modules.callbacks.run.run_folder import run_folder
-from seqlight.core.plots import new_figure, read_metrics
+from seqlight.core.plots import new_panels, read_metrics, use_log_scale
 
 
 def save_figure(trainer: Trainer, figure: Any, name: str) -> Path:
@@ -38,13 +38,14 @@ class Curves(Callback):
         names = sorted({name.partition("/")[2] for name in curves if name.startswith(("train/", "val/"))})
         if not names:
             return
-        figure, axes = new_figure(len(names), width=4.5)
+        figure, axes = new_panels(len(names), columns=3, width=4.5)
         for axis, name in zip(axes, names, strict=True):
             for stage in ("train", "val"):
                 if points := curves.get(f"{stage}/{name}"):
                     axis.plot(*zip(*points, strict=True), label=stage, marker="." if len(points) < 3 else None)
             axis.set(xlabel="step", title=name)
+            axis.xaxis.get_major_locator().set_params(integer=True)
             if name == "loss":
-                axis.set_yscale("log")
+                use_log_scale(axis)
             axis.legend()
         save_figure(trainer, figure, "curves")

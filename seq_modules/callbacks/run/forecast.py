@@ -117,7 +117,7 @@ class Forecast(Callback):
 
 
 def wait_for(module: LightningModule) -> None:
-    """Waits until a graphics card has done what it was given; a CPU has."""
+    """Waits until a GPU has finished its queued work. A CPU has no queue."""
     if module.device.type != "cpu":
         torch.accelerator.synchronize()
 

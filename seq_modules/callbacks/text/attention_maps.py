@@ -16,13 +16,13 @@ from seqlight.core.plots import new_figure
 class AttentionMaps(Callback):
     """Draws, after ``test``, the attention weights of a sentence by layer and head.
 
-    Row i of a map holds the weights of position i on each position before it (Vaswani et al. 2017). Where positions are
-    learned vectors, a second picture shows the cosine between each two of them. A model without attention is left
-    alone, so that the callback may stand in any recipe of text.
+    Row i of a map has the weights of position i on itself and each position before it (Vaswani et al. 2017). If
+    positions are learned vectors, a second picture shows the cosine between each two of them. For a model without
+    attention nothing is drawn, so every recipe of text may have this callback.
 
     Args:
-        text: The sentence; read at the beginning of a line, cut to the model's context.
-        max_tokens: Longest part of it that is drawn, at least 2.
+        text: The sentence. It is read as the beginning of a line, and cut to the model's context.
+        max_tokens: Number of tokens that are drawn at most, at least 2.
     """
 
     whole_weights = True  # not with weights that are divided among processes (seq_modules/training/sharding.py)
@@ -45,17 +45,26 @@ class AttentionMaps(Callback):
         weights = net.attention_maps(torch.tensor([ids], device=pl_module.device))
         if weights is None:
             return
+        from matplotlib.colors import PowerNorm
+
         maps = weights[0].float().cpu()  # (L, H, T, T)
         pieces = [visible(piece) for piece in tokenizer.pieces(ids)]
         layers, heads = maps.shape[:2]
         figure, axes = new_figure(heads, width=2.4, height=2.5, rows=layers)
         for at, (axis, image) in enumerate(zip(axes, maps.flatten(0, 1), strict=True)):
             layer, head = divmod(at, heads)
-            axis.imshow(image.numpy(), cmap="magma", vmin=0, vmax=1)
+            shades = axis.imshow(image.numpy(), cmap="magma", norm=PowerNorm(0.5, 0, 1))  # small weights stay visible
             axis.grid(visible=False)
             axis.set_title(f"layer {layer + 1}, head {head + 1}", fontsize=8)
-            axis.set_xticks(range(len(pieces)), pieces if layer == layers - 1 else [], fontsize=5)
-            axis.set_yticks(range(len(pieces)), pieces if head == 0 else [], fontsize=5)
+            # A "$" of the text is not the beginning of a formula.
+            turn = 90 if max(map(len, pieces)) > 1 else 0
+            shown = pieces if layer == layers - 1 else []
+            axis.set_xticks(range(len(pieces)), shown, fontsize=5, rotation=turn, parse_math=False)
+            axis.set_yticks(range(len(pieces)), pieces if head == 0 else [], fontsize=5, parse_math=False)
+            axis.tick_params(length=0)
+        figure.colorbar(shades, ax=list(axes), label="attention weight", fraction=0.02, aspect=40)
+        figure.supxlabel("attended token", fontsize=8)
+        figure.supylabel("attending token", fontsize=8)
         save_figure(trainer, figure, "attention")
         self._draw_positions(trainer, net)
 
@@ -73,5 +82,5 @@ class AttentionMaps(Callback):
 
 
 def visible(piece: str) -> str:
-    """A token's text with visible signs for blanks and line ends."""
+    """The text of a token, with visible symbols for spaces, line ends and tabs."""
     return piece.replace(" ", "␣").replace("\n", "⏎").replace("\t", "⇥")

@@ -115,7 +115,8 @@ class EnglishTests(Callback):
             whole = row.by == "all"
             axis.plot([row.low, row.high], [at, at], color="C0" if whole else "C7", linewidth=3 if whole else 1.5)
             axis.plot(row.accuracy, at, "o", color="C0" if whole else "C7")
-        axis.axvline(0.5, color="C3", linewidth=1, linestyle="--")  # chance
+        axis.axvline(0.5, color="C3", linewidth=1, linestyle="--", label="chance")
+        axis.legend(fontsize=8, loc="lower left")
         axis.set_yticks(range(len(rows)), [row.suite if row.by == "all" else row.group for row in rows], fontsize=8)
         axis.set(xlabel="accuracy, with its 95 % interval", ylim=(len(rows) - 0.5, -0.5), xlim=(None, 1.01))
         save_figure(trainer, figure, "english")

@@ -13,6 +13,7 @@ from seqlight.core.checks import check_range
 from seqlight.core.plots import new_figure
 
 DARK = 4  # times 1 / length: the weight of a token that is drawn darkest
+LONGEST_PIECE = 9  # characters of a token; a longer one is cut
 
 
 class TextAttention(Callback):
@@ -88,9 +89,11 @@ class TextAttention(Callback):
             pieces += ["·"] * (len(weights) - len(pieces))
             for at, (piece, weight) in enumerate(zip(pieces[: self.max_tokens], shown, strict=False)):
                 colour = "white" if weight > 0.5 else "black"
-                axis.text(at, line, piece[:9], ha="center", va="center", fontsize=7, color=colour)
+                shown_piece = piece if len(piece) <= LONGEST_PIECE else piece[: LONGEST_PIECE - 1] + "…"
+                axis.text(at, line, shown_piece, ha="center", va="center", fontsize=7, color=colour, parse_math=False)
         axis.imshow(table.numpy(), cmap="Reds", vmin=0, vmax=1, aspect="auto")
         axis.grid(visible=False)
         axis.set_xticks([])
         axis.set_yticks(range(len(self._rows)), [title for *_, title in self._rows], fontsize=7)
+        axis.set_title("attention weights (darker: higher) by predicted class", fontsize=8)
         save_figure(trainer, figure, "text_attention")
