@@ -42,6 +42,18 @@ class FullyShardedStrategy(ModelParallelStrategy):
         self._data_parallel_size = self.num_nodes * self.num_processes
         super().setup_environment()
 
+    def on_validation_start(self) -> None:
+        """Gathers the weights: decoding reads those of blocks directly, and one process may have a batch more."""
+        gather(self._sharded)
+
+    on_test_start = on_predict_start = on_validation_start
+
+    def on_validation_end(self) -> None:
+        """Divides the weights again."""
+        divide(self._sharded)
+
+    on_test_end = on_predict_end = on_validation_end
+
     @property
     def lightning_restore_optimizer(self) -> bool:
         """Weights and optimisers are restored by the methods below, after the hooks that may change a checkpoint."""
@@ -125,7 +137,7 @@ def shard(module: Any, mesh: DeviceMesh) -> None:
     """Divides the weights of a system among processes; ``step`` and ``forward`` gather them as they need them.
 
     Each Block is gathered by itself and let go again; what is outside of blocks, embeddings above all, is gathered
-    together. To predict, everything is gathered together, since generation reads the weights of blocks directly.
+    together. That is training; a validation, a test or a prediction gathers all weights once, see :func:`gather`.
 
     Args:
         module: A system with any net; of a net without blocks, the optimiser's state alone is divided for long.
@@ -145,12 +157,35 @@ def shard(module: Any, mesh: DeviceMesh) -> None:
     if trainer is not None:
         leave_out_readers(trainer)
     data = mesh["data_parallel"]
-    if stage != "predict":
-        for block in [part for part in module.modules() if isinstance(part, Block)]:
-            fully_shard(block, mesh=data)
+    for block in [part for part in module.modules() if isinstance(part, Block)]:
+        fully_shard(block, mesh=data)
     fully_shard(module, mesh=data)
-    for name in ("step", "predict_step"):
-        register_fsdp_forward_method(module, name)
+    register_fsdp_forward_method(module, "step")
+
+
+def gather(module: Any) -> None:
+    """Gives each process all weights of a system until :func:`divide`. All processes must call it.
+
+    In between, processes exchange no weights, and need not have the same number of batches.
+    """
+    # Around the forward pass in it, which has hooks of its own, a registered step would divide the weights at its end.
+    vars(module).pop("step", None)
+    for part in fsdp_parts(module):
+        part.set_reshard_after_forward(False, recurse=False)
+        part.unshard()
+
+
+def divide(module: Any) -> None:
+    """Undoes :func:`gather`."""
+    for part in fsdp_parts(module):
+        part.set_reshard_after_forward(part is not module, recurse=False)  # as FSDP has it by default
+        part.reshard()
+    register_fsdp_forward_method(module, "step")
+
+
+def fsdp_parts(module: nn.Module) -> list[FSDPModule]:
+    """The modules whose weights are divided, the outermost first."""
+    return [part for part in module.modules() if isinstance(part, FSDPModule)]
 
 
 def leave_out_readers(trainer: Any) -> None:

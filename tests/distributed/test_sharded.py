@@ -8,6 +8,7 @@ import pytest
 import torch
 from conftest import Run
 from helpers.command_runs import LINES, by_two_processes, newest
+from helpers.translation_commands import SHORT, TOKENS, TRANSFORMER
 
 import seqlight
 from seqlight.core.plots import read_metrics
@@ -16,10 +17,14 @@ COMMON = (
     "fit", "--config=text/gpt_char", "--model.net.d_model=16", "--model.net.num_layers=2", "--model.net.num_heads=2",
     "--model.net.dropout=0", "--model.optim.schedule=constant", "--model.optim.warmup_steps=2", "--data.path=text.txt",
     "--data.cache_dir=cache", "--data.seq_len=16", "--data.windows.crops=tiled", "--data.windows.epoch_size=20",
+    "--data.windows.eval_size=9",  # of two processes with batches of 4, the first has one more
     "--trainer.max_epochs=2", "--trainer.log_every_n_steps=1", "--trainer.gradient_clip_val=0.5",
     '--trainer.callbacks=[{"class_path":"GradientNorm"}]', "--trainer.accelerator=cpu",
 )  # fmt: skip
-TWO = ("--config=trainer/fsdp", "--trainer.accelerator=cpu", "--trainer.devices=2", "--data.batch_size=4")
+STRATEGY = ("--config=trainer/fsdp", "--trainer.accelerator=cpu", "--trainer.devices=2")
+TWO = (*STRATEGY, "--data.batch_size=4")
+COMPILED = '--trainer.callbacks+={"class_path":"Compile","init_args":{"backend":"eager"}}'
+TRANSLATOR = ("fit", *TRANSFORMER, "--model.net.dropout=0", "--trainer.callbacks=[]", "--experiment=translator")
 TOLERANCE = 2e-6
 
 
@@ -35,6 +40,27 @@ def assert_equal(expected: Path, found: Path) -> None:
     torch.testing.assert_close(b["state"], a["state"], rtol=0, atol=TOLERANCE)
 
 
+def assert_same_translator(run: Run, one: Path, two: Path) -> None:
+    """The translator, whose validation and test decode, does the same in one process as it did in two."""
+    os.chdir(one)
+    for words in (
+        [*TRANSLATOR, f"--data.batch_tokens={TOKENS}", "--data.batch_size=4"],
+        ["test", "--ckpt_path=last", SHORT, "--data.cache_dir=cache"],
+    ):
+        done = run(*words)
+        assert done.code == 0, done.err
+    checkpoints = [newest("last.ckpt", folder / "runs/translator") for folder in (one, two)]
+    states = [torch.load(path, weights_only=True)["state_dict"] for path in checkpoints]
+    torch.testing.assert_close(states[1], states[0], rtol=0, atol=1e-5)
+    for pattern, names in (
+        ("metrics.csv", ("train/loss", "val/loss", "val/chrf")),
+        ("test/*/metrics.csv", ("test/loss", "test/chrf")),
+    ):
+        expected, got = (read_metrics(next(path.parents[1].glob(pattern))) for path in checkpoints)
+        for name in names:
+            assert [value for _, value in got[name]] == pytest.approx([v for _, v in expected[name]], abs=1e-5), name
+
+
 def test_two_processes_do_what_one_does(run: Run, tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
     for folder in (one, two):
@@ -48,13 +74,16 @@ def test_two_processes_do_what_one_does(run: Run, tmp_path: Path) -> None:
     on = ("--trainer.max_steps=-1", "--data.cache_dir=cache", *TWO)
     by_two_processes(two, [
         [*COMMON, *TWO, "--trainer.max_steps=5", "--experiment=two"],
-        ["fit", "--ckpt_path=last", *on],
+        ["fit", "--ckpt_path=last", *on, COMPILED],
         [*COMMON, *TWO, "--trainer.max_steps=5", "--experiment=parts", apart],
         ["fit", "--ckpt_path=last", *on, "--experiment=from_parts"],
         ["fit", f"--ckpt_path={begun}", *on, "--experiment=from_one", "--trainer.default_root_dir=runs"],
         ["test", "--ckpt_path=last", *TWO],
         ["predict", "--ckpt_path=last", *TWO, '--data.prompts=["the dog","he"]', "--decoding.max_new_tokens=9"],
+        [*TRANSLATOR, *STRATEGY, f"--data.batch_tokens={TOKENS // 2}", "--data.batch_size=2"],
+        ["test", "--ckpt_path=last", *STRATEGY, SHORT, "--data.cache_dir=cache"],
     ])  # fmt: skip
+    assert_same_translator(run, one, two)
 
     first, resumed = sorted((two / "runs/two").glob("*/checkpoints/last.ckpt"), key=lambda path: path.stat().st_mtime)
     assert_equal(begun, first)
