@@ -1,5 +1,7 @@
 """Fixtures of the whole suite: the command line in this process, and one trained run."""
 
+import contextlib
+import io
 import os
 import shutil
 import sys
@@ -66,17 +68,34 @@ def run(
     return call
 
 
-@pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with runs/parity/lstm_last/<time>: one epoch of the smallest training, made once."""
-    folder = tmp_path_factory.mktemp("trained")
-    with pytest.MonkeyPatch.context() as patch:
+def run_in(folder: Path, *words: str, pictures: bool = False) -> str:
+    """Runs ``seqlight WORDS`` in this process, for the fixtures that several tests share; what it printed.
+
+    Args:
+        folder: Where it runs, with a cache of its own.
+        words: A command that must succeed.
+        pictures: Whether its curves are drawn.
+    """
+    matplotlib.get_cachedir()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()) as said:
+        if not pictures:
+            patch.setattr(Curves, "on_fit_end", lambda *_: None)
         patch.chdir(folder)
-        words = ["fit", "--config", "parity/lstm_last", *SMALL, "--trainer.max_epochs=1", "--model.net.hidden_size=4"]
+        patch.setenv("XDG_CACHE_HOME", str(folder / "home"))
+        patch.setattr(GracefulStop, "received", 0)
         patch.setattr(sys, "argv", ["seqlight", *words])
         with pytest.raises(SystemExit) as exit_info:
             main()
         assert exit_info.value.code == 0
+    return said.getvalue()
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with runs/parity/lstm_last/<time>: one epoch of the smallest training, made once."""
+    folder = tmp_path_factory.mktemp("trained")
+    words = ("--config=parity/lstm_last", *SMALL, "--trainer.max_epochs=1", "--model.net.hidden_size=4")
+    run_in(folder, "fit", *words, pictures=True)
     return folder
 
 

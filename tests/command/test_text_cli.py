@@ -1,10 +1,13 @@
 """A language model from the command line: prediction from a checkpoint alone, decoding by flags, mistakes."""
 
+import shutil
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
 import torch
-from conftest import Run
+from conftest import Run, run_in
 from helpers.command_runs import LINES, SMALL_GPT, predictions
 
 import seqlight
@@ -14,13 +17,30 @@ from seq_modules.generation.decoding_config import Decoding
 SMALL = (*SMALL_GPT, "--trainer.callbacks=[]")
 
 
+@pytest.fixture(scope="module")
+def trainings(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """A folder with lines.txt, a model that was trained on it with a tokenizer, and its cache; made once for each."""
+
+    @cache
+    def train(tokenizer: str) -> Path:
+        folder = tmp_path_factory.mktemp(tokenizer)
+        (folder / "lines.txt").write_text(LINES)
+        words = ("--data.path=lines.txt", f"--data.tokenizer={tokenizer}", "--data.vocab_size=272")
+        run_in(folder, "fit", *SMALL, *words)
+        return folder
+
+    return train
+
+
 @pytest.fixture(params=["char", "unigram", "byte"])
-def trained(request: pytest.FixtureRequest, run: Run) -> str:
-    Path("lines.txt").write_text(LINES)
-    words = ("--data.path=lines.txt", f"--data.tokenizer={request.param}", "--data.vocab_size=272")
-    done = run("fit", *SMALL, *words)
-    assert done.code == 0, done.err
+def trained(request: pytest.FixtureRequest, trainings: Callable[[str], Path], tmp_path: Path) -> str:
+    shutil.copytree(trainings(request.param), tmp_path, dirs_exist_ok=True)
     return request.param
+
+
+@pytest.fixture
+def trained_on_characters(trainings: Callable[[str], Path], tmp_path: Path) -> None:
+    shutil.copytree(trainings("char"), tmp_path, dirs_exist_ok=True)
 
 
 def test_a_checkpoint_alone_writes_text(run: Run, trained: str) -> None:
@@ -58,9 +78,8 @@ def test_test_and_resume_go_on_with_the_same_tokenizer(run: Run, trained: str) -
 
 
 @pytest.mark.parametrize("words", [("--data.tokenizer_path=null",), ("--data.tokenizer=char",)])
+@pytest.mark.usefixtures("trained_on_characters")
 def test_another_tokenizer_is_refused_with_both_fingerprints(run: Run, words: tuple[str, ...]) -> None:
-    Path("lines.txt").write_text(LINES)
-    run("fit", *SMALL, "--data.path=lines.txt")
     held = torch.load(next(Path().rglob("best.ckpt")), weights_only=True)["tokenizer_fingerprint"]
     Path("other.txt").write_text(LINES.replace("w", "q"))  # as many characters, one of them another
     theirs = CharTokenizer.train([LINES.replace("w", "q")]).fingerprint
@@ -71,17 +90,15 @@ def test_another_tokenizer_is_refused_with_both_fingerprints(run: Run, words: tu
     assert "leave out" in done.err
 
 
+@pytest.mark.usefixtures("trained_on_characters")
 def test_a_tokenizer_of_another_size_is_refused(run: Run) -> None:
-    Path("lines.txt").write_text(LINES)
-    run("fit", *SMALL, "--data.path=lines.txt")
     done = run("test", "--ckpt_path=best", "--data.tokenizer=byte")
     assert done.code == 2
     assert "Traceback" not in done.err
 
 
+@pytest.mark.usefixtures("trained_on_characters")
 def test_a_text_with_any_line_end_is_written_as_one_row(run: Run) -> None:
-    Path("lines.txt").write_text(LINES)
-    run("fit", *SMALL, "--data.path=lines.txt")
     done = run("predict", "--ckpt_path=best", '--data.prompts=["he\\u2028went", "she"]')
     assert done.code == 0, done.err
     assert [row["prompt"] for row in predictions()] == ["he\u2028went", "she"]
@@ -114,16 +131,14 @@ def test_mistakes_get_one_line(run: Run, words: tuple[str, ...], said: str) -> N
     assert "Traceback" not in done.err
 
 
+@pytest.mark.usefixtures("trained_on_characters")
 def test_a_prompt_that_is_empty_is_named(run: Run) -> None:
-    Path("lines.txt").write_text(LINES)
-    run("fit", *SMALL, "--data.path=lines.txt")
     done = run("predict", "--ckpt_path=best", '--data.prompts=["he", ""]')
     assert done.code == 2
     assert "prompts" in done.err
 
 
+@pytest.mark.usefixtures("trained_on_characters")
 def test_stop_strings_end_a_text(run: Run) -> None:
-    Path("lines.txt").write_text(LINES)
-    run("fit", *SMALL, "--data.path=lines.txt")
     run("predict", "--ckpt_path=best", '--data.prompts=["he went"]', '--data.stop=[" "]')
     assert all(" " not in row["continuation"] for row in predictions())
