@@ -24,7 +24,10 @@ COMMON = (
 STRATEGY = ("--config=trainer/fsdp", "--trainer.accelerator=cpu", "--trainer.devices=2")
 TWO = (*STRATEGY, "--data.batch_size=4")
 COMPILED = '--trainer.callbacks+={"class_path":"Compile","init_args":{"backend":"eager"}}'
-TRANSLATOR = ("fit", *TRANSFORMER, "--model.net.dropout=0", "--trainer.callbacks=[]", "--experiment=translator")
+TRANSLATOR = (
+    "fit", *TRANSFORMER, "--model.net.dropout=0", "--model.optim.optimizer=adamw", "--trainer.callbacks=[]",
+    "--experiment=translator",
+)  # fmt: skip
 TOLERANCE = 2e-6
 
 

@@ -7,7 +7,7 @@ COMMON = (
 )  # fmt: skip
 TRANSFORMER = (
     "--config=translation/multi30k_transformer", "--model.net.d_model=16", "--model.net.encoder_layers=1",
-    "--model.net.decoder_layers=1", "--model.net.d_ff=16", *COMMON,
+    "--model.net.decoder_layers=1", "--model.net.d_ff=16", "--trainer.precision=32-true", *COMMON,
 )  # fmt: skip
 # Batches of so many tokens; of the 36 built-in sentences, 10 with room for 300.
 TOKENS = 300
