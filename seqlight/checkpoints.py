@@ -58,6 +58,10 @@ def find_checkpoint(spec: str, command: str, root: str = "runs") -> Path:
             raise UserError(
                 f"--ckpt_path {spec}: no run under {root}/ has a {spec}.ckpt; train one with `seqlight fit`"
             )
+        saved = Path(root).rglob(f"{CHECKPOINTS}/*.ckpt")
+        newest = max(saved, key=lambda file: file.stat().st_mtime_ns).parents[1]
+        if not (newest / CHECKPOINTS / f"{spec}.ckpt").exists():
+            print(f"--ckpt_path {spec}: {files[-1]}, because {newest} has no {spec}.ckpt", file=sys.stderr)
         return whole(files[-1])
     if path.is_dir():
         want = "last" if command == "fit" else "best"

@@ -21,6 +21,7 @@ from datamodules.tokenizers.words import WordTokenizer
 from seqlight.core.errors import UserError
 
 MusicTokenizer = NoteTokenizer | RemiTokenizer
+MUSIC_TOKENIZERS: tuple[type[MusicTokenizer], ...] = (NoteTokenizer, RemiTokenizer)
 T = TypeVar("T", bound=Stateful)
 
 
@@ -99,7 +100,7 @@ def load_pair(path: str | Path) -> TokenizerPair:
 
 def load_notes(path: str | Path) -> MusicTokenizer:
     """The tokenizer of notes in a checkpoint. It raises the same errors as :func:`load`."""
-    return _load(path, (NoteTokenizer, RemiTokenizer), "a checkpoint of a music model")
+    return _load(path, MUSIC_TOKENIZERS, "a checkpoint of a music model")
 
 
 def _load(path: str | Path, kinds: tuple[type[T], ...], wanted: str) -> T:

@@ -1,5 +1,6 @@
 """Settings in checkpoints: groups of arguments stay plain nested data, and flags win over them."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +146,19 @@ def test_find_and_read(run_folder: Path, tmp_path: Path) -> None:
     torch.save({"state_dict": {}, "pytorch-lightning_version": "2", "config": 3}, tmp_path / "a.ckpt")
     with pytest.raises(UserError, match="not a seqlight checkpoint: `config` is not a mapping"):
         read_checkpoint(tmp_path / "a.ckpt")
+
+
+def test_best_of_an_older_run_is_announced(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for time, name in enumerate(("old/checkpoints/last.ckpt", f"old/{BEST}", "new/checkpoints/last.ckpt")):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        os.utime(path, (time, time))
+    assert find_checkpoint("last", "test", str(tmp_path)) == tmp_path / "new/checkpoints/last.ckpt"
+    assert capsys.readouterr().err == ""
+    assert find_checkpoint("best", "test", str(tmp_path)) == tmp_path / "old" / BEST
+    expected = f"--ckpt_path best: {tmp_path / 'old' / BEST}, because {tmp_path / 'new'} has no best.ckpt\n"
+    assert capsys.readouterr().err == expected
 
 
 def test_the_folder_of_runs_follows_from_the_place(tmp_path: Path) -> None:
