@@ -1,4 +1,4 @@
-"""The entry point: ``seqlight fit|validate|test|predict``, ``sweep``, ``average`` and ``configs``."""
+"""The entry point: ``seqlight fit|validate|test|predict``, ``sweep``, ``average``, ``prove`` and ``configs``."""
 
 import os
 import sys
@@ -19,6 +19,7 @@ HELP = f"""usage: seqlight COMMAND [options]
             with --storage postgresql://USER@HOST/DATABASE machines share it over the network, and a trial whose
             process was silent for --grace_period SECONDS (by default 300) is run again
   average   write a checkpoint with the mean weights of others: seqlight average A.ckpt B.ckpt --output C.ckpt
+  prove     is a trained parity net right at every length? seqlight prove --ckpt_path best
   configs   list the recipes; `seqlight configs copy NAME` starts one of your own
 
   seqlight COMMAND --help                all options of a command
@@ -67,6 +68,10 @@ def dispatch(words: list[str]) -> int:
             from seqlight.averaging import command
 
             print(command(rest))
+        case ["prove", *rest]:
+            from seqlight.proving import command
+
+            return command(rest)
         case ["sweep", *rest]:
             from seqlight.sweep import command
 

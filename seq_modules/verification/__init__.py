@@ -1,0 +1,1 @@
+"""Proofs about trained nets: bounds that hold for whole sets of states, and certificates that can be checked."""

@@ -1,0 +1,65 @@
+"""``seqlight prove``: is a trained parity net right at every length? (docs/notes/proof.md)"""
+
+import argparse
+import json
+import shlex
+from pathlib import Path
+from typing import NoReturn
+
+from seqlight.checkpoints import find_checkpoint, module_of, read_checkpoint
+from seqlight.core.errors import UserError
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Refuses the words."""
+        raise UserError(f"prove: {message}; use `seqlight prove --ckpt_path best`")
+
+
+def command(words: list[str]) -> int:
+    """Proves or refutes, writes what it found to the run's folder, and prints it; 0 if it is proved, else 1."""
+    from seqlight.runs import new_run_folder
+
+    parser = Parser("seqlight prove", description=__doc__, allow_abbrev=False)
+    parser.add_argument("--ckpt_path", default="best", help="a checkpoint, a run's folder, best or last")
+    parser.add_argument("--check", metavar="FILE", help="check this certificate, and look for nothing")
+    args = parser.parse_args(words)
+    path = find_checkpoint(args.ckpt_path, "prove")
+    content = read_checkpoint(path)
+    module = module_of(content, path)
+    from seq_modules.verification.certificate import Certificate, CertificateError
+    from seq_modules.verification.checker import check
+    from seq_modules.verification.parity import parity_net, prove
+    from seq_modules.verification.picture import draw
+
+    net = parity_net(module)
+    if args.check:
+        try:
+            check(Certificate.load(Path(args.check)), net)
+        except CertificateError as error:
+            print(f"refused: {error}")
+            return 1
+        print(f"accepted: {path} is right after every bit of every string")
+        return 0
+    outcome = prove(module)  # type: ignore[arg-type]  # parity_net has refused every other system
+    experiment = (content.get("config") or {}).get("experiment") or "parity"
+    folder = new_run_folder("runs", experiment, "prove", str(path))
+    report = {
+        "checkpoint": str(path),
+        "verdict": outcome.verdict,
+        "counterexample": outcome.counterexample,
+        "reason": outcome.reason,
+        "cpu_seconds": round(outcome.seconds, 3),
+    }
+    (folder / "proof.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    print(outcome)
+    if outcome.certificate is not None:
+        outcome.certificate.save(folder / "certificate.json")
+        draw(outcome.certificate, net, folder / "sets.png")
+        again = f"--ckpt_path {shlex.quote(str(path))} --check {shlex.quote(str(folder / 'certificate.json'))}"
+        print(f"results: {folder}\nnext: seqlight prove {again}")
+        return 0
+    print(f"results: {folder}")
+    return 1
