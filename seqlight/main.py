@@ -69,9 +69,9 @@ def dispatch(words: list[str]) -> int:
 
             print(command(rest))
         case ["prove", *rest]:
-            from seqlight.proving import command
+            from seqlight import proving
 
-            return command(rest)
+            return proving.command(rest)
         case ["sweep", *rest]:
             from seqlight.sweep import command
 

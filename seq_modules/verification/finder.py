@@ -161,7 +161,9 @@ def typical_states(net: ParityNet, keys: list[tuple[bool, str]]) -> Array:
             bits[row, :, 0] ^= bits[row].sum(1) % 2 != odd
     step = CELLS["rnn_tanh" if net.cell == "rnn" else net.cell][0]
     flat, begins = bits.reshape(-1, length), np.repeat(begin, SAMPLES)
-    states = tuple(np.zeros((len(flat), net.hidden_size)) for _ in range(net.state_size // net.hidden_size))
+    states: tuple[Array, ...] = tuple(
+        np.zeros((len(flat), net.hidden_size)) for _ in range(net.state_size // net.hidden_size)
+    )
     for t, bit in enumerate(flat.T):
         states = tuple(np.where((begins == t)[:, None], 0.0, state) for state in states)
         x = (2.0 * bit - 1)[:, None] @ net.w_ih.T + net.b_ih
