@@ -94,3 +94,10 @@ def modular_arithmetic() -> Automaton:
         return IGNORED if operator else (total + term) % NUMBERS
 
     return build((0, 0, "+"), "01234+-*", step, answer)
+
+
+def recall(symbols: str) -> Automaton:
+    """Which was the first symbol?"""
+    return build(
+        "", symbols, lambda first, symbol: first or symbol, lambda first: symbols.index(first) if first else IGNORED
+    )

@@ -14,9 +14,9 @@ class FormalLanguageDataModule(GeneratedStringsDataModule):
     Args:
         task: What is asked. After each symbol: "parity", is the number of ones odd; "even_pairs", is the number of 01
             and 10 odd; "cycle_navigation", the place on a cycle of five after steps -, 0 and +; "count_modulo_3", the
-            number of ones modulo 3; after each number: "modular_arithmetic", the value modulo 5 of numbers joined by
-            +, - and *. After the string, at as many blanks: "bucket_sort", its five symbols sorted; "reverse", its
-            bits in reverse.
+            number of ones modulo 3; "recall", which of four symbols was the first; after each number:
+            "modular_arithmetic", the value modulo 5 of numbers joined by +, - and *. After the string, at as many
+            blanks: "bucket_sort", its five symbols sorted; "reverse", its bits in reverse.
         batch_size: Strings in a batch of one process.
         min_length: Shortest length in training and validation, at least 1.
         max_length: Longest length in training and validation.

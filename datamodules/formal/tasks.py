@@ -14,7 +14,14 @@ from datamodules.formal.automata import Automaton
 from seqlight.core.labels import IGNORED
 
 Task = Literal[
-    "parity", "even_pairs", "modular_arithmetic", "cycle_navigation", "count_modulo_3", "bucket_sort", "reverse"
+    "parity",
+    "even_pairs",
+    "modular_arithmetic",
+    "cycle_navigation",
+    "count_modulo_3",
+    "recall",
+    "bucket_sort",
+    "reverse",
 ]
 
 
@@ -104,6 +111,7 @@ TASKS: dict[Task, FormalTask] = {
     ),
     "cycle_navigation": Recognition("-0+", ("-0+",), automata.cycle_navigation(), ("+", "+-0--", "+++-", "+" * 41)),
     "count_modulo_3": Recognition("01", ("01",), automata.count_ones(3), ("0", "1", "10110", "1" * 41)),
+    "recall": Recognition("0123", ("0123",), automata.recall("0123"), ("0", "3120", "1" + "0" * 40)),
     "bucket_sort": Transduction("01234", ("01234",), np.sort, ("1", "10204112", "43210")),
     "reverse": Transduction("01", ("01",), np.flip, ("1", "011010", "1000")),
 }

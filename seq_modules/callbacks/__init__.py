@@ -30,6 +30,7 @@ from seq_modules.callbacks.training.activation_checkpointing import ActivationCh
 from seq_modules.callbacks.training.active_member import ActiveMember
 from seq_modules.callbacks.training.compile import Compile
 from seq_modules.callbacks.training.ema import EMA
+from seq_modules.callbacks.training.gradient_flow import GradientFlow
 from seq_modules.callbacks.training.gradient_norm import GradientNorm
 from seq_modules.callbacks.training.length_curriculum import LengthCurriculum
 from seq_modules.callbacks.training.length_sweep import LengthSweep
@@ -54,6 +55,7 @@ __all__ = [
     "EpochLines",
     "Forecast",
     "GracefulStop",
+    "GradientFlow",
     "GradientNorm",
     "LastCheckpoint",
     "LengthCurriculum",

@@ -21,6 +21,7 @@ DEFINITIONS: dict[str, Callable[[str], int]] = {
     "modular_arithmetic": lambda text: eval(text) % 5,
     "cycle_navigation": lambda text: (text.count("+") - text.count("-")) % 5,
     "count_modulo_3": lambda text: text.count("1") % 3,
+    "recall": lambda text: int(text[0]),
 }
 WRITTEN: dict[str, Callable[[str], str]] = {
     "bucket_sort": lambda text: "".join(sorted(text)),
@@ -83,6 +84,7 @@ def test_automata_have_no_more_states_than_they_need() -> None:
     # Arithmetic: 25 after a number, 5 after each of + and -, 25 after *, and the start, which is that of "0 +".
     assert states == {
         "parity": 2, "even_pairs": 5, "modular_arithmetic": 60, "cycle_navigation": 5, "count_modulo_3": 3,
+        "recall": 5,
     }  # fmt: skip
 
 
