@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import Run
+from conftest import Run, run_in
 from helpers.command_runs import by_two_processes
-from helpers.processes import ODD_PARITY, TORCHRUN, finish, only, start, wait_until_trained
+from helpers.processes import ODD_PARITY, finish, only, start, wait_until_trained
 
 from seqlight.core.plots import read_metrics
 
@@ -18,15 +18,13 @@ TOLERANCE = 2e-6
 @pytest.fixture(scope="module")
 def one_and_two(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """The same training by one process with batches of 20 and by two with batches of 10."""
-    folders = []
-    for overlay, batch in (("trainer/cpu", 20), ("trainer/ddp", 10)):
-        folder = tmp_path_factory.mktemp(overlay.replace("/", "-"))
-        words = ["fit", "--config", "parity/lstm_last", "--config", overlay, *ODD_PARITY, f"--data.batch_size={batch}"]
-        said = finish(start(words, folder))
+    one, two = tmp_path_factory.mktemp("one"), tmp_path_factory.mktemp("two")
+    words = ["fit", "--config=parity/lstm_last", *ODD_PARITY]
+    both = start([*words, "--config=trainer/ddp", "--data.batch_size=10"], two)
+    for said in (run_in(one, *words, "--config=trainer/cpu", "--data.batch_size=20"), finish(both)):
         assert said.count("results: ") == 1  # rank 0 alone speaks
         assert said.count("epoch 2/2") == 1
-        folders.append(folder)
-    return folders[0], folders[1]
+    return one, two
 
 
 def test_ddp_trains_like_the_joined_batch(one_and_two: tuple[Path, Path]) -> None:
@@ -91,8 +89,8 @@ def test_ranks_draw_noise_of_their_own_and_resume_it(tmp_path: Path) -> None:
 
 
 def test_torchrun(one_and_two: tuple[Path, Path], tmp_path: Path) -> None:
-    words = ["fit", "--config", "parity/lstm_last", "--config", "trainer/ddp", *ODD_PARITY, "--data.batch_size=10"]
-    finish(start(words, tmp_path, *TORCHRUN))
+    words = ["fit", "--config=parity/lstm_last", "--config=trainer/ddp", *ODD_PARITY, "--data.batch_size=10"]
+    by_two_processes(tmp_path, [words])  # which torchrun started
     expected = torch.load(only(one_and_two[1], "last.ckpt"), weights_only=True)["state_dict"]
     got = torch.load(only(tmp_path, "last.ckpt"), weights_only=True)["state_dict"]
     assert all(torch.equal(expected[name], got[name]) for name in expected)
@@ -105,7 +103,7 @@ def test_a_signal_saves_and_says_how_to_go_on(run: Run, tmp_path: Path, overlay:
     process = start([*words, "--trainer.max_epochs=100000", "--trainer.callbacks=[]"], tmp_path)
     wait_until_trained(tmp_path)
     process.send_signal(number)
-    said, _ = process.communicate(timeout=60)
+    said, _ = process.communicate(timeout=600)
     assert process.returncode == 128 + number, said
     assert "Traceback" not in said
     checkpoint = only(tmp_path, "last.ckpt").relative_to(tmp_path)
@@ -116,6 +114,6 @@ def test_a_signal_saves_and_says_how_to_go_on(run: Run, tmp_path: Path, overlay:
     if overlay == "trainer/cpu":
         assert run(*words).code == 0
     else:
-        finish(start(words, tmp_path))
+        by_two_processes(tmp_path, [words])
     newest = max(tmp_path.rglob("last.ckpt"), key=lambda path: path.stat().st_mtime_ns)
     assert torch.load(newest, weights_only=True)["global_step"] == step + 2

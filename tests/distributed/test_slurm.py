@@ -43,7 +43,7 @@ def srun(folder: Path, restarts: int) -> list[tuple[int, str]]:
         variables["SLURM_RESTART_COUNT"] = str(restarts)
     words = [*WORDS, "--config=trainer/ddp", "--data.batch_size=10", f"--trainer.callbacks={callbacks}"]
     tasks = [start(words, folder, **variables, SLURM_PROCID=rank, SLURM_LOCALID=rank) for rank in "01"]
-    said = [task.communicate(timeout=120)[0] for task in tasks]
+    said = [task.communicate(timeout=600)[0] for task in tasks]
     return [(task.returncode, text) for task, text in zip(tasks, said, strict=True)]
 
 

@@ -78,7 +78,7 @@ def test_two_processes_do_what_one_does(run: Run, by_two: dict[str, Path], kind:
     for name in ("train/bits_per_character", "train/perplexity"):
         assert parts[1][name][-1][1] == pytest.approx(expected[name][-1][1], rel=tolerance), name
     held = torch.load(begun, weights_only=True)["train_metrics"]
-    assert held["bits_per_character"]["characters"] == 2 * 8 * 16  # two steps, eight windows, 16 characters each
+    assert held["bits_per_character"]["num_targets"] == 2 * 8 * 16  # two steps, eight windows, 16 characters each
     one = torch.load(whole / "checkpoints/last.ckpt", weights_only=True)
     other = torch.load(rest, weights_only=True)
     for entry in ("state_dict", "training_weights"):

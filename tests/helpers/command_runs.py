@@ -1,39 +1,20 @@
 """Whole commands in tests: what they left, interrupted and resumed ones, and ones run by two processes."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import pytest
 import torch
-from conftest import ROOT, Run
+from conftest import Run
 from helpers.toy_text import SignalAt
+from helpers.two_processes import two_processes
 from lightning.pytorch import Trainer
 
 from seq_modules.callbacks import RNGState
 from seq_modules.callbacks.training.ema import KEY
-
-# Several commands in a process each, which saves the time of starting Python for each of them.
-SCRIPT = """
-import json, os, sys
-sys.path.insert(0, sys.argv[1])
-from seqlight.main import main
-for folder, words in json.loads(sys.argv[2]):
-    os.chdir(folder)
-    sys.argv = ["seqlight", *words]
-    try:
-        main()
-    except SystemExit as end:
-        if end.code:
-            raise
-"""
-
 
 # The settings of a small GPT in a command: a second or two of training.
 SMALL_GPT = (
@@ -90,8 +71,6 @@ def assert_same_training(one: Path, other: Path) -> None:
 def by_two_processes(folder: Path, *series: Sequence[Sequence[str]]) -> None:
     """Runs commands, each by two processes, of which the first alone says where the results lie.
 
-    Starting the processes takes seconds, so that several series of commands share them.
-
     Args:
         folder: Where the first series runs; of several, each runs in a subfolder of its number, from 0 on.
         series: Commands, one after the other.
@@ -100,15 +79,5 @@ def by_two_processes(folder: Path, *series: Sequence[Sequence[str]]) -> None:
     for each in folders:
         each.mkdir(parents=True, exist_ok=True)
     commands = [(str(each), words) for each, several in zip(folders, series, strict=True) for words in several]
-    (folder / "commands.py").write_text(SCRIPT)
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone"]
-    ended = subprocess.run(
-        [*launcher, "commands.py", str(ROOT), json.dumps(commands)],
-        cwd=folder,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "MPLCONFIGDIR": matplotlib.get_cachedir()},  # fonts take seconds
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert ended.stdout.count("results: ") == len(commands)
+    said = two_processes().run(commands)
+    assert [text.count("results: ") for text in said] == [len(commands), 0]

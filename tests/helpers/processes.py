@@ -29,7 +29,7 @@ def start(words: list[str], folder: Path, *launcher: str, **variables: str) -> s
 
 def finish(process: subprocess.Popen[str]) -> str:
     """Waits for a command that ends well; what it said."""
-    said, _ = process.communicate(timeout=120)
+    said, _ = process.communicate(timeout=600)
     assert process.returncode == 0, said
     return said
 
@@ -41,13 +41,13 @@ def only(folder: Path, name: str) -> Path:
 
 
 def wait_until_trained(folder: Path, rows: int = 20) -> None:
-    """Waits, for a minute at most, until the run in a folder has logged so many rows."""
-    for _ in range(600):
+    """Waits, for five minutes at most, until the run in a folder has logged so many rows."""
+    for _ in range(3000):
         logs = list(folder.rglob("metrics.csv"))
         if logs and len(logs[0].read_text().splitlines()) > rows:
             return
         time.sleep(0.1)
-    raise AssertionError("no training within a minute")
+    raise AssertionError("no training within five minutes")
 
 
 def rank_processes(process: subprocess.Popen[str]) -> dict[int, int]:
