@@ -84,8 +84,8 @@ def lines(files: list[str]) -> int:
 
 def traced(tree: Path, recipe: str, flags: list[str]) -> dict[str, list[str]]:
     """Our files on the path to the loss, and all that ran before it."""
-    words = ["fit", "--config", recipe, *flags, "--trainer.max_epochs=1", "--trainer.accelerator=cpu"]
-    words += ["--trainer.num_sanity_val_steps=0", "--trainer.callbacks=[]"]
+    words = ["fit", "--config", recipe, *flags, "--trainer.max_steps=1", "--trainer.accelerator=cpu"]
+    words += ["--trainer.num_sanity_val_steps=0", "--trainer.limit_val_batches=0", "--trainer.callbacks=[]"]
     with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run(
             [sys.executable, "-c", TRACER, str(tree), *words], cwd=folder, capture_output=True, text=True, check=True
