@@ -96,3 +96,20 @@ def test_names_are_needed() -> None:
         MLPClassifier(["x"], ["only"])
     with pytest.raises(ValueError, match="feature_names is not given, and no data is there"):
         MLPClassifier()
+
+
+@pytest.mark.parametrize("style", ["numpy", "sequential"])
+def test_a_training_resumes_to_the_bit(tmp_path: Path, style: str) -> None:
+    def fit(epochs: int, checkpoint: Path | None = None) -> tuple[MLPClassifier, Any]:
+        torch.manual_seed(0)
+        data = TabularDataModule(points=ShapeConfig("moons", 40), batch_size=8, seed=0)
+        module = MLPClassifier(data.feature_names, data.class_names, style, {"hidden_sizes": [4]})
+        trainer = quiet_trainer(tmp_path, max_epochs=epochs, limit_val_batches=0)
+        trainer.fit(module, data, ckpt_path=None if checkpoint is None else str(checkpoint), weights_only=True)
+        return module, trainer
+
+    _, half = fit(2)
+    half.save_checkpoint(tmp_path / "half.ckpt")
+    whole, resumed = fit(4)[0], fit(4, tmp_path / "half.ckpt")[0]
+    for a, b in zip(whole.parameters(), resumed.parameters(), strict=True):
+        assert torch.equal(a, b)
