@@ -69,11 +69,17 @@ def prove_all(trials: list[dict[str, str]], output: Path) -> None:
         print(f"| {config} | {len(own)} | {' | '.join(map(str, counts))} | {spread} |")
 
 
-def activation_errors(chunk: int = 2**22) -> None:
-    """The largest error of torch's float32 tanh and sigmoid over all float32 numbers, against NumPy's float64."""
+def activation_errors(every: int, chunk: int = 2**22) -> None:
+    """The largest error of torch's float32 tanh and sigmoid over float32 numbers, against NumPy's float64.
+
+    Args:
+        every: Distance of two bit patterns that are tried; 1 tries all numbers.
+        chunk: Numbers at a time.
+    """
     largest = {"tanh": 0.0, "sigmoid": 0.0}
-    for start in range(0, 2**32, chunk):
-        x = np.arange(start, start + chunk, dtype=np.uint32).view(np.float32)
+    for start in range(0, 2**32, chunk * every):
+        patterns = np.arange(start, min(start + chunk * every, 2**32), every, dtype=np.uint32)
+        x = patterns.view(np.float32)
         x = x[np.isfinite(x)]
         wide = x.astype(np.float64)
         with np.errstate(over="ignore"):
@@ -90,10 +96,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--sweep", default="sweeps/parity/proofs")
     parser.add_argument("--output", type=Path, default=Path("docs/results/parity/proofs.csv"))
-    parser.add_argument("--activations", action="store_true")
+    parser.add_argument("--activations", action="store_true", help="measure the error of tanh and sigmoid instead")
+    parser.add_argument("--every", type=int, default=1, help="which of the 2^32 numbers that measurement tries")
     args = parser.parse_args()
     if args.activations:
-        activation_errors()
+        activation_errors(args.every)
     else:
         prove_all(train(args.sweep), args.output)
 
