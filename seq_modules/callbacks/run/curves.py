@@ -40,9 +40,10 @@ class Curves(Callback):
             return
         figure, axes = new_panels(len(names), columns=3, width=4.5)
         for axis, name in zip(axes, names, strict=True):
-            for stage in ("train", "val"):
+            for stage, colour in (("train", "C0"), ("val", "C1")):
                 if points := curves.get(f"{stage}/{name}"):
-                    axis.plot(*zip(*points, strict=True), label=stage, marker="." if len(points) < 3 else None)
+                    marker = "." if len(points) < 3 else None
+                    axis.plot(*zip(*points, strict=True), label=stage, color=colour, marker=marker)
             axis.set(xlabel="step", title=name)
             axis.xaxis.get_major_locator().set_params(integer=True)
             if name == "loss":
