@@ -28,7 +28,7 @@ SETTINGS: list[tuple[Any, Any, dict[str, Any]]] = [
     ("parity", "diagonal", {"negative_eigenvalues": True}),
     ("count_modulo_3", "mingru", {"negative_eigenvalues": True}),
     ("count_modulo_3", "diagonal", {"negative_eigenvalues": True}),
-    ("count_modulo_3", "deltanet", {"negative_eigenvalues": True, "num_householder": 2}),
+    ("count_modulo_3", "deltanet", {"negative_eigenvalues": True, "num_householder": 2, "num_heads": 2}),
 ]
 
 

@@ -165,8 +165,9 @@ class DeltaNet(nn.Module):
         if mask is not None:
             rows = mask.squeeze(-1).t().repeat_interleave(self.num_heads, 0)  # (T, B, 1) -> (P, T)
             beta = beta.where(rows.unsqueeze(-1), 0)
-        before = state.view(-1, self.head_size, self.head_size)  # (B, Z) -> (P, V, K)
-        outputs, after = (delta_rule.loop if engine == "loop" else delta_rule.chunked)(q, k, v, beta, before)
+        before = state.reshape(-1, self.head_size, self.head_size)  # (B, Z) -> (P, V, K)
+        with torch.autocast(x.device.type, enabled=False):
+            outputs, after = (delta_rule.loop if engine == "loop" else delta_rule.chunked)(q, k, v, beta, before)
         outputs = F.rms_norm(outputs, (self.head_size,), eps=1e-6)
         outputs = outputs.unflatten(0, (-1, self.num_heads)).permute(2, 0, 1, 3).flatten(2)  # (P, T, V) -> (T, B, H)
         return project(self.out, outputs), after.reshape(state.shape)

@@ -17,7 +17,8 @@ class LinearConfig:
         negative_eigenvalues: Eigenvalues of the transition in [-1, 1]; false keeps them in [0, 1], as the papers of the
             cells have it. Parity needs negative ones (Grazzi et al. 2025, arXiv 2411.12537).
         residual: Each layer is x + cell(norm(x)), then x + feed_forward(norm(x)), as in the papers' language models.
-            The inputs are first projected to the width H. False stacks the cells alone.
+            The inputs are first projected to the width H, and dropout applies to each branch. False stacks the cells
+            alone.
         num_heads: Heads of deltanet; divides hidden_size.
         num_householder: Steps of the delta rule a token. The transition of deltanet is a product of so many generalised
             Householder matrices; two with negative eigenvalues make a rotation (Siems et al. 2025, arXiv 2502.10297).

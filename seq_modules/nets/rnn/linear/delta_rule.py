@@ -14,11 +14,13 @@ Letters
     M       steps of a chunk, n times its tokens
 """
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-CHUNK = 32  # tokens of a chunk
+CHUNK = 32  # most tokens of a chunk
 
 
 def loop(q: Tensor, k: Tensor, v: Tensor, beta: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
@@ -52,15 +54,16 @@ def chunked(q: Tensor, k: Tensor, v: Tensor, beta: Tensor, state: Tensor) -> tup
     side is linear in S, so it is solved for all chunks in parallel, and only the products with S go chunk by chunk.
     """
     tokens, steps = q.shape[1], k.shape[2]
-    missing = -tokens % CHUNK  # tokens with β = 0 leave the state as it is
-    q = F.pad(q, (0, 0, 0, missing)).unflatten(1, (-1, CHUNK))  # (P, T, K) -> (P, chunks, tokens, K)
-    k, v = (F.pad(part, (0, 0, 0, 0, 0, missing)).unflatten(1, (-1, CHUNK)).flatten(2, 3) for part in (k, v))
-    beta = F.pad(beta, (0, 0, 0, missing)).unflatten(1, (-1, CHUNK)).flatten(2, 3).unsqueeze(-1)  # (P, chunks, M, 1)
+    size = math.ceil(tokens / math.ceil(tokens / CHUNK))  # tokens of a chunk, about as many in each
+    missing = -tokens % size  # tokens with β = 0 leave the state as it is
+    q = F.pad(q, (0, 0, 0, missing)).unflatten(1, (-1, size))  # (P, T, K) -> (P, chunks, tokens, K)
+    k, v = (F.pad(part, (0, 0, 0, 0, 0, missing)).unflatten(1, (-1, size)).flatten(2, 3) for part in (k, v))
+    beta = F.pad(beta, (0, 0, 0, missing)).unflatten(1, (-1, size)).flatten(2, 3).unsqueeze(-1)  # (P, chunks, M, 1)
     system = (beta * (k @ k.mT)).tril(-1)  # (P, chunks, M, M); ones on the diagonal are meant
     solved = torch.linalg.solve_triangular(system, beta * torch.cat((k, v), dim=-1), upper=False, unitriangular=True)
     of_state, of_values = solved.split([k.shape[-1], v.shape[-1]], dim=-1)  # d = of_values - of_state Sᵀ
-    step = torch.arange(CHUNK * steps, device=q.device)
-    done = step < steps * torch.arange(1, CHUNK + 1, device=q.device).unsqueeze(1)  # (tokens, M): when a token reads
+    step = torch.arange(size * steps, device=q.device)
+    done = step < steps * torch.arange(1, size + 1, device=q.device).unsqueeze(1)  # (tokens, M): when a token reads
     scores = (q @ k.mT).masked_fill(~done, 0)
     outputs = []
     for i in range(q.shape[1]):

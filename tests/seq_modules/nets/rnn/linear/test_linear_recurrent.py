@@ -201,6 +201,7 @@ def test_bfloat16_autocast(cell: str) -> None:
         net(x, LENGTHS, state)[0].float().square().sum().backward()
     assert (outputs.float() - expected).abs().mean() < 0.05 * expected.abs().mean()
     assert state.dtype == torch.float32
+    assert (state - net(x, LENGTHS)[1]).abs().mean() < 0.02 * state.abs().mean()
     assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in net.parameters())
 
 
