@@ -83,6 +83,20 @@ class Seq2SeqModule(SequenceModule):
         metrics = ExactMetrics(dict(translation_metrics(self.scores)), compute_groups=False)
         self.val_scores, self.test_scores = metrics.clone(prefix="val/"), metrics.clone(prefix="test/")
 
+    def setup(self, stage: str) -> None:
+        """Takes the tokenizers of the data, if there are any.
+
+        Raises:
+            UserError: Two vocabularies are to be trained with one table of embeddings.
+        """
+        super().setup(stage)
+        nets = EncoderDecoderTransformer | EncoderDecoderRNN
+        one_table = isinstance(self.net, nets) and self.net.config.share_embeddings == "all"
+        if stage == "fit" and one_table and self.tokenizer is not None and not self.tokenizer.shared:
+            raise UserError(
+                "net.share_embeddings all needs one vocabulary for both sides (--data.tokens.shared true); use decoder"
+            )
+
     def forward(self, source_ids: Tensor, source_mask: Tensor, target_ids: Tensor) -> Tensor:
         """Logits of the next target token at every step, (B, T, V).
 

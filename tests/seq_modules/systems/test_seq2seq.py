@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
@@ -242,6 +243,22 @@ def test_what_is_missing_or_wrong_is_said_in_one_line() -> None:
     module.tokenizer = None
     with pytest.raises(ValueError, match=r"^tokenizer .* seqlight.load"):
         module.generate(["a"])
+
+
+def test_two_vocabularies_are_not_trained_with_one_table() -> None:
+    def module_with(shared: Any, pair: TokenizerPair) -> Seq2SeqModule:
+        shape = Seq2SeqTransformerConfig(16, 1, 1, 2, share_embeddings=shared)
+        module = Seq2SeqTransformer(pair.source_vocab_size, pair.vocab_size, shape)
+        module._trainer = SimpleNamespace(datamodule=SimpleNamespace(tokenizer=pair))  # type: ignore[assignment]
+        return module
+
+    one, two = TokenizerPair(CharTokenizer("abcd")), TokenizerPair(CharTokenizer("abcd"), CharTokenizer("efgh"))
+    module_with("all", one).setup("fit")
+    module_with("decoder", two).setup("fit")
+    module = module_with("all", two)
+    with pytest.raises(ValueError, match=r"^net\.share_embeddings all needs one vocabulary .*; use decoder"):
+        module.setup("fit")
+    module.setup("test")
 
 
 def test_defaults_of_the_optimiser() -> None:
