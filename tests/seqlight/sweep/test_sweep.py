@@ -4,6 +4,7 @@ import csv
 import itertools
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import optuna
@@ -94,15 +95,17 @@ def test_a_broken_off_sweep_goes_on(run: Run, file: Path, monkeypatch: pytest.Mo
     assert len({tuple(sorted(params.items())) for params in done}) == 4
 
 
-def test_two_processes_share_a_sweep(tmp_path: Path, file: Path) -> None:
+def test_two_processes_share_a_sweep(run: Run, tmp_path: Path, file: Path) -> None:
     words = [sys.executable, str(ROOT / "cli.py"), "sweep", str(file)]
-    both = [
-        subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        for _ in range(2)
-    ]
-    said = [process.communicate(timeout=240)[0] for process in both]
-    assert [process.returncode for process in both] == [0, 0], said
-    with (tmp_path / "runs/sweeps/tiny/trials.csv").open(newline="") as stream:
+    other = subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    folder = tmp_path / "runs/sweeps/tiny"
+    while not list(folder.glob("2*")) and other.poll() is None:
+        time.sleep(0.02)
+    done = run("sweep", str(file))  # while the other is at its first trial
+    said = other.communicate(timeout=240)[0]
+    assert (done.code, other.returncode) == (0, 0), done.err + said
+    assert done.out.count("left]") + said.count("left]") == 4
+    with (folder / "trials.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert len(rows) == 4
     assert len({row["run"] for row in rows}) == 4
