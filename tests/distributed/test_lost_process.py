@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers.processes import ODD_PARITY, TORCHRUN, finish, only, rank_processes, start, wait_until_trained
+from conftest import Run
+from helpers.processes import ODD_PARITY, TORCHRUN, only, rank_processes, start, wait_until_trained
 
 from seqlight.core.plots import read_metrics
 
@@ -27,14 +28,16 @@ FOR_EVER = (
     ],
     ids=["launcher", "launched", "torchrun"],
 )
-def test_a_killed_process_ends_the_run(tmp_path: Path, launcher: tuple[str, ...], rank: int, named: str) -> None:
+def test_a_killed_process_ends_the_run(
+    run: Run, caplog: pytest.LogCaptureFixture, tmp_path: Path, launcher: tuple[str, ...], rank: int, named: str
+) -> None:
     process = start(list(FOR_EVER), tmp_path, *launcher)
     wait_until_trained(tmp_path)
     while not list(tmp_path.rglob("last.ckpt")) and process.poll() is None:
         time.sleep(0.1)
     killed = rank_processes(process)[rank]
     os.kill(killed, signal.SIGKILL)
-    said, _ = process.communicate(timeout=60)  # until no process has the pipe: none is left behind
+    said, _ = process.communicate(timeout=600)  # until no process has the pipe: none is left behind
     assert process.returncode == (-signal.SIGKILL if rank == 0 else 1)
     checkpoint = only(tmp_path, "last.ckpt").relative_to(tmp_path)
     line = f"error: {named.format(killed)}, and the run with it; to go on: seqlight fit --ckpt_path {checkpoint}\n"
@@ -46,8 +49,9 @@ def test_a_killed_process_ends_the_run(tmp_path: Path, launcher: tuple[str, ...]
     assert [at for at, _ in rows] == list(range(len(rows)))  # whole, to the last step
     assert 0 < step <= len(rows)
     if rank == 1 and not launcher:  # by one process, since the checkpoint starts no second one
-        said = finish(start(["fit", f"--ckpt_path={checkpoint}", f"--trainer.max_steps={step + 1}"], tmp_path))
-        assert "had devices 2, strategy ddp; this one takes what this machine has" in said
+        done = run("fit", f"--ckpt_path={checkpoint}", f"--trainer.max_steps={step + 1}")
+        assert done.code == 0, done.err
+        assert "had devices 2, strategy ddp; this one takes what this machine has" in caplog.text
 
 
 def test_killed_before_the_processes_have_met(tmp_path: Path) -> None:
@@ -58,6 +62,6 @@ def test_killed_before_the_processes_have_met(tmp_path: Path) -> None:
         time.sleep(0.2)
         ranks = rank_processes(process)
     process.kill()
-    said, _ = process.communicate(timeout=60)
+    said, _ = process.communicate(timeout=600)
     gone = rf"error: rank 0 \(process {process.pid}\) is gone, and the run with it; "
     assert len(re.findall(gone + "(no checkpoint was saved yet: )?start it again\n", said)) == 1, said
