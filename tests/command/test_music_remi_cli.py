@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from conftest import Run
 from helpers.command_runs import newest, predictions
-from helpers.music_commands import SIZES, SMALL
+from helpers.music_commands import NETS_AND_VOICES, SIZES, SMALL
 
 import seqlight
 from datamodules import MidiDataModule
@@ -19,8 +19,7 @@ WRITER = '--trainer.callbacks=[{"class_path":"MusicWriter","init_args":{"audio":
 STATISTICS = '--trainer.callbacks=[{"class_path":"MusicStatistics","init_args":{"num_samples":4,"num_notes":12}}]'
 
 
-@pytest.mark.parametrize("kind", SIZES)
-@pytest.mark.parametrize("voices", ["top", "all"])
+@pytest.mark.parametrize(("kind", "voices"), NETS_AND_VOICES)
 def test_fit_test_and_predict(run: Run, kind: str, voices: str) -> None:
     done = run("fit", f"--config=music/{kind}", *SIZES[kind], *REMI, f"--data.tokens.voices={voices}")
     assert done.code == 0, done.err

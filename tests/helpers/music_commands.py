@@ -9,3 +9,5 @@ SIZES = {
     "lstm": ("--model.net.rnn.hidden_size=16",),
     "transformer": ("--model.net.num_layers=1", "--model.net.num_heads=2", "--model.net.max_seq_len=32"),
 }
+# Each net and each reading once; tests/seq_modules/systems/test_music_decoder.py trains and samples all four.
+NETS_AND_VOICES = [("lstm", "top"), ("transformer", "all")]
