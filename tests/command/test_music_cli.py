@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from conftest import Run
 from helpers.command_runs import newest, predictions
-from helpers.music_commands import SIZES, SMALL
+from helpers.music_commands import NETS_AND_VOICES, SIZES, SMALL
 
 import seqlight
 from datamodules.music.sources.etudes import etudes
@@ -23,8 +23,7 @@ def folder_of_music(folder: str) -> Path:
     return Path(folder)
 
 
-@pytest.mark.parametrize("kind", SIZES)
-@pytest.mark.parametrize("voices", ["top", "all"])
+@pytest.mark.parametrize(("kind", "voices"), NETS_AND_VOICES)
 def test_a_checkpoint_alone_composes(run: Run, kind: str, voices: str) -> None:
     folder = folder_of_music("midi")
     source = (

@@ -3,7 +3,7 @@
 import pytest
 from conftest import Run
 from helpers.command_runs import newest, predictions
-from helpers.music_commands import SIZES, SMALL
+from helpers.music_commands import NETS_AND_VOICES, SIZES, SMALL
 
 import seqlight
 from datamodules.music.sources.etudes import etudes
@@ -16,8 +16,7 @@ TOLD = (*SMALL, "--data.source.num_etudes=30", "--data.tokens.signatures=true")
 WRITER = '--trainer.callbacks=[{"class_path":"MusicWriter","init_args":{"audio":"none","score":false}}]'
 
 
-@pytest.mark.parametrize("kind", SIZES)
-@pytest.mark.parametrize("voices", ["top", "all"])
+@pytest.mark.parametrize(("kind", "voices"), NETS_AND_VOICES)
 def test_a_model_is_told_metre_and_key(run: Run, kind: str, voices: str) -> None:
     done = run("fit", f"--config=music/{kind}", *SIZES[kind], *TOLD, f"--data.tokens.voices={voices}")
     assert done.code == 0, done.err
