@@ -66,6 +66,10 @@ class Ellipsoids:
         """Some coordinates alone."""
         return Ellipsoids(self.centre[:, at], self.generators[:, at], self.radius[:, at])
 
+    def rows(self, at: Array) -> "Ellipsoids":
+        """Some of the sets."""
+        return Ellipsoids(self.centre[at], self.generators[at], self.radius[at])
+
     def widened(self, by: Array | float) -> "Ellipsoids":
         """The same with a radius that is larger by ``by``, (B, N) or a number, not negative."""
         return Ellipsoids(self.centre, self.generators, up(self.radius + by))
