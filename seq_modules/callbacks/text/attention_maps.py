@@ -1,13 +1,15 @@
-"""Pictures of a Transformer's attention weights, and of its learned positions."""
+"""Pictures of the attention weights of any net of text, and of learned positions."""
 
-import torch
+from typing import Any
+
 import torch.nn.functional as F
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor, nn
 
 from seq_modules.callbacks.run.curves import save_figure
-from seq_modules.protocols import HasAttentionMaps, HasTokenizer, net_of
+from seq_modules.callbacks.text.attention_examples import AttentionPart, attention_examples
+from seq_modules.protocols import net_of
 from seqlight.core.checks import check_range
 from seqlight.core.errors import UserError
 from seqlight.core.plots import new_figure
@@ -16,57 +18,42 @@ from seqlight.core.plots import new_figure
 class AttentionMaps(Callback):
     """Draws, after ``test``, the attention weights of a sentence by layer and head.
 
-    Row i of a map has the weights of position i on itself and each position before it (Vaswani et al. 2017). If
-    positions are learned vectors, a second picture shows the cosine between each two of them. For a model without
+    Row i of a map has the weights of position i on each position that it attends to (Vaswani et al. 2017). A language
+    model reads the sentence. A classifier that pools its states by attention has one row, which is of the whole text. A
+    translator translates the sentence; its maps are of the translation on the source and, in a Transformer, of the
+    source and of the translation on themselves, each kind in a picture of its own.
+
+    If positions are learned vectors, a further picture shows the cosine between each two of them. For a model without
     attention nothing is drawn, so every recipe of text may have this callback.
 
     Args:
         text: The sentence. It is read as the beginning of a line, and cut to the model's context.
         max_tokens: Number of tokens that are drawn at most, at least 2.
+
+    Raises:
+        UserError: A value is out of its range, or the text is empty.
     """
 
     whole_weights = True  # not with weights that are divided among processes (seq_modules/training/sharding.py)
 
     def __init__(self, text: str = "The value of the expression is returned.", max_tokens: int = 48) -> None:
         check_range("max_tokens", max_tokens, least=2)
+        if not text.strip():
+            raise UserError("text is empty; give a sentence")
         self.text, self.max_tokens = text, max_tokens
 
     @rank_zero_only
-    @torch.inference_mode()
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Draws both pictures."""
+        """Draws the pictures."""
+        examples = attention_examples(pl_module, [self.text], self.max_tokens)
+        parts = [part for example in examples for part in example.parts]
+        for part in parts:
+            if len(part.keys) < 2:
+                raise UserError(f"text {self.text!r} is {len(part.keys)} token long; give a sentence")
+            save_figure(trainer, draw(part), "attention" if len(parts) == 1 else f"attention_{part.name}")
         net = net_of(pl_module)
-        tokenizer = pl_module.tokenizer if isinstance(pl_module, HasTokenizer) else None
-        if tokenizer is None or not isinstance(net, HasAttentionMaps):
-            return
-        ids = net.window(tokenizer.encode(self.text))[: self.max_tokens]
-        if len(ids) < 2:
-            raise UserError(f"text {self.text!r} is {len(ids)} token long; give a sentence")
-        weights = net.attention_maps(torch.tensor([ids], device=pl_module.device))
-        if weights is None:
-            return
-        from matplotlib.colors import PowerNorm
-
-        maps = weights[0].float().cpu()  # (L, H, T, T)
-        pieces = [visible(piece) for piece in tokenizer.pieces(ids)]
-        layers, heads = maps.shape[:2]
-        figure, axes = new_figure(heads, width=2.4, height=2.5, rows=layers)
-        for at, (axis, image) in enumerate(zip(axes, maps.flatten(0, 1), strict=True)):
-            layer, head = divmod(at, heads)
-            shades = axis.imshow(image.numpy(), cmap="magma", norm=PowerNorm(0.5, 0, 1))  # small weights stay visible
-            axis.grid(visible=False)
-            axis.set_title(f"layer {layer + 1}, head {head + 1}", fontsize=8)
-            # A "$" of the text is not the beginning of a formula.
-            turn = 90 if max(map(len, pieces)) > 1 else 0
-            shown = pieces if layer == layers - 1 else []
-            axis.set_xticks(range(len(pieces)), shown, fontsize=5, rotation=turn, parse_math=False)
-            axis.set_yticks(range(len(pieces)), pieces if head == 0 else [], fontsize=5, parse_math=False)
-            axis.tick_params(length=0)
-        figure.colorbar(shades, ax=list(axes), label="attention weight", fraction=0.02, aspect=40)
-        figure.supxlabel("attended token", fontsize=8)
-        figure.supylabel("attending token", fontsize=8)
-        save_figure(trainer, figure, "attention")
-        self._draw_positions(trainer, net)
+        if parts and net is not None:
+            self._draw_positions(trainer, net)
 
     def _draw_positions(self, trainer: Trainer, net: nn.Module) -> None:
         table = getattr(net, "position_table", None)  # (T, D), learned positions alone
@@ -79,6 +66,32 @@ class AttentionMaps(Callback):
         axis.set(title="cosine between learned positions", xlabel="position", ylabel="position")
         figure.colorbar(image, ax=axis)
         save_figure(trainer, figure, "positions")
+
+
+def draw(part: AttentionPart) -> Any:
+    """A panel for each layer (row) and head (column)."""
+    from matplotlib.colors import PowerNorm
+
+    layers, heads, rows, columns = part.weights.shape
+    queries, keys = ([visible(token) for token in tokens] for tokens in (part.queries, part.keys))
+    width = 2.4 if layers * heads > 1 else 5.0
+    height = width * min(max(rows / columns, 0.2), 2.0) + 0.1
+    figure, axes = new_figure(heads, width=width, height=height, rows=layers)
+    turn = 90 if max(map(len, keys)) > 1 else 0
+    for at, (axis, image) in enumerate(zip(axes, part.weights.flatten(0, 1), strict=True)):
+        layer, head = divmod(at, heads)
+        shades = axis.imshow(image.numpy(), cmap="magma", norm=PowerNorm(0.5, 0, 1), aspect="auto")  # small ones too
+        axis.grid(visible=False)
+        axis.set_title(f"layer {layer + 1}, head {head + 1}", fontsize=8)
+        # A "$" of the text is not the beginning of a formula.
+        shown = keys if layer == layers - 1 else []
+        axis.set_xticks(range(columns), shown, fontsize=5, rotation=turn, parse_math=False)
+        axis.set_yticks(range(rows), queries if head == 0 else [], fontsize=5, parse_math=False)
+        axis.tick_params(length=0)
+    figure.colorbar(shades, ax=list(axes), label="attention weight", fraction=0.02, aspect=40)
+    figure.supxlabel("attended token", fontsize=8)
+    figure.supylabel("attending token", fontsize=8)
+    return figure
 
 
 def visible(piece: str) -> str:
