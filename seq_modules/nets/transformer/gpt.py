@@ -126,7 +126,7 @@ class GPT(nn.Module):
         self.register_buffer("rotary", rotary, persistent=False)  # (2, S, K)
         self.sinusoids: Tensor | None
         self.rotary: Tensor | None
-        has_extras = config.ngrams.orders or extras != ExtrasConfig()
+        has_extras = config.ngrams.orders or extras != GPTConfig.extras  # the default has none
         self.extras = Extras(vocab_size, config, hash_seed) if has_extras else None
         block: dict[str, Any] = {
             "d_model": width,
