@@ -126,7 +126,8 @@ class OneBatch(LightningDataModule):
 def test_one_batch_is_memorised(kind: str, tmp_path: Path) -> None:
     module = make(kind, optim=OptimConfig(learning_rate=1e-2, beta2=0.99, weight_decay=0.1 * (kind != "rnn")))
     data = OneBatch(ByteTokenizer())
-    trainer = quiet_trainer(tmp_path, max_epochs=500 if kind == "ensemble" else 250)
+    epochs = 500 if kind == "ensemble" else 250
+    trainer = quiet_trainer(tmp_path, max_epochs=epochs, check_val_every_n_epoch=epochs, num_sanity_val_steps=0)
     trainer.fit(module, data)
     assert trainer.callback_metrics["train/loss"] < 0.05
     loss = trainer.callback_metrics["train/loss"].item()
