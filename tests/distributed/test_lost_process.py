@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import Run
-from helpers.processes import ODD_PARITY, TORCHRUN, only, rank_processes, start, wait_until_trained
+from helpers.processes.commands import ODD_PARITY, TORCHRUN, only, rank_processes, start, wait_until_trained
 
 from seqlight.core.plots import read_metrics
 

@@ -17,7 +17,7 @@ import pytest
 import sqlalchemy
 import yaml
 from conftest import ROOT, Run
-from helpers import postgres
+from helpers.processes import postgres
 from optuna.trial import TrialState
 
 from seqlight.sweep import read_sweep

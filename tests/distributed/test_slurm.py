@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import Run
-from helpers.processes import ODD_PARITY, only, start
+from helpers.processes.commands import ODD_PARITY, only, start
 
 from seqlight.core.plots import read_metrics
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import torch
 from conftest import Run
+from helpers.processes.pair import two_processes
 from helpers.toy_text import SignalAt
-from helpers.two_processes import two_processes
 from lightning.pytorch import Trainer
 
 from seq_modules.callbacks import RNGState

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import matplotlib
 from conftest import ROOT
-from helpers.processes import TORCHRUN
+from helpers.processes.commands import TORCHRUN
 
 # A job is a file of commands: each process runs them and writes what it said beside it. The standard input is closed
 # when the tests have ended.
