@@ -73,7 +73,8 @@ def draw(part: AttentionPart) -> Any:
     from matplotlib.colors import PowerNorm
 
     layers, heads, rows, columns = part.weights.shape
-    queries, keys = ([visible(token) for token in tokens] for tokens in (part.queries, part.keys))
+    keys = [visible(token) for token in part.keys]
+    queries = part.queries if part.name == "pooling" else [visible(token) for token in part.queries]
     width = 2.4 if layers * heads > 1 else 5.0
     height = width * min(max(rows / columns, 0.2), 2.0) + 0.1
     figure, axes = new_figure(heads, width=width, height=height, rows=layers)
@@ -82,7 +83,8 @@ def draw(part: AttentionPart) -> Any:
         layer, head = divmod(at, heads)
         shades = axis.imshow(image.numpy(), cmap="magma", norm=PowerNorm(0.5, 0, 1), aspect="auto")  # small ones too
         axis.grid(visible=False)
-        axis.set_title(f"layer {layer + 1}, head {head + 1}", fontsize=8)
+        if layers * heads > 1:
+            axis.set_title(f"layer {layer + 1}, head {head + 1}", fontsize=8)
         # A "$" of the text is not the beginning of a formula.
         shown = keys if layer == layers - 1 else []
         axis.set_xticks(range(columns), shown, fontsize=5, rotation=turn, parse_math=False)
