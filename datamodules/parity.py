@@ -5,6 +5,7 @@ those of training (Hahn 2020; Delétang et al., ICLR 2023).
 """
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import torch
@@ -12,8 +13,11 @@ import torch
 from datamodules.generated_strings import GeneratedStringsDataModule
 from datamodules.loading.batch_dataset import Batch, BatchDataset
 from datamodules.loading.counters import random_words
+from seqlight.core.checks import check_choice
 from seqlight.core.errors import UserError
 from seqlight.core.labels import IGNORED
+
+Density = Literal["half", "any"]
 
 
 def parity_batch(bits: np.ndarray, lengths: np.ndarray, index: np.ndarray) -> Batch:
@@ -36,21 +40,29 @@ class RandomBits(BatchDataset):
         min_length: Shortest length.
         max_length: Longest length; lengths are uniform between the two, both included. May change between epochs.
         seed: Seed of the rows.
+        density: "half": each bit is 1 with probability one half; "any": with a probability that is drawn for each row,
+            uniform from 0 to 1, so that long runs of equal bits are frequent.
     """
 
-    def __init__(self, size: int, min_length: int, max_length: int, seed: int) -> None:
+    def __init__(self, size: int, min_length: int, max_length: int, seed: int, density: Density = "half") -> None:
         self.size, self.min_length, self.max_length, self.seed = size, min_length, max_length, seed
+        self.density = density
 
     def __len__(self) -> int:
         return self.size
 
     def __getitems__(self, rows: Sequence[int]) -> Batch:
         index = np.asarray(rows)
-        words = -(-self.max_length // 64)
+        words = -(-self.max_length // (64 if self.density == "half" else 8))
         random = random_words(self.seed, index, 1 + words)
         span = self.max_length - self.min_length + 1
         lengths = self.min_length + (random[:, 0] >> np.uint64(32)).astype(np.int64) * span // 2**32
-        bits = np.unpackbits(np.ascontiguousarray(random[:, 1:]).view(np.uint8), axis=1)[:, : lengths.max()]
+        drawn = np.ascontiguousarray(random[:, 1:]).view(np.uint8)
+        if self.density == "half":
+            bits = np.unpackbits(drawn, axis=1)
+        else:  # a byte for each bit, against the first word's low byte
+            bits = (drawn < (random[:, :1] & np.uint64(255))).astype(np.uint8)
+        bits = bits[:, : lengths.max()]
         return parity_batch(bits, lengths, index)
 
 
@@ -97,6 +109,8 @@ class ParityDataModule(GeneratedStringsDataModule):
         test_min_length: Shortest length in the test set.
         test_max_length: Longest length in the test set.
         test_size: Strings in the test set.
+        density: Ones in the training strings: "half" of the bits on average, or "any" share, drawn for each string.
+            Then long runs of equal bits are frequent. The other strings always have half.
         bits: Strings of 0 and 1 for ``predict``. Default: five short examples.
         num_workers: Processes that prepare batches; 0 prepares them in the training process.
         seed: Seed of the training strings. Default: the run's seed (``--seed_everything``).
@@ -115,6 +129,7 @@ class ParityDataModule(GeneratedStringsDataModule):
         test_min_length: int = 41,
         test_max_length: int = 500,
         test_size: int = 2_048,
+        density: Density = "half",
         bits: list[str] | None = None,
         num_workers: int = 0,
         seed: int | None = None,
@@ -124,6 +139,8 @@ class ParityDataModule(GeneratedStringsDataModule):
             num_workers, seed,
         )  # fmt: skip
         self.save_hyperparameters()
+        check_choice("density", density, Density)
+        self.train_set.density = density
         self.predict_set = GivenBits(bits if bits is not None else ["0", "1", "11", "10110", "1" * 41])
 
     def make(self, size: int, min_length: int, max_length: int, seed: int) -> RandomBits:

@@ -8,6 +8,7 @@ import torch
 
 from datamodules import ParityDataModule
 from datamodules.parity import IGNORED, GivenBits, RandomBits, random_words
+from seqlight.core.errors import UserError
 
 
 def test_labels_are_the_running_parity_and_padding_is_ignored() -> None:
@@ -105,3 +106,25 @@ def test_workers_and_the_process_itself_make_the_same_batches() -> None:
         return [batch["input_ids"] for _ in range(2) for batch in loader]
 
     assert all(torch.equal(a, b) for a, b in zip(batches(0), batches(2), strict=True))
+
+
+def test_strings_of_any_density_hold_long_runs_and_have_the_same_lengths() -> None:
+    half, varied = (RandomBits(512, 5, 40, 1, density).__getitems__(range(512)) for density in ("half", "any"))
+    assert torch.equal(half["attention_mask"], varied["attention_mask"])
+    lengths = varied["attention_mask"].sum(1)
+    shares = varied["input_ids"].sum(1) / lengths
+    for low in (0, 0.25, 0.5, 0.75):
+        assert 90 < ((shares >= low) & (shares < low + 0.25)).sum() < 170
+    uniform = half["input_ids"].sum(1) / lengths
+    assert ((uniform < 0.1) & (lengths > 20)).sum() == 0
+    assert ((shares < 0.1) & (lengths > 20)).sum() > 10
+    assert torch.equal(varied["labels"][0, : lengths[0]], varied["input_ids"][0, : lengths[0]].cumsum(0) % 2)
+    shorter = RandomBits(512, 5, 5, 1, "any").__getitems__(range(512))["input_ids"]
+    assert torch.equal(varied["input_ids"][:, :5], shorter)
+
+
+def test_only_training_strings_have_any_density() -> None:
+    data = ParityDataModule(density="any")
+    assert (data.train_set.density, data.val_set.density, data.test_set.density) == ("any", "half", "half")
+    with pytest.raises(UserError, match=r"^density must be one of 'half', 'any', not 'some'"):
+        ParityDataModule(density="some")  # type: ignore[arg-type]
