@@ -8,7 +8,7 @@ import pytest
 import torch
 from conftest import Run
 from helpers.command_runs import LINES, by_two_processes, newest
-from helpers.translation_commands import SHORT, TOKENS, TRANSFORMER
+from helpers.translation_commands import SHORT, SMALL_STEPS, TOKENS, TRANSFORMER
 
 import seqlight
 from seqlight.core.plots import read_metrics
@@ -25,8 +25,7 @@ STRATEGY = ("--config=trainer/fsdp", "--trainer.accelerator=cpu", "--trainer.dev
 TWO = (*STRATEGY, "--data.batch_size=4")
 COMPILED = '--trainer.callbacks+={"class_path":"Compile","init_args":{"backend":"eager"}}'
 TRANSLATOR = (
-    "fit", *TRANSFORMER, "--model.net.dropout=0", "--model.optim.optimizer=adamw", "--trainer.callbacks=[]",
-    "--experiment=translator",
+    "fit", *TRANSFORMER, *SMALL_STEPS, "--model.net.dropout=0", "--trainer.callbacks=[]", "--experiment=translator",
 )  # fmt: skip
 TOLERANCE = 2e-6
 

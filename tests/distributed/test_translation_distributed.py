@@ -7,14 +7,14 @@ import pytest
 import torch
 from conftest import Run
 from helpers.command_runs import by_two_processes, predictions
-from helpers.translation_commands import DATES, SHORT, TOKENS, TRANSFORMER
+from helpers.translation_commands import DATES, SHORT, SMALL_STEPS, TOKENS, TRANSFORMER
 
 from seqlight.core.plots import read_metrics
 
 DDP = "--config=trainer/ddp"
 NONE = "--trainer.callbacks=[]"
 CACHE = "--data.cache_dir=cache"
-SAME = ("--model.net.dropout=0", NONE)  # each process would draw its own dropout
+SAME = ("--model.net.dropout=0", *SMALL_STEPS, NONE)  # each process would draw its own dropout
 LINES = ["Ein Hund läuft.", "", "Zwei Kinder spielen mit einem Ball am Strand.", "Ja."]
 MODELS = {"transformer": (*TRANSFORMER, *SAME), "dates": (*DATES, *SAME)}
 SCORE = {"transformer": "bleu", "dates": "exact_match"}
