@@ -1,4 +1,4 @@
-"""``seqlight prove``: is a trained parity net right at every length? (docs/notes/proof.md)"""
+"""``seqlight prove``: is a trained parity net right at every length? (docs/lessons/proof.md)"""
 
 import argparse
 import json

@@ -1,6 +1,6 @@
 """Two engines of causal attention beside each other: torch's kernel and two batched products, forward and backward.
 
-    flock /tmp/cpu.lock python benchmarks/speed/attention.py
+    python benchmarks/speed/attention.py
 
 What ``attention: auto`` of seq_modules/nets/transformer/attention.py chooses rests on this table. Before anything is
 timed, the engines' results and gradients are compared. timing.py says what the table has.

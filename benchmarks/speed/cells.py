@@ -1,6 +1,6 @@
 """Speed of the recurrent backends beside torch.nn's own modules: forward and backward of one layer, one direction.
 
-    flock /tmp/cpu.lock python benchmarks/speed/cells.py
+    python benchmarks/speed/cells.py
 
 In every round each engine has a run that is not timed before the one that is. NumPy comes last and a pause follows,
 because its threads spin for a while and slow down whatever runs next. timing.py says what the table has.

@@ -1,6 +1,6 @@
 """Speed of fine-tuning and of prediction beside transformers' own Trainer and pipeline.
 
-    flock /tmp/cpu.lock python benchmarks/speed/classifier_speed.py --model minilm --path ../shared/data/trec
+    python benchmarks/speed/classifier_speed.py --model minilm --path ../shared/data/trec
 
 The model is a folder with a BERT encoder and its tokenizer. Both sides have the same weights, questions, batch size and
 maximum length, fused AdamW, a linearly decreasing learning rate, gradients clipped at 1, and the loss logged every ten

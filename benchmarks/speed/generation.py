@@ -1,6 +1,6 @@
 """Speed of generation beside transformers' GPT-2 with its cache, and beside our own naive loop.
 
-    flock /tmp/cpu.lock python benchmarks/speed/generation.py
+    python benchmarks/speed/generation.py
 
 A GPT of 10.7 M parameters (6 layers, 6 heads, width 384, window 256, 65 characters) continues a one-token prompt by
 256 tokens, at batch 1 and at batch 32. Each program has a short run before the first round. The naive loop reads the

@@ -1,6 +1,6 @@
 """Speed of a training step beside transformers' GPT-2 of the same size: forward, backward and AdamW.
 
-    flock /tmp/cpu.lock python benchmarks/speed/gpt_step.py
+    python benchmarks/speed/gpt_step.py
 
 "large" is nanoGPT's net for tiny Shakespeare (6 layers, 6 heads, width 384, window 256, dropout 0.2) at batch 16,
 "small" one of 0.8 M parameters (4 layers, 4 heads, width 128) at batch 12 and window 64. Ours starts from the peer's

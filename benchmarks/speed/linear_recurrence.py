@@ -1,6 +1,6 @@
 """Speed of the linear recurrences' scans beside torch.nn.GRU on long sequences: forward and backward of one layer.
 
-    flock /tmp/cpu.lock python benchmarks/speed/linear_recurrence.py
+    python benchmarks/speed/linear_recurrence.py
 
 torch.nn.GRU has three times the weights of minGRU, so the products alone leave a factor of three. The rest is what the
 scan saves: the GRU takes T small steps. --clock cpu takes the process's own time, for a machine that does other work.

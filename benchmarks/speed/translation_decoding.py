@@ -1,6 +1,6 @@
 """Speed of translation beside transformers' Marian with its cache, and beside our own naive loop.
 
-    flock /tmp/cpu.lock python benchmarks/speed/translation_decoding.py
+    python benchmarks/speed/translation_decoding.py
 
 A Transformer translates sources of 12 to 15 tokens into 20 tokens each, greedily and with 5 beams, at batch 1 and at
 batch 64. It has one table of 8,000 subwords and one of two sizes: "tiny", of the literature on Multi30k (width 128,

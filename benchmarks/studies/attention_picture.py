@@ -1,4 +1,4 @@
-"""Draws every matrix of docs/notes/attention.md, from the code of that page.
+"""Draws every matrix of docs/lessons/attention.md, from the code of that page.
 
 python benchmarks/studies/attention_picture.py
 """
@@ -11,7 +11,7 @@ from typing import Any
 
 from seqlight.core.plots import new_figure
 
-PAGE = Path(__file__).resolve().parents[2] / "docs/notes/attention.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs/lessons/attention.md"
 
 
 def matrices() -> tuple[list[tuple[str, Any]], list[str]]:

@@ -33,10 +33,7 @@ def run(layer: nn.Module, x: Tensor, **options: Any) -> list[Tensor]:
 @pytest.mark.parametrize("extras", [False, True])
 @pytest.mark.parametrize(("dtype", "atol"), [(torch.float32, 1e-6), (torch.float64, 1e-14)])
 def test_engines_are_equal_with_gradients(dtype: torch.dtype, atol: float, extras: bool, bias: bool) -> None:
-    one, other = (
-        Attention(D, H, bias=bias, qk_norm=extras, kind=kind).to(dtype)
-        for kind in ("sdpa", "eager")
-    )
+    one, other = (Attention(D, H, bias=bias, qk_norm=extras, kind=kind).to(dtype) for kind in ("sdpa", "eager"))
     other.load_state_dict(one.state_dict())
     options: dict[str, Any] = {"mask": causal_mask(T, torch.device("cpu"), dtype)}
     if extras:

@@ -12,7 +12,7 @@ from conftest import ROOT
 
 BLOCK = re.compile(r"```python\n(.*?)```\n(?:```text\n(.*?)```)?", re.S)
 NUMBER = re.compile(r"-?\d+\.\d+(?:e[+-]\d+)?")
-PAGES = [page for page in sorted((ROOT / "docs/notes").glob("*.md")) if "```text\n" in page.read_text()]
+PAGES = [page for page in sorted((ROOT / "docs/lessons").glob("*.md")) if "```text\n" in page.read_text()]
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,6 @@
 """Peak memory of each recipe: its first steps and its validation, as a process of its own.
 
-    python benchmarks/speed/recipe_memory.py [RECIPE ...] [--steps 3] [--val_batches 20] [--encoder FOLDER]
+    python benchmarks/memory/recipe_memory.py [RECIPE ...] [--steps 3] [--val_batches 20] [--encoder FOLDER]
 
 Each recipe runs with its own batch size and net, on its built-in data. Printed is the largest resident memory of the
 process, and its CPU seconds. Recipes that load a pretrained encoder need its folder.
