@@ -9,7 +9,8 @@ stay: 2 % in mixed precision, 8 % in bf16-true, whose weights and moments have t
 does not. The machine's rates of products stand below the table.
 
 In bf16-true a step that is smaller than about a 500th of a weight is rounded away, and so is a change of AdamW's mean
-squared gradient where 1 - beta2 is smaller than that: longer trainings should use mixed precision.
+squared gradient where 1 - beta2 is smaller than that: longer trainings should use mixed precision. So are the first
+steps of a long warm-up; the dates, whose recipe has 200 steps of it, warm up for 20 here.
 """
 
 import argparse
@@ -30,6 +31,7 @@ BANDS = {"bf16-mixed": 0.02, "16-mixed": 0.02, "bf16-true": 0.08}  # of the firs
 GPT = ("--model.net.d_model=64", "--model.net.num_layers=2", "--model.net.num_heads=2", "--model.net.dropout=0")
 TEXT = ("--data.seq_len=64", "--data.batch_size=16", "--data.cache_dir=cache")
 MUSIC = ("--data.source.num_etudes=24", "--data.batch_size=8")
+DATES = ("--data.batch_size=16", "--data.train_size=3200", "--data.val_size=64", "--model.optim.warmup_steps=20")
 BERT = (
     '--model.net.encoder_config={"model_type":"bert","vocab_size":8000,"hidden_size":64,"num_hidden_layers":2,'
     '"num_attention_heads":2,"intermediate_size":128,"hidden_dropout_prob":0,"attention_probs_dropout_prob":0}',
@@ -49,6 +51,13 @@ CASES: dict[str, tuple[str, ...]] = {
     "music decoder, recurrent": ("--config=music/lstm", "--model.net.rnn.hidden_size=64", *MUSIC),
     "music decoder, Transformer": ("--config=music/transformer", *GPT, *MUSIC),
     "frame decoder": ("--config=music/jsb_lstm", "--model.net.hidden_size=64", "--model.frames.d_frame=64"),
+    "sequence to sequence, Transformer": (
+        "--config=translation/dates", "--model.net.d_model=64", "--model.net.num_heads=2", "--model.net.d_ff=128",
+        *DATES,
+    ),
+    "sequence to sequence, recurrent": (
+        "--config=translation/dates_gru", "--model.net.rnn.hidden_size=64", "--model.net.attention_size=64", *DATES,
+    ),
 }  # fmt: skip
 NO_DROPOUT = {  # whose masks depend on the precision
     "language model, recurrent": ("--model.net.dropout=0", "--model.net.rnn.dropout=0"),
