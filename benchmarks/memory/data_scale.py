@@ -210,7 +210,9 @@ def main() -> None:
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     model = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     print(f"{model}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
-    settings = f"{words.case}, {size:,} {unit}, {words.tokenizer}, {words.workers} workers"
+    settings = f"{words.case}, {size:,} {unit}"
+    if unit == "MB":  # of text
+        settings += f", {words.tokenizer}, {words.workers} workers"
     print(f"{settings}: {peak}, {seconds:.1f} s, {cpu:.1f} CPU s; {result}")
 
 
