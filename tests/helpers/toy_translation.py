@@ -81,7 +81,8 @@ class ToyTranslator(LightningModule):
 
     decoding = Decoding(max_new_tokens=30)
 
-    def __init__(self, net: nn.Module) -> None:
+    # Not nn.Module: the command line's completion would then list every module there is.
+    def __init__(self, net: Any) -> None:
         super().__init__()
         self.net, self.tokenizer = net, PAIR
 
