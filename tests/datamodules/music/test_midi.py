@@ -266,7 +266,7 @@ def test_a_run_keeps_the_list_of_its_pieces(tmp_path: Path, folder: str) -> None
         ),
         ({"signatures": True, "eval_seq_len": 1}, "^windows.eval_seq_len must be at least 2"),
         ({"metre": "3/4"}, "^prompt.metre 3/4 needs a model of signatures"),
-        ({"signatures": True, "key": "H"}, "^prompt.key 'H' is none"),
+        ({"signatures": True, "key": "H"}, "^prompt.key 'H' is not a key"),
     ],
 )
 def test_what_makes_no_sense_is_refused(arguments: dict[str, Any], message: str) -> None:
