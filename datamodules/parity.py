@@ -109,8 +109,8 @@ class ParityDataModule(GeneratedStringsDataModule):
         test_min_length: Shortest length in the test set.
         test_max_length: Longest length in the test set.
         test_size: Strings in the test set.
-        density: Ones in the training strings: "half" of the bits on average, or "any" share, drawn for each string.
-            Then long runs of equal bits are frequent. The other strings always have half.
+        density: Probability of a one in the training strings: "half", or "any", drawn for each string between 0 and 1,
+            which makes long runs of equal bits frequent. Validation and test strings always have half.
         bits: Strings of 0 and 1 for ``predict``. Default: five short examples.
         num_workers: Processes that prepare batches; 0 prepares them in the training process.
         seed: Seed of the training strings. Default: the run's seed (``--seed_everything``).

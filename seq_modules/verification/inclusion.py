@@ -21,9 +21,8 @@ def weighted_terms(states: Ellipsoids, centres: Array, share: float) -> Array:
     Args:
         states: The sets.
         centres: m of each, (B, N).
-        share: The largest sum of the weights of all but G. Weights in proportion to the terms' sizes, which a share of
-        1
-            allows, give small ellipsoids. But they widen G in all directions, also where a net contracts slowly.
+        share: The largest sum of the weights of all but G. A share of 1 allows weights in proportion to the terms'
+            sizes, which give small ellipsoids. But they widen G in all directions, also where a net contracts slowly.
     """
     count, width, symbols = states.generators.shape
     offset = states.centre - centres

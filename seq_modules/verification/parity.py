@@ -67,9 +67,8 @@ def parity_net(module: SequenceModule) -> ParityNet:
     """The weights of a parity system's net, as float64 arrays.
 
     Raises:
-        UserError: It is no parity system, or its net has several layers, another nonlinearity or layer normalisation,
-        or
-            weights in half precision.
+        UserError: It is no parity system, or its net has several layers, another nonlinearity or layer
+            normalisation, or weights in half precision.
     """
     if not isinstance(module, ParityModule):
         raise UserError(f"prove: the checkpoint is of {type(module).__name__}; proofs are of ParityModule alone")
