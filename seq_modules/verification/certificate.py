@@ -12,7 +12,7 @@ import numpy as np
 
 from seq_modules.verification.ellipsoids import Array
 
-FORMAT = "seqlight parity certificate 1"
+FORMAT = "seqlight parity certificate 2"
 
 
 class CertificateError(ValueError):
@@ -31,7 +31,8 @@ class Certificate:
         start_bits: T: from the T-th bit on every state lies in a set.
         start: The set after each of the 2^T strings of T bits, in the order of the binary numbers that they are,
             (2^T,) integers.
-        share: How the inclusions are to be shown (inclusion.py), above 0 and at most 1.
+        fraction: Largest sum of the weights of all but the generators by which inclusions are shown (inclusion.py),
+            above 0 and at most 1.
     """
 
     centres: Array
@@ -40,14 +41,14 @@ class Certificate:
     successors: Array
     start_bits: int
     start: Array
-    share: float
+    fraction: float
 
     def save(self, path: Path) -> None:
         """Writes it as JSON, the shapes as the rows of their triangles."""
         triangles = [[row[: i + 1].tolist() for i, row in enumerate(shape)] for shape in self.shapes]
         content = {
             "format": FORMAT,
-            "share": self.share,
+            "fraction": self.fraction,
             "start_bits": self.start_bits,
             "start": self.start.tolist(),
             "odd": self.odd.tolist(),
@@ -80,7 +81,7 @@ class Certificate:
                 np.array(content["successors"], dtype=np.int64),
                 int(content["start_bits"]),
                 np.array(content["start"], dtype=np.int64),
-                float(content["share"]),
+                float(content["fraction"]),
             )
         except (KeyError, IndexError, TypeError, ValueError, OverflowError) as error:
             if isinstance(error, CertificateError):

@@ -40,7 +40,7 @@ def check(certificate: Certificate, net: ParityNet) -> None:
 
 def check_conditions(certificate: Certificate, net: ParityNet) -> None:
     """Checks all but the form; arguments and errors of :func:`check`."""
-    targets = Targets(certificate.centres, certificate.shapes, certificate.share)
+    targets = Targets(certificate.centres, certificate.shapes, certificate.fraction)
     if not right_signs(net, targets.sets, certificate.odd).all():
         raise CertificateError("the logit may have the wrong sign on a set")
     for bit in (0, 1):
@@ -90,8 +90,8 @@ def check_form(certificate: Certificate, net: ParityNet) -> None:
     """Compares the arrays with each other and with the net."""
     if not 1 <= certificate.start_bits <= MAX_START_BITS:
         raise CertificateError(f"start_bits must be from 1 to {MAX_START_BITS}, not {certificate.start_bits}")
-    if not 0 < certificate.share <= 1:
-        raise CertificateError(f"share must be above 0 and at most 1, not {certificate.share}")
+    if not 0 < certificate.fraction <= 1:
+        raise CertificateError(f"fraction must be above 0 and at most 1, not {certificate.fraction}")
     count, width = len(certificate.centres), net.state_size
     shapes = {
         "centres": (count, width),

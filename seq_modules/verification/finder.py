@@ -23,13 +23,13 @@ class Try:
 
     Attributes:
         contexts: What each set stands for.
-        share: Of the weights (inclusion.py); a small one suits nets that contract slowly.
+        fraction: As in Certificate; a small one suits nets that contract slowly.
         growth: Of an ellipsoid's squared axes beyond what it must hold.
         rounds: Of the iteration at the most.
     """
 
     contexts: Contexts
-    share: float
+    fraction: float
     growth: float = 1.02
     rounds: int = 300
 
@@ -94,12 +94,12 @@ def certificate_by(net: ParityNet, how: Try) -> Certificate:
         moved[changed] = True
         tested = np.flatnonzero(np.concatenate([moved, moved, np.zeros(len(start), dtype=bool)]) | moved[entered])
         numbers, at = np.unique(entered[tested], return_inverse=True)
-        inside[tested] = Targets(centres[numbers], shapes[numbers], how.share).inside(images.rows(tested), at)
+        inside[tested] = Targets(centres[numbers], shapes[numbers], how.fraction).inside(images.rows(tested), at)
         if inside.all():
             break
         changed = np.unique(entered[~inside])
         entering = np.flatnonzero(np.isin(entered, changed))
-        centres[changed], squares = hulls(images.rows(entering), entered[entering], how.share)
+        centres[changed], squares = hulls(images.rows(entering), entered[entering], how.fraction)
         if not squares.max() < LARGEST_DEVIATION**2:
             raise CertificateError("the sets grow without end")
         shapes[changed] = np.linalg.cholesky(how.growth * squares + SMALLEST * np.eye(net.state_size))
@@ -108,7 +108,7 @@ def certificate_by(net: ParityNet, how: Try) -> Certificate:
     members = Ellipsoids(centres, shapes, 0 * centres)
     if not (sure := right_signs(net, members, odd)).all():
         raise CertificateError(f"the answer is not sure on {(~sure).sum()} of {len(sure)} sets")
-    return Certificate(centres, shapes, odd, successors, start_bits, start, how.share)
+    return Certificate(centres, shapes, odd, successors, start_bits, start, how.fraction)
 
 
 def joined_sets(parts: list[Ellipsoids]) -> Ellipsoids:
@@ -121,13 +121,13 @@ def put(sets: Ellipsoids, rows: Array, new: Ellipsoids) -> None:
     sets.centre[rows], sets.generators[rows], sets.radius[rows] = new.centre, new.generators, new.radius
 
 
-def hulls(images: Ellipsoids, entered: Array, share: float) -> tuple[Array, Array]:
+def hulls(images: Ellipsoids, entered: Array, fraction: float) -> tuple[Array, Array]:
     """For each set that is entered an ellipsoid that holds the images that enter it.
 
     Args:
         images: B sets.
         entered: The number of the set that each of them enters, (B,).
-        share: Of the weights.
+        fraction: See :func:`weighted_terms`.
 
     Returns:
         Centres (K, N), and squared shapes P Pᵀ, (K, N, N), of the K numbers in their order.
@@ -137,7 +137,7 @@ def hulls(images: Ellipsoids, entered: Array, share: float) -> tuple[Array, Arra
     np.minimum.at(low, entered, images.centre)
     np.maximum.at(high, entered, images.centre)
     centres = (low + high) / 2
-    terms = weighted_terms(images, centres[entered], share)
+    terms = weighted_terms(images, centres[entered], fraction)
     squares = terms @ terms.transpose(0, 2, 1)
     # The k-th image that enters a set, for all sets at once.
     order = np.argsort(entered, kind="stable")

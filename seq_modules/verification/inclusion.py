@@ -13,7 +13,7 @@ from seq_modules.verification.ellipsoids import Array, Ellipsoids, up
 from seq_modules.verification.rounding import SLACK
 
 
-def weighted_terms(states: Ellipsoids, centres: Array, share: float) -> Array:
+def weighted_terms(states: Ellipsoids, centres: Array, fraction: float) -> Array:
     """The matrices [b_1 / √w_1, b_2 / √w_2, ...] of B sets with E generators, (B, N, 1 + E + N).
 
     T Tᵀ of such a matrix T is the square of an ellipsoid around the centre that holds the set.
@@ -21,8 +21,9 @@ def weighted_terms(states: Ellipsoids, centres: Array, share: float) -> Array:
     Args:
         states: The sets.
         centres: m of each, (B, N).
-        share: The largest sum of the weights of all but G. A share of 1 allows weights in proportion to the terms'
-            sizes, which give small ellipsoids. But they widen G in all directions, also where a net contracts slowly.
+        fraction: The largest sum of the weights of all but G, above 0 and at most 1. With 1 the weights may be in
+            proportion to the terms' sizes, which gives small ellipsoids. But they widen G in all directions, also where
+            a net contracts slowly.
     """
     count, width, symbols = states.generators.shape
     offset = states.centre - centres
@@ -31,7 +32,7 @@ def weighted_terms(states: Ellipsoids, centres: Array, share: float) -> Array:
     weights = np.concatenate([np.linalg.norm(offset, axis=1, keepdims=True), radius], 1)
     size = np.sqrt((states.generators**2).sum((1, 2)))[:, None]  # of G, (B, 1)
     others = weights.sum(1, keepdims=True)
-    others = np.where(size > 0, np.maximum(others + size, others / share), others)
+    others = np.where(size > 0, np.maximum(others + size, others / fraction), others)
     weights = np.maximum(weights / np.maximum(others, 1e-300), 1e-12) * (1 - 1e-9)
     roots = np.concatenate([weights, np.broadcast_to(1 - weights.sum(1, keepdims=True), (count, symbols))], 1)
     return np.concatenate(terms, 2) / np.sqrt(roots * (1 - SLACK))[:, None]
@@ -43,15 +44,15 @@ class Targets:
     Args:
         centres: m, (K, N).
         shapes: P, (K, N, N).
-        share: Of the weights (:func:`weighted_terms`).
+        fraction: See :func:`weighted_terms`.
 
     Attributes:
         inverses: Q, about P^-1, (K, N, N).
         norms: Bounds of ‖R‖ with R = I - Q P, (K,). Where it is below 1, P^-1 = (I - R)^-1 Q.
     """
 
-    def __init__(self, centres: Array, shapes: Array, share: float) -> None:
-        self.centres, self.shapes, self.share = centres, shapes, share
+    def __init__(self, centres: Array, shapes: Array, fraction: float) -> None:
+        self.centres, self.shapes, self.fraction = centres, shapes, fraction
         self.inverses = np.linalg.inv(shapes)
         rounding = SLACK * (np.abs(self.inverses) @ np.abs(shapes) + 1)
         residual = np.abs(np.eye(shapes.shape[1]) - self.inverses @ shapes) + rounding
@@ -70,7 +71,7 @@ class Targets:
         positive definiteness).
         """
         inverse, centres, width = self.inverses[at], self.centres[at], states.centre.shape[1]
-        terms = weighted_terms(states, centres, self.share)
+        terms = weighted_terms(states, centres, self.fraction)
         errors = SLACK * np.sqrt(((np.abs(inverse) @ np.abs(terms)) ** 2).sum((1, 2)))  # of the product, Frobenius norm
         matrices = inverse @ terms
         squares = matrices @ matrices.transpose(0, 2, 1)

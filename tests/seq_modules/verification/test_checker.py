@@ -9,7 +9,7 @@ import pytest
 from helpers.parity_nets import two_units
 
 from seq_modules.verification.cells import ParityNet
-from seq_modules.verification.certificate import Certificate, CertificateError
+from seq_modules.verification.certificate import FORMAT, Certificate, CertificateError
 from seq_modules.verification.checker import check
 from seq_modules.verification.finder import find_certificate
 from seq_modules.verification.parity import parity_net
@@ -90,7 +90,7 @@ def test_a_net_that_is_right_only_for_some_steps_is_refused(net: ParityNet, cert
             find_certificate(forgetful)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": "other"}', '{"format": "seqlight parity certificate 1"}'])
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": "other"}', f'{{"format": "{FORMAT}"}}'])
 def test_other_files_are_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "certificate.json").write_text(text)
     with pytest.raises(CertificateError, match=r"certificate\.json: "):
