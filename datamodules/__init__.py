@@ -10,7 +10,9 @@ from datamodules.parity import ParityDataModule
 from datamodules.seq2seq.dates import DatesDataModule
 from datamodules.seq2seq.strings import StringsDataModule
 from datamodules.seq2seq.translation import TranslationDataModule
+from datamodules.series.forecast import ForecastDataModule
 from datamodules.tabular.tabular import TabularDataModule
+from datamodules.tagging.tagging import TaggingDataModule
 from datamodules.text.corpus import CorpusDataModule
 from datamodules.text.streaming import StreamingTextDataModule
 
@@ -18,6 +20,7 @@ __all__ = [
     "ChoraleFramesDataModule",
     "CorpusDataModule",
     "DatesDataModule",
+    "ForecastDataModule",
     "FormalLanguageDataModule",
     "MidiDataModule",
     "ParityDataModule",
@@ -27,5 +30,6 @@ __all__ = [
     "StreamingTextDataModule",
     "StringsDataModule",
     "TabularDataModule",
+    "TaggingDataModule",
     "TranslationDataModule",
 ]

@@ -2,6 +2,7 @@
 
 import seq_modules.callbacks  # noqa: F401  the command line names callbacks by their class alone
 from seq_modules.base import SequenceModule
+from seq_modules.systems.forecaster import Forecaster
 from seq_modules.systems.formal_language import FormalLanguageModule
 from seq_modules.systems.frame_decoder import FrameDecoder, LSTMFrameDecoder, TransformerFrameDecoder
 from seq_modules.systems.language_model import GPTLanguageModel, LanguageModel
@@ -14,6 +15,7 @@ from seq_modules.systems.seq2seq import Seq2SeqModule, Seq2SeqRNN, Seq2SeqTransf
 from seq_modules.systems.text_classifier import TextClassifier
 
 __all__ = [
+    "Forecaster",
     "FormalLanguageModule",
     "FrameDecoder",
     "GPTLanguageModel",

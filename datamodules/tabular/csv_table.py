@@ -1,6 +1,5 @@
 """Reads tables of numbers with a class in each row from CSV files. A value that is no number is refused."""
 
-import csv
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from seqlight.core.encodings import decoded, lines_of
 from seqlight.core.errors import UserError
+from seqlight.core.table_rows import table_rows
 
 MAX_BYTES = 1_000_000_000
 
@@ -21,7 +22,7 @@ class Table:
         where: The argument and the file, for messages.
         header: Names of the columns.
         rows: The cells of each row as text, white space around them removed.
-        lines: Line that each row ends on, from 1 on.
+        lines: Line that each row begins on, from 1 on.
     """
 
     where: str
@@ -35,7 +36,7 @@ class Table:
         Raises:
             UserError: There is no such column, or a cell is empty.
         """
-        place = self._place(name)
+        place = self.place(name)
         cells = [row[place] for row in self.rows]
         for line, cell in zip(self.lines, cells, strict=True):
             if not cell:
@@ -48,7 +49,7 @@ class Table:
         Raises:
             UserError: There is no such column, or a cell holds no finite number.
         """
-        places = [self._place(name) for name in names]
+        places = [self.place(name) for name in names]
         values = np.empty((len(self.rows), len(names)))
         for at, (line, row) in enumerate(zip(self.lines, self.rows, strict=True)):
             for k, place in enumerate(places):
@@ -61,7 +62,12 @@ class Table:
                     raise UserError(f"{self.where}: line {line}, column {names[k]!r}: {fault}; mend or delete the row")
         return values
 
-    def _place(self, name: str) -> int:
+    def place(self, name: str) -> int:
+        """Number of a column, from 0 on.
+
+        Raises:
+            UserError: There is no such column.
+        """
         if name not in self.header:
             raise UserError(f"{self.where}: line 1 names no column {name!r} but {', '.join(self.header)}")
         return self.header.index(name)
@@ -84,19 +90,21 @@ def read_csv(path: str, argument: str) -> Table:
     if file.stat().st_size > MAX_BYTES:
         raise UserError(f"{where}: is larger than {MAX_BYTES / 1e9:.0f} GB; give a part of it")
     rows, lines = [], []
+    content = file.read_bytes()
     try:
-        with file.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.reader(stream, delimiter="\t" if file.suffix.lower() == ".tsv" else ",", strict=True)
-            for cells in reader:
-                if cells:  # an empty line has none
-                    rows.append([cell.strip() for cell in cells])
-                    lines.append(reader.line_num)
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise UserError(f"{where}: is no CSV in UTF-8 ({error})") from error
+        text = decoded(content)
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise UserError(f"{where}: line {line} is not UTF-8; save the table as CSV in UTF-8") from error
+    for line, cells in table_rows(list(lines_of(text)), "\t" if file.suffix.lower() == ".tsv" else ","):
+        if isinstance(cells, str):
+            raise UserError(f"{where}: line {line}: {cells}")
+        rows.append([cell.strip() for cell in cells])
+        lines.append(line)
     if len(rows) < 2:
         raise UserError(f"{where}: has no rows; give a line with the columns' names and a line for each row")
     header = rows[0]
-    if any(map(_is_number, header)):
+    if any(map(is_number, header)):
         raise UserError(f"{where}: line 1 holds numbers; put a line with the columns' names before it")
     if len(set(header)) < len(header) or "" in header:
         raise UserError(f"{where}: line 1 must give each column a name of its own, not {', '.join(map(repr, header))}")
@@ -106,7 +114,8 @@ def read_csv(path: str, argument: str) -> Table:
     return Table(where, header, rows[1:], lines[1:])
 
 
-def _is_number(cell: str) -> bool:
+def is_number(cell: str) -> bool:
+    """Whether a cell can be read as a number, infinite and NaN among them."""
     try:
         float(cell)
     except ValueError:
