@@ -15,7 +15,7 @@ from torch import Tensor
 
 from seq_modules.generation.decoding_config import Decoding
 from seq_modules.generation.loop import Choice, State, decode
-from seq_modules.generation.sampling import CHUNK, log_probs, penalised, seen_ids
+from seq_modules.generation.sampling import CHUNK, log_probs, penalised, seen_ids, suppress_
 from seqlight.core.errors import UserError
 
 
@@ -57,6 +57,7 @@ class BeamChooser:
         limits: Most new tokens of each source, A numbers of at least 1; by default ``decoding.max_new_tokens``.
         eos_id: The token that ends a sequence. None: there is none.
         stop: Called with a source's number and the new ids of one of its sequences, which ends where it returns true.
+        suppressed: Tokens that are never chosen. Scores count their probability nevertheless, as in transformers.
     """
 
     def __init__(
@@ -66,8 +67,10 @@ class BeamChooser:
         limits: Sequence[int] | None = None,
         eos_id: int | None = None,
         stop: Callable[[int, list[int]], bool] | None = None,
+        suppressed: Sequence[int] = (),
     ) -> None:
         self.prompts, self.decoding, self.eos_id, self.stop = prompts, decoding, eos_id, stop
+        self.suppressed = suppressed
         self.limits = [decoding.max_new_tokens] * len(prompts) if limits is None else limits
         self.sources = list(range(len(prompts)))  # those still searched
         self.scores: Tensor | None = None  # (sources, K) sums of log-probabilities of the partial sequences
@@ -78,7 +81,7 @@ class BeamChooser:
     def __call__(self, logits: Tensor) -> Choice[int]:
         """The next partial sequences, of logits (B, V)."""
         beams = self.decoding.beams
-        new = log_probs(logits)
+        new = suppress_(log_probs(logits), self.suppressed)
         if self.decoding.repetition_penalty != 1:
             if self.seen is None:
                 self.seen = seen_ids(self.prompts, logits.shape[1], logits.device)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from seq_modules.generation.beam import BeamChooser, beam_search
 from seq_modules.generation.decoding_config import Decoding
 from seq_modules.generation.loop import Choice, decode
-from seq_modules.generation.sampling import choose, seen_ids, uniform_blocks
+from seq_modules.generation.sampling import choose, seen_ids, suppress_, uniform_blocks
 from seq_modules.generation.state import device_of, new_state
 from seqlight.core.errors import UserError
 
@@ -79,6 +79,7 @@ class TokenChooser:
         rows: Number of each row for the drawing.
         device: Where the logits are.
         eos_id: The token that ends a row.
+        suppressed: Tokens that are never chosen.
     """
 
     def __init__(
@@ -88,15 +89,17 @@ class TokenChooser:
         rows: Sequence[int],
         device: torch.device,
         eos_id: int | None = None,
+        suppressed: Sequence[int] = (),
     ) -> None:
-        self.prompts, self.decoding, self.eos_id = prompts, decoding, eos_id
+        self.prompts, self.decoding, self.eos_id, self.suppressed = prompts, decoding, eos_id, suppressed
         self.uniforms = uniform_blocks(decoding, rows, 1, device)
         self.seen: Tensor | None = None  # (B, V)
         self.kept: Tensor | None = None  # numbers of the prompts that are still continued, (B,); None: all
 
     def __call__(self, logits: Tensor) -> Choice[int]:
-        """The next token of each row, of logits (B, V)."""
+        """The next token of each row, of logits (B, V), of which those of suppressed tokens are overwritten."""
         check_not_nan(logits)
+        suppress_(logits, self.suppressed)
         if self.seen is None and self.decoding.repetition_penalty != 1:
             self.seen = seen_ids(self.prompts, logits.shape[1], logits.device)
         uniforms = None if self.decoding.greedy else next(self.uniforms)[0]

@@ -60,6 +60,13 @@ def log_probs(logits: Tensor) -> Tensor:
     return logits.log_softmax(-1, dtype=torch.promote_types(logits.dtype, torch.float32))
 
 
+def suppress_(scores: Tensor, ids: Sequence[int]) -> Tensor:
+    """Sets the scores of ids that must not be chosen to minus infinity, in place, (B, V)."""
+    for column in ids:
+        scores[:, column] = -math.inf
+    return scores
+
+
 def penalised(logits: Tensor, seen: Tensor, penalty: float) -> Tensor:
     """Logits (B, V) after the repetition penalty on the tokens that are ``seen``, (B, V)."""
     return torch.where(seen, torch.where(logits < 0, logits * penalty, logits / penalty), logits)

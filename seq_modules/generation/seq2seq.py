@@ -18,7 +18,7 @@ from seq_modules.generation.loop import Choice, decode
 from seq_modules.generation.sampling import log_probs
 from seq_modules.generation.state import CachedState, device_of, padded
 from seqlight.core.errors import UserError
-from seqlight.core.labels import BOS, EOS, UNK
+from seqlight.core.labels import BOS, EOS, PAD, UNK
 
 EXTRA_TOKENS = 10  # of a translation, beyond Decoding.max_source_ratio
 
@@ -109,6 +109,7 @@ class ScoringChooser(TokenChooser):
         device: Where the logits are.
         eos_id: The token that ends a target; None: there is none.
         bos_id: The token that targets begin with, for the repetition penalty.
+        suppressed: Tokens that are never chosen. The log-probabilities of the others stay what they are.
     """
 
     def __init__(
@@ -119,16 +120,18 @@ class ScoringChooser(TokenChooser):
         device: torch.device,
         eos_id: int | None,
         bos_id: int,
+        suppressed: Sequence[int] = (),
     ) -> None:
-        super().__init__([[bos_id]] * len(rows), decoding, rows, device, eos_id)
+        super().__init__([[bos_id]] * len(rows), decoding, rows, device, eos_id, suppressed)
         self.limits, self.places = limits, list(range(len(rows)))  # place: the source of each row that goes on
         self.ids: list[list[int]] = [[] for _ in rows]
         self.sums = [0.0] * len(rows)  # of the log-probabilities
 
     def __call__(self, logits: Tensor) -> Choice[int]:
         """The next token of each row, of logits (B, V)."""
+        scores = log_probs(logits)  # before the logits of suppressed tokens are overwritten
         choice = super().__call__(logits)
-        values = log_probs(logits).gather(1, choice.ids[:, None])[:, 0].tolist()
+        values = scores.gather(1, choice.ids[:, None])[:, 0].tolist()
         going_on = []
         for row, (place, token, value) in enumerate(zip(self.places, choice.items, values, strict=True)):
             self.ids[place].append(token)
@@ -160,6 +163,7 @@ def translate(
     cached: bool = True,
     eos_id: int | None = EOS,
     bos_id: int = BOS,
+    suppressed: Sequence[int] = (PAD, BOS),
 ) -> list[list[Hypothesis]]:
     """Translations of sources, in evaluation mode and without gradients.
 
@@ -176,6 +180,7 @@ def translate(
             same tokens and is slow.
         eos_id: The end-of-sequence token of the target; None: there is none.
         bos_id: The token that a target begins with.
+        suppressed: Tokens that are never chosen: no label of any target.
 
     Returns:
         For each source its hypotheses, the best first: ``decoding.n_best``, or fewer where there are not so many.
@@ -197,11 +202,11 @@ def translate(
             state = (CachedTargets if cached else RereadTargets)(cast(Seq2SeqNet, net), *inputs)
             own = [limits[place] for place in places]
             if decoding.beams > 1:
-                hypotheses = beam_search(state, BeamChooser([[bos_id]] * len(places), decoding, own, eos_id))
+                beams = BeamChooser([[bos_id]] * len(places), decoding, own, eos_id, suppressed=suppressed)
+                hypotheses = beam_search(state, beams)
             else:
-                chooser = ScoringChooser(
-                    decoding.with_temperature(0.0), [rows[p] for p in places], own, device_of(net), eos_id, bos_id
-                )
+                settings, numbers = decoding.with_temperature(0.0), [rows[place] for place in places]
+                chooser = ScoringChooser(settings, numbers, own, device_of(net), eos_id, bos_id, suppressed)
                 decode(state, chooser, len(places), max(own))
                 hypotheses = chooser.hypotheses()
             for place, best in zip(places, hypotheses, strict=True):

@@ -66,6 +66,7 @@ def by_transformers(peer: MarianMTModel, sources: list[list[int]], decoding: Dec
         max_new_tokens=decoding.max_new_tokens,
         num_return_sequences=decoding.n_best,
         repetition_penalty=decoding.repetition_penalty,
+        suppress_tokens=[PAD, BOS],
         return_dict_in_generate=True,
         output_scores=True,
         **(of_beams if decoding.beams > 1 else {}),
@@ -207,6 +208,7 @@ def test_sampling_equals_a_loop_written_by_hand() -> None:
     mask, target, draw = torch.ones(1, len(source), dtype=torch.bool), [BOS], uniforms(4, 9)
     while len(target) < 11 and target[-1] != EOS:
         logits = net(torch.tensor([source]), mask, torch.tensor([target]))[:, -1]
+        logits[:, [PAD, BOS]] = -torch.inf
         target.append(int(choose(logits, decoding, torch.tensor([next(draw)], dtype=torch.float64))))
     assert translate(net, [source], decoding, rows=[9])[0][0].ids == target[1:]
     assert len(target) > 4
@@ -219,9 +221,27 @@ def test_an_ensemble_averages_probabilities() -> None:
     mask, source, begin = torch.ones(1, 6, dtype=torch.bool), torch.tensor([SOURCES[0]]), torch.tensor([[BOS]])
     (found,) = translate(Ensemble(nets), [SOURCES[0]], Decoding(1, beams=4, n_best=4))
     mean = sum(net(source, mask, begin)[0, -1].softmax(-1) for net in nets) / 3
-    best = mean.topk(4)
+    best = mean.index_fill(0, torch.tensor([PAD, BOS]), 0).topk(4)
     assert [one.ids for one in found] == [[token] for token in best.indices.tolist()]
     assert [one.score for one in found] == pytest.approx(best.values.log().tolist())
+
+
+@pytest.mark.parametrize("decoding", DECODINGS.values(), ids=DECODINGS)
+@torch.no_grad()
+def test_padding_and_the_beginning_are_never_generated(decoding) -> None:
+    net = pair_of_nets(0, -2.0)[0]
+    for name, weight in net.named_parameters():
+        if name == "head.weight":
+            weight.data[[PAD, BOS], 0] = 9.0  # the likeliest tokens at every step
+    source_mask = torch.ones(1, len(SOURCES[0]), dtype=torch.bool)
+    wanted = net(torch.tensor([SOURCES[0]]), source_mask, torch.tensor([[BOS]]))[0, -1].topk(2).indices
+    assert set(wanted.tolist()) == {PAD, BOS}
+    for cached in (True, False):
+        found = translate(net, SOURCES, decoding, cached=cached)
+        assert not {PAD, BOS} & {token for row in found for one in row for token in one.ids}
+        assert all(one.ids for row in found for one in row)
+    free = translate(net, SOURCES, decoding, suppressed=())
+    assert {PAD, BOS} & {token for row in free for one in row for token in one.ids}
 
 
 def test_the_longest_length_is_a_function_of_the_source() -> None:
