@@ -8,7 +8,8 @@ from torch.optim import Optimizer
 from seq_modules.nets.text.pretrained_encoder import PretrainedEncoder, PretrainedEncoderConfig
 from seq_modules.nets.text.pretrained_loading import config_text, from_config_text, load_pretrained
 from seq_modules.systems.classifier import Classifier, LossConfig
-from seq_modules.training.optim import OptimConfig, adamw
+from seq_modules.training.layer_rates import layerwise_adamw, remove_gradients
+from seq_modules.training.optim import OptimConfig
 from seqlight.core.checks import check_range, required
 from seqlight.core.config_groups import group_from
 from seqlight.core.errors import UserError
@@ -83,33 +84,14 @@ class PretrainedClassifier(Classifier):
             )
 
     def on_after_backward(self) -> None:
-        """Removes the gradients of layers that are not yet unfrozen, so that the optimiser skips them.
-
-        They keep requires_grad: DDP and averages of weights read it once, before the first step.
-        """
+        """Removes the gradients of layers that are not yet unfrozen."""
         super().on_after_backward()
         if self.config.tuning == "gradual":
-            for parameter in self.encoder.below(self.trainer.current_epoch * self.config.unfreeze_layers):
-                parameter.grad = None
+            remove_gradients(self.encoder, self.trainer.current_epoch * self.config.unfreeze_layers)
 
     def make_optimizer(self) -> Optimizer:
-        """AdamW with a learning rate for each depth: parameter groups of one optimiser."""
-        by_depth, top = dict(self.encoder.by_depth()), len(self.encoder.layers)
-        pretrained = {p for group in by_depth.values() for p in group}
-        prompts = [] if self.encoder.prefix is None else [self.encoder.prefix]
-        heads = [p for p in self.parameters() if p not in pretrained and p is not self.encoder.prefix]
-        rate, config = self.optim.learning_rate, self.optim
-        rates = [(heads, self.head_learning_rate), (prompts, rate)]
-        rates += [(group, rate * self.layer_decay ** max(0, top - depth)) for depth, group in by_depth.items()]
-        optimizer, *others = (
-            adamw(group, group_rate, config.weight_decay, (config.beta1, config.beta2), config.fused)
-            for group, group_rate in rates
-            if any(p.requires_grad for p in group)
-        )
-        for other in others:
-            for settings in other.param_groups:
-                optimizer.add_param_group(settings)
-        return optimizer
+        """AdamW with a learning rate for each depth."""
+        return layerwise_adamw(self, self.encoder, self.optim, self.head_learning_rate, self.layer_decay)
 
 
 def pretrained_model(config: PretrainedEncoderConfig, vocab_size: int | None) -> Any:

@@ -1,13 +1,11 @@
 """Classifiers of texts without a pretrained net: recurrent, convolutional, Transformer, bag of words."""
 
 from seq_modules.nets.text.text_encoder import TextEncoder, TextEncoderConfig
-from seq_modules.nets.text.word_vectors import read_vectors
 from seq_modules.systems.classifier import Classifier, LossConfig
 from seq_modules.training.optim import OptimConfig
-from seq_modules.training.tokenizer import required_tokenizer
+from seq_modules.training.word_embeddings import start_embeddings, take_unknown
 from seqlight.core.checks import check_range, required
 from seqlight.core.config_groups import group_from
-from seqlight.core.errors import UserError
 
 
 class TextClassifier(Classifier):
@@ -55,28 +53,9 @@ class TextClassifier(Classifier):
             UserError: Tokens are to be dropped, and the tokenizer has no unknown one.
         """
         super().setup(stage)
-        if stage == "fit" and self.embeddings[0].word_dropout:
-            special = required_tokenizer(self).special
-            if "unk" not in special:
-                raise UserError("net.embedding.word_dropout needs a tokenizer with an unknown token; make it 0")
-            for embedding in self.embeddings:
-                embedding.unknown_id = special["unk"]
+        if stage == "fit":
+            take_unknown(self, self.embeddings)
 
     def on_fit_start(self) -> None:
-        """Takes the spelling of the tokens from the tokenizer and pretrained vectors from their file.
-
-        A resumed training has both from its checkpoint, and needs no file.
-        """
-        if self.trainer.ckpt_path is not None:
-            return
-        if self.embeddings[0].chars is not None:
-            for embedding in self.embeddings:
-                embedding.set_pieces(required_tokenizer(self))
-        if self.vectors_file is not None:
-            table = self.embeddings[0].tokens
-            pieces = required_tokenizer(self).pieces(range(table.num_embeddings))
-            found = read_vectors(self.vectors_file, pieces, table.embedding_dim)
-            if self.trainer.is_global_zero:
-                print(f"vectors: {len(found)} of {len(pieces)} tokens are in {self.vectors_file}")
-            for embedding in self.embeddings:
-                embedding.start_from(found)
+        """Takes the spelling of the tokens from the tokenizer and pretrained vectors from their file."""
+        start_embeddings(self, self.embeddings, self.vectors_file)

@@ -175,10 +175,7 @@ class PretrainedEncoder(nn.Module):
 
     def forward(self, input_ids: Tensor, mask: Tensor) -> Tensor:
         """(B, D) of ids (B, T), padded on the right, and their mask (B, T) of booleans."""
-        if self.tuning == "frozen":
-            self.model.eval()  # no dropout: its states are the same each time; at the start Lightning would warn of it
-        with torch.set_grad_enabled(torch.is_grad_enabled() and self.tuning != "frozen"):
-            hidden = self.states(input_ids, mask)
+        hidden = self.states(input_ids, mask)
         if self.pooling is not None:
             vectors = self.pooling(hidden, mask)
         else:  # the first true token, where rows are padded on the right, is number 0
@@ -192,8 +189,11 @@ class PretrainedEncoder(nn.Module):
             UserError: The texts are longer than the encoder's positions.
         """
         self.check_length(input_ids.shape[1])
+        if self.tuning == "frozen":
+            self.model.eval()  # no dropout: its states are the same each time; at the start Lightning would warn of it
         if self.prefix is None:
-            return self.model(input_ids=input_ids, attention_mask=mask.long()).last_hidden_state
+            with torch.set_grad_enabled(torch.is_grad_enabled() and self.tuning != "frozen"):
+                return self.model(input_ids=input_ids, attention_mask=mask.long()).last_hidden_state
         words = self.model.get_input_embeddings()(input_ids)
         prompts = self.prefix.shape[1]
         words = torch.cat((self.prefix[0].to(words.dtype).expand(len(words), -1, -1), words), dim=1)  # (B, P + T, D)
