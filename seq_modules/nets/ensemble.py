@@ -77,7 +77,7 @@ class Ensemble(nn.Module):
 
     @property
     def position_table(self) -> Tensor | None:
-        """The first member's learned positions."""
+        """The first member's vectors of positions; None where it has none."""
         return getattr(self.members[0], "position_table", None)
 
     @property

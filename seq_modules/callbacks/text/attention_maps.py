@@ -1,4 +1,4 @@
-"""Pictures of the attention weights of any net of text, and of learned positions."""
+"""Pictures of the attention weights of any net of text, and of vectors of positions."""
 
 from typing import Any
 
@@ -23,8 +23,8 @@ class AttentionMaps(Callback):
     translator translates the sentence; its maps are of the translation on the source and, in a Transformer, of the
     source and of the translation on themselves, each kind in a picture of its own.
 
-    If positions are learned vectors, a further picture shows the cosine between each two of them. For a model without
-    attention nothing is drawn, so every recipe of text may have this callback.
+    If positions are vectors, learned or sinusoidal, a further picture shows the cosine between each two of them. For a
+    model without attention nothing is drawn, so every recipe of text may have this callback.
 
     Args:
         text: The sentence. It is read as the beginning of a line, and cut to the model's context.
@@ -56,14 +56,14 @@ class AttentionMaps(Callback):
             self._draw_positions(trainer, net)
 
     def _draw_positions(self, trainer: Trainer, net: nn.Module) -> None:
-        table = getattr(net, "position_table", None)  # (T, D), learned positions alone
+        table = getattr(net, "position_table", None)  # (T, D)
         if not isinstance(table, Tensor):
             return
         vectors = F.normalize(table.detach().float().cpu(), dim=-1)
         figure, (axis,) = new_figure(1, width=5.0, height=4.4)
         image = axis.imshow((vectors @ vectors.mT).numpy(), cmap="RdBu_r", vmin=-1, vmax=1)
         axis.grid(visible=False)
-        axis.set(title="cosine between learned positions", xlabel="position", ylabel="position")
+        axis.set(title="cosine between vectors of positions", xlabel="position", ylabel="position")
         figure.colorbar(image, ax=axis)
         save_figure(trainer, figure, "positions")
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from seq_modules.nets.transformer.attention import rotary_tables
 from seq_modules.nets.transformer.block import Block, random_bytes
-from seq_modules.nets.transformer.positions import alibi_bias, sinusoidal_table
+from seq_modules.nets.transformer.positions import alibi_bias, alibi_slopes, sinusoidal_table
 from seqlight.core.checks import check_choice, check_range
 from seqlight.core.errors import UserError
 
@@ -116,5 +116,6 @@ class TransformerEncoder(nn.Module):
             allowed = past if allowed is None else past & allowed
         if self.positions != "alibi":
             return allowed
-        bias = alibi_bias(steps, self.num_heads).to(device, dtype)
+        at = torch.arange(steps, device=device)
+        bias = alibi_bias(alibi_slopes(self.num_heads).to(device), at, at).to(dtype)
         return bias if allowed is None else bias.masked_fill(~allowed, -torch.inf)

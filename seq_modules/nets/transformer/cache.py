@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from seq_modules.nets.transformer.positions import alibi_bias, causal_alibi
+
 # Rows from which on two written-out products are quicker than torch's kernel for one query a row: with 128 keys, six
 # layers took 0.08 ms by the kernel and 0.13 by products for one row, 2.6 and 1.9 for 32 (two cores, fp32).
 MANY_ROWS = 8
@@ -26,14 +28,17 @@ class KVCache:
         batch: B.
         slots: S.
         device: Where keys, values and ids live.
+        slopes: ALiBi's, (H,), whose bias is added to the scores; None adds nothing.
 
     Attributes:
         ids: The tokens, (B, S).
         lengths: Used slots of each row.
     """
 
-    def __init__(self, num_layers: int, batch: int, slots: int, device: torch.device) -> None:
-        self.num_layers, self.slots, self.device = num_layers, slots, device
+    def __init__(
+        self, num_layers: int, batch: int, slots: int, device: torch.device, slopes: Tensor | None = None
+    ) -> None:
+        self.num_layers, self.slots, self.device, self.slopes = num_layers, slots, device, slopes
         self.ids = torch.zeros(batch, slots, dtype=torch.long, device=device)
         self.lengths = [0] * batch
         self.keys: Tensor | None = None  # (L, B, H, S, K), as `values`; made when the first keys show their precision
@@ -42,7 +47,7 @@ class KVCache:
         self._eager = device.type == "cpu" and batch >= MANY_ROWS
         self._rows: Tensor | None = None  # the rows being filled; None: all
         self._at: Tensor | None = None  # (B,) slots being written, where they differ
-        self._mask: Tensor | None = None  # (B, 1, 1, T): 0 at the used slots, minus infinity at the others
+        self._mask: Tensor | None = None  # added to the scores, (B or 1, H or 1, 1, T): minus infinity at unused slots
         self._views: list[tuple[Tensor, ...]] = []  # of each layer: key slot, value slot, keys so far, values so far
 
     def fill(self, ids: Tensor, lengths: list[int], rows: Tensor | None = None) -> None:
@@ -71,6 +76,8 @@ class KVCache:
                 store[:, :, :steps] = new
             else:
                 store[:, :, :steps].index_copy_(0, self._rows, new)
+        if self.slopes is not None:
+            return F.scaled_dot_product_attention(q, k, v, attn_mask=causal_alibi(self.slopes, steps, q.dtype))
         return F.scaled_dot_product_attention(q, k, v, is_causal=True)
 
     def append(self, ids: Tensor) -> slice | Tensor:
@@ -88,28 +95,33 @@ class KVCache:
             self.ids[:, longest - 1] = ids
             self._at = self._mask = None
             self._make_views(longest)
+            if self.slopes is not None:
+                self._mask = self._bias(torch.tensor([longest - 1], device=self.device), longest)
             return slice(longest - 1, longest)
         self._at = torch.tensor(lengths, device=self.device)
         self.ids.scatter_(1, self._at[:, None], ids[:, None])
         unused = torch.arange(longest, device=self.device) > self._at[:, None]  # (B, T)
         self._mask = torch.zeros(unused.shape, device=self.device).masked_fill_(unused, -math.inf)[:, None, None]
+        if self.slopes is not None:
+            self._mask = self._mask + self._bias(self._at, longest)
         self._make_views(longest)
         return self._at[:, None]
 
     def attend_appended(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Stores each row's newest key and value and attends to all it has, (B, H, 1, K) each."""
         key_slot, value_slot, keys, values = self._views[layer]
-        if self._mask is None:
+        if self._at is None:
             key_slot.copy_(k)
             value_slot.copy_(v)
-            if self._eager:
-                return (q / math.sqrt(q.shape[3]) @ keys.mT).softmax(-1) @ values
-            return F.scaled_dot_product_attention(q, keys, values)
-        assert self._at is not None
-        at = self._at[:, None, None, None].expand_as(k)
-        keys.scatter_(2, at, k)
-        values.scatter_(2, at, v)
-        return F.scaled_dot_product_attention(q, keys, values, attn_mask=self._mask.to(q.dtype))
+        else:
+            at = self._at[:, None, None, None].expand_as(k)
+            keys.scatter_(2, at, k)
+            values.scatter_(2, at, v)
+        if self._mask is not None:
+            return F.scaled_dot_product_attention(q, keys, values, attn_mask=self._mask.to(q.dtype))
+        if self._eager:
+            return (q / math.sqrt(q.shape[3]) @ keys.mT).softmax(-1) @ values
+        return F.scaled_dot_product_attention(q, keys, values)
 
     def reorder(self, rows: Tensor) -> None:
         """Row i becomes what row ``rows[i]`` was, (B',); a row may be taken several times, and B' may differ from B."""
@@ -129,6 +141,11 @@ class KVCache:
             torch.index_select(store[:, :, :, :used], 1, rows, out=target[:, :, :, :used])
         (self.keys, self.values), self._spare = new, old
         self._eager = self.device.type == "cpu" and len(self.lengths) >= MANY_ROWS
+
+    def _bias(self, at: Tensor, longest: int) -> Tensor:
+        """ALiBi's bias of one query at each of the positions (B,), (B, H, 1, T)."""
+        assert self.slopes is not None
+        return alibi_bias(self.slopes, at[:, None], torch.arange(longest, device=self.device))
 
     def _storage(self, like: Tensor) -> tuple[Tensor, Tensor]:
         if self.keys is None or self.values is None:

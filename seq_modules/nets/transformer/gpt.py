@@ -17,7 +17,7 @@ from seq_modules.nets.transformer import gpt_decoding
 from seq_modules.nets.transformer.attention import Kind, causal_mask, chosen, rotary_tables
 from seq_modules.nets.transformer.block import Activation, Block, Norm, drop, make_norm, random_bytes
 from seq_modules.nets.transformer.gpt_extras import Extras, ExtrasConfig, NgramConfig, zero_init
-from seq_modules.nets.transformer.positions import Positions, sinusoidal_table
+from seq_modules.nets.transformer.positions import Positions, alibi_slopes, causal_alibi, sinusoidal_table
 from seqlight.core.checks import check_choice, check_range
 from seqlight.core.errors import UserError
 
@@ -35,7 +35,7 @@ class GPTConfig:
         max_seq_len: Longest context in tokens.
         d_ff: Width inside the feed-forward nets; by default 4·d_model ("swiglu" then has half as many weights again).
         positions: "learned" vectors, "sinusoidal" vectors (token embeddings are then multiplied by √d_model, as in
-            Vaswani et al. 2017), "rotary" queries and keys (Su et al. 2021), or "none": the causal mask alone.
+            Vaswani et al. 2017), "rotary" (Su et al. 2021), "alibi" (Press et al. 2022), or "none": the mask alone.
         norm: Layer norm, or root-mean-square norm without a gain.
         activation: Of the feed-forward nets.
         bias: Whether linear layers (never the head) and layer norms have a bias.
@@ -112,20 +112,24 @@ class GPT(nn.Module):
     ) -> None:
         super().__init__()
         check_range("vocab_size", vocab_size, least=1)
-        width, extras = config.d_model, config.extras
+        width, extras, positions = config.d_model, config.extras, config.positions
         self.config, self.max_seq_len, self.prefix_len = config, config.max_seq_len, 0
-        self.token_scale = math.sqrt(width) if config.positions == "sinusoidal" else 1.0
+        self.token_scale = math.sqrt(width) if positions == "sinusoidal" else 1.0
 
         self.token_embedding = nn.Embedding(vocab_size, width) if embedding is None else embedding
-        self.position_table: Tensor | None = None  # (S, D), learned or sinusoidal
-        if config.positions == "learned":
+        self.position_table: Tensor | None  # (S, D), learned or sinusoidal
+        if positions == "learned":
             self.position_table = nn.Parameter(torch.empty(config.max_seq_len, width))
-        sinusoids = sinusoidal_table(config.max_seq_len, width) if config.positions == "sinusoidal" else None
-        rotary = rotary_tables(config.max_seq_len, config.head_size) if config.positions == "rotary" else None
-        self.register_buffer("sinusoids", sinusoids, persistent=False)  # (S, D)
-        self.register_buffer("rotary", rotary, persistent=False)  # (2, S, K)
-        self.sinusoids: Tensor | None
-        self.rotary: Tensor | None
+        else:
+            sinusoids = sinusoidal_table(config.max_seq_len, width) if positions == "sinusoidal" else None
+            self.register_buffer("position_table", sinusoids, persistent=False)
+        rotary = rotary_tables(config.max_seq_len, config.head_size) if positions == "rotary" else None
+        self.register_buffer("rotary", rotary, persistent=False)
+        self.register_buffer(
+            "alibi", alibi_slopes(config.num_heads) if positions == "alibi" else None, persistent=False
+        )
+        self.rotary: Tensor | None  # (2, S, K)
+        self.alibi: Tensor | None  # (H,)
         has_extras = config.ngrams.orders or extras != GPTConfig.extras  # the default has none
         self.extras = Extras(vocab_size, config, hash_seed) if has_extras else None
         block: dict[str, Any] = {
@@ -162,7 +166,7 @@ class GPT(nn.Module):
                     module.bias.zero_()
             elif isinstance(module, nn.Embedding):
                 module.weight.normal_(std=0.02)
-        if self.position_table is not None:
+        if isinstance(self.position_table, nn.Parameter):
             self.position_table.normal_(std=0.02)
         for block in self.blocks:
             assert isinstance(block, Block)
@@ -191,8 +195,8 @@ class GPT(nn.Module):
             raise ValueError(f"input_ids must be (B, T) with T at most max_seq_len {self.max_seq_len}, not {shape}")
         steps = input_ids.shape[1]
         x, rotary, noise = self.embed(input_ids, slice(0, steps))
-        mask = None
-        if attend is None and chosen(self.config.attention, x.device.type, x.dtype, steps) == "eager":
+        mask = None if self.alibi is None or attend is not None else causal_alibi(self.alibi, steps, x.dtype)
+        if mask is None and chosen(self.config.attention, x.device.type, x.dtype, steps) == "eager":
             mask = causal_mask(steps, x.device, x.dtype)  # once for all layers
         more = {} if self.extras is None else self.extras.block_inputs(x, input_ids)
         for layer, block in enumerate(self.blocks):
@@ -223,9 +227,8 @@ class GPT(nn.Module):
         x = self.token_embedding(ids)  # (B, T, D)
         if self.token_scale != 1:
             x = x * self.token_scale
-        table = self.sinusoids if self.position_table is None else self.position_table
-        if table is not None:
-            x = x + table[at]  # (T, D), or (B, T, D)
+        if self.position_table is not None:
+            x = x + self.position_table[at]  # (T, D), or (B, T, D)
         if self.extras is not None:
             x = self.extras.add_ngrams(x, ids, at, read)
         noise = None

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from seq_modules.nets.transformer.attention import attention_weights, causal_mask
 from seq_modules.nets.transformer.cache import KVCache
 from seq_modules.nets.transformer.decode_step import MANY_ROWS, DecodeState
+from seq_modules.nets.transformer.positions import causal_alibi
 
 if TYPE_CHECKING:
     from seq_modules.nets.transformer.gpt import GPT
@@ -62,7 +63,7 @@ def prefill(net: "GPT", input_ids: Tensor, lengths: Tensor) -> tuple[Tensor, Dec
         for row, end in zip(input_ids, ends, strict=True)
     ]
     ids = nn.utils.rnn.pad_sequence(rows, batch_first=True)  # (B, longest window)
-    cache = KVCache(len(net.blocks), batch, net.max_seq_len, ids.device)
+    cache = KVCache(len(net.blocks), batch, net.max_seq_len, ids.device, net.alibi)
     cache.fill(ids, [len(row) for row in rows])
     x = net.hidden(ids, cache.attend_filled)
     last = torch.tensor(cache.lengths, device=ids.device) - 1
@@ -106,9 +107,11 @@ def reorder(net: "GPT", state: DecodeState, rows: Tensor) -> DecodeState:
 def attention_maps(net: "GPT", input_ids: Tensor) -> Tensor:
     """Attention weights of all layers, (B, L, H, T, T), each row summing to 1, from ids (B, T)."""
     maps: list[Tensor] = []
+    steps, dtype = input_ids.shape[1], torch.float32
+    mask = causal_mask(steps, input_ids.device, dtype) if net.alibi is None else causal_alibi(net.alibi, steps, dtype)
 
     def attend(layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        maps.append(attention_weights(q, k, causal_mask(q.shape[2], q.device, q.dtype)))
+        maps.append(attention_weights(q, k, mask.to(q.dtype)))
         return maps[-1] @ v
 
     net.hidden(input_ids, attend)

@@ -1,6 +1,6 @@
 """Positions that are added to the input or to the attention's scores; rotary ones are in attention.py.
 
-T time, D width of the residual stream, H heads.
+T time, S time of the keys, D width of the residual stream, H heads.
 """
 
 from typing import Literal
@@ -8,9 +8,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from seq_modules.nets.transformer.attention import position_angles
+from seq_modules.nets.transformer.attention import causal_mask, position_angles
 
-Positions = Literal["learned", "sinusoidal", "rotary", "none"]
+Positions = Literal["learned", "sinusoidal", "rotary", "alibi", "none"]
 
 
 def sinusoidal_table(length: int, width: int) -> Tensor:
@@ -32,14 +32,24 @@ def alibi_slopes(num_heads: int) -> Tensor:
     power = 2 ** (num_heads.bit_length() - 1)
     exponents = [8 * (head + 1) / power for head in range(power)]
     exponents += [4 * (head + 1) / power for head in range(0, 2 * (num_heads - power), 2)]
-    return 2.0 ** -torch.tensor(exponents, dtype=torch.float64)
+    return (2.0 ** -torch.tensor(exponents, dtype=torch.float64)).to(torch.get_default_dtype())
 
 
-def alibi_bias(length: int, num_heads: int) -> Tensor:
-    """What ALiBi adds to the scores of query i (row) and key j, (H, T, T): -slope·|i - j|.
+def alibi_bias(slopes: Tensor, queries: Tensor, keys: Tensor) -> Tensor:
+    """What ALiBi adds to the scores, -slope·|i - j| for a query at i and a key at j: (..., H, T, S).
 
     With a causal mask this is the paper's; without one it is the symmetric form, which knows no direction.
+
+    Args:
+        slopes: Those of the heads, (H,).
+        queries: Positions i, integers, (..., T).
+        keys: Positions j, (S,).
     """
-    place = torch.arange(length, dtype=torch.float64)
-    distance = (place[:, None] - place).abs()
-    return (-alibi_slopes(num_heads)[:, None, None] * distance).to(torch.get_default_dtype())
+    distance = (queries[..., None] - keys).abs().unsqueeze(-3)  # (..., 1, T, S)
+    return -slopes[:, None, None] * distance
+
+
+def causal_alibi(slopes: Tensor, steps: int, dtype: torch.dtype) -> Tensor:
+    """ALiBi's bias where a step (row) may attend, and minus infinity at the steps after it, (1, H, T, T)."""
+    at = torch.arange(steps, device=slopes.device)
+    return alibi_bias(slopes, at[None], at).to(dtype) + causal_mask(steps, slopes.device, dtype)

@@ -1,13 +1,15 @@
 """The shape of an encoder-decoder Transformer."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from seq_modules.nets.shared_embeddings import Shared
 from seq_modules.nets.transformer.attention import Kind
 from seq_modules.nets.transformer.block import Activation, Norm
-from seq_modules.nets.transformer.positions import Positions
 from seqlight.core.checks import check_choice, check_range
 from seqlight.core.errors import UserError
+
+Positions = Literal["learned", "sinusoidal", "rotary", "none"]
 
 
 @dataclass(frozen=True)

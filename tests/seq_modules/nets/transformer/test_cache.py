@@ -15,6 +15,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "learned": {},
     "sinusoidal": {"positions": "sinusoidal"},
     "rotary": {"positions": "rotary"},
+    "alibi": {"positions": "alibi"},
     "none": {"positions": "none"},
     "rms": {"norm": "rms"},
     "gelu": {"activation": "gelu"},
@@ -84,7 +85,7 @@ def test_rows_of_different_lengths_slide_each_by_itself(name: str) -> None:
 
 @pytest.mark.parametrize("slots", [1, 2, 3, 7])
 def test_small_and_odd_contexts(slots: int) -> None:
-    for name in ("learned", "ngrams", "all"):
+    for name in ("learned", "alibi", "ngrams", "all"):
         check(make(name, slots), [1], 12)
         check(make(name, slots), [3, 1, 8], 12)
 
@@ -103,7 +104,7 @@ def test_a_row_does_not_depend_on_its_batch() -> None:
 
 @pytest.mark.parametrize("prefix_len", [1, 3])
 def test_the_prefix_stays_in_the_context(prefix_len: int) -> None:
-    for name in ("learned", "all"):
+    for name in ("learned", "alibi", "all"):
         net = make(name)
         net.prefix_len = prefix_len
         ids = list(range(100, 130))

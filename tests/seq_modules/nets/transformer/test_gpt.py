@@ -31,6 +31,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "gpt2": {},
     "sinusoidal": {"positions": "sinusoidal"},
     "rotary": {"positions": "rotary"},
+    "alibi": {"positions": "alibi"},
+    "alibi_eager": {"positions": "alibi", "attention": "eager"},
     "none": {"positions": "none"},
     "rms": {"norm": "rms"},
     "gelu": {"activation": "gelu", "bias": False},
@@ -82,6 +84,65 @@ def test_logits_and_gradients_equal_transformers_gpt2(kind: str) -> None:
     expected = from_gpt2({name: parameter.grad for name, parameter in theirs.named_parameters()})
     for name, parameter in ours.named_parameters():
         torch.testing.assert_close(parameter.grad, expected[name], rtol=0, atol=1e-10, msg=name)
+
+
+def bloom(net: GPT) -> Any:
+    """transformers' BLOOM, which has ALiBi, with a GPT's weights; without its norm of the embedding."""
+    from transformers import BloomConfig, BloomForCausalLM
+
+    theirs = BloomForCausalLM(BloomConfig(vocab_size=V, hidden_size=D, n_layer=L, n_head=H)).double().eval()
+    theirs.transformer.word_embeddings_layernorm = torch.nn.Identity()
+    theirs.transformer.word_embeddings.weight = theirs.lm_head.weight = net.token_embedding.weight
+    theirs.transformer.ln_f = net.norm
+    for block, other in zip(net.blocks, theirs.transformer.h, strict=True):
+        assert isinstance(block, Block)
+        other.input_layernorm, other.post_attention_layernorm = block.attention_norm, block.feed_forward_norm
+        other.mlp.dense_h_to_4h, other.mlp.dense_4h_to_h = block.feed_forward.up, block.feed_forward.down
+        other.self_attention.dense = block.attention.out
+        fused, split = other.self_attention.query_key_value, block.attention.qkv
+        for mine, given in ((fused.weight, split.weight), (fused.bias, split.bias)):  # by head, then queries, keys, ...
+            mine.data = given.data.unflatten(0, (3, H, D // H)).transpose(0, 1).flatten(0, 2)
+    return theirs
+
+
+@pytest.mark.parametrize("name", ["alibi", "alibi_eager"])
+def test_alibi_equals_transformers_bloom_with_gradients(name: str) -> None:
+    ours = make(name)
+    theirs, ids = bloom(ours), torch.randint(V, (4, S))
+    one, other = ours(ids), theirs(ids).logits
+    torch.testing.assert_close(one, other, rtol=0, atol=1e-6)  # its softmax is computed in float32
+    weights = [ours.token_embedding.weight, ours.blocks[0].attention.out.weight]  # type: ignore[union-attr]
+    grads = [
+        torch.autograd.grad(F.cross_entropy(logits[:, :-1].flatten(0, 1), ids[:, 1:].flatten()), weights)
+        for logits in (one, other)
+    ]
+    for mine, expected in zip(*grads, strict=True):
+        torch.testing.assert_close(mine, expected, rtol=0, atol=1e-6)
+
+
+def test_sinusoids_are_added_to_scaled_embeddings() -> None:
+    net, plain = make("sinusoidal"), make("none")
+    plain.load_state_dict(net.state_dict())
+    ids = torch.randint(V, (2, S))
+    angles = torch.arange(S).double()[:, None] / 10000 ** (torch.arange(0, D, 2).double() / D)
+    table = torch.zeros(S, D, dtype=torch.float64)
+    table[:, ::2], table[:, 1::2] = angles.sin(), angles.cos()
+    embedded = math.sqrt(D) * net.token_embedding(ids) + table
+    plain.token_embedding.forward = lambda _: embedded  # type: ignore[method-assign]
+    torch.testing.assert_close(net(ids), plain(ids), rtol=0, atol=1e-5)  # the net's table is float32
+
+
+@pytest.mark.parametrize("name", ["sinusoidal", "rotary", "alibi", "none"])
+def test_a_longer_context_takes_the_same_weights(name: str) -> None:
+    net, longer = make(name), make(name, max_seq_len=2 * S)
+    longer.load_state_dict(net.state_dict())
+    ids = torch.randint(V, (2, 2 * S))
+    torch.testing.assert_close(longer(ids)[:, :S], net(ids[:, :S]), rtol=0, atol=1e-12)
+
+
+def test_learned_positions_have_no_vector_beyond_those_that_were_trained() -> None:
+    with pytest.raises(RuntimeError, match="size mismatch for position_table"):
+        make("gpt2", max_seq_len=2 * S).load_state_dict(make("gpt2").state_dict())
 
 
 def test_names_that_are_not_gpt2s_are_told() -> None:
@@ -170,7 +231,7 @@ def test_half_precision_stays_near_and_parameters_stay_as_they_are(name: str, mo
     assert {p.dtype for p in net.parameters()} == {torch.float32 if mode == "mixed" else torch.bfloat16}
 
 
-@pytest.mark.parametrize("name", ["gpt2", "rotary", "speedrun"])
+@pytest.mark.parametrize("name", ["gpt2", "rotary", "alibi", "speedrun"])
 def test_attention_maps_give_the_attention(name: str) -> None:
     net = make(name)
     ids = torch.randint(V, (2, 9))
@@ -190,7 +251,8 @@ def test_attention_maps_give_the_attention(name: str) -> None:
         x = x if mix is None else mix[0] * x + mix[1] * named["x0"]
     q, k, v = block.attention.project(block.attention_norm(x), named["rotary"])
     v = v if gate is None else v + gate * named["values"]
-    y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+    mask = named["mask"]
+    y = F.scaled_dot_product_attention(q, k, v, mask, is_causal=mask is None)
     torch.testing.assert_close(maps[:, 0] @ v, y, rtol=0, atol=1e-12)
 
 
@@ -227,7 +289,7 @@ def test_softcap_bounds_the_logits() -> None:
         ({"max_seq_len": 0}, r"net.max_seq_len must be at least 1"),
         ({"d_ff": 0}, r"net.d_ff must be at least 1"),
         ({"num_heads": 3}, r"net.num_heads 3 must divide net.d_model 16"),
-        ({"positions": "alibi"}, r"net.positions must be one of"),
+        ({"positions": "relative"}, r"net.positions must be one of"),
         ({"norm": "batch"}, r"net.norm must be one of"),
         ({"activation": "tanh"}, r"net.activation must be one of"),
         ({"attention": "flash"}, r"net.attention must be one of"),
