@@ -16,11 +16,13 @@ from torch import Tensor, nn
 
 from seq_modules.generation.decoding_config import Decoding
 from seq_modules.training.metrics.translation import Score
+from seqlight.core.series import SeriesStatistics
 from seqlight.music.notes import Piece
 
 __all__ = [
     "Classifies",
     "ComposesMusic",
+    "Forecasts",
     "Generates",
     "HasAttentionMaps",
     "HasCrossAttention",
@@ -30,6 +32,7 @@ __all__ = [
     "HasPieces",
     "HasScores",
     "HasSequences",
+    "HasTestWindows",
     "HasTexts",
     "HasTokenVectors",
     "HasTokenWeights",
@@ -39,6 +42,7 @@ __all__ = [
     "StreamsText",
     "Translates",
     "WritesMidi",
+    "WritesPredictions",
     "net_of",
 ]
 
@@ -132,6 +136,26 @@ class Classifies(Protocol):
 
         None where nothing was counted. Every rank must call it.
         """
+        ...
+
+
+@runtime_checkable
+class Forecasts(Protocol):
+    """A forecaster of time series.
+
+    Its ``test_step`` returns a batch's ``forecast``, as :meth:`foretell` gives it.
+    """
+
+    series_names: list[str]  # of the C series
+    statistics: SeriesStatistics
+
+    @property
+    def middle(self) -> int:
+        """Place of the forecast itself among the quantiles."""
+        ...
+
+    def foretell(self, past: Tensor) -> Tensor:
+        """Scaled values (B, L, C) to scaled forecasts (B, H, C, Q): L steps back, H ahead, Q quantiles."""
         ...
 
 
@@ -281,6 +305,21 @@ class HasSequences(Protocol):
 
 
 @runtime_checkable
+class HasTestWindows(Protocol):
+    """Data of windows of time series."""
+
+    def test_windows(self, count: int) -> tuple[dict[str, Tensor], list[str]]:
+        """A batch of windows that are spread over the test, and the dates at which their forecasts begin.
+
+        The batch has scaled ``past_values`` (B, L, C) and ``future_values`` (B, H, C).
+
+        Args:
+            count: How many at most.
+        """
+        ...
+
+
+@runtime_checkable
 class HasPieces(Protocol):
     """Data of pieces of music."""
 
@@ -299,4 +338,18 @@ class WritesMidi(Protocol):
 
     def write_midi(self, path: Path, piece: Piece) -> None:
         """Writes a piece to a MIDI file."""
+        ...
+
+
+@runtime_checkable
+class WritesPredictions(Protocol):
+    """Data that can write predictions in the format that it was read in."""
+
+    def write_predictions(self, folder: Path, rows: Sequence[dict[str, Any]]) -> None:
+        """Writes a file to a folder.
+
+        Args:
+            folder: The folder.
+            rows: What ``predict_step`` returned, in the order of the data.
+        """
         ...

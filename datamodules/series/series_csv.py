@@ -131,7 +131,7 @@ def read_dates(table: Table, column: str, form: str | None) -> list[datetime]:
     Raises:
         UserError: A cell is no date, or there is one row alone.
     """
-    dates = []
+    dates: list[datetime] = []
     for line, cell in zip(table.lines, table.column(column), strict=True):
         date = read_date(cell, form)
         if date is None:

@@ -16,6 +16,8 @@ from seq_modules.callbacks.run.rng_state import RNGState
 from seq_modules.callbacks.run.run_config import RunConfig
 from seq_modules.callbacks.run.text_stream import TextStream
 from seq_modules.callbacks.run.timed_bar import TimedBar
+from seq_modules.callbacks.series.error_by_horizon import ErrorByHorizon
+from seq_modules.callbacks.series.forecast_plots import ForecastPlots
 from seq_modules.callbacks.text.alignments import Alignments
 from seq_modules.callbacks.text.attention_maps import AttentionMaps
 from seq_modules.callbacks.text.attention_page import AttentionPage
@@ -53,7 +55,9 @@ __all__ = [
     "DecisionBoundary",
     "EnglishTests",
     "EpochLines",
+    "ErrorByHorizon",
     "Forecast",
+    "ForecastPlots",
     "GracefulStop",
     "GradientFlow",
     "GradientNorm",

@@ -80,6 +80,14 @@ POINTS = (
     "--trainer.accelerator=cpu",
 )
 SIZES |= {"mlp": ((*POINTS, PLANE), PLANE, "plots/decision_boundary.png")}
+FORESEEN = (
+    "--data.generated.num_rows=400", "--data.lookback=48", "--data.horizon=6", "--data.batch_size=16",
+    "--trainer.max_epochs=1", "--trainer.limit_train_batches=3", "--trainer.log_every_n_steps=1",
+    "--trainer.accelerator=cpu",
+)  # fmt: skip
+DRAWN = '--trainer.callbacks=[{"class_path":"ForecastPlots","init_args":{"origins":1}},{"class_path":"ErrorByHorizon"}]'
+SIZES |= {"forecast": (FORESEEN, DRAWN, "error_by_horizon.csv")}
+SIZES |= {"forecast/etth1": ((*FORESEEN, "--data.split.rows=[280,60,60]"), NONE, "metrics.csv")}
 TINY_BERT = (
     '--model.net.encoder_config={"model_type":"bert","vocab_size":8000,"hidden_size":16,"num_hidden_layers":2,'
     '"num_attention_heads":2,"intermediate_size":16}',

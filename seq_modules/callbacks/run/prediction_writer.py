@@ -11,6 +11,8 @@ from lightning.pytorch.callbacks import BasePredictionWriter
 from lightning.pytorch.utilities import rank_zero_only
 
 from seq_modules.callbacks.run.text_stream import TextStream
+from seq_modules.callbacks.series.forecast_csv import write_forecasts
+from seq_modules.protocols import WritesPredictions
 
 LONG_LIST = 8  # values from which on a list is not printed
 UNPRINTED = ("index", "n_best")
@@ -21,6 +23,7 @@ class PredictionWriter(BasePredictionWriter):
 
     Each rank writes its rows as they come; at the end rank 0 puts them together, every index once. Translations stand
     in ``out.txt`` as well, one a line, and the best few of each source, where there are several, in ``n_best.tsv``.
+    Forecasts of time series stand in ``forecast.csv`` as well. Data that ``WritesPredictions`` writes a file of its own.
 
     Args:
         shown: How many rows to print as well, of those that TextStream has not shown while they grew.
@@ -71,7 +74,12 @@ class PredictionWriter(BasePredictionWriter):
                 rows[json.loads(line)["index"]] = line
             part.unlink()
         self.path.write_text("".join(rows[index] + "\n" for index in sorted(rows)), encoding="utf-8")
-        write_translations(self.path.parent, [json.loads(rows[index]) for index in sorted(rows)])
+        in_order = [json.loads(rows[index]) for index in sorted(rows)]
+        write_translations(self.path.parent, in_order)
+        write_forecasts(self.path.parent, in_order)
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        if isinstance(data, WritesPredictions):
+            data.write_predictions(self.path.parent, in_order)
         callbacks = trainer.callbacks  # type: ignore[attr-defined]
         streamed = next((callback.rows for callback in callbacks if isinstance(callback, TextStream)), set())
         left = [rows[index] for index in sorted(rows) if index not in streamed]

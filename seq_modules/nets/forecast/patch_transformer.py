@@ -42,7 +42,7 @@ class PatchConfig:
 
 
 class PatchTransformer(nn.Module):
-    """Patches of the past are the tokens of a Transformer encoder; a linear layer maps all of its states to the horizon.
+    """Patches of the past are the tokens of a Transformer encoder; a linear layer maps all its states to the horizon.
 
     As the authors do, the last value is repeated for one stride at the end of the past.
 
