@@ -13,6 +13,7 @@ from seq_modules.systems.pretrained_classifier import PretrainedClassifier
 from seq_modules.systems.rnn_language_model import RNNLanguageModel
 from seq_modules.systems.seq2seq import Seq2SeqModule, Seq2SeqRNN, Seq2SeqTransformer
 from seq_modules.systems.text_classifier import TextClassifier
+from seq_modules.systems.token_tagger import PretrainedTagger, TokenTagger
 
 __all__ = [
     "Forecaster",
@@ -25,6 +26,7 @@ __all__ = [
     "MusicDecoder",
     "ParityModule",
     "PretrainedClassifier",
+    "PretrainedTagger",
     "RNNLanguageModel",
     "RNNMusicDecoder",
     "Seq2SeqModule",
@@ -32,6 +34,7 @@ __all__ = [
     "Seq2SeqTransformer",
     "SequenceModule",
     "TextClassifier",
+    "TokenTagger",
     "TransformerFrameDecoder",
     "TransformerMusicDecoder",
 ]

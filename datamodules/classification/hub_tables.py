@@ -32,11 +32,20 @@ def hub_table(hub: str, revision: str | None, instead: str) -> dict[str, list[di
 
 
 def _rows(table: Any) -> list[dict[str, Any]]:
-    names = {column: feature.names for column, feature in table.features.items() if hasattr(feature, "names")}
+    found = ((column, names_of(feature)) for column, feature in table.features.items())
+    names = {column: held for column, held in found if held is not None}
     return [
-        {
-            column: (names[column][value] if value is not None and value >= 0 else None) if column in names else value
-            for column, value in row.items()
-        }
+        {column: _named(value, names[column]) if column in names else value for column, value in row.items()}
         for row in table
     ]
+
+
+def names_of(feature: Any) -> list[str] | None:
+    """The names of the classes that a column holds, one or a list in each row; None where it holds something else."""
+    return getattr(feature, "names", None) or getattr(getattr(feature, "feature", None), "names", None)
+
+
+def _named(value: Any, names: list[str]) -> Any:
+    if isinstance(value, list):
+        return [_named(one, names) for one in value]
+    return names[value] if value is not None and value >= 0 else None

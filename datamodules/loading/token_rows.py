@@ -1,6 +1,7 @@
 """Texts as rows of token ids with labels, batched to the longest row. B batch, T tokens of its longest row, N rows."""
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -67,6 +68,18 @@ class TokenRows(BatchDataset):
         return made if self.texts is None else made | {"texts": [self.texts[row] for row in rows]}
 
 
+class RowsOfLengths(Protocol):
+    """Rows whose lengths are known."""
+
+    lengths: np.ndarray  # (N,)
+
+    def __len__(self) -> int: ...
+
+    def batch(self, rows: np.ndarray) -> Batch:
+        """The batch of some rows (B,)."""
+        ...
+
+
 class BucketedRows(BatchDataset):
     """Training rows, in an order of their own in each epoch: number ``epoch * N + i`` is its i-th row.
 
@@ -77,7 +90,7 @@ class BucketedRows(BatchDataset):
         pool_batches: Batches whose rows are sorted by length together; 1 shuffles without regard to length.
     """
 
-    def __init__(self, rows: TokenRows, seed: int, batch_rows: int, pool_batches: int) -> None:
+    def __init__(self, rows: RowsOfLengths, seed: int, batch_rows: int, pool_batches: int) -> None:
         self.rows, self.seed = rows, seed
         self.buckets = Buckets(rows.lengths, batch_rows, pool_batches)
 

@@ -4,12 +4,13 @@ from datamodules.tokenizers.base import Tokenizer
 from datamodules.tokenizers.byte import ByteTokenizer
 from datamodules.tokenizers.char import CharTokenizer
 from datamodules.tokenizers.frame import FrameTokenizer
-from datamodules.tokenizers.loading import MusicTokenizer, from_state, load, load_notes, load_pair, save
+from datamodules.tokenizers.loading import MusicTokenizer, from_state, load, load_notes, load_pair, load_tagging, save
 from datamodules.tokenizers.midi import NoteTokenizer
 from datamodules.tokenizers.pair import SideTokenizer, TokenizerPair
 from datamodules.tokenizers.remi import RemiTokenizer
 from datamodules.tokenizers.sentencepiece import SentencePieceTokenizer
 from datamodules.tokenizers.stateful import Stateful
+from datamodules.tokenizers.tagging import TaggingTokenizer
 from datamodules.tokenizers.wordpiece import WordPieceTokenizer
 from datamodules.tokenizers.words import WordTokenizer
 
@@ -23,6 +24,7 @@ __all__ = [
     "SentencePieceTokenizer",
     "SideTokenizer",
     "Stateful",
+    "TaggingTokenizer",
     "Tokenizer",
     "TokenizerPair",
     "WordPieceTokenizer",
@@ -31,5 +33,6 @@ __all__ = [
     "load",
     "load_notes",
     "load_pair",
+    "load_tagging",
     "save",
 ]

@@ -16,6 +16,7 @@ from datamodules.tokenizers.pair import TokenizerPair
 from datamodules.tokenizers.remi import RemiTokenizer
 from datamodules.tokenizers.sentencepiece import SentencePieceTokenizer
 from datamodules.tokenizers.stateful import Stateful
+from datamodules.tokenizers.tagging import TaggingTokenizer
 from datamodules.tokenizers.wordpiece import WordPieceTokenizer
 from datamodules.tokenizers.words import WordTokenizer
 from seqlight.core.errors import UserError
@@ -71,10 +72,22 @@ def from_state(state: dict[str, Any]) -> Stateful:
             texts = [side for side in sides if isinstance(side, Tokenizer)]
             if len(texts) == len(sides):  # not notes, not another pair
                 return TokenizerPair(*texts)
+        case {
+            "kind": "tagging",
+            "alphabet": str(alphabet),
+            "words": str() | None as words,
+            "pieces": dict() | None as pieces,
+            "lower_case": bool(lower),
+            "max_characters": int(most),
+        }:
+            subwords = None if pieces is None else from_state(pieces)
+            if subwords is None or isinstance(subwords, WordPieceTokenizer):
+                listed = None if words is None else words.split("\n") if words else []
+                return TaggingTokenizer(alphabet, listed, subwords, lower, most)
     kind = state.get("kind") if isinstance(state, dict) else state
     raise UserError(
         f"tokenizer of the kind {kind!r} is not known; known are char, byte, sentencepiece, wordpiece, words, "
-        "notes, remi, frames and pair"
+        "notes, remi, frames, pair and tagging"
     )
 
 
@@ -103,6 +116,11 @@ def load_notes(path: str | Path) -> MusicTokenizer:
     return _load(path, MUSIC_TOKENIZERS, "a checkpoint of a music model")
 
 
+def load_tagging(path: str | Path) -> TaggingTokenizer:
+    """The tokenizer of tagged sentences in a checkpoint. It raises the same errors as :func:`load`."""
+    return _load(path, (TaggingTokenizer,), "a checkpoint of a tagger")
+
+
 def _load(path: str | Path, kinds: tuple[type[T], ...], wanted: str) -> T:
     """The tokenizer in a file, which must be of one of the kinds; ``wanted`` describes a file that has one."""
     found = _read(path, wanted)
@@ -114,6 +132,8 @@ def _load(path: str | Path, kinds: tuple[type[T], ...], wanted: str) -> T:
 def _description(tokenizer: Stateful) -> str:
     if isinstance(tokenizer, TokenizerPair):
         return "a pair of tokenizers"
+    if isinstance(tokenizer, TaggingTokenizer):
+        return "a tokenizer of tagged sentences"
     return "a tokenizer of text" if isinstance(tokenizer, Tokenizer) else "a tokenizer of notes"
 
 
