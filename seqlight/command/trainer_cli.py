@@ -30,7 +30,7 @@ from seqlight.runs import next_command
 # What a model takes from its data (a model without the argument, and data without the attribute, are left alone).
 LINKED = (
     "source_vocab_size", "vocab_size", "num_classes", "num_aux_classes", "pad_id", "vocab_sizes", "pitch_ids", "ticks",
-    "frame_size", "feature_names", "class_names", "statistics", "lookback", "horizon",
+    "frame_size", "feature_names", "class_names", "num_characters", "statistics", "lookback", "horizon",
 )  # fmt: skip
 GROUPS = {"decoding": Decoding, "best_checkpoint": BestCheckpoint, "last_checkpoint": LastCheckpoint}
 
