@@ -5,6 +5,7 @@ import sys
 
 from seqlight.command.compile_cache import replace_unwritable_cache
 from seqlight.command.help import COMMANDS, HELP
+from seqlight.command.terminal import prepare_outputs
 from seqlight.core.errors import UserError
 
 # What a user can put right; every other exception keeps its traceback.
@@ -17,6 +18,7 @@ def main() -> None:
     if "--debug" in words:
         words.remove("--debug")
         os.environ["SEQLIGHT_DEBUG"] = "1"  # the other processes of a DDP run read it too
+    prepare_outputs()
     replace_unwritable_cache()
     try:
         sys.exit(dispatch(words))

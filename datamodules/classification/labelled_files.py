@@ -1,19 +1,18 @@
 """Reads texts, with or without labels, from CSV, JSON lines and plain text. Invalid rows are logged and skipped."""
 
-import csv
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.utilities import rank_zero_warn
 
+from seqlight.core.encodings import decoded, lines_of
 from seqlight.core.errors import UserError
+from seqlight.core.table_rows import table_rows
 
 MAX_BYTES = 1_000_000_000  # of one file; all of IMDb has 66 MB
-MAX_TEXT = 100_000  # characters of one text, six times IMDb's longest; also csv's limit of a field
-MAX_ROW_LINES = {",": 2_000, "\t": 1}  # that a quoted row may span; many write tabs without quoting, "Hm" and all
+MAX_TEXT = 100_000  # characters of one text, six times IMDb's longest
 SHOWN = 10  # invalid rows that a warning explains; of the others it names only the line
 ENDINGS = {".csv": ",", ".tsv": "\t", ".jsonl": "", ".ndjson": "", ".txt": ""}
 
@@ -93,17 +92,16 @@ def read_table(
     found = Found()
     try:
         # Bytes that the encoding does not have become surrogates, by which the row that has them is found.
-        with file.open(encoding=encoding, errors="surrogateescape", newline="\n") as stream:
-            lines = (line.rstrip("\r\n") for line in stream)
-            if ENDINGS[kind]:
-                _read_csv(list(lines), ENDINGS[kind], text_column, label_column, found)
-            else:
-                for row, line in enumerate(lines):
-                    line = line.removeprefix("\ufeff") if row == 0 else line
-                    if kind == ".txt":
-                        found.add(row, row + 1, line)
-                    elif line.strip():
-                        _read_json(row, line, text_column, label_column, found)
+        content = file.read_bytes()
+        lines = lines_of(decoded(content, encoding, "surrogateescape"))
+        if ENDINGS[kind]:
+            _read_csv(list(lines), ENDINGS[kind], text_column, label_column, found)
+        else:
+            for row, line in enumerate(lines):
+                if kind == ".txt":
+                    found.add(row, row + 1, line)
+                elif line.strip():
+                    _read_json(row, line, text_column, label_column, found)
     except (UnicodeError, LookupError) as error:
         raise UserError(f"{name} {path}: cannot be read as {encoding} ({error}); give --data.text.encoding") from error
     except _MissingColumnError as error:
@@ -130,13 +128,13 @@ class _MissingColumnError(Exception):
 
 
 def _read_csv(lines: list[str], delimiter: str, text_column: str, label_column: str | None, found: Found) -> None:
-    rows = _csv_rows(lines, delimiter)
+    rows = table_rows(lines, delimiter)
     _, header = next(rows, (1, []))
     if isinstance(header, str):
         raise _MissingColumnError(f"line 1: {header}")
     header = [cell.strip() for cell in header]
     if header:
-        header[0] = header[0].removeprefix("\ufeff").strip('"')
+        header[0] = header[0].strip('"')
     places = {}
     for column, option in ((text_column, "column"), (label_column, "label_column")):
         if column is not None and column not in header:
@@ -149,26 +147,6 @@ def _read_csv(lines: list[str], delimiter: str, text_column: str, label_column: 
         else:
             label = None if places["label_column"] is None else cells[places["label_column"]].strip()
             found.add(row, line, cells[places["column"]], label)  # type: ignore[index]
-
-
-def _csv_rows(lines: list[str], delimiter: str) -> Iterator[tuple[int, list[str] | str]]:
-    """Rows with the line each begins on, or what is wrong with it. Each is read by a reader of its own: a quote that
-    is never closed then spoils its own line, and not the rest of the file."""
-    at = 0
-    while at < len(lines):
-        if not lines[at].strip():
-            at += 1
-            continue
-        following = (lines[i] + "\n" for i in range(at, min(at + MAX_ROW_LINES[delimiter], len(lines))))
-        reader = csv.reader(following, delimiter=delimiter, strict=True)
-        try:
-            cells = next(reader)
-        except csv.Error as error:
-            yield at + 1, "a quote is not closed" if "unexpected end" in str(error) else str(error)
-            at += 1
-        else:
-            yield at + 1, cells
-            at += reader.line_num
 
 
 def _read_json(row: int, line: str, text_column: str, label_column: str | None, found: Found) -> None:

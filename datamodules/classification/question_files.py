@@ -1,15 +1,18 @@
 """The TREC questions (Li & Roth, COLING 2002): their .label files, their tables on the hub, and their classes.
 
-A line of a .label file is ``COARSE:fine What is the question ?`` in Latin-1. The label ends at the first space. The
-question may contain further colons.
+A line of a .label file is ``COARSE:fine What is the question ?``. The label ends at the first space, and the question
+may contain further colons. TREC's own files are in Latin-1; others are read in UTF-8 if they are.
 """
 
+import codecs
 from pathlib import Path
 from typing import Any
 
 from datamodules.classification.examples import Examples
 from datamodules.classification.labelled_files import Found, check_found, text_fault
+from seqlight.core.encodings import HEAD, decoded, encoding_of, lines_of
 from seqlight.core.errors import UserError
+from seqlight.core.found_files import named_file
 
 TRAIN_FILE, TEST_FILE = "train_5500.label", "TREC_10.label"  # 5,452 and 500 questions
 MAX_BYTES = 50_000_000
@@ -41,20 +44,20 @@ def read_label_file(path: Path, name: str) -> Examples:
     """The questions of a .label file. Invalid lines are left out and named in a warning.
 
     Args:
-        path: The file, in Latin-1.
+        path: The file; its name may differ in case.
         name: Name of the argument that gave the path, for messages.
 
     Raises:
         FileNotFoundError: The file does not exist.
         UserError: The file is too large, or has no valid line.
     """
-    if not path.is_file():
+    file = named_file(path.parent, path.name)
+    if file is None:
         raise FileNotFoundError(f"{name} {path.parent}: has no {path.name}; it should hold {TRAIN_FILE}, {TEST_FILE}")
-    if path.stat().st_size > MAX_BYTES:
+    if file.stat().st_size > MAX_BYTES:
         raise UserError(f"{name} {path}: is larger than {MAX_BYTES / 1e6:.0f} MB; TREC's files are smaller")
     found, fine = Found(), []
-    lines = path.read_text(encoding="latin-1").split("\n")  # not UTF-8: the file has a byte 0xF0
-    for row, line in enumerate(lines[:-1] if lines[-1] == "" else lines):
+    for row, line in enumerate(_lines(file.read_bytes())):
         label, _, question = line.strip().partition(" ")
         if label not in TRAIN_COUNTS:
             what = "is not a class of TREC" if ":" in label else "is not a COARSE:fine label"
@@ -66,6 +69,19 @@ def read_label_file(path: Path, name: str) -> Examples:
             fine.append(FINE.index(label))
     check_found(found, f"{name} {path}")
     return fine_examples(found.texts, fine)
+
+
+def _lines(content: bytes) -> list[str]:
+    """The lines of a file in UTF-8 or UTF-16; a line that is not UTF-8 is Latin-1, as TREC's own with a byte 0xF0."""
+    if encoding_of(content[:HEAD]).startswith(("utf-16", "utf-32")):
+        return list(lines_of(decoded(content)))
+    lines = []
+    for line in content.removeprefix(codecs.BOM_UTF8).removesuffix(b"\n").split(b"\n"):
+        try:
+            lines.append(line.decode())
+        except UnicodeDecodeError:
+            lines.append(line.decode("latin-1"))
+    return lines
 
 
 def questions_of(hub: str, rows: list[dict[str, Any]]) -> Examples:

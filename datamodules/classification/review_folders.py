@@ -9,7 +9,7 @@ unpacked size is limited. Layouts, in a folder or in a zip:
 * ``rt-polarity.pos`` and ``rt-polarity.neg``: Pang & Lee's 10,662 sentences (ACL 2005), one sentence per line.
 """
 
-import os
+import contextlib
 import re
 import zipfile
 import zlib
@@ -17,14 +17,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from lightning.pytorch.utilities import rank_zero_info
+
 from datamodules.classification.labelled_files import Found, check_found
+from seqlight.core.encodings import HEAD, encoding_of
 from seqlight.core.errors import UserError
+from seqlight.core.found_files import FoundFiles, names_below, printable, sift
 
 MAX_FILES = 500_000
 MAX_FILE = 50_000_000  # bytes of one file, unpacked
 MAX_TOTAL = 2_000_000_000  # bytes of all files, unpacked; aclImdb has 66 MB without unsup
 NO_CLASS = ("", "train", "test", "unsup", "unsupervised")  # not classes; IMDb's train/ and test/ hold lists of URLs
-SENTENCES = re.compile(r"[\w-]+\.(?P<label>pos|neg)")  # name of a file with one text per line
+SENTENCES = re.compile(r"[\w-]+\.(?P<label>pos|neg)", re.IGNORECASE)  # name of a file with one text per line
 NUMBERED = re.compile(r"cv(\d{3})_")  # Pang & Lee's number of a review, which decides on its fold
 
 
@@ -62,14 +66,16 @@ def read_reviews(path: str, encoding: str | None = None, name: str = "path") -> 
         raise FileNotFoundError(f"{name} {path}: no such folder or file")
     reviews, found = [], Found()
     try:
-        for file, content in _zip_files(place) if place.is_file() else _folder_files(place):
-            for line, text in _texts(file, _decoded(content, encoding)):
-                before = len(found.texts)
-                found.add(0, line, without_breaks(text))
-                if len(found.texts) == before:
-                    found.problems[-1] = f"{file} {found.problems[-1]}"
-                else:
-                    reviews.append(_review(file, found.texts[-1]))
+        with zipfile.ZipFile(place) if place.is_file() else contextlib.nullcontext() as archive:
+            files = _review_files(names_below(place) if archive is None else list(_zip_names(archive)))
+            for file, content in _folder_files(place, files) if archive is None else _zip_files(archive, files):
+                for line, text in _texts(file, _decoded(content, encoding)):
+                    before = len(found.texts)
+                    found.add(0, line, without_breaks(text))
+                    if len(found.texts) == before:
+                        found.problems[-1] = f"{printable(file)} {found.problems[-1]}"
+                    else:
+                        reviews.append(_review(file, found.texts[-1]))
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, UnicodeError) as error:
         raise UserError(f"{name} {path}: cannot be read ({' '.join(str(error).split())[:200]})") from error
     except _LimitError as error:
@@ -77,8 +83,10 @@ def read_reviews(path: str, encoding: str | None = None, name: str = "path") -> 
     if len({review.label for review in reviews}) < 2:
         raise UserError(
             f"{name} {path}: has no reviews of two classes; known are pos/*.txt and neg/*.txt, also below train/ and "
-            "test/, and rt-polarity.pos and rt-polarity.neg"
+            "test/, and rt-polarity.pos and rt-polarity.neg" + (f" ({remark})" if (remark := files.remark()) else "")
         )
+    if remark := files.remark():
+        rank_zero_info(f"{name} {path}: {remark}")
     check_found(found, f"{name} {path}")
     return reviews
 
@@ -92,41 +100,46 @@ class _LimitError(Exception):
     """A file is too large, or its encoding does not exist."""
 
 
-def _review_files(names: list[str]) -> list[str]:
-    """Those of the names that are files with reviews, sorted."""
-    paths = [PurePosixPath(name) for name in sorted(names) if "__MACOSX" not in name]
-    if sentences := [path for path in paths if SENTENCES.fullmatch(path.name)]:
-        return [str(path) for path in sentences]
-    texts = [path for path in paths if path.suffix == ".txt" and path.parent.name not in NO_CLASS]
+def _review_files(names: list[str]) -> FoundFiles:
+    """Which of the names are files with reviews, sorted."""
+    found = sift(sorted(names), lambda path: SENTENCES.fullmatch(path.name) is not None)
+    if found.files:
+        return found
+    found = sift(sorted(names), lambda path: path.suffix.lower() == ".txt" and path.parent.name.lower() not in NO_CLASS)
     classes: dict[PurePosixPath, set[str]] = {}
-    for path in texts:
+    for path in map(PurePosixPath, found.files):
         classes.setdefault(path.parent.parent, set()).add(path.parent.name)
     # There are at least two class folders next to each other. A single README.txt is thus not a review.
-    chosen = [str(path) for path in texts if len(classes[path.parent.parent]) > 1]
-    if len(chosen) > MAX_FILES:
+    alone = [name for name in found.files if len(classes[PurePosixPath(name).parent.parent]) < 2]
+    found.files = [name for name in found.files if len(classes[PurePosixPath(name).parent.parent]) > 1]
+    found.other += alone
+    if len(found.files) > MAX_FILES:
         raise _LimitError(f"has more than {MAX_FILES:,} files")
-    return chosen
+    return found
 
 
-def _folder_files(folder: Path) -> Iterator[tuple[str, bytes]]:
+def _folder_files(folder: Path, found: FoundFiles) -> Iterator[tuple[str, bytes]]:
     total = 0
-    found = ((Path(base) / file).relative_to(folder).as_posix() for base, _, files in os.walk(folder) for file in files)
-    for name in _review_files(list(found)):
+    for name in found.files:
         total = _checked(name, (folder / name).stat().st_size, total)
         yield name, (folder / name).read_bytes()
 
 
-def _zip_files(path: Path) -> Iterator[tuple[str, bytes]]:
-    total = 0
-    with zipfile.ZipFile(path) as archive:
-        for name in _review_files([entry.filename for entry in archive.infolist() if not entry.is_dir()]):
-            size = archive.getinfo(name).file_size
-            total = _checked(name, size, total)
-            with archive.open(name) as stream:
-                content = stream.read(size + 1)  # the size that a zip states may be wrong
-            if len(content) > size:
-                raise _LimitError(f"{name} is larger than the zip states")
-            yield name, content
+def _zip_names(archive: zipfile.ZipFile) -> dict[str, str]:
+    """The names of the files in a zip with ``/`` between the parts, which some programs write as a backslash."""
+    return {name.replace("\\", "/"): name for name in archive.namelist() if not name.endswith(("/", "\\"))}
+
+
+def _zip_files(archive: zipfile.ZipFile, found: FoundFiles) -> Iterator[tuple[str, bytes]]:
+    total, names = 0, _zip_names(archive)
+    for name in found.files:
+        size = archive.getinfo(names[name]).file_size
+        total = _checked(name, size, total)
+        with archive.open(names[name]) as stream:
+            content = stream.read(size + 1)  # the size that a zip states may be wrong
+        if len(content) > size:
+            raise _LimitError(f"{name} is larger than the zip states")
+        yield name, content
 
 
 def _checked(name: str, size: int, total: int) -> int:
@@ -143,9 +156,9 @@ def _checked(name: str, size: int, total: int) -> int:
 
 
 def _decoded(content: bytes, encoding: str | None) -> str:
-    """The text of a file in its encoding; by default UTF-8, or Latin-1 if it is not UTF-8."""
+    """The text of a file in its encoding; by default UTF-8 or UTF-16, or Latin-1 if it is neither."""
     try:
-        return content.decode(encoding or "utf-8")
+        return content.decode(encoding_of(content[:HEAD], encoding or "utf-8"))
     except UnicodeDecodeError:
         if encoding is not None:
             raise
@@ -166,8 +179,8 @@ def _texts(name: str, content: str) -> Iterator[tuple[int, str]]:
 def _review(name: str, text: str) -> Review:
     """The text with its label, split and number, which follow from the name of the file."""
     parts = PurePosixPath(name).parts
-    split = next((part for part in parts[:-1] if part in ("train", "test")), None)
+    split = next((part.lower() for part in parts[:-1] if part.lower() in ("train", "test")), None)
     if sentences := SENTENCES.fullmatch(parts[-1]):
-        return Review(text, sentences["label"], split, None)
+        return Review(text, sentences["label"].lower(), split, None)
     numbered = NUMBERED.match(parts[-1])
-    return Review(text, parts[-2], split, int(numbered[1]) if numbered else None)
+    return Review(text, printable(parts[-2]), split, int(numbered[1]) if numbered else None)

@@ -1,6 +1,5 @@
 """Reads pairs of texts from two parallel files, from CSV, TSV and JSON lines, each plain or as .gz."""
 
-import csv
 import gzip
 import json
 from collections.abc import Iterator, Mapping
@@ -11,7 +10,9 @@ from typing import Any
 import numpy as np
 from lightning.pytorch.utilities import rank_zero_warn
 
+from seqlight.core.encodings import decoded, known_encoding, lines_of
 from seqlight.core.errors import UserError
+from seqlight.core.table_rows import table_rows
 
 TABLES = (".csv", ".tsv", ".jsonl", ".ndjson")
 SHOWN = 5  # line numbers that a warning names
@@ -53,7 +54,7 @@ class Pairs:
 
 def is_table(path: Path) -> bool:
     """Whether a file's name is that of a table, in which each row has both texts."""
-    return path.name.removesuffix(".gz").endswith(TABLES)
+    return path.name.lower().removesuffix(".gz").endswith(TABLES)
 
 
 def read_parallel(source: Path, target: Path, encoding: str) -> Pairs:
@@ -89,7 +90,7 @@ def read_table(path: Path, source: str, target: str, encoding: str) -> Pairs:
         FileNotFoundError: There is no such file.
         UserError: It lacks a column, or a row is not valid; the message names the line.
     """
-    lines, kind = _lines(path, encoding), path.name.removesuffix(".gz")
+    lines, kind = _lines(path, encoding), path.name.lower().removesuffix(".gz")
     if kind.endswith((".csv", ".tsv")):
         rows = _csv_rows(path, lines, "," if kind.endswith(".csv") else "\t")
     else:
@@ -124,40 +125,29 @@ def _pairs(sources: list[str], targets: list[str], lines: np.ndarray, where: str
 def _lines(path: Path, encoding: str) -> list[str]:
     if not path.is_file():
         raise FileNotFoundError(f"path {path}: no such file")
+    encoding = known_encoding(encoding)
     try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        content = gzip.decompress(path.read_bytes()) if path.suffix.lower() == ".gz" else path.read_bytes()
     except (OSError, EOFError) as error:
         raise UserError(f"path {path}: cannot be read ({error})") from error
     try:
-        text = content.decode("utf-8-sig" if encoding.lower().replace("-", "") == "utf8" else encoding)
+        return list(lines_of(decoded(content, encoding)))
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         raise UserError(f"path {path}: line {line} is not {encoding}; give --data.text.encoding") from error
-    except LookupError as error:
-        raise UserError(f"text.encoding {encoding!r} is not known; give one such as utf-8 or latin-1") from error
-    # Not splitlines, for which a line ends at U+2028 too: the other file's might not.
-    return [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")] if text else []
 
 
 def _csv_rows(path: Path, lines: list[str], delimiter: str) -> Iterator[tuple[int, dict[str, str]]]:
-    ends = (line + "\n" for line in lines)
-    if delimiter == "\t":
-        reader = csv.reader(ends, delimiter=delimiter, quoting=csv.QUOTE_NONE)
-    else:
-        reader = csv.reader(ends, delimiter=delimiter, strict=True)
     header: list[str] | None = None
-    first = 1
-    try:
-        for cells in reader:
-            if header is None:
-                header = [cell.strip() for cell in cells]
-            elif cells:
-                if len(cells) != len(header):
-                    raise UserError(f"path {path}: line {first} has {len(cells)} columns and not {len(header)}")
-                yield first, dict(zip(header, cells, strict=True))
-            first = reader.line_num + 1
-    except csv.Error as error:
-        raise UserError(f"path {path}: line {first}: {error}") from error
+    for line, cells in table_rows(lines, delimiter, quotes=False):
+        if isinstance(cells, str):
+            raise UserError(f"path {path}: line {line}: {cells}")
+        if header is None:
+            header = [cell.strip() for cell in cells]
+        elif len(cells) != len(header):
+            raise UserError(f"path {path}: line {line} has {len(cells)} columns and not {len(header)}")
+        else:
+            yield line, dict(zip(header, cells, strict=True))
 
 
 def _json_rows(path: Path, lines: list[str]) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -15,6 +15,7 @@ from datamodules.seq2seq import example_pairs
 from datamodules.seq2seq.pair_files import TABLES, Pairs, is_table, read_parallel, read_table, table_pairs
 from seqlight.core.checks import check_range
 from seqlight.core.errors import UserError
+from seqlight.core.found_files import is_stray, named_file
 
 Split = Literal["train", "val", "test"]
 NAMES: dict[Split, tuple[str, ...]] = {
@@ -157,8 +158,9 @@ class PairSource:
         for stem in NAMES[split]:
             if files := self._beside(folder / stem):
                 return {stem: files}
-        others = folder.glob("test*") if split == "test" else ()
-        stems = sorted({file.name.partition(".")[0] for file in others if file.is_file()})
+        others = folder.iterdir() if split == "test" else ()
+        names = [file.name for file in others if file.name.lower().startswith("test") and file.is_file()]
+        stems = sorted({name.partition(".")[0] for name in names if not is_stray(name)})
         return {stem: files for stem in stems if (files := self._beside(folder / stem))}
 
     def _one(self, folder: Path, sets: dict[str, list[Path]]) -> Pairs:
@@ -170,12 +172,12 @@ class PairSource:
         return self._read(next(iter(sets.values())))
 
     def _beside(self, prefix: Path) -> list[Path]:
-        """The files that begin with a prefix: one for each language, or a table; each may be a .gz."""
+        """The files that begin with a prefix: one for each language, or a table; each may be a .gz, in either case."""
         for endings in ((self.source, self.target), *((ending[1:],) for ending in TABLES)):
             files = []
             for ending in endings:
-                plain = prefix.with_name(f"{prefix.name}.{ending}")
-                files += [file for file in (plain, plain.with_name(f"{plain.name}.gz")) if file.is_file()][:1]
+                names = [f"{prefix.name}.{ending}{packed}" for packed in ("", ".gz")]
+                files += [file for name in names if (file := named_file(prefix.parent, name))][:1]
             if len(files) == len(endings):
                 return files
         return []

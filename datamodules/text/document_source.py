@@ -20,6 +20,7 @@ from datamodules.text.shard_rows import Typed, shard_dataset, shard_features
 from datamodules.text.text_files import find_text_files
 from datamodules.text.text_sources import hub_builder, text_column
 from seqlight.core.checks import check_choice
+from seqlight.core.encodings import HEAD, encoding_of, known_encoding
 from seqlight.core.errors import UserError
 
 SampleBy = Literal["paragraph", "line", "document"]
@@ -123,12 +124,30 @@ class DocumentSource:
                 features, loaded = shard_features(kind, paths[0]), None
             else:
                 if builder is None:
-                    options = {"encoding": self.config.encoding, "sample_by": self.config.sample_by}
+                    options = {"encoding": self._encoding(), "sample_by": self.config.sample_by}
                     files = {self.split: [glob.escape(path) for path in paths]}
                     builder = datasets.load_dataset_builder("text", data_files=files, **options)
                 loaded, paths = builder.as_streaming_dataset(self.split), []
                 features = loaded.features or {key: Typed(value) for key, value in next(iter(loaded), {}).items()}
         return kind, paths, loaded, text_column(self.name, features, self.config.column)
+
+    def _encoding(self) -> str:
+        """The encoding of the text files, which byte-order marks decide on.
+
+        Raises:
+            UserError: It is not known, or differs between the files.
+        """
+        import fsspec
+
+        expected, first = known_encoding(self.config.encoding), {}
+        for file in self.files:
+            with fsspec.open(file, "rb", compression="infer") as stream:
+                encoding = encoding_of(stream.read(HEAD), "utf-8-sig" if expected == "utf-8" else expected)
+            first.setdefault(encoding, file)
+        if len(first) > 1:
+            said = ", ".join(f"{encoding.removesuffix('-sig')} ({file.name})" for encoding, file in first.items())
+            raise UserError(f"path: text files are read in one encoding, and these have {said}; convert them to UTF-8")
+        return next(iter(first), expected)
 
     def read(self, dataset: Any = None) -> Iterator[list[str]]:
         """The documents, a few at a time, in their order. A missing text is an empty one.
@@ -240,7 +259,8 @@ def kind_of(files: list[Path]) -> str:
     Raises:
         UserError: They are not all of one kind.
     """
-    kinds = {KINDS.get(next((end for end in file.suffixes[::-1] if end not in PACKED), ""), "text") for file in files}
+    ends = [next((end for end in file.suffixes[::-1] if end.lower() not in PACKED), "") for file in files]
+    kinds = {KINDS.get(end.lower(), "text") for end in ends}
     if len(kinds) > 1:
         raise UserError(
             f"path: {files[0].name} and others are files of several kinds ({', '.join(sorted(kinds))}); give those of "

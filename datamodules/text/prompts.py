@@ -7,6 +7,7 @@ import torch
 
 from datamodules.loading.batch_dataset import Batch, BatchDataset
 from datamodules.tokenizers import Tokenizer
+from seqlight.core.encodings import decoded, lines_of
 from seqlight.core.errors import UserError
 
 
@@ -21,7 +22,7 @@ def read_prompts(path: str) -> list[str]:
     if not file.is_file():
         raise FileNotFoundError(f"prompts {path}: no such file; give a list of texts, or a file with one a line")
     try:
-        texts = file.read_text(encoding="utf-8-sig").removesuffix("\n").split("\n")
+        texts = list(lines_of(decoded(file.read_bytes())))
     except UnicodeDecodeError as error:
         raise UserError(f"prompts {path}: byte {error.start} is not UTF-8; save it as UTF-8") from error
     check_prompts(texts, f"prompts {path}")

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
+from seqlight.core.encodings import HEAD, encoding_of
+
 ROWS = 256  # rows that are decoded at a time
 LOOKED_AT = 100  # rows of a JSON-lines file whose values tell the types of its columns
 
@@ -80,7 +82,9 @@ def json_rows(parts: Sequence[Part], column: str) -> Iterator[dict[str, str | No
 def _objects(file: str) -> Iterator[dict[str, Any]]:
     import fsspec
 
-    with fsspec.open(file, "rt", encoding="utf-8-sig", compression="infer") as stream:
+    with fsspec.open(file, "rb", compression="infer") as stream:
+        encoding = encoding_of(stream.read(HEAD))
+    with fsspec.open(file, "rt", encoding=encoding, compression="infer") as stream:
         for number, line in enumerate(stream, 1):
             if not line.strip():
                 continue

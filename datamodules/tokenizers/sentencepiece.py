@@ -1,7 +1,8 @@
 """Subwords by SentencePiece (Kudo & Richardson 2018): unigram (Kudo 2018) or byte-pair encoding (Sennrich et al. 2016).
 
 Decoding restores every text exactly. SentencePiece stands for a space by U+2581, so it would turn a U+2581 in the text
-into a space. Here U+2581 is always encoded as its three bytes, and decoding joins the bytes of the pieces.
+into a space. Here U+2581 is always encoded as its three bytes, and decoding joins the bytes of the pieces. A model that
+was learned from a text without spaces has no piece for one; a space is then encoded as its byte.
 """
 
 import hashlib
@@ -18,6 +19,7 @@ from seqlight.core.errors import UserError
 
 SPACE = "\u2581"
 PARTS = re.compile(f"[^\n{SPACE}]+\n?|\n|{SPACE}")  # lines with their line end; each U+2581 is a part of its own
+SPACED_PARTS = re.compile(f"[^ \n{SPACE}]+\n?|\n|{SPACE}| ")  # each space too
 SENTENCES = re.compile("[^\n]{0,999}[ \n]|[^\n]{1,1000}")  # at most 1,000 characters: SentencePiece drops longer lines
 TRAIN_CHARACTERS = 20_000_000  # about this many are learned from, every n-th sentence of a longer text; takes 330 MB
 SETTINGS: dict[str, Any] = {
@@ -69,7 +71,10 @@ class SentencePieceTokenizer(Tokenizer):
         first = np.array([data[0] if data else 0 for data in self._bytes])
         lengths = [0 if sp.is_control(i) else 1 if sp.is_unknown(i) else len(self._pieces[i]) for i in ids]
         self.characters = np.where(is_byte, byte_characters(first), lengths)
-        self._space = [sp.piece_to_id(f"<0x{byte:02X}>") for byte in SPACE.encode()]
+        # Parts of a text that are encoded as their bytes.
+        as_bytes = [SPACE] if SPACE in self._pieces else [SPACE, " "]
+        self._parts = PARTS if as_bytes == [SPACE] else SPACED_PARTS
+        self._own = {part: [sp.piece_to_id(f"<0x{byte:02X}>") for byte in part.encode()] for part in as_bytes}
         if not is_byte.any() or self.decode(self.encode(PROBE)) != PROBE:
             raise UserError(
                 "tokenizer is a SentencePiece model that does not keep every text as it is; train one with spm_train "
@@ -135,10 +140,10 @@ class SentencePieceTokenizer(Tokenizer):
     def encode_array(self, text: str) -> np.ndarray:
         """See :class:`Tokenizer`."""
         to_bytes(text, "utf-8")  # refuses surrogates
-        parts = PARTS.findall(text)
+        parts = self._parts.findall(text)
         encoded = self._processor.encode(parts) if parts else []
-        if SPACE in text:
-            encoded = [self._space if part == SPACE else ids for part, ids in zip(parts, encoded, strict=True)]
+        if any(part in text for part in self._own):
+            encoded = [self._own.get(part, ids) for part, ids in zip(parts, encoded, strict=True)]
         return np.fromiter(chain.from_iterable(encoded), dtype=np.int32)
 
     def decode(self, ids: Iterable[int]) -> str:

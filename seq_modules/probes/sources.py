@@ -1,13 +1,15 @@
 """Minimal pairs from files: two-column CSV, BLiMP's JSON lines, the Hugging Face hub."""
 
-import csv
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from seq_modules.probes.pairs import Pair
+from seqlight.core.encodings import decoded, lines_of
 from seqlight.core.errors import UserError
+from seqlight.core.found_files import FoundFiles, files_below
+from seqlight.core.table_rows import table_rows
 
 MAX_BYTES = 100_000_000  # of one file; all of BLiMP has 30 MB
 MAX_CELL = 10_000  # characters of one text
@@ -19,10 +21,12 @@ class LoadedPairs(NamedTuple):
     Attributes:
         pairs: The pairs.
         problems: One message for each row that is no pair, "file:line: reason".
+        remark: Which files of a folder are passed over; None if none are.
     """
 
     pairs: list[Pair]
     problems: list[str]
+    remark: str | None = None
 
 
 def from_csv(path: str | Path, suite: str | None = None) -> LoadedPairs:
@@ -39,7 +43,10 @@ def from_csv(path: str | Path, suite: str | None = None) -> LoadedPairs:
     file = checked_file(path)
     suite = suite or file.stem
     loaded = LoadedPairs([], [])
-    for line, cells in csv_rows(file):
+    for line, cells in table_rows(text_lines(file), ","):
+        if isinstance(cells, str):
+            loaded.problems.append(f"{file}:{line}: {cells}")
+            continue
         what = f"{len(cells)} columns instead of 2" if len(cells) != 2 else problem_of(cells[0], cells[1])
         if line == 1 and [cell.strip().lower() for cell in cells] == ["good", "bad"]:
             continue
@@ -50,23 +57,12 @@ def from_csv(path: str | Path, suite: str | None = None) -> LoadedPairs:
     return require_pairs(loaded, file)
 
 
-def csv_rows(file: Path) -> Iterator[tuple[int, list[str]]]:
-    """Non-empty rows, each with the number of its first line. A row that the csv module cannot parse has no cells."""
-    with file.open(encoding="utf-8-sig", newline="") as stream:
-        reader = csv.reader(stream)
-        while True:
-            line = reader.line_num + 1
-            try:
-                cells = next(reader)
-            except StopIteration:
-                return
-            except csv.Error:
-                cells = []
-                yield line, cells
-            except UnicodeDecodeError as error:
-                raise UserError(f"path {str(file)!r} is not UTF-8 ({error.reason}); convert it") from None
-            if cells:
-                yield line, cells
+def text_lines(file: Path) -> list[str]:
+    """The lines of a file in UTF-8, or in UTF-16 with its byte-order mark."""
+    try:
+        return list(lines_of(decoded(checked_file(file).read_bytes())))
+    except UnicodeDecodeError as error:
+        raise UserError(f"path {str(file)!r} is not UTF-8 ({error.reason}); convert it") from None
 
 
 def from_blimp(path: str | Path, limit: int | None = None) -> LoadedPairs:
@@ -81,21 +77,21 @@ def from_blimp(path: str | Path, limit: int | None = None) -> LoadedPairs:
         UserError: A file is too large or not UTF-8, or no line is valid.
     """
     root = Path(path)
-    files = sorted(root.glob("*.jsonl")) if root.is_dir() else [root]
-    if not files:
-        raise FileNotFoundError(f"path {str(root)!r} has no .jsonl files; give the folder that holds BLiMP's")
-    loaded = LoadedPairs([], [])
-    for file in files:
+    found = files_below(root, (".jsonl",)) if root.is_dir() else FoundFiles([root.name])
+    remark = found.remark()
+    if not found.files:
+        raise FileNotFoundError(
+            f"path {str(root)!r} has no .jsonl files; give the folder that holds BLiMP's"
+            + (f" ({remark})" if remark else "")
+        )
+    loaded = LoadedPairs([], [], f"path {root}: {remark}" if remark else None)
+    for file in [root / name for name in found.files] if root.is_dir() else [root]:
         read = 0
-        try:
-            with checked_file(file).open(encoding="utf-8-sig") as stream:
-                for line, text in enumerate(stream, 1):
-                    if limit is not None and read >= limit:
-                        break
-                    if text.strip():
-                        read += not add_json(loaded, file, line, text)
-        except UnicodeDecodeError as error:
-            raise UserError(f"path {str(file)!r} is not UTF-8 ({error.reason}); convert it") from None
+        for line, text in enumerate(text_lines(file), 1):
+            if limit is not None and read >= limit:
+                break
+            if text.strip():
+                read += not add_json(loaded, file, line, text)
     return require_pairs(loaded, root)
 
 

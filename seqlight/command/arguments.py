@@ -1,12 +1,14 @@
 """The words of a command line before any parser sees them."""
 
 import contextlib
+import json
 from typing import Any
 
 import yaml
 
 from seqlight.checkpoints import find_checkpoint
 from seqlight.core.errors import UserError
+from seqlight.core.yaml_text import yaml_text
 from seqlight.recipes import config_path, recipe_path
 
 
@@ -65,11 +67,13 @@ def prepare(words: list[str], commands: tuple[str, ...]) -> list[str]:
     return [command, *words]
 
 
-def group_values_as_configs(words: list[str]) -> list[str]:
-    """The same words, with a null or a list for a field of a group (``--model.net.d_ff=null``) as a config's text.
+def values_as_configs(words: list[str]) -> list[str]:
+    """The same words, in which a value of ``--model``, ``--data`` or ``--experiment`` that the parser would misread is
+    the text of a config.
 
-    jsonargparse hands such a value to the group's own parser as Python's text of it, in which null is the word None and
-    a list's strings lose their escapes.
+    jsonargparse reads a value as YAML. A word such as ``#1`` or ``a: b`` would be something else than itself, and the
+    escape that JSON has for an emoji would be two broken characters. A null or a list for a field of a group
+    (``--model.net.d_ff=null``) it hands to the group's own parser as Python's text of it.
     """
     found: list[str] = []
     at = 0
@@ -78,17 +82,56 @@ def group_values_as_configs(words: list[str]) -> list[str]:
         name, given, value = word.partition("=")
         if not given and at + 1 < len(words):
             value, taken = words[at + 1], 2
-        head, *fields = name.removeprefix("--").removesuffix("+").replace(".init_args.", ".").split(".")
-        if name.startswith(("--model.", "--data.")) and len(fields) > 1 and not name.endswith("+"):
-            with contextlib.suppress(yaml.YAMLError):
-                loaded = yaml.safe_load(value)
-                if loaded is None or isinstance(loaded, list):
-                    nested: Any = loaded
-                    for key in reversed((head, "init_args", *fields)):
-                        nested = {key: nested}
-                    found.append(f"--config={yaml.safe_dump(nested)}")
-                    at += taken
-                    continue
+        if name.startswith(("--model.", "--data.", "--experiment")) and not name.endswith(("+", ".help")):
+            meant = meaning(value)
+            in_group = len(_path_of(name)) > 3 and (meant is None or isinstance(meant, list))
+            if in_group or isinstance(meant, list) or (isinstance(meant, str) and _is_misread(value)):
+                found.append(as_config(name, meant))
+                at += taken
+                continue
+        if "\\u" in value and isinstance(meant := meaning(value), list | dict):
+            found.append(f"{name}={yaml_text(meant, one_line=True)}")
+            at += taken
+            continue
         found.append(word)
         at += 1
     return found
+
+
+def meaning(value: str) -> Any:
+    """What the value of an option stands for: JSON, a list or a mapping in YAML's brackets, a number, or the word."""
+    if value.lstrip().startswith(("[", "{")):
+        with contextlib.suppress(ValueError, RecursionError):
+            return json.loads(value)
+        with contextlib.suppress(yaml.YAMLError, RecursionError):
+            return yaml.safe_load(value)
+        return value
+    if value in ("null", "Null", "NULL"):
+        return None
+    with contextlib.suppress(yaml.YAMLError, ValueError, RecursionError):
+        read = yaml.safe_load(value)
+        if isinstance(read, int | float):
+            return read
+    return value
+
+
+def _is_misread(word: str) -> bool:
+    """Whether YAML takes a word for something else than a word, without it being a number or a list."""
+    try:
+        return yaml.safe_load(word) != word
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return False  # the parser keeps what is no YAML
+
+
+def as_config(name: str, value: Any) -> str:
+    """``--model.net.d_ff`` and its value as ``--config={...}``."""
+    nested = value
+    for key in reversed(_path_of(name)):
+        nested = {key: nested}
+    return f"--config={yaml_text(nested, one_line=True)}"
+
+
+def _path_of(name: str) -> list[str]:
+    """The keys of an option in a config: ``model.init_args.net.d_ff`` for ``--model.net.d_ff``."""
+    head, *fields = name.removeprefix("--").replace(".init_args.", ".").split(".")
+    return [head, "init_args", *fields] if head in ("model", "data") and fields else [head, *fields]

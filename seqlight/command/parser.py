@@ -7,13 +7,37 @@ import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+import yaml
+from jsonargparse import get_loader, set_dumper, set_loader
 from lightning.pytorch import LightningDataModule, LightningModule
 from lightning.pytorch.cli import LightningArgumentParser
 
 from seqlight.command.messages import naming_options, one_line
+from seqlight.core.yaml_text import yaml_text
 
 REFUSED = re.compile(r"(?:group '(?P<group>[\w.]+)' does not accept )?(?:option|key) '(?P<key>[\w.]+)'", re.IGNORECASE)
 UNRECOGNIZED = "unrecognized arguments: --"
+
+_read_yaml = get_loader("yaml")
+
+
+def read_yaml(text: str) -> Any:
+    """jsonargparse's reader of YAML, for configs and for values; a word such as ``#1``, ``~`` or ``- x`` stays itself.
+
+    jsonargparse reads a string that a config holds in quotes a second time, to see whether it is of another type.
+    """
+    try:
+        value = _read_yaml(text)
+    except RecursionError as error:
+        raise yaml.YAMLError("nested too deeply") from error
+    is_word = text.strip() and "\n" not in text and not text.lstrip().startswith(("[", "{"))
+    if is_word and (isinstance(value, list) or (value is None and text.strip().lower() != "null")):
+        return text
+    return value
+
+
+set_loader("yaml", read_yaml, (yaml.YAMLError,))
+set_dumper("yaml", yaml_text)
 
 
 class Parser(LightningArgumentParser):

@@ -5,7 +5,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import yaml
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
@@ -16,7 +15,7 @@ from seq_modules.callbacks import BestCheckpoint, GracefulStop, LastCheckpoint, 
 from seq_modules.generation.decoding_config import Decoding
 from seq_modules.protocols import HasDecoding
 from seqlight.atomic_checkpoint import AtomicCheckpointIO
-from seqlight.command.arguments import group_values_as_configs, option
+from seqlight.command.arguments import option, values_as_configs
 from seqlight.command.lost_process import ending_together
 from seqlight.command.messages import as_user_error, user_errors
 from seqlight.command.parser import Parser
@@ -24,6 +23,7 @@ from seqlight.command.precision import PrecisionTrainer
 from seqlight.command.run_callbacks import run_callbacks
 from seqlight.command.run_settings import prepare_run
 from seqlight.command.saved_settings import SavedSettings
+from seqlight.core.yaml_text import yaml_text
 from seqlight.recipes import DEFAULTS
 from seqlight.runs import next_command
 
@@ -83,8 +83,8 @@ class SeqCLI(LightningCLI):
         if checkpoint := option(rest, "--ckpt_path"):
             self.saved = SavedSettings(Path(checkpoint[1]), command, rest)
             # A layer each: a list of callbacks replaces the one before as a whole.
-            layers += ["--config", yaml.safe_dump(self.saved.config)] if self.saved.config else []
-        self.config = parser.parse_args([*layers, *group_values_as_configs(rest)])
+            layers += ["--config", yaml_text(self.saved.config)] if self.saved.config else []
+        self.config = parser.parse_args([*layers, *values_as_configs(rest)])
         if self.saved:
             self.saved.check_class(self.config[command].model.class_path)
             self.saved.log_devices(self.config[command].trainer)

@@ -1,12 +1,33 @@
 """Figures that are drawn without a screen, and the curves of a run's metrics."""
 
 import csv
+import functools
 from pathlib import Path
 from typing import Any
 
 
+@functools.cache
+def _figure_class() -> type:
+    import matplotlib
+    from matplotlib.figure import Figure
+    from matplotlib.text import Text
+
+    class PlainTextFigure(Figure):
+        """A figure in which a ``$`` of a name is a dollar, and not the beginning of a formula."""
+
+        def draw(self, renderer: Any) -> None:
+            for text in self.findobj(Text):
+                text.set_parse_math(False)
+            with matplotlib.rc_context({"text.parse_math": False}):  # of labels that are made while it is drawn
+                super().draw(renderer)
+
+    return PlainTextFigure
+
+
 def new_figure(columns: int = 1, width: float = 6.0, height: float = 3.6, rows: int = 1) -> tuple[Any, Any]:
     """A figure with its axes, row after row in one list; drawn without a screen and without pyplot's global state.
+
+    Its texts are drawn as they are: a ``$`` begins no formula.
 
     Args:
         columns: Axes in a row.
@@ -15,9 +36,8 @@ def new_figure(columns: int = 1, width: float = 6.0, height: float = 3.6, rows: 
         rows: Rows of axes.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
+    figure = _figure_class()(figsize=(width * columns, height * rows), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for axis in axes:

@@ -1,21 +1,27 @@
 """Reads and writes MIDI files through symusic, and reads folders in which some files may be damaged.
 
 Read are the notes of all instruments but drums, the first time signature, the first key signature and the first tempo.
-Times are rounded to a grid of 24 ticks a quarter; a piece says how many of its notes were moved by this.
+Times are rounded to a grid of 24 ticks a quarter; a piece says how many of its notes were moved by this. A note that
+ends on the tick on which it begins is silent, and left out.
 """
 
 from collections import Counter
 from pathlib import Path
 from types import ModuleType
 
+from lightning.pytorch.utilities import rank_zero_info
+
+from datamodules.music.sources.midi_chunks import plain_midi
 from seqlight.core.checks import check_range
 from seqlight.core.errors import UserError
+from seqlight.core.found_files import files_below, printable
 from seqlight.music.keys import MODES, Key, key_of_signature, sharps
 from seqlight.music.notes import TICKS_PER_QUARTER, Note, Piece
 
 ENDINGS = (".mid", ".midi")
 LARGEST = 8 * 2**20  # bytes of a file; all of Bach fits in one
 MOST_NOTES = 200_000  # of one piece
+MOST_QUARTERS = 100_000  # of one piece: 14 hours at 120 a minute
 WRITTEN_TICKS = 480  # a quarter in written files: the usual number, and a multiple of 24
 CELLO = 42  # General MIDI's program, counted from 0
 VELOCITY = 80
@@ -40,55 +46,39 @@ def read_midi(path: str | Path, name: str | None = None) -> Piece:
     if file.stat().st_size > LARGEST:
         raise UserError(f"path {path}: {file.stat().st_size:,} bytes are more than the {LARGEST:,} that are read")
     try:
-        return _parse(file.read_bytes(), file.stem if name is None else name)
+        return _parse(file.read_bytes(), printable(file.stem) if name is None else name)
     except ValueError as error:
         raise UserError(f"path {path}: {error}") from error
 
 
 def _parse(content: bytes, name: str) -> Piece:
     """The piece in a file's bytes; a UserError says in a few words why they cannot be read."""
-    if not content:
-        raise UserError("the file is empty")
-    if content[:4] != b"MThd":
-        raise UserError("not a MIDI file (it does not begin with MThd)")
-    if len(content) < 14:
-        raise UserError("cut short within the header")
+    content = plain_midi(content)
     division = int.from_bytes(content[12:14], "big")
     if division & 0x8000:
         raise UserError("timed in seconds (SMPTE), not in beats, so it has no note values")
     if division == 0:
         raise UserError("its header says 0 ticks a quarter")
-    _check_chunks(content)
     try:
         score = symusic().Score.from_midi(content)
     except (RuntimeError, ValueError) as error:  # symusic's messages name its own internals
         raise UserError(f"damaged ({' '.join(str(error).split())[:80]})") from error
-    tracks = [track for track in score.tracks if not track.is_drum]
-    count = sum(len(track.notes) for track in tracks)
+    tracks = [[note for note in track.notes if note.end > note.start] for track in score.tracks if not track.is_drum]
+    count = sum(map(len, tracks))
     if count == 0:
-        raise UserError("has only drums" if any(len(track.notes) for track in score.tracks) else "has no notes")
+        drums = any(len(track.notes) for track in score.tracks if track.is_drum)
+        raise UserError("has only drums" if drums else "has no notes")
     if count > MOST_NOTES:
         raise UserError(f"{count:,} notes are more than the {MOST_NOTES:,} that are read")
     notes, moved = [], 0
     for track in tracks:
-        for note in track.notes:
+        for note in track:
+            if not 0 <= note.start < note.end <= MOST_QUARTERS * division:
+                raise UserError(f"has a note outside the {MOST_QUARTERS:,} quarters that are read")
             start, end = (_on_grid(time, division) for time in (note.start, note.end))
             moved += any(time * TICKS_PER_QUARTER % division != 0 for time in (note.start, note.end))
             notes.append(Note(start, note.pitch, max(end - start, 1)))
     return Piece(name, tuple(sorted(notes)), _time_signature(score), _tempo(score), _key(score), moved)
-
-
-def _check_chunks(content: bytes) -> None:
-    """Raises UserError if a chunk is longer than the rest of the file, or if there is no track."""
-    at, tracks = 0, 0
-    while at + 8 <= len(content):
-        length = int.from_bytes(content[at + 4 : at + 8], "big")
-        if at + 8 + length > len(content):
-            raise UserError(f"cut short: {at + 8 + length - len(content):,} bytes are missing")
-        tracks += content[at : at + 4] == b"MTrk"
-        at += 8 + length
-    if not tracks:
-        raise UserError("has only a header, and no track")
 
 
 def _on_grid(time: int, division: int) -> int:
@@ -155,6 +145,8 @@ def write_midi(path: str | Path, piece: Piece, program: int = CELLO) -> None:
 def find_midi_files(path: str | Path, argument: str = "path") -> list[Path]:
     """The file itself, or the .mid and .midi files of a folder and the folders in it, sorted by path.
 
+    A log line says which files of a folder are passed over.
+
     Args:
         path: The file, or the folder.
         argument: The option that messages name.
@@ -167,10 +159,15 @@ def find_midi_files(path: str | Path, argument: str = "path") -> list[Path]:
         return [place]
     if not place.is_dir():
         raise FileNotFoundError(f"{argument} {path}: no such file or folder; give a folder of MIDI files")
-    files = sorted(file for file in place.rglob("*") if file.suffix.lower() in ENDINGS and file.is_file())
-    if not files:
-        raise FileNotFoundError(f"{argument} {path}: the folder has no .mid or .midi file")
-    return files
+    found = files_below(place, ENDINGS)
+    remark = found.remark()
+    if not found.files:
+        raise FileNotFoundError(
+            f"{argument} {path}: the folder has no .mid or .midi file" + (f" ({remark})" if remark else "")
+        )
+    if remark:
+        rank_zero_info(f"{argument} {path}: {remark}")
+    return [place / name for name in found.files]
 
 
 def read_folder(path: str | Path, argument: str = "path") -> tuple[list[Piece], list[str]]:
@@ -194,9 +191,9 @@ def read_folder(path: str | Path, argument: str = "path") -> tuple[list[Piece], 
         inside = file.relative_to(root) if file != root else Path(file.name)
         name = inside.with_suffix("") if stems[file.with_suffix("")] == 1 else inside
         try:
-            pieces.append(read_midi(file, name.as_posix()))
+            pieces.append(read_midi(file, printable(name.as_posix())))
         except (ValueError, OSError) as error:
-            problems.append(f"{inside}: {str(error).removeprefix(f'path {file}: ')}")
+            problems.append(f"{printable(inside)}: {str(error).removeprefix(f'path {file}: ')}")
     if not pieces:
         raise UserError(
             f"{argument} {path}: none of {len(problems)} MIDI files can be read; the first is {problems[0]}"

@@ -9,6 +9,7 @@ from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from seq_modules.callbacks.run.run_folder import run_folder
+from seqlight.core.yaml_text import yaml_text
 
 
 class RunConfig(SaveConfigCallback):
@@ -35,7 +36,7 @@ class RunConfig(SaveConfigCallback):
         with (folder / "config.yaml").open("x", encoding="utf-8") as file:
             if self.checkpoint:
                 file.write(f"# with the checkpoint {self.checkpoint}\n")
-            yaml.safe_dump(self.plain, file, sort_keys=False)
+            file.write(yaml_text(self.plain))
 
     @rank_zero_only
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.utilities import rank_zero_only, rank_zero_warn
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_only, rank_zero_warn
 
 from seq_modules.callbacks.run.curves import save_figure
 from seq_modules.callbacks.run.run_folder import run_folder
@@ -96,6 +96,8 @@ class EnglishTests(Callback):
             sources.append(from_blimp(self.blimp))
         if self.blimp_hub is not None:
             sources.append(from_hub(kinds=self.blimp_hub))
+        for remark in filter(None, (found.remark for found in sources)):
+            rank_zero_info(remark)
         for problems in (found.problems for found in sources if found.problems):
             shown = "; ".join(problems[:SHOWN_PROBLEMS])
             rank_zero_warn(f"{len(problems)} rows are no pairs and are left out: {shown}")

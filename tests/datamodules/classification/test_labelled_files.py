@@ -82,9 +82,25 @@ def test_invalid_rows_of_csv(tmp_path: Path) -> None:
         predicted(path=file)
     (tmp_path / "some.tsv").write_text("text\tn\nWho, me ?\t1\n")
     assert predicted(path=tmp_path / "some.tsv") == [(0, "Who, me ?")]
-    # A mark of speech that opens a field is not closed lines further down: those rows would be gone unseen.
-    (tmp_path / "said.tsv").write_text('text\tn\n"Who ?" he said\t1\n"Why\t2\nWhere ?\t3\nhow"\t4\n')
-    warned(tmp_path / "said.tsv", [(2, "Where ?"), (3, 'how"')], "line 2: ", "line 3: a quote is not closed")
+    # Many programs write tabs without quotes: a mark of speech that opens a field belongs to its text.
+    (tmp_path / "said.tsv").write_text('text\tn\n"Who ?" he said\t1\n"Why\t2\nWhere ?\t3\nhow"\t4\n"a ""b"""\t5\n')
+    texts = ['"Who ?" he said', '"Why', "Where ?", 'how"', 'a "b"']
+    assert predicted(path=tmp_path / "said.tsv") == list(enumerate(texts))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "\ufeffquestion,n\nWhere is caf\xe9 ?,1\n".encode(),
+        "\ufeffquestion,n\nWhere is caf\xe9 ?,1\n".encode("utf-16-le"),
+        "\ufeffquestion,n\nWhere is caf\xe9 ?,1\n".encode("utf-16-be"),
+        "question,n\r\nWhere is caf\xe9 ?,1\r\n".encode("utf-16-le"),
+        "question,n\rWhere is caf\xe9 ?,1\r".encode(),
+    ],
+)
+def test_marks_and_line_ends_of_other_programs(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.CSV").write_bytes(content)
+    assert predicted(path=tmp_path / "a.CSV", column="question") == [(0, "Where is caf\xe9 ?")]
 
 
 def test_invalid_rows_of_json_lines(tmp_path: Path) -> None:

@@ -44,6 +44,12 @@ def test_invalid_lines_are_named_and_the_others_are_read(tmp_path: Path) -> None
         read_label_file(file, "path")
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_files_in_unicode_are_read_as_such(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "TREC_10.LABEL").write_text("HUM:ind Who caf\xe9d it ?\nLOC:city Where ?\n", encoding=encoding)
+    assert read_label_file(tmp_path / "TREC_10.label", "path").texts == ["Who caf\xe9d it ?", "Where ?"]
+
+
 def test_the_classes() -> None:
     assert COARSE == ["ABBR", "DESC", "ENTY", "HUM", "LOC", "NUM"]
     assert len(FINE) == 50

@@ -1,6 +1,7 @@
 """Reviews from folders and zips: three layouts, damaged or too large files, and nothing is written to disk."""
 
 import io
+import os
 import struct
 import zipfile
 from collections import Counter
@@ -61,6 +62,28 @@ def test_files_that_are_too_large_or_damaged_are_refused(tmp_path: Path, monkeyp
             for place in (path, as_folder(LONG, tmp_path / "folder")):
                 with pytest.raises(ValueError, match=f"^path .*{message}"):
                     read_reviews(place)
+
+
+@pytest.mark.parametrize("pack", [as_zip, as_folder])
+def test_files_that_nobody_meant_are_no_reviews(tmp_path: Path, pack: Any, caplog: pytest.LogCaptureFixture) -> None:
+    stray = {
+        "movies/pos/._cv000_0.txt": b"Mac OS X", "movies/neg/.cv000_0.txt.swp": b"b0VIM",
+        "movies/neg/old.bak.txt": b"x",
+        "movies/.ipynb_checkpoints/a-checkpoint.txt": b"my notes", "movies/neg/Thumbs.db": b"x",
+    }  # fmt: skip
+    upper = {f"movies/neg/cv9{number:02d}_1.TXT": b"neg" for number in range(3)}
+    found = read_reviews(pack(LONG | stray | upper, tmp_path / "long"))
+    assert Counter(review.label for review in found) == {"neg": 53, "pos": 50}
+    assert "passed over: 5 hidden or backup files (movies/.ipynb_checkpoints/a-checkpoint.txt, " in caplog.text
+    assert "2 other files (movies/README, movies/README.txt)" in caplog.text
+
+
+def test_a_zip_of_another_system_and_names_that_are_no_utf_8(tmp_path: Path) -> None:
+    made = as_zip({name.replace("/", "\\"): content for name, content in LONG.items()}, tmp_path / "windows.zip")
+    assert Counter(review.label for review in read_reviews(made)) == {"neg": 50, "pos": 50}
+    folder = Path(as_folder(LONG, tmp_path / "long"))
+    (folder / "movies/pos").rename(folder / "movies" / os.fsdecode(b"b\xf6se"))
+    assert {review.label for review in read_reviews(str(folder))} == {"neg", "b\\xf6se"}
 
 
 def test_a_zip_that_states_too_small_a_size_is_refused(tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def test_empty_lines_are_left_out_and_told_in_one_line(tmp_path: Path) -> None:
     ("name", "content", "message"),
     [
         ("a.csv", "de,en\na,b\nc\n", r"line 3 has 1 columns and not 2"),
-        ("a.csv", 'de,en\n"a\nb",c\n"d,e\n', r"line 4: unexpected end of data"),
+        ("a.csv", 'de,en\n"a\nb",c\n"d,e\n', r"line 4: a quote is not closed"),
         ("a.csv", "de,fr\na,b\n", r"line 2 has no 'en', only de, fr; give the columns as --data\.source"),
         ("a.tsv", "de\ten\na\tb\tc\n", r"line 2 has 3 columns"),
         ("a.jsonl", '{"de": "a", "en": "b"}\n{"de": \n', r"line 2 is no JSON"),

@@ -64,7 +64,7 @@ def test_columns_are_named_by_the_user(tmp_path: Path) -> None:
         ("a,a,b\n1,2,0\n", "line 1 must give each column a name of its own"),
         ("a,b\n", "has no rows"),
         ("", "has no rows"),
-        ('a,b\n"1,2\n', "is no CSV in UTF-8"),
+        ('a,b\n"1,2\n', "line 2: a quote is not closed"),
         ("a,b\n1,0\n2,0\n", "column 'b' holds '0' alone; give two classes or more"),
         ("a,b\n1,0.1\n2,0.2\n3,0.3\n", "column 'b' has 3 different values in 3 rows, which are no classes"),
         ("b\n1\n1\n0\n0\n", "has no column beside the label 'b'"),

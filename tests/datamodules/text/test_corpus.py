@@ -307,6 +307,29 @@ def test_the_state_fits_a_checkpoint(tmp_path: Path, file: str) -> None:
     assert load(tmp_path / "c.ckpt").fingerprint == data.tokenizer.fingerprint
 
 
+def test_a_book_is_read_once_and_what_nobody_meant_not_at_all(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name, content in {
+        "b.TXT": "second\n", "a.txt": TEXT, "a (1).txt": TEXT, ".ipynb_checkpoints/a-checkpoint.txt": TEXT,
+        "._a.txt": "x", "a.txt~": TEXT, "notes.md": "x",
+    }.items():  # fmt: skip
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(content, encoding="utf-8")
+    data = corpus(str(tmp_path), split={"val_fraction": 0.1})
+    assert data.train_text() + data.val_text() == TEXT + "second\n"
+    assert "3 hidden or backup files (._a.txt, .ipynb_checkpoints/a-checkpoint.txt, a.txt~)" in caplog.text
+    assert "1 other file (notes.md), 1 copy (a.txt as a (1).txt)" in caplog.text
+    found = text_files.find_text_files(str(tmp_path / "*"))
+    assert [file.name for file in found] == ["a (1).txt", "b.TXT", "notes.md"]
+    assert [file.name for file in text_files.find_text_files(str(tmp_path / "*~"))] == ["a.txt~"]
+
+
+def test_files_in_utf_16_are_read_beside_others(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text(TEXT, encoding="utf-16")
+    (tmp_path / "b.txt").write_text("b" + TEXT, encoding="utf-8-sig", newline="\r\n")
+    data = corpus(str(tmp_path))
+    assert data.train_text() + data.val_text() == TEXT + "b" + TEXT
+
+
 def test_each_reading_of_the_text_shows_how_far_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bars = []
 
@@ -323,10 +346,10 @@ def test_each_reading_of_the_text_shows_how_far_it_is(tmp_path: Path, monkeypatc
     monkeypatch.setattr("tqdm.tqdm", Bar)
     monkeypatch.setattr(text_files, "PIECE", 100)
     for name in ("a", "b"):
-        (tmp_path / f"{name}.txt").write_text(TEXT, encoding="utf-8")
+        (tmp_path / f"{name}.txt").write_text(TEXT + name, encoding="utf-8")
     data = corpus(str(tmp_path))
     data.stream("val")
-    size, characters = len(TEXT.encode()), len(TEXT)
+    size, characters = len(TEXT.encode()) + 1, len(TEXT) + 1
     assert size > characters
     train = int(0.9 * 2 * characters)
     assert [(bar.desc, bar.unit, bar.total) for bar in bars] == [

@@ -3,6 +3,7 @@
 import random
 import re
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -178,3 +179,17 @@ def test_bytes_are_utf8_and_half_a_character_is_replaced() -> None:
     assert tokenizer.decode([0xC3]) == "\ufffd"
     assert tokenizer.decode(torch.tensor([0x61, 0xE2, 0x82, 0xAC])) == "a€"
     assert tokenizer.pieces([0x61, 0x0A]) == ["a", "<0x0A>"]
+
+
+@pytest.mark.parametrize(
+    ("letters", "algorithm", "size"), [("ACGT", "bpe", 290), ("\u5c71\u6c34\u706b\u6728\u91d1", "unigram", 270)]
+)
+def test_subwords_of_a_text_without_spaces(letters: str, algorithm: Literal["unigram", "bpe"], size: int) -> None:
+    draw = random.Random(1)
+    lines = ["".join(draw.choices(letters, k=40)) + "\n" for _ in range(200)]
+    tokenizer = SentencePieceTokenizer.train(lines, algorithm, size)
+    for text in (lines[0], "A C\n", "  \u2581 \u5c71", " "):
+        ids = tokenizer.encode(text)
+        assert tokenizer.decode(ids) == text
+        assert tokenizer.characters[ids].sum() == len(text)
+    assert len(tokenizer.encode(lines[0])) < 40

@@ -1,5 +1,7 @@
 """Figures: as many axes as panels, and plain numbers on a logarithmic axis."""
 
+from pathlib import Path
+
 from seqlight.core.plots import new_figure, new_panels, use_log_scale
 
 
@@ -20,3 +22,15 @@ def test_a_logarithmic_axis_has_plain_numbers() -> None:
     shown = [label for label in labels if label]
     assert {"1", "0.6", "2"} <= set(shown)
     assert [f"{float(label):g}" for label in shown] == shown
+
+
+def test_a_dollar_in_a_name_begins_no_formula(tmp_path: Path) -> None:
+    figure, (axis,) = new_figure()
+    names = ["from_$5_to_$10", "$$", "$x^$", "A$AP_$"]
+    axis.set_xticks(range(4), names)
+    axis.set_title(names[2])
+    axis.plot(range(4), label=names[0])
+    axis.legend()
+    axis.set(xlabel=names[1], ylabel=names[3])
+    figure.savefig(tmp_path / "a.png")
+    assert (tmp_path / "a.png").stat().st_size > 1000

@@ -1,0 +1,30 @@
+"""Settings as YAML text in which every string is read as a string again."""
+
+import re
+from typing import Any
+
+import yaml
+
+# Numbers to jsonargparse's reader of YAML, strings to PyYAML's, which would therefore write them without quotes.
+SCIENTIFIC = re.compile(r"[-+]?(?:[0-9][0-9_]*)?\.?[0-9_]*[eE][-+]?[0-9]+")
+
+
+class _QuotingDumper(yaml.SafeDumper):
+    """Puts quotes around strings such as 1e3 too."""
+
+
+_QuotingDumper.add_implicit_resolver("tag:yaml.org,2002:float", SCIENTIFIC, list("-+.0123456789"))
+
+
+def yaml_text(value: Any, one_line: bool = False) -> str:
+    """Plain data as YAML, in the order of its keys.
+
+    Args:
+        value: Numbers, strings, None, and lists and dicts of such.
+        one_line: Brackets in place of lines and indentation.
+    """
+    options: dict[str, Any] = {"Dumper": _QuotingDumper, "sort_keys": False, "allow_unicode": True}
+    if not one_line:
+        return yaml.dump(value, **options)
+    text = yaml.dump(value, default_flow_style=True, width=10**9, **options)
+    return text.removesuffix("...\n").removesuffix("\n")
