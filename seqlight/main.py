@@ -5,8 +5,9 @@ import sys
 
 from seqlight.command.compile_cache import replace_unwritable_cache
 from seqlight.command.help import COMMANDS, HELP
+from seqlight.command.signals import ending_on_sigterm, interruption
 from seqlight.command.terminal import prepare_outputs
-from seqlight.core.errors import UserError
+from seqlight.core.errors import Terminated, UserError
 
 # What a user can put right; every other exception keeps its traceback.
 MISTAKES = (UserError, FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
@@ -21,7 +22,11 @@ def main() -> None:
     prepare_outputs()
     replace_unwritable_cache()
     try:
-        sys.exit(dispatch(words))
+        with ending_on_sigterm():
+            sys.exit(dispatch(words))
+    except Terminated:
+        sys.stderr.write("seqlight: stopped by SIGTERM\n")
+        sys.exit(143)
     except KeyboardInterrupt:
         sys.exit(130)
     except MISTAKES as error:
@@ -83,7 +88,7 @@ def train_test_predict(words: list[str]) -> int:
     try:
         SeqCLI()
     except SystemExit as stop:
-        if isinstance(stop.__context__, KeyboardInterrupt):  # Lightning turns Ctrl-C outside training into exit code 1
-            return 130
+        if interrupted := interruption(stop):
+            raise interrupted from None
         raise
     return 128 + GracefulStop.received if GracefulStop.received else 0

@@ -1,4 +1,4 @@
-"""A user's mistake."""
+"""A user's mistake, and a stop that was asked for."""
 
 
 class UserError(ValueError):
@@ -6,3 +6,7 @@ class UserError(ValueError):
 
     A ValueError, so that who calls a constructor from Python catches what Python programs catch.
     """
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: whatever heeds Ctrl-C heeds it as well, with another exit code."""
