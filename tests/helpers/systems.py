@@ -9,8 +9,11 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from transformers import BertConfig
 
-from datamodules import ChoraleFramesDataModule, ParityDataModule, SequenceDataModule
+from datamodules import ChoraleFramesDataModule, ForecastDataModule, ParityDataModule, SequenceDataModule
+from datamodules.series.generated import GeneratedSeries
+from datamodules.series.windows import TimeSplit
 from seq_modules import (
+    Forecaster,
     GPTLanguageModel,
     LSTMFrameDecoder,
     ParityModule,
@@ -24,6 +27,8 @@ from seq_modules import (
     TransformerFrameDecoder,
     TransformerMusicDecoder,
 )
+from seq_modules.nets.forecast.forecast_net import ForecastNetConfig
+from seq_modules.nets.forecast.patch_transformer import PatchConfig
 from seq_modules.nets.music.frame_backbones import FrameTransformerConfig
 from seq_modules.nets.music.frame_net import FrameConfig
 from seq_modules.nets.rnn.language_net import RNNConfig
@@ -127,6 +132,16 @@ def frames(batch_size: int) -> ChoraleFramesDataModule:
     return ChoraleFramesDataModule(batch_size=batch_size, seed=0, retrieved=0, seq_len=24)
 
 
+def series(batch_size: int) -> ForecastDataModule:
+    """ROWS training windows of 12 and 3 steps, in which every fifth value or so was filled in."""
+    data = ForecastDataModule(
+        generated=GeneratedSeries(num_series=2, num_rows=60, seasons=[4]), lookback=STEPS, horizon=3, season=4,
+        split=TimeSplit(rows=[STEPS + 3 + ROWS - 1, 10, 10]), batch_size=batch_size, seed=0,
+    )  # fmt: skip
+    data.series.observed[:] = torch.rand(60, 2, generator=torch.Generator().manual_seed(0)).numpy() < 0.8
+    return data
+
+
 # Each takes settings of the optimiser; nothing is dropped out.
 MODULES: dict[str, Callable[[OptimConfig], SequenceModule]] = {
     "parity": lambda optim: ParityModule(RecurrentConfig(hidden_size=8), supervision="full", optim=optim),
@@ -158,6 +173,14 @@ MODULES: dict[str, Callable[[OptimConfig], SequenceModule]] = {
     "seq2seq rnn": lambda optim: Seq2SeqRNN(
         VOCAB, VOCAB, Seq2SeqRNNConfig(16, dropout=0.0, rnn=RecurrentConfig("gru", 16, bidirectional=True)), optim=optim
     ),
+    "forecaster": lambda optim: Forecaster(
+        series(1).statistics, STEPS, 3, "pinball",  # type: ignore[arg-type]
+        net=ForecastNetConfig(
+            "transformer", instance_norm="affine", patches=PatchConfig(4, 2, 16),
+            transformer=TransformerEncoderConfig(1, 2, dropout=0.0),
+        ),
+        optim=optim,
+    ),
 }  # fmt: skip
 DATA: dict[str, Callable[[int], SequenceDataModule]] = {
     "parity": lambda batch_size: ParityDataModule(batch_size=batch_size, train_size=ROWS, val_size=8, seed=0),
@@ -171,6 +194,7 @@ DATA: dict[str, Callable[[int], SequenceDataModule]] = {
     "frame transformer": frames,
     "seq2seq transformer": Pairs,
     "seq2seq rnn": Pairs,
+    "forecaster": series,
 }
 
 

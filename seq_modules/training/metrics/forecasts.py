@@ -137,7 +137,7 @@ class Coverage(SeriesMean):
     def update(self, quantiles: Tensor, target: Tensor, observed: Tensor) -> None:
         """Takes quantiles (B, H, C, Q), the others (B, H, C)."""
         inside = (quantiles[..., self.low] <= target) & (target <= quantiles[..., self.high])
-        self.add(inside.to(target.dtype), observed)
+        self.add(inside.float(), observed)
 
 
 def pinball(quantiles: Tensor, target: Tensor, levels: Sequence[float]) -> Tensor:
