@@ -2,16 +2,19 @@
 
 import csv
 import math
+from collections.abc import Iterable
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_only
-from torch import Tensor
+from torch import Tensor, nn
 
 from seq_modules.base import SequenceModule
 from seq_modules.callbacks.run.curves import save_figure
 from seq_modules.callbacks.run.run_folder import run_folder
+from seq_modules.nets.rnn.linear.linear_recurrent import LinearLayer, LinearRecurrent
 from seq_modules.nets.rnn.recurrent import Recurrent
 from seq_modules.nets.rnn.unrolled import unroll
 from seq_modules.nets.transformer.block import Block
@@ -20,6 +23,7 @@ from seqlight.core.errors import UserError
 from seqlight.core.plots import new_figure
 
 GATES = {"rnn": ("h",), "lstm": ("i", "f", "g", "o"), "gru": ("r", "z", "n")}  # blocks of the recurrent weights
+DIRECTIONS = ("", ".reverse")  # endings of the names of a recurrent net's layers
 
 
 class Flow(NamedTuple):
@@ -27,7 +31,7 @@ class Flow(NamedTuple):
 
     Attributes:
         step: Optimiser steps before it.
-        norms: For each layer the norms of the loss's derivative by its state after each time step.
+        norms: For each layer and direction the norms of the loss's derivative by its state after each time step.
         radii: For each block of recurrent weights the largest absolute value of an eigenvalue.
     """
 
@@ -41,19 +45,21 @@ class GradientFlow(Callback):
 
     The loss is that of the batch just trained on, with the weights after the step; the norm is over the batch and the
     width. For a recurrent net dLoss/dh_t is the total derivative, through all later steps (Pascanu, Mikolov & Bengio
-    2013); of an LSTM it is recorded by h and by c. torch's fused kernels do not give the states between, so whatever
-    the backend, the batch goes through the net step by step once more (nets/rnn/unrolled.py). For a Transformer h_t is
-    the output of a block. Training itself is not changed: neither its gradients nor its random numbers.
+    2013); of an LSTM it is recorded by h and by c, of a linear recurrence by its state (DeltaNet: a matrix). torch's
+    fused kernels and the scans do not give the states between, so whatever the backend, the batch goes through the net
+    step by step once more (nets/rnn/unrolled.py). For a Transformer h_t is the output of a block. Spectral radii are of
+    rnn, lstm and gru; the others have no recurrent matrix that is the same at each step. Training itself is not
+    changed: neither its gradients nor its random numbers.
 
-    Logs ``flow/<layer>``: the norm at the first time step divided by that at the last. Writes ``gradient_flow.csv``,
-    ``spectral_radius.csv`` and ``plots/gradient_flow.png`` when training ends.
+    Logs ``flow/<layer>``: the norm at the first time step divided by that at the last; in a layer that reads backwards
+    (``.reverse``) the first is the one that it reads first. Writes ``gradient_flow.csv``, ``spectral_radius.csv`` and
+    ``plots/gradient_flow.png`` when training ends. A checkpoint holds the measurements so far.
 
     Args:
         every: Optimiser steps between two measurements.
 
     Raises:
-        UserError: every is below 1, or the model has no recurrent net of one direction (rnn, lstm, gru) and no
-            Transformer.
+        UserError: every is below 1, or the model has neither a recurrent net nor a Transformer of this package.
     """
 
     def __init__(self, every: int = 50) -> None:
@@ -65,9 +71,17 @@ class GradientFlow(Callback):
         """Refuses a model with nothing to record."""
         if not isinstance(pl_module, SequenceModule) or not layers_of(pl_module):
             raise UserError(
-                f"GradientFlow: {type(pl_module).__name__} has no recurrent net of one direction (rnn, lstm or gru) "
-                "and no Transformer; leave the callback out"
+                f"GradientFlow: {type(pl_module).__name__} has no states over time: neither a recurrent net nor a "
+                "Transformer of seq_modules; leave the callback out"
             )
+
+    def state_dict(self) -> dict[str, Any]:
+        """The measurements so far, as plain values."""
+        return {"flows": [list(flow) for flow in self.flows]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Goes on with a checkpoint's measurements."""
+        self.flows = [Flow(*flow) for flow in state_dict["flows"]]
 
     @rank_zero_only
     def on_train_batch_end(
@@ -80,7 +94,8 @@ class GradientFlow(Callback):
         assert isinstance(pl_module, SequenceModule)
         norms = gradient_norms(pl_module, batch)
         self.flows.append(Flow(step, norms, spectral_radii(pl_module)))
-        ratios = {f"flow/{name}": values[0] / values[-1] for name, values in norms.items() if values[-1]}
+        read = {name: values[::-1] if DIRECTIONS[1] in name else values for name, values in norms.items()}
+        ratios = {f"flow/{name}": values[0] / values[-1] for name, values in read.items() if values[-1]}
         pl_module.log_dict(ratios, rank_zero_only=True, batch_size=1)
 
     @rank_zero_only
@@ -138,13 +153,64 @@ class GradientFlow(Callback):
         return figure
 
 
-def layers_of(module: LightningModule) -> dict[str, Recurrent | Block]:
-    """The recurrent nets of one direction, and the blocks of Transformers, by their names in the module."""
-    return {
-        name: part
-        for name, part in module.named_modules()
-        if isinstance(part, Block) or (isinstance(part, Recurrent) and not part.bidirectional)
-    }
+class States:
+    """The states of a module's layers over time, kept while a batch goes through it step by step.
+
+    Args:
+        module: The system; :meth:`close` leaves it as it was.
+
+    Attributes:
+        kept: For each layer and direction the states in the order of their time steps, (B, ...) each; of a
+            Transformer's block one tensor of all steps, (B, T, D).
+    """
+
+    def __init__(self, module: LightningModule) -> None:
+        self.kept: dict[str, list[Tensor]] = {}
+        self.handles = []
+        for name, part in layers_of(module).items():
+            if isinstance(part, Block):
+                self.handles.append(part.register_forward_hook(partial(self._block, name)))
+            elif isinstance(part, Recurrent):
+                self.handles.append(part.register_forward_hook(partial(self._recurrent, name), with_kwargs=True))
+            else:
+                for layer, one in enumerate(part.layers):
+                    assert isinstance(one, LinearLayer)
+                    for direction, cell in zip(DIRECTIONS, one.cells, strict=False):
+                        hook = partial(self._linear, f"{name}.{layer}{direction}")
+                        self.handles.append(cell.register_forward_hook(hook))
+
+    def close(self) -> None:
+        """Removes the hooks."""
+        for handle in self.handles:
+            handle.remove()
+
+    def _keep(self, name: str, states: Iterable[Tensor]) -> None:
+        self.kept.setdefault(name, []).extend(states)  # a decoder may be called once for each step
+
+    def _block(self, name: str, block: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
+        self.kept[name] = [output]
+
+    def _recurrent(self, name: str, net: Recurrent, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
+        result, last, seen = unroll(net, *args, **kwargs)
+        for index, steps in enumerate(seen):
+            layer, direction = divmod(index, net.num_directions)
+            for part, held in zip("hc", zip(*steps, strict=True), strict=False):
+                end = f".{part}" if net.cell == "lstm" else ""
+                self._keep(f"{name}.{layer}{DIRECTIONS[direction]}{end}", held)
+        return result, last
+
+    def _linear(self, name: str, cell: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
+        x, mask, state, _ = args
+        seen: list[Tensor] = []
+        output = cell.forward(x, mask, state, "loop", seen)
+        self._keep(name, reversed(seen) if name.endswith(DIRECTIONS[1]) else seen)
+        return output
+
+
+def layers_of(module: LightningModule) -> dict[str, Recurrent | LinearRecurrent | Block]:
+    """The recurrent nets, and the blocks of Transformers, by their names in the module."""
+    kinds = Recurrent | LinearRecurrent | Block
+    return {name: part for name, part in module.named_modules() if isinstance(part, kinds)}
 
 
 def gradient_norms(module: SequenceModule, batch: Any) -> dict[str, list[float]]:
@@ -154,31 +220,7 @@ def gradient_norms(module: SequenceModule, batch: Any) -> dict[str, list[float]]
         module: The system; its gradients and the random numbers stay as they are.
         batch: A batch, as ``step`` takes it.
     """
-    states: dict[str, list[Tensor]] = {}
-
-    def unrolled(name: str) -> Any:
-        def hook(net: Recurrent, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
-            result, last, seen = unroll(net, *args, **kwargs)
-            for layer, steps in enumerate(seen):
-                for part, held in zip("hc", zip(*steps, strict=True), strict=False):
-                    label = f"{name}.{layer}" + (f".{part}" if net.cell == "lstm" else "")
-                    states[label] = list(held)
-            return result, last
-
-        return hook
-
-    def kept(name: str) -> Any:
-        def hook(block: Block, args: tuple[Any, ...], output: Tensor) -> None:
-            states[name] = [output]
-
-        return hook
-
-    handles = [
-        part.register_forward_hook(unrolled(name), with_kwargs=True)
-        if isinstance(part, Recurrent)
-        else part.register_forward_hook(kept(name))
-        for name, part in layers_of(module).items()
-    ]
+    states = States(module)
     try:
         with (
             torch.random.fork_rng(devices=[module.device] if module.device.type == "cuda" else []),
@@ -186,17 +228,15 @@ def gradient_norms(module: SequenceModule, batch: Any) -> dict[str, list[float]]
         ):
             step = module.step(batch)
             loss = step.loss_sum / step.num_targets.clamp(min=1)
-            flat = [tensor for tensors in states.values() for tensor in tensors]
-            grads = iter(torch.autograd.grad(loss, flat, allow_unused=True))
+            flat = [tensor for tensors in states.kept.values() for tensor in tensors]
+            grads = iter(torch.autograd.grad(loss, flat, allow_unused=True, materialize_grads=True))
     finally:
-        for handle in handles:
-            handle.remove()
+        states.close()
+    layers = layers_of(module)
     norms = {}
-    for name, tensors in states.items():
-        found = [
-            torch.zeros_like(tensor) if grad is None else grad for tensor, grad in zip(tensors, grads, strict=False)
-        ]
-        if found[0].dim() == 3:  # of a block: (B, T, D)
+    for name, tensors in states.kept.items():
+        found = [next(grads) for _ in tensors]
+        if name in layers:  # a block: (B, T, D)
             found = list(found[0].unbind(1))
         norms[name] = torch.stack([grad.norm() for grad in found]).tolist()
     return norms
@@ -205,10 +245,14 @@ def gradient_norms(module: SequenceModule, batch: Any) -> dict[str, list[float]]
 @torch.no_grad()
 def spectral_radii(module: LightningModule) -> dict[str, float]:
     """The largest absolute value of an eigenvalue of each H × H block of the recurrent weights."""
-    return {
-        f"{name}.{layer}.{gate}": torch.linalg.eigvals(block.float()).abs().max().item()
-        for name, net in layers_of(module).items()
-        if isinstance(net, Recurrent)
-        for layer in range(net.num_layers)
-        for gate, block in zip(GATES[net.cell], net.weights(layer).w_hh.split(net.hidden_size), strict=True)
-    }
+    radii = {}
+    for name, net in layers_of(module).items():
+        if not isinstance(net, Recurrent):
+            continue
+        for index in range(len(net.names)):
+            layer, direction = divmod(index, net.num_directions)
+            blocks = net.weights(index).w_hh.split(net.hidden_size)
+            for gate, block in zip(GATES[net.cell], blocks, strict=True):
+                radius = torch.linalg.eigvals(block.float()).abs().max().item()
+                radii[f"{name}.{layer}{DIRECTIONS[direction]}.{gate}"] = radius
+    return radii

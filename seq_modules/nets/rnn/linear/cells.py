@@ -46,7 +46,9 @@ class DiagonalCell(nn.Module):
         """Outputs (T, B, H) of states (T, B, H) and inputs (T, B, D)."""
         return h
 
-    def forward(self, x: Tensor, mask: Tensor | None, state: Tensor, engine: Engine) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, x: Tensor, mask: Tensor | None, state: Tensor, engine: Engine, seen: list[Tensor] | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Outputs (T, B, H) and the state after the last step.
 
         Args:
@@ -54,11 +56,12 @@ class DiagonalCell(nn.Module):
             mask: (T, B, 1), false at steps that leave the state as it is; None for none.
             state: The state before, (B, Z).
             engine: "loop" goes step by step, "scan" in parallel.
+            seen: With "loop", takes the state after each step, the tensor that the next step reads.
         """
         a, b = self.coefficients(x)
         if mask is not None:
             a, b = a.where(mask, 1), b.where(mask, 0)
-        h = (loop if engine == "loop" else scan)(a, b, state)
+        h = loop(a, b, state, seen) if engine == "loop" else scan(a, b, state)
         return self.read(h, x), h[-1]
 
     def ranged(self, a: Tensor) -> Tensor:
@@ -156,8 +159,10 @@ class DeltaNet(nn.Module):
         self.beta = nn.Linear(width, self.steps * self.num_heads)
         self.out = nn.Linear(hidden_size, hidden_size, bias=False)
 
-    def forward(self, x: Tensor, mask: Tensor | None, state: Tensor, engine: Engine) -> tuple[Tensor, Tensor]:
-        """As `DiagonalCell.forward`."""
+    def forward(
+        self, x: Tensor, mask: Tensor | None, state: Tensor, engine: Engine, seen: list[Tensor] | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """As `DiagonalCell.forward`; a state that is seen is (P, V, K)."""
         q = F.normalize(F.silu(self.heads(self.query, x, 1)), dim=-1).squeeze(2)  # (P, T, K)
         k = F.normalize(F.silu(self.heads(self.key, x, self.steps)), dim=-1)  # (P, T, n, K)
         v = self.heads(self.value, x, self.steps)
@@ -167,7 +172,10 @@ class DeltaNet(nn.Module):
             beta = beta.where(rows.unsqueeze(-1), 0)
         before = state.reshape(-1, self.head_size, self.head_size)  # (B, Z) -> (P, V, K)
         with torch.autocast(x.device.type, enabled=False):
-            outputs, after = (delta_rule.loop if engine == "loop" else delta_rule.chunked)(q, k, v, beta, before)
+            if engine == "loop":
+                outputs, after = delta_rule.loop(q, k, v, beta, before, seen)
+            else:
+                outputs, after = delta_rule.chunked(q, k, v, beta, before)
         outputs = F.rms_norm(outputs, (self.head_size,), eps=1e-6)
         outputs = outputs.unflatten(0, (-1, self.num_heads)).permute(2, 0, 1, 3).flatten(2)  # (P, T, V) -> (T, B, H)
         return project(self.out, outputs), after.reshape(state.shape)

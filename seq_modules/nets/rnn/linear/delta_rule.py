@@ -20,10 +20,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from seq_modules.nets.precision import at_least_float32
+
 CHUNK = 32  # most tokens of a chunk
 
 
-def loop(q: Tensor, k: Tensor, v: Tensor, beta: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+def loop(
+    q: Tensor, k: Tensor, v: Tensor, beta: Tensor, state: Tensor, seen: list[Tensor] | None = None
+) -> tuple[Tensor, Tensor]:
     """Step by step; what `chunked` is compared with.
 
     Args:
@@ -32,6 +36,7 @@ def loop(q: Tensor, k: Tensor, v: Tensor, beta: Tensor, state: Tensor) -> tuple[
         v: Values, (P, T, n, V).
         beta: Step sizes in [0, 2], (P, T, n).
         state: S before the first step, (P, V, K).
+        seen: Takes S after each token, the tensor that the next one reads.
 
     Returns:
         Outputs (P, T, V), and S after the last step.
@@ -43,6 +48,8 @@ def loop(q: Tensor, k: Tensor, v: Tensor, beta: Tensor, state: Tensor) -> tuple[
             error = v[:, t, j] - torch.einsum("pvk,pk->pv", state, key)
             state = state + torch.einsum("p,pv,pk->pvk", beta[:, t, j], error, key)
         outputs.append(torch.einsum("pvk,pk->pv", state, q[:, t]))
+        if seen is not None:
+            seen.append(state)
     return torch.stack(outputs, dim=1), state
 
 
@@ -60,7 +67,10 @@ def chunked(q: Tensor, k: Tensor, v: Tensor, beta: Tensor, state: Tensor) -> tup
     k, v = (F.pad(part, (0, 0, 0, 0, 0, missing)).unflatten(1, (-1, size)).flatten(2, 3) for part in (k, v))
     beta = F.pad(beta, (0, 0, 0, missing)).unflatten(1, (-1, size)).flatten(2, 3).unsqueeze(-1)  # (P, chunks, M, 1)
     system = (beta * (k @ k.mT)).tril(-1)  # (P, chunks, M, M); ones on the diagonal are meant
-    solved = torch.linalg.solve_triangular(system, beta * torch.cat((k, v), dim=-1), upper=False, unitriangular=True)
+    right = beta * torch.cat((k, v), dim=-1)
+    solved = torch.linalg.solve_triangular(  # LAPACK and cuBLAS have no half precision
+        at_least_float32(system), at_least_float32(right), upper=False, unitriangular=True
+    ).to(right.dtype)
     of_state, of_values = solved.split([k.shape[-1], v.shape[-1]], dim=-1)  # d = of_values - of_state Sᵀ
     step = torch.arange(size * steps, device=q.device)
     done = step < steps * torch.arange(1, size + 1, device=q.device).unsqueeze(1)  # (tokens, M): when a token reads

@@ -16,18 +16,21 @@ from torch import Tensor
 from torch.autograd.function import Function
 
 
-def loop(a: Tensor, b: Tensor, h: Tensor) -> Tensor:
+def loop(a: Tensor, b: Tensor, h: Tensor, seen: list[Tensor] | None = None) -> Tensor:
     """All states h_1 to h_T, (T, ...), one step at a time; what `scan` is compared with.
 
     Args:
         a: Coefficients, (T, ...).
         b: Inputs, (T, ...).
         h: The state before the first step, (...).
+        seen: Takes the states one by one, each the tensor that the next step reads.
     """
     states = []
     for a_t, b_t in zip(a, b, strict=True):
         h = a_t * h + b_t
         states.append(h)
+    if seen is not None:
+        seen.extend(states)
     return torch.stack(states)
 
 

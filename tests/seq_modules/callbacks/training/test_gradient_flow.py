@@ -2,22 +2,42 @@
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from conftest import Run
 from helpers.command_runs import newest
+from helpers.trainers import quiet_trainer
 from lightning.pytorch import Trainer
 
-from seq_modules import FormalLanguageModule, ParityModule
+from datamodules import ParityDataModule
+from seq_modules import FormalLanguageModule, MLPClassifier, ParityModule
+from seq_modules.base import SequenceModule, Step
 from seq_modules.callbacks import GradientFlow
 from seq_modules.callbacks.training.gradient_flow import gradient_norms, spectral_radii
-from seq_modules.nets.rnn.recurrent import Recurrent
+from seq_modules.nets.rnn.recurrent import Recurrent, build_recurrent
 from seq_modules.nets.rnn.recurrent_config import RecurrentConfig
 from seq_modules.nets.rnn.unrolled import unroll
 from seq_modules.nets.symbol_net import SymbolNetConfig
 from seq_modules.nets.text.transformer_encoder import TransformerEncoderConfig
+from seq_modules.training.optim import OptimConfig
 from seqlight.core.errors import UserError
+
+
+class ReadsLastStates(SequenceModule):
+    """Its loss is the sum of the last layer's states after the last steps, of both directions."""
+
+    def __init__(self, config: RecurrentConfig) -> None:
+        super().__init__({}, OptimConfig())
+        self.net = build_recurrent(2, config)
+
+    def step(self, batch: Any) -> Step:
+        state = self.net(batch["x"], batch["lengths"])[1]
+        h = state[0] if isinstance(state, tuple) else state
+        return Step(h[-2:].sum(), torch.tensor(1), {})
+
 
 BITS = {
     "input_ids": torch.tensor([[0, 1, 1, 0, 1], [1, 1, 0, 0, 0]]),
@@ -29,16 +49,19 @@ BITS = {
 
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
 @pytest.mark.parametrize("backend", ["loop", "bptt", "fused"])
-def test_an_unrolled_net_gives_what_the_net_gives(cell: str, backend: str) -> None:
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_an_unrolled_net_gives_what_the_net_gives(cell: str, backend: str, bidirectional: bool) -> None:
     torch.manual_seed(0)
-    net = Recurrent(3, cell=cell, hidden_size=4, num_layers=2, backend=backend).double()
+    options: dict[str, Any] = {"cell": cell, "hidden_size": 4, "num_layers": 2, "bidirectional": bidirectional}
+    net = Recurrent(3, backend=backend, **options).double()
     x = torch.randn(2, 5, 3, dtype=torch.float64)
     for lengths in (None, torch.tensor([5, 3])):
         outputs, state, seen = unroll(net, x, lengths)
         expected, after = net(x, lengths)
         torch.testing.assert_close(outputs, expected)
         torch.testing.assert_close(state, after)
-        assert [len(steps) for steps in seen] == [5, 5]
+        assert [len(steps) for steps in seen] == [5] * len(net.names)
+    if not bidirectional:
         _, again = net(x[:, 2:], None, unroll(net, x[:, :2])[1])
         torch.testing.assert_close(unroll(net, x)[1], again)
 
@@ -61,6 +84,38 @@ def test_norms_of_a_vanilla_net_are_those_by_hand() -> None:
         expected.insert(0, d)
     (norms,) = gradient_norms(module, batch).values()
     assert norms == pytest.approx([one.norm().item() for one in expected], rel=1e-5)
+
+
+@pytest.mark.parametrize("cell", ["rnn", "gru", "mingru", "minlstm", "diagonal", "deltanet"])
+def test_norms_are_those_by_a_state_that_is_handed_in(cell: Any) -> None:
+    """Given its state after t steps, a net whose loss is at the last step has the total derivative by h_t there."""
+    torch.manual_seed(0)
+    module = ParityModule(RecurrentConfig(cell=cell, hidden_size=4), supervision="last").double()
+    batch = {name: value[:1] for name, value in BITS.items()}
+    (norms,) = gradient_norms(module, batch).values()
+    assert len(norms) == 5
+    x = (2.0 * batch["input_ids"] - 1).double()[..., None]  # (1, 5, 1)
+    for t in range(1, 5):
+        state = module.net(x[:, :t])[1].detach().requires_grad_()
+        logit = module.head(module.net(x[:, t:], None, state)[0][0, -1])
+        loss = F.binary_cross_entropy_with_logits(logit, batch["labels"][0, -1:].double())
+        (expected,) = torch.autograd.grad(loss, state)
+        assert norms[t - 1] == pytest.approx(expected.norm().item(), rel=1e-6)
+
+
+@pytest.mark.parametrize("cell", ["lstm", "mingru"])
+def test_a_direction_that_reads_backwards_is_recorded_in_the_order_of_time(cell: Any) -> None:
+    """A loss on the last states: the forward one's gradient is largest at the end, the backward one's at the start."""
+    torch.manual_seed(0)
+    module = ReadsLastStates(RecurrentConfig(cell=cell, hidden_size=4, num_layers=2, bidirectional=True))
+    norms = gradient_norms(module, {"x": torch.randn(3, 6, 2), "lengths": torch.tensor([6, 6, 6])})
+    end = ".h" if cell == "lstm" else ""
+    forward, backward = norms[f"net.1{end}"], norms[f"net.1.reverse{end}"]
+    assert forward == sorted(forward)
+    assert backward == sorted(backward, reverse=True)
+    assert {f"net.0{end}", f"net.0.reverse{end}"} < set(norms)
+    blocks = {"net.0.i", "net.0.reverse.i", "net.1.reverse.o"} if cell == "lstm" else set()
+    assert blocks <= set(spectral_radii(module))
 
 
 def test_training_is_not_changed_by_a_measurement() -> None:
@@ -107,7 +162,23 @@ def test_a_run_leaves_tables_and_a_picture(run: Run, tmp_path: Path) -> None:
     assert "flow/net.recurrent.0.c" in newest("metrics.csv").read_text()
 
 
+def test_a_resumed_run_keeps_what_was_measured_before(tmp_path: Path) -> None:
+    def fit(steps: int, checkpoint: Path | None = None) -> tuple[GradientFlow, Trainer]:
+        torch.manual_seed(0)
+        flow, data = GradientFlow(every=2), ParityDataModule(train_size=64, batch_size=8, max_length=5)
+        trainer = quiet_trainer(tmp_path, flow, max_steps=steps, limit_val_batches=0)
+        trainer.fit(ParityModule(RecurrentConfig(hidden_size=3)), data, ckpt_path=checkpoint, weights_only=True)
+        return flow, trainer
+
+    first, trainer = fit(4)
+    trainer.save_checkpoint(tmp_path / "part.ckpt")
+    whole, resumed = fit(8)[0], fit(8, tmp_path / "part.ckpt")[0]
+    assert [flow.step for flow in first.flows] == [1, 3]
+    assert [flow.step for flow in resumed.flows] == [1, 3, 5, 7]
+    assert resumed.flows == whole.flows
+
+
 def test_a_model_without_states_is_refused() -> None:
-    module = ParityModule(RecurrentConfig(hidden_size=2, bidirectional=True))
-    with pytest.raises(UserError, match=r"^GradientFlow: ParityModule has no recurrent net of one direction"):
+    module = MLPClassifier(["x"], ["in", "out"])
+    with pytest.raises(UserError, match=r"^GradientFlow: MLPClassifier has no states over time"):
         GradientFlow().on_fit_start(Trainer(logger=False, enable_checkpointing=False), module)
