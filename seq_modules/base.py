@@ -15,6 +15,7 @@ from seq_modules.training.distributed import keep_buffers_apart
 from seq_modules.training.metrics.exact_metrics import ExactMetrics
 from seq_modules.training.metrics.means import MeanLoss
 from seq_modules.training.optim import OptimConfig, build_optimizer, with_schedule
+from seq_modules.training.rounding import with_stochastic_rounding
 from seq_modules.training.sharding import class_of, shard
 from seq_modules.training.tokenizer import check_tokenizer, save_tokenizer, take_tokenizer
 from seqlight.core.config_groups import class_path, group_from, save_hyperparameters
@@ -103,8 +104,8 @@ class SequenceModule(LightningModule):
         return build_optimizer(self, self.optim)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """The optimiser with its learning-rate schedule."""
-        return with_schedule(self.make_optimizer(), self.optim, self)
+        """The optimiser with its learning-rate schedule; weights in bfloat16 are rounded stochastically."""
+        return with_schedule(with_stochastic_rounding(self.make_optimizer()), self.optim, self)
 
     def configure_callbacks(self) -> list[Callback]:
         """Callbacks that a system adds to its Trainer; a subclass extends this list."""

@@ -1,5 +1,6 @@
 """Nets of linear cells: loop against scan, the papers' equations in plain Python, padding, directions, streaming."""
 
+import copy
 import math
 from typing import Any
 
@@ -203,6 +204,19 @@ def test_bfloat16_autocast(cell: str) -> None:
     assert state.dtype == torch.float32
     assert (state - net(x, LENGTHS)[1]).abs().mean() < 0.02 * state.abs().mean()
     assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in net.parameters())
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_weights_in_bfloat16(cell: str) -> None:
+    net = make(cell, SIGNED | {"residual": True}, num_layers=2).float()
+    x = torch.randn(B, T, D, dtype=torch.float32)
+    expected, _ = net(x, LENGTHS)
+    half = copy.deepcopy(net).bfloat16()
+    outputs, state = half(x.bfloat16(), LENGTHS)
+    assert outputs.dtype == state.dtype == torch.bfloat16
+    assert (outputs.float() - expected).abs().mean() < 0.05 * expected.abs().mean()
+    outputs.float().square().sum().backward()
+    assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in half.parameters())
 
 
 @pytest.mark.parametrize("residual", [False, True])

@@ -1,0 +1,129 @@
+"""Weights in bfloat16 that are rounded stochastically, so that small updates are not lost.
+
+A bfloat16 number has 8 significant bits. Rounded to nearest, an update of less than about a 500th of a weight leaves
+the weight as it is, at every step anew. Rounded up or down at random, with the probabilities that make the mean exact,
+many small updates add up to what they are in float32 (Gupta et al. 2015; for bfloat16 Zamirai et al. 2020).
+"""
+
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.distributed.tensor import DTensor
+from torch.nn import Parameter
+from torch.optim import Optimizer
+
+BUNCH = 2**22  # weights that are in float32 at a time: 64 MB with their gradients and two moments
+
+
+def round_stochastically(exact: Tensor, generator: torch.Generator) -> Tensor:
+    """Rounds float32 to bfloat16, up or down at random, such that the expected result is the number itself.
+
+    Args:
+        exact: Of any shape. What bfloat16 can represent stays as it is; infinite numbers and NaN do too.
+        generator: Of the random numbers, on the same device.
+
+    Returns:
+        bfloat16 of the same shape.
+    """
+    noise = torch.randint(0, 2**16, exact.shape, dtype=torch.int32, device=exact.device, generator=generator)
+    # bfloat16 is the upper half of a float32's bits: a random number added to the lower half carries with the
+    # probability that the lower half says.
+    rounded = ((exact.view(torch.int32) + noise) & -(2**16)).view(torch.float32)
+    return torch.where(exact.isfinite(), rounded, exact).to(torch.bfloat16)
+
+
+class StochasticRounding(Optimizer):
+    """Mixin in front of an optimiser: bfloat16 weights, and their moments, are updated in float32 and then rounded.
+
+    Between steps all are in bfloat16, so that a training needs no more memory for it than 64 MB. The random numbers
+    depend on the number of steps alone: processes that hold the same weights round them alike, and a resumed training
+    as an unbroken one. Weights in float32 are updated as usual.
+    """
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+        """One step of all groups; gives what the closure, which Lightning passes, gives."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        groups = self.param_groups
+        groups[0]["roundings"] = groups[0].get("roundings", 0) + 1
+        generator = torch.Generator(groups[0]["params"][0].device).manual_seed(groups[0]["roundings"])
+        try:
+            for group in groups:
+                for bunch in bunches(group["params"]):
+                    self.param_groups = [{**group, "params": bunch}]
+                    with self._in_float32(bunch, generator):
+                        super().step()
+        finally:
+            self.param_groups = groups
+        return loss
+
+    @contextmanager
+    def _in_float32(self, params: list[Parameter], generator: torch.Generator) -> Iterator[None]:
+        """Within it, bfloat16 weights with a gradient, their gradients and moments are in float32."""
+        halves = [(p, p.data, p.grad) for p in params if p.dtype == torch.bfloat16 and p.grad is not None]
+        for p, weight, grad in halves:
+            _put(p, weight.float(), grad.float())
+            for name, value in moments(self.state[p]):
+                self.state[p][name] = value.float()
+        try:
+            yield
+        finally:
+            for p, weight, grad in halves:
+                local(weight).copy_(round_stochastically(local(p.data), generator))
+                _put(p, weight, grad)
+                for name, value in moments(self.state[p]):
+                    half = value.to(torch.bfloat16)
+                    local(half).copy_(round_stochastically(local(value), generator))
+                    self.state[p][name] = half
+
+
+def with_stochastic_rounding(optimizer: Optimizer) -> Optimizer:
+    """Puts :class:`StochasticRounding` in front of an optimiser's class if any of its weights is in bfloat16.
+
+    Returns:
+        The same object.
+    """
+    if any(p.dtype == torch.bfloat16 for group in optimizer.param_groups for p in group["params"]):
+        optimizer.__class__ = _mixed(type(optimizer))
+    return optimizer
+
+
+@functools.cache
+def _mixed(kind: type[Optimizer]) -> type[Optimizer]:
+    return type(kind.__name__, (StochasticRounding, kind), {})
+
+
+def bunches(params: list[Parameter]) -> Iterator[list[Parameter]]:
+    """Weights in their order, up to :data:`BUNCH` of them at a time; a larger matrix is alone."""
+    bunch: list[Parameter] = []
+    for p in params:
+        if bunch and sum(held.numel() for held in bunch) + p.numel() > BUNCH:
+            yield bunch
+            bunch = []
+        bunch.append(p)
+    if bunch:
+        yield bunch
+
+
+def moments(state: dict[str, Any]) -> list[tuple[str, Tensor]]:
+    """What an optimiser holds for each entry of a weight; the count of steps, "step", is no such thing."""
+    return [(name, value) for name, value in state.items() if name != "step" and isinstance(value, Tensor)]
+
+
+def local(tensor: Tensor) -> Tensor:
+    """This process's part of a tensor that FSDP divides; any other tensor itself."""
+    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+
+
+def _put(parameter: Parameter, weight: Tensor, grad: Tensor) -> None:
+    """Gives a parameter another weight and gradient, which may have another precision."""
+    parameter.grad = None  # has the old precision
+    parameter.data = weight
+    parameter.grad = grad
