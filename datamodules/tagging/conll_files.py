@@ -209,4 +209,6 @@ class _Reader:
         if self.current.words:
             self._close()
         elif self.current.lines and self.sentences:
+            while not self.current.lines[-1]:
+                self.current.lines.pop()
             self.sentences[-1].lines += ["", *self.current.lines]

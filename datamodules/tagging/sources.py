@@ -62,7 +62,7 @@ class TagSource:
         )
         for name, fraction, given in fractions:
             if given is None and not self._has(name):
-                count = round(len(train) * fraction)
+                count = max(1, round(len(train) * fraction))
                 parts[name], order = [train[row] for row in order[:count]], order[count:]
         parts["train"] = [train[row] for row in sorted(order)]
         if empty := [name for name, part in parts.items() if not part]:
