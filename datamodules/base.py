@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch import LightningDataModule
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, default_convert
 
 from datamodules.loading.batches import Batches, EpochBatches, RankRows, ResumableLoader
 from seqlight.core.checks import check_range
@@ -15,9 +15,9 @@ from seqlight.core.errors import UserError
 class SequenceDataModule(LightningDataModule):
     """Base of the datamodules.
 
-    A subclass assigns ``train_set``, ``val_set``, ``test_set`` and ``predict_set`` in its ``setup`` (map-style data
-    sets; the last three may be missing) and may override :meth:`collate`. A batch has the rows' numbers as ``index``,
-    by which predictions are put back in order.
+    A subclass assigns ``train_set``, ``val_set``, ``test_set`` and ``predict_set`` in its ``setup``, each a
+    :class:`datamodules.loading.batch_dataset.BatchDataset`; the last three may be missing. A batch has the rows'
+    numbers as ``index``, by which predictions are put back in order.
 
     Args:
         batch_size: Rows in a batch of one process, at least 1.
@@ -51,10 +51,6 @@ class SequenceDataModule(LightningDataModule):
         self._loader: ResumableLoader | None = None
         self._resume_at: tuple[int, int] | None = None  # epoch, rows of all ranks done in it
 
-    def collate(self, rows: Any) -> Any:
-        """Makes a batch of rows. Not needed by a data set whose ``__getitems__`` returns whole batches."""
-        return rows
-
     def setup(self, stage: str) -> None:
         """Lightning calls this before each stage. A fit starts at epoch 0 unless a checkpoint is loaded next."""
         if stage == "fit":
@@ -85,7 +81,6 @@ class SequenceDataModule(LightningDataModule):
             position,
             repeat=self.trainer is not None and self.trainer.overfit_batches > 0,  # type: ignore[attr-defined]
             num_workers=self.num_workers,
-            collate_fn=self.collate,
         )
         return self._loader
 
@@ -115,7 +110,7 @@ class SequenceDataModule(LightningDataModule):
             batch_size=self.batch_size,
             sampler=RankRows(size, **ranks),
             num_workers=self.num_workers,
-            collate_fn=self.collate,
+            collate_fn=default_convert,  # the data set has made a batch
             generator=torch.Generator(),
         )
 

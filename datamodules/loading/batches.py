@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader, Dataset, Sampler, SequentialSampler
+from torch.utils.data import DataLoader, Sampler, SequentialSampler, default_convert
+
+from datamodules.loading.batch_dataset import BatchDataset
 
 
 class Batches(Sampler[list[int]]):
@@ -115,19 +117,20 @@ class ResumableLoader(DataLoader):
         batches: The rows of each batch.
         position: Epoch and number of its batches done, to start at.
         repeat: Repeat epoch 0 (the Trainer's ``overfit_batches``).
-        kwargs: DataLoader's own (``num_workers``, ``collate_fn`` ...).
+        kwargs: DataLoader's own (``num_workers`` ...).
     """
 
     def __init__(
         self,
-        dataset: Dataset,
+        dataset: BatchDataset,
         batches: Batches,
         position: tuple[int, int] | None = None,
         repeat: bool = False,
         **kwargs: Any,
     ) -> None:
         # A generator of its own: iterating must not draw from the global one, or a resumed run would differ.
-        super().__init__(dataset, batch_sampler=batches, generator=torch.Generator(), **kwargs)
+        own = {"generator": torch.Generator(), "collate_fn": default_convert}  # the data set has made a batch
+        super().__init__(dataset, batch_sampler=batches, **own, **kwargs)
         self.batches, self.repeat = batches, repeat
         self._next = position or (0, 0)
         self.position = self._next

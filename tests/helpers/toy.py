@@ -1,27 +1,30 @@
 """A tiny system of the tests' own: dropout, a cosine schedule, shuffled rows. What resuming and DDP must get right."""
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.data import Dataset
 from torchmetrics import MeanMetric
 
 from datamodules import SequenceDataModule
+from datamodules.loading.batch_dataset import BatchDataset
 from seq_modules import SequenceModule
 from seq_modules.base import Step
 from seq_modules.training.optim import OptimConfig
 
 
-class Rows(Dataset):
+class Rows(BatchDataset):
     def __init__(self, size: int) -> None:
         self.x = torch.randn(size, 4, generator=torch.Generator().manual_seed(size))
 
     def __len__(self) -> int:
         return len(self.x)
 
-    def __getitem__(self, row: int) -> dict[str, Tensor]:
+    def __getitems__(self, rows: Sequence[int]) -> dict[str, Tensor]:
+        index = torch.tensor(rows)
         # Rows count differently many items, as padded sequences do.
-        return {"x": self.x[row], "items": torch.tensor(1 + row % 3), "index": torch.tensor(row)}
+        return {"x": self.x[index], "items": 1 + index % 3, "index": index}
 
 
 class ToyData(SequenceDataModule):
@@ -30,9 +33,6 @@ class ToyData(SequenceDataModule):
         self.save_hyperparameters()
         self.train_set, self.val_set, self.test_set, self.predict_set = (Rows(size + i) for i in range(4))
         self.seen: list[int] = []
-
-    def collate(self, rows: list[dict[str, Tensor]]) -> dict[str, Tensor]:
-        return {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
 
 
 class ToyModule(SequenceModule):
