@@ -68,6 +68,11 @@ class ForecastDataModule(SequenceDataModule):
         self.generated = group_from(GeneratedSeries, generated)
         self.lookback, self.horizon, self.season, self.predict_path = lookback, horizon, season, predict_path
         self._known = group_from(SeriesStatistics, statistics)
+        if self._known.names and self.table.columns not in (None, self._known.names):
+            raise UserError(
+                f"table.columns {self.table.columns} are not those that the model was trained with, "
+                f"{self._known.names}; leave them out"
+            )
 
     @cached_property
     def series(self) -> Series:
@@ -86,10 +91,10 @@ class ForecastDataModule(SequenceDataModule):
         self.hparams["statistics"] = asdict(self._known)
         return asdict(self._known)
 
-    def scaled(self, series: Series) -> np.ndarray:
-        """The values (N, C) of series as the model reads them, in float64."""
+    def scaled(self, series: Series) -> Tensor:
+        """The values (N, C) of series as the model reads them, in float32 after all else was done in float64."""
         held = self.statistics
-        return (series.values - np.array(held["center"])) / np.array(held["scale"])
+        return torch.from_numpy((series.values - np.array(held["center"])) / np.array(held["scale"])).float()
 
     def setup(self, stage: str) -> None:
         """Makes the windows that the stage needs."""
@@ -97,16 +102,11 @@ class ForecastDataModule(SequenceDataModule):
         if stage == "predict":
             self.predict_set = self._next_window()
             return
-        values, parts = self.scaled(self.series), self.split.parts(len(self.series.values))
+        values, observed = self.scaled(self.series), torch.from_numpy(self.series.observed)
+        sizes = self.lookback, self.horizon
         self.train_set, self.val_set, self.test_set = (
-            SeriesWindows(
-                values,
-                self.series.observed,
-                origins_of(parts[name], name, self.lookback, self.horizon),
-                self.lookback,
-                self.horizon,
-            )
-            for name in ("train", "val", "test")
+            SeriesWindows(values, observed, origins_of(rows, name, *sizes), *sizes)
+            for name, rows in self.split.parts(len(values)).items()
         )
 
     def _next_window(self) -> NextWindow:

@@ -7,8 +7,8 @@ it reads rows origin - L to origin - 1, and foretells rows origin to origin + H 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
+from torch import Tensor
 
 from datamodules.loading.batch_dataset import Batch, BatchDataset
 from seqlight.core.checks import check_range
@@ -71,16 +71,15 @@ class SeriesWindows(BatchDataset):
     target was filled in, and ``index`` (B,).
 
     Args:
-        values: (N, C), scaled.
-        observed: (N, C).
+        values: (N, C), scaled, in float32.
+        observed: (N, C) truth values.
         origins: Rows at which the windows begin to foretell.
         lookback: L.
         horizon: H.
     """
 
-    def __init__(self, values: np.ndarray, observed: np.ndarray, origins: range, lookback: int, horizon: int) -> None:
-        self.values = torch.from_numpy(values.astype(np.float32))
-        self.observed = torch.from_numpy(observed)
+    def __init__(self, values: Tensor, observed: Tensor, origins: range, lookback: int, horizon: int) -> None:
+        self.values, self.observed = values, observed
         self.origins, self.lookback, self.horizon = origins, lookback, horizon
 
     def __len__(self) -> int:
@@ -104,13 +103,13 @@ class NextWindow(BatchDataset):
     A batch has ``past_values`` (1, L, C), ``dates``, the H dates of the forecast in a list, and ``index`` (1,).
 
     Args:
-        values: (N, C), scaled, with N at least L.
+        values: (N, C), scaled, in float32, with N at least L.
         dates: Of the H rows after the last.
         lookback: L.
     """
 
-    def __init__(self, values: np.ndarray, dates: list[str], lookback: int) -> None:
-        self.past = torch.from_numpy(values[-lookback:].astype(np.float32))
+    def __init__(self, values: Tensor, dates: list[str], lookback: int) -> None:
+        self.past = values[-lookback:]
         self.dates = dates
 
     def __len__(self) -> int:

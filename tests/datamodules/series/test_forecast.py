@@ -13,6 +13,7 @@ from datamodules.series.series_csv import SeriesTable
 from datamodules.series.windows import TimeSplit
 from seqlight.core.errors import UserError
 
+KNOWN = {"names": ["a"], "center": [0.0], "scale": [1.0], "naive_errors": [1.0], "season": 12}
 SMALL = GeneratedSeries(num_series=2, num_rows=200, seasons=[12])
 
 
@@ -138,6 +139,8 @@ def test_the_windows_of_a_part_can_be_looked_at() -> None:
         ({"season": 140}, "season 140 is as long as the 140 rows of training"),
         ({"split": {"rows": [100, 50, 60]}}, r"split.rows \[100, 50, 60\] are 210 rows, but the series have 200"),
         ({"split": {"rows": [100, 50]}}, "split.rows must be three numbers of at least 1"),
+        ({"statistics": KNOWN, "table": {"columns": ["b"]}}, r"table.columns \['b'\] are not those .* \['a'\]; leave"),
+        ({"statistics": KNOWN, "season": 7}, "season 7 is not that of the statistics, 12; leave it out"),
         ({"split": {"val_fraction": 0.5, "test_fraction": 0.5}}, "leave no training"),
     ],
 )  # fmt: skip

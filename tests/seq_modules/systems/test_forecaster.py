@@ -117,7 +117,7 @@ def test_a_made_series_is_forecast_better_than_by_the_season_before(tmp_path: Pa
     assert scores["nlinear"]["test/mse"] < 0.8 * scores["seasonal_naive"]["test/mse"]
     assert scores["nlinear"]["test/mase"] < scores["seasonal_naive"]["test/mase"]
     # The naive forecast's own numbers, from the series themselves.
-    values = torch.from_numpy(data.scaled(data.series))
+    values = data.scaled(data.series)
     first, last = data.test_set.origins.start, data.test_set.origins.stop
     errors = [
         (values[origin + step] - values[origin - 12 + step]).square()
