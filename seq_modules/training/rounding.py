@@ -7,7 +7,6 @@ many small updates add up to what they are in float32 (Gupta et al. 2015; for bf
 
 import functools
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -56,32 +55,31 @@ class StochasticRounding(Optimizer):
         generator = torch.Generator(groups[0]["params"][0].device).manual_seed(groups[0]["roundings"])
         try:
             for group in groups:
-                for bunch in bunches(group["params"]):
-                    self.param_groups = [{**group, "params": bunch}]
-                    with self._in_float32(bunch, generator):
-                        super().step()
+                for bunch in bunches([p for p in group["params"] if p.grad is not None]):
+                    self._update(bunch, group, super().step, generator)
         finally:
             self.param_groups = groups
         return loss
 
-    @contextmanager
-    def _in_float32(self, params: list[Parameter], generator: torch.Generator) -> Iterator[None]:
-        """Within it, bfloat16 weights with a gradient, their gradients and moments are in float32."""
-        halves = [(p, p.data, p.grad) for p in params if p.dtype == torch.bfloat16 and p.grad is not None]
-        for p, weight, grad in halves:
-            _put(p, weight.float(), grad.float())
-            for name, value in moments(self.state[p]):
-                self.state[p][name] = value.float()
-        try:
-            yield
-        finally:
-            for p, weight, grad in halves:
-                local(weight).copy_(round_stochastically(local(p.data), generator))
-                _put(p, weight, grad)
-                for name, value in moments(self.state[p]):
-                    half = value.to(torch.bfloat16)
-                    local(half).copy_(round_stochastically(local(value), generator))
-                    self.state[p][name] = half
+    def _update(
+        self, params: list[Parameter], group: dict[str, Any], step: Callable[[], Any], generator: torch.Generator
+    ) -> None:
+        """One step of some weights of a group: bfloat16 ones, with gradients and moments, as float32 copies."""
+        halves = {p: p.detach().float().requires_grad_() for p in params if p.dtype == torch.bfloat16}
+        for p, exact in halves.items():
+            exact.grad = p.grad.float()  # type: ignore[union-attr]
+            state = self.state.pop(p, {})
+            self.state[exact] = state | {name: value.float() for name, value in moments(state)}
+        self.param_groups = [{**group, "params": [halves.get(p, p) for p in params]}]
+        step()
+        for p, exact in halves.items():
+            local(p.data).copy_(round_stochastically(local(exact.data), generator))
+            state = self.state.pop(exact)
+            for name, value in moments(state):
+                half = value.to(torch.bfloat16)
+                local(half).copy_(round_stochastically(local(value), generator))
+                state[name] = half
+            self.state[p] = state
 
 
 def with_stochastic_rounding(optimizer: Optimizer) -> Optimizer:
@@ -120,10 +118,3 @@ def moments(state: dict[str, Any]) -> list[tuple[str, Tensor]]:
 def local(tensor: Tensor) -> Tensor:
     """This process's part of a tensor that FSDP divides; any other tensor itself."""
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
-
-
-def _put(parameter: Parameter, weight: Tensor, grad: Tensor) -> None:
-    """Gives a parameter another weight and gradient, which may have another precision."""
-    parameter.grad = None  # has the old precision
-    parameter.data = weight
-    parameter.grad = grad
