@@ -7,7 +7,7 @@ from seqlight.command.compile_cache import replace_unwritable_cache
 from seqlight.command.help import COMMANDS, HELP
 from seqlight.command.signals import ending_on_sigterm, interruption
 from seqlight.command.terminal import prepare_outputs
-from seqlight.core.errors import Terminated, UserError
+from seqlight.core.errors import Diverged, Terminated, UserError
 
 # What a user can put right; every other exception keeps its traceback.
 MISTAKES = (UserError, FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
@@ -29,6 +29,9 @@ def main() -> None:
         sys.exit(143)
     except KeyboardInterrupt:
         sys.exit(130)
+    except Diverged as error:
+        sys.stderr.write(f"seqlight: error: {error}\n")
+        sys.exit(1)
     except MISTAKES as error:
         if os.environ.get("SEQLIGHT_DEBUG"):
             raise

@@ -37,6 +37,7 @@ from seq_modules.callbacks.training.gradient_norm import GradientNorm
 from seq_modules.callbacks.training.length_curriculum import LengthCurriculum
 from seq_modules.callbacks.training.length_sweep import LengthSweep
 from seq_modules.callbacks.training.sequence_warmup import SequenceLengthWarmup
+from seq_modules.callbacks.training.stop_when_diverged import StopWhenDiverged
 from seq_modules.callbacks.training.stop_when_solved import StopWhenSolved
 from seq_modules.callbacks.training.time_budget import TimeBudget
 
@@ -74,6 +75,7 @@ __all__ = [
     "RunConfig",
     "Samples",
     "SequenceLengthWarmup",
+    "StopWhenDiverged",
     "StopWhenSolved",
     "TextAttention",
     "TextStream",

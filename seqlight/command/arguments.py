@@ -84,7 +84,7 @@ def values_as_configs(words: list[str]) -> list[str]:
             value, taken = words[at + 1], 2
         if name.startswith(("--model.", "--data.", "--experiment")) and not name.endswith(("+", ".help")):
             meant = meaning(value)
-            in_group = len(_path_of(name)) > 3 and (meant is None or isinstance(meant, list))
+            in_group = len(option_path(name)) > 3 and (meant is None or isinstance(meant, list))
             if in_group or isinstance(meant, list) or (isinstance(meant, str) and _is_misread(value)):
                 found.append(as_config(name, meant))
                 at += taken
@@ -123,15 +123,26 @@ def _is_misread(word: str) -> bool:
         return False  # the parser keeps what is no YAML
 
 
+def option_word(name: str, value: Any) -> str:
+    """``--name=value`` by which the parser gets a plain value as it is: a list as a list, the word null as a word."""
+    if isinstance(value, str):
+        return f"{name}={value}" if meaning(value) == value or _is_number(value) else as_config(name, value)
+    return f"{name}={yaml_text(value, one_line=True)}"
+
+
+def _is_number(word: str) -> bool:
+    return isinstance(meaning(word), int | float)
+
+
 def as_config(name: str, value: Any) -> str:
     """``--model.net.d_ff`` and its value as ``--config={...}``."""
     nested = value
-    for key in reversed(_path_of(name)):
+    for key in reversed(option_path(name)):
         nested = {key: nested}
     return f"--config={yaml_text(nested, one_line=True)}"
 
 
-def _path_of(name: str) -> list[str]:
+def option_path(name: str) -> list[str]:
     """The keys of an option in a config: ``model.init_args.net.d_ff`` for ``--model.net.d_ff``."""
     head, *fields = name.removeprefix("--").replace(".init_args.", ".").split(".")
     return [head, "init_args", *fields] if head in ("model", "data") and fields else [head, *fields]

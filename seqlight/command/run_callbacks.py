@@ -12,6 +12,7 @@ from seq_modules.callbacks import (
     GracefulStop,
     PredictionWriter,
     RNGState,
+    StopWhenDiverged,
     TextStream,
     TimeBudget,
     TimedBar,
@@ -27,14 +28,16 @@ def run_callbacks(command: str, trainer: Any) -> list[Callback]:
         trainer: The Trainer's settings, with the recipe's callbacks already made.
     """
     found: list[Callback] = []
+    configured = trainer.callbacks if isinstance(trainer.callbacks, list) else [trainer.callbacks]
     if command == "fit":
         found += [RNGState(), Curves(), Forecast()]
+        if not any(isinstance(callback, StopWhenDiverged) for callback in configured):
+            found.append(StopWhenDiverged())
         if trainer.max_time:
             # Lightning's own Timer ends a training without a validation, and no schedule knows of it.
             found += [MachineRates(), TimeBudget(seconds_of(trainer.max_time))]
     if command == "predict":
         found += [PredictionWriter(), TextStream()]
-    configured = trainer.callbacks if isinstance(trainer.callbacks, list) else [trainer.callbacks]
     if not trainer.enable_progress_bar:
         found += [EpochLines()] if command == "fit" else []  # one line an epoch, for log files
     elif not any(isinstance(callback, ProgressBar) for callback in configured):

@@ -9,8 +9,32 @@ from seq_modules.callbacks import TimedBar
 from seqlight.command.arguments import config_values
 from seqlight.command.precision import settle
 from seqlight.command.saved_settings import SavedSettings
+from seqlight.core.checks import check_range
+from seqlight.core.errors import UserError
 from seqlight.recipes import experiment_name
 from seqlight.runs import new_run_folder, point_loggers
+
+MOST_SEED = 2**32 - 1  # NumPy's generators take no larger one
+COPYING = ("spawn", "fork", "notebook")  # strategies whose processes are copies of this one
+
+
+def check_settings(config: Namespace) -> None:
+    """Refuses what Lightning would fail on later, without a word for the user.
+
+    Args:
+        config: The command's settings.
+
+    Raises:
+        UserError: The seed is out of its range, or the strategy copies this process.
+    """
+    seed = config.get("seed_everything")
+    if not isinstance(seed, bool):
+        check_range("--seed_everything", seed, least=0, most=MOST_SEED)
+    strategy = config.trainer.strategy
+    if isinstance(strategy, str) and any(f"_{word}" in strategy for word in COPYING):
+        raise UserError(
+            f"--trainer.strategy {strategy}: copies of a process cannot share its files; use ddp, which starts new ones"
+        )
 
 
 def prepare_run(

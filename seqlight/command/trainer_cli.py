@@ -21,7 +21,7 @@ from seqlight.command.messages import as_user_error, user_errors
 from seqlight.command.parser import Parser
 from seqlight.command.precision import PrecisionTrainer
 from seqlight.command.run_callbacks import run_callbacks
-from seqlight.command.run_settings import prepare_run
+from seqlight.command.run_settings import check_settings, prepare_run
 from seqlight.command.saved_settings import SavedSettings
 from seqlight.core.yaml_text import yaml_text
 from seqlight.recipes import DEFAULTS
@@ -85,6 +85,7 @@ class SeqCLI(LightningCLI):
             # A layer each: a list of callbacks replaces the one before as a whole.
             layers += ["--config", yaml_text(self.saved.config)] if self.saved.config else []
         self.config = parser.parse_args([*layers, *values_as_configs(rest)])
+        check_settings(self.config[command])
         if self.saved:
             self.saved.check_class(self.config[command].model.class_path)
             self.saved.log_devices(self.config[command].trainer)

@@ -1,4 +1,6 @@
-"""A user's mistake, and a stop that was asked for."""
+"""A user's mistake, a training that came to nothing, and a stop that was asked for."""
+
+from pathlib import Path
 
 
 class UserError(ValueError):
@@ -10,3 +12,16 @@ class UserError(ValueError):
 
 class Terminated(KeyboardInterrupt):
     """SIGTERM: whatever heeds Ctrl-C heeds it as well, with another exit code."""
+
+
+class Diverged(RuntimeError):  # noqa: N818  what happened, and no fault of the program
+    """A training whose loss is no number any more: shown as one line, with exit code 1.
+
+    Args:
+        message: The line.
+        folder: The run's.
+    """
+
+    def __init__(self, message: str, folder: Path) -> None:
+        super().__init__(message)
+        self.folder = folder

@@ -1,11 +1,13 @@
 """A sweep's table and picture."""
 
 import csv
+import math
 import statistics
 from pathlib import Path
 from typing import Any
 
 from seqlight.core.plots import new_figure, read_metrics, use_log_scale
+from seqlight.core.yaml_text import yaml_text
 from seqlight.sweep.sweep_file import Sweep
 
 Row = dict[str, Any]
@@ -27,10 +29,11 @@ def write_report(sweep: Sweep, trials: list[Row]) -> str:
     header += [f"{name} mean ± sd (min / median / max), where logged" for name in sweep.columns]
     lines = ["| " + " | ".join(header) + " |", "|" + " --- |" * len(header)]
     for values, members in groups.items():
-        cells = [str(value) for value in values] + [str(len(members))]
+        lost = sum("diverged" in trial for trial in members)
+        cells = [str(value) for value in values] + [f"{len(members)}" + (f" ({lost} diverged)" if lost else "")]
         if sweep.success:
             cells.append(f"{sum(is_solved(trial, sweep) for trial in members)} of {len(members)}")
-        cells += [spread([t["metrics"][name] for t in members if name in t["metrics"]]) for name in sweep.columns]
+        cells += [spread([t["metrics"].get(name, math.nan) for t in members]) for name in sweep.columns]
         lines.append("| " + " | ".join(cells) + " |")
     table = "\n".join(lines)
     (sweep.folder / "table.md").write_text(table + "\n", encoding="utf-8")
@@ -52,8 +55,13 @@ def group(trials: list[Row], settings: list[str], sweep: Sweep) -> dict[tuple[An
 
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for trial in sorted(trials, key=place):
-        groups.setdefault(tuple(trial[key] for key in settings), []).append(trial)
+        groups.setdefault(tuple(shown_value(trial[key]) for key in settings), []).append(trial)
     return groups
+
+
+def shown_value(value: Any) -> Any:
+    """A setting's value in the table: a list as the sweep file has it, others themselves."""
+    return yaml_text(value, one_line=True) if isinstance(value, list | dict) else value
 
 
 def is_solved(trial: Row, sweep: Sweep) -> bool:
@@ -62,7 +70,11 @@ def is_solved(trial: Row, sweep: Sweep) -> bool:
 
 
 def spread(values: list[float]) -> str:
-    """Mean, standard deviation of the sample, minimum, median and maximum; of one value itself, of none a dash."""
+    """Mean, standard deviation of the sample, minimum, median and maximum; of one value itself, of none a dash.
+
+    NaN, as of a run that diverged, does not count.
+    """
+    values = [value for value in values if not math.isnan(value)]
     if len(values) < 2:
         return f"{values[0]:.4g}" if values else "-"
     places = " / ".join(f"{value:.4g}" for value in (min(values), statistics.median(values), max(values)))

@@ -7,14 +7,14 @@ import socket
 import time
 import warnings
 from dataclasses import replace
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import optuna
 import torch
 from optuna.trial import Trial, TrialState
 
 from seqlight.core.checks import check_range
-from seqlight.core.errors import UserError
+from seqlight.core.errors import Diverged, UserError
 from seqlight.core.hardware import describe
 from seqlight.core.plots import read_metrics
 from seqlight.sweep.report import write_report
@@ -98,8 +98,12 @@ def try_one(sweep: Sweep, left: int, trial: Trial) -> float:
         raise optuna.TrialPruned("another process took the last one")
     chosen = trial.user_attrs.get("combination") or sample(sweep, trial)
     started = time.monotonic()
+    results: dict[str, Any] = {}
     try:
-        metrics, folder = train(sweep, chosen)
+        try:
+            metrics, folder = train(sweep, chosen)
+        except Diverged as error:
+            metrics, folder, results["diverged"] = {sweep.metric: math.nan}, error.folder, str(error)
         if sweep.metric not in metrics:
             there = ", ".join(sorted(metrics))
             raise UserError(f"sweep {sweep.name}: metric {sweep.metric} is not logged; there are {there}")
@@ -109,7 +113,7 @@ def try_one(sweep: Sweep, left: int, trial: Trial) -> float:
             raise UserError(f"sweep {sweep.name}: the settings {chosen} were refused") from error
         raise
     seconds = time.monotonic() - started
-    results = {"chosen": chosen, "metrics": metrics, "host": socket.gethostname(), "run": str(folder)}
+    results |= {"chosen": chosen, "metrics": metrics, "host": socket.gethostname(), "run": str(folder)}
     results["machine"] = describe("cuda" if torch.cuda.is_available() else "cpu")
     if sweep.curve:
         points = read_metrics(folder / "metrics.csv").get(sweep.curve, [])
@@ -117,7 +121,8 @@ def try_one(sweep: Sweep, left: int, trial: Trial) -> float:
     for key, value in {**results, "seconds": seconds}.items():
         trial.set_user_attr(key, value)
     words = "  ".join(f"{key.rpartition('.')[2]} {value}" for key, value in chosen.items())
-    print(f"[{left} left] {words}: {sweep.metric} {metrics[sweep.metric]:.6g}  {seconds:.0f} s", flush=True)
+    said = "diverged" if "diverged" in results else f"{sweep.metric} {metrics[sweep.metric]:.6g}"
+    print(f"[{left} left] {words}: {said}  {seconds:.0f} s", flush=True)
     # Optuna takes no NaN: a run that diverged is the worst there is.
     worst = -math.inf if sweep.direction == "maximize" else math.inf
     return worst if math.isnan(metrics[sweep.metric]) else metrics[sweep.metric]
@@ -132,7 +137,8 @@ def report(sweep: Sweep, study: optuna.Study) -> str:
     if running := count(study, TrialState.RUNNING):
         lines.append(f"{running} more still run in other processes")
     finished = [trial.user_attrs["chosen"] for trial in done]
-    if (missing := sum(combination not in finished for combination in sweep.combinations) - running) > 0:
+    left = sum(one not in finished for one in sweep.combinations) if sweep.grid else sweep.trials - len(done)
+    if (missing := left - running) > 0:
         lines.append(f"{missing} are not done; `seqlight sweep` runs them")
     lines.append(f"results: {sweep.folder}    next: look at {sweep.folder / 'picture.png'}")
     return "\n".join(lines)

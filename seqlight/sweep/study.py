@@ -7,6 +7,8 @@ import optuna
 from optuna.trial import TrialState
 
 from seqlight.core.errors import UserError
+from seqlight.core.yaml_text import yaml_text
+from seqlight.sweep.setting_types import takes_whole_numbers
 from seqlight.sweep.storage import GRACE_PERIOD, locked, open_storage, shown
 from seqlight.sweep.sweep_file import Sweep
 
@@ -103,9 +105,18 @@ def sample(sweep: Sweep, trial: optuna.Trial) -> dict[str, Any]:
     chosen: dict[str, Any] = {}
     for key, space in sweep.search.items():
         if "choices" in space:
-            chosen[key] = trial.suggest_categorical(key, space["choices"])
-        elif isinstance(space["low"], int):
+            # Optuna keeps numbers and words alone; a list goes by its text.
+            named = {
+                choice if is_scalar(choice) else yaml_text(choice, one_line=True): choice for choice in space["choices"]
+            }
+            chosen[key] = named[trial.suggest_categorical(key, list(named))]
+        elif takes_whole_numbers(sweep, key):
             chosen[key] = trial.suggest_int(key, **space)
         else:
             chosen[key] = trial.suggest_float(key, **space)
     return chosen
+
+
+def is_scalar(value: Any) -> bool:
+    """Whether a value is a number, a word, or None."""
+    return value is None or isinstance(value, bool | int | float | str)

@@ -1,6 +1,7 @@
 """What a sweep file holds, and how it is read."""
 
 import itertools
+import math
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -76,13 +77,12 @@ class Sweep:
         return [dict(zip(keys, values, strict=True)) for values in itertools.product(*(self.grid[k] for k in keys))]
 
     def __post_init__(self) -> None:
+        self.name = str(self.name)  # a year, say, is a number to YAML
         here = f"sweep {self.name}:"
         for key, (kind, words) in KINDS.items():
             if not isinstance(getattr(self, key), kind):
                 raise UserError(f"{here} {key} must hold {words}, not {getattr(self, key)!r}")
-        for key, space in self.search.items():
-            if not isinstance(space, dict) or not ({"low", "high"} <= space.keys() or "choices" in space):
-                raise UserError(f"{here} search.{key} needs low and high, or choices, not {space!r}")
+        self.search = {key: checked_range(f"{here} search.{key}", space) for key, space in self.search.items()}
         for key, values in self.grid.items():
             if not isinstance(values, list) or not values:
                 raise UserError(f"{here} grid.{key} must be a list of values, not {values!r}")
@@ -92,6 +92,52 @@ class Sweep:
             raise UserError(f"{here} give either grid or search, and not both")
         check_choice(f"{here} direction", self.direction, ["maximize", "minimize"])
         check_range(f"{here} trials", self.trials, least=1)
+
+
+def checked_range(name: str, space: Any) -> dict[str, Any]:
+    """A setting's values in a search, with numbers for words such as 1e-3, which YAML takes for a word.
+
+    Args:
+        name: Of the setting, for messages.
+        space: ``{low, high, log, step}`` or ``{choices}``.
+
+    Raises:
+        UserError: It is neither, or no number lies in it.
+    """
+    if not isinstance(space, dict) or not ({"low", "high"} <= space.keys() or "choices" in space):
+        raise UserError(f"{name} needs low and high, or choices, not {space!r}")
+    known = {"choices"} if "choices" in space else {"low", "high", "log", "step"}
+    if unknown := sorted(map(str, space.keys() - known)):
+        raise UserError(f"{name} has {unknown[0]}; there are {', '.join(sorted(known))}")
+    if "choices" in space:
+        if not isinstance(space["choices"], list) or not space["choices"]:
+            raise UserError(f"{name}.choices must be a list of values, not {space['choices']!r}")
+        return space
+    numbers = {key: number(f"{name}.{key}", space[key]) for key in ("low", "high", "step") if key in space}
+    log = space.get("log", False)
+    if not isinstance(log, bool):
+        raise UserError(f"{name}.log must be true or false, not {log!r}")
+    if numbers["low"] > numbers["high"]:
+        raise UserError(f"{name}: low {numbers['low']} is above high {numbers['high']}")
+    check_range(f"{name}.step", numbers.get("step"), above=0)
+    if log and (numbers["low"] <= 0 or "step" in numbers):
+        raise UserError(f"{name}: with log, low must be above 0, not {numbers['low']}, and there is no step")
+    return {**numbers, **({"log": log} if "log" in space else {})}
+
+
+def number(name: str, value: Any) -> int | float:
+    """A finite number, also one that YAML takes for a word.
+
+    Raises:
+        UserError: It is none.
+    """
+    try:
+        found = value if isinstance(value, int | float) and not isinstance(value, bool) else float(value)
+        if math.isfinite(found):
+            return found
+    except (TypeError, ValueError):
+        pass
+    raise UserError(f"{name} must be a number, not {value!r}")
 
 
 def read_sweep(name: str) -> Sweep:

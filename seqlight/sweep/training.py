@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import signal
 import sys
 import time
 import warnings
@@ -10,7 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seqlight.command.arguments import prepare
+from seqlight.command.arguments import option_word, prepare
+from seqlight.command.signals import interruption
+from seqlight.core.errors import Terminated
 from seqlight.core.plots import read_metrics
 from seqlight.sweep.sweep_file import Sweep
 
@@ -19,12 +22,16 @@ if TYPE_CHECKING:
 
 
 def train(sweep: Sweep, chosen: dict[str, Any]) -> tuple[dict[str, float], Path]:
-    """Trains (and tests) through the command itself; gives the metrics' last values and the run's folder."""
+    """Trains (and tests) through the command itself; gives the metrics' last values and the run's folder.
+
+    Raises:
+        Diverged: The training has.
+    """
     configs = [*sweep.config, *(value for key, value in chosen.items() if key == "config")]
     words = [f"--config={config}" for config in configs]
     words.append(f"--experiment=sweeps/{sweep.name}")
     for key, value in {**sweep.set, **{k: v for k, v in chosen.items() if k != "config"}}.items():
-        words.append(f"--{key}={'null' if value is None else value}")
+        words.append(option_word(f"--{key}", value))
     # One process a trial: Lightning starts a group of processes once in a program. More devices, more `seqlight sweep`.
     words += ["--trainer.devices=1", "--trainer.num_nodes=1", "--trainer.strategy=auto"]
     with quiet(sweep.folder / f"log-{os.getpid()}.txt"):
@@ -48,10 +55,16 @@ def command_line(words: list[str]) -> "SeqCLI":
     sys.argv[1:] = prepare(words, (words[0],))
     try:
         done = SeqCLI()
+    except SystemExit as stop:
+        if interrupted := interruption(stop):
+            raise interrupted from None
+        raise
     finally:
         sys.argv[1:] = before
+        if (wandb := sys.modules.get("wandb")) is not None and wandb.run is not None:
+            wandb.finish()  # the next command's logger would go on with this run
     if GracefulStop.received:
-        raise KeyboardInterrupt
+        raise Terminated if GracefulStop.received == signal.SIGTERM else KeyboardInterrupt
     return done
 
 

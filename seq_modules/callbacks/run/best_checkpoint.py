@@ -2,21 +2,30 @@
 
 import pickle
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.utilities import rank_zero_info
 
 from seqlight.core.checks import check_choice
+
+# Arguments of data, and groups of them, that leave the validation data as they are.
+NOT_VALIDATED = {
+    "batch_size", "num_workers", "cache_dir", "seed", "prompts", "prompt", "predict", "stop", "texts", "tokenizer_path",
+    "program", "train_size", "epoch_size", "crops", "augment",
+}  # fmt: skip
 
 
 class BestCheckpoint(ModelCheckpoint):
     """Keeps the checkpoint with the best value of a metric, across resumed runs too.
 
     A resumed run has a folder of its own. The best checkpoint beside the one it resumes from is copied there, with its
-    score, so that ``best.ckpt`` is the best of the whole training.
+    score, so that ``best.ckpt`` is the best of the whole training. It is not if it is of another training, or if the
+    validation data are others now: what is best is best on the data at hand.
 
     Args:
         monitor: A metric of validation.
@@ -28,6 +37,7 @@ class BestCheckpoint(ModelCheckpoint):
 
     def __init__(self, monitor: str = "val/loss", mode: str = "min") -> None:
         check_choice("mode", mode, ("min", "max"))
+        self._resumed: dict[str, Any] = {}  # this callback's state in the checkpoint that training resumes from
         super().__init__(
             monitor=monitor,
             mode=mode,
@@ -43,12 +53,17 @@ class BestCheckpoint(ModelCheckpoint):
             self.dirpath = str(Path(trainer.log_dir or trainer.default_root_dir) / "checkpoints")
         super().setup(trainer, pl_module, stage)
 
+    def check_monitor_top_k(self, trainer: Trainer, current: torch.Tensor | None = None) -> bool:
+        """Whether a model is the best so far; one whose metric is no number never is, were it the first."""
+        return current is not None and bool(current.isfinite()) and super().check_monitor_top_k(trainer, current)
+
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restores nothing: the score is read from the best checkpoint's own file when training starts.
+        """Notes the state; the score is read from the best checkpoint's own file when training starts.
 
         A last checkpoint may be older than the best beside it: a training that ends in the middle of an epoch, as a
         timed one does, is saved before its final validation, and one that was killed, some time before.
         """
+        self._resumed = state_dict
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Copies the best checkpoint so far."""
@@ -57,23 +72,69 @@ class BestCheckpoint(ModelCheckpoint):
             return
         before = Path(trainer.ckpt_path).with_name("best.ckpt")
         # Rank 0 alone need reach the file; all ranks must compare with the same score.
-        score = trainer.strategy.broadcast(self._score_in(before) if trainer.is_global_zero else None)
+        score = trainer.strategy.broadcast(self._score_in(before, trainer) if trainer.is_global_zero else None)
         if score is None:
             return
         assert self.dirpath is not None
         path = Path(self.dirpath) / "best.ckpt"
         if trainer.is_global_zero and not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            (shutil.copytree if before.is_dir() else shutil.copyfile)(before, path)
+            unfinished = path.with_name("best.ckpt.part")
+            (shutil.copytree if before.is_dir() else shutil.copyfile)(before, unfinished)
+            unfinished.rename(path)  # whole under its name, or not there
         self.best_model_score = self.kth_value = torch.tensor(score)
         self.best_model_path = self.kth_best_model_path = str(path)
         self.best_k_models = {str(path): self.best_model_score}
 
-    def _score_in(self, path: Path) -> float | None:
-        """The score of a best checkpoint; None if the file is not the best checkpoint by this metric."""
+    def _score_in(self, path: Path, trainer: Trainer) -> float | None:
+        """The score of a best checkpoint; None if it is not the best of this training, by this metric, on this data."""
         path = path / "meta.pt" if path.is_dir() else path  # a checkpoint in parts (seqlight/sharded_checkpoints.py)
         try:
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-            return float(content["callbacks"][self.state_key]["best_model_score"])
+            state = content["callbacks"][self.state_key]
+            score = float(state["best_model_score"])
         except (OSError, RuntimeError, EOFError, ValueError, TypeError, KeyError, pickle.UnpicklingError):
             return None
+        # One that was copied from an earlier run has that run's folder, and the score that the last checkpoint knows.
+        known = self._resumed.get("best_model_score")
+        if state.get("dirpath") != self._resumed.get("dirpath") and (known is None or float(known) != score):
+            rank_zero_info(f"{path} is of another training than {trainer.ckpt_path}, and not taken for its best")
+            return None
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        changed = changed_data(content.get("datamodule_hyper_parameters"), None if data is None else dict(data.hparams))
+        if changed:
+            rank_zero_info(
+                f"data.{changed[0]} was {changed[1]} and is now {changed[2]}: best.ckpt is the best of the validations "
+                "from here on"
+            )
+            return None
+        return score
+
+
+def changed_data(before: Any, now: dict[str, Any] | None) -> tuple[str, Any, Any] | None:
+    """The first argument of the data, with both values, in which the validation data may differ; None if there is none.
+
+    Args:
+        before: The arguments by name in a checkpoint, groups as dicts.
+        now: The present ones; None without data of one's own.
+    """
+    if not isinstance(before, dict) or now is None:
+        return None
+    flat_before, flat_now = dict(_flat(before)), dict(_flat(now))
+    for name in flat_now:
+        if (
+            not NOT_VALIDATED.intersection(name.split("."))
+            and name in flat_before
+            and flat_before[name] != flat_now[name]
+        ):
+            return name, flat_before[name], flat_now[name]
+    return None
+
+
+def _flat(arguments: dict[str, Any], group: str = "") -> Iterator[tuple[str, Any]]:
+    """Arguments by their full names, such as ``split.val_fraction``."""
+    for name, value in arguments.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{group}{name}.")
+        elif not name.startswith("_"):
+            yield f"{group}{name}", list(value) if isinstance(value, tuple) else value

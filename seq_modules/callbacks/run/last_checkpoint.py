@@ -7,6 +7,7 @@ from typing import Any
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
+from seq_modules.callbacks.training.monitor import has_finite_loss
 from seq_modules.training.accumulation import in_window
 from seqlight.core.checks import check_range
 
@@ -49,17 +50,22 @@ class LastCheckpoint(Checkpoint):
             return
         ended = trainer.should_stop or trainer.global_step == trainer.max_steps
         if ended and batch_idx + 1 < trainer.num_training_batches and trainer.global_step != self._saved_at_step:
-            self.save(trainer)  # after the epoch's end it would count as a whole one
+            self._save_if_sound(trainer, outputs)  # after the epoch's end it would count as a whole one
             return
         if trainer.world_size > 1 and batch_idx // trainer.accumulate_grad_batches % self.ask_every:
             return
         is_due = time.monotonic() - self._saved_at > max(60 * self.minutes, REST * self._took)
         if trainer.strategy.reduce_boolean_decision(is_due, all=False):
-            self.save(trainer)
+            self._save_if_sound(trainer, outputs)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Saves the trained model, unless this step was saved already (a stop in mid-epoch saves itself)."""
         if trainer.global_step != self._saved_at_step and not trainer.fast_dev_run:  # type: ignore[attr-defined]
+            self.save(trainer)
+
+    def _save_if_sound(self, trainer: Trainer, outputs: Any) -> None:
+        """Saves unless a rank's loss is NaN or infinite, from which no training could go on."""
+        if trainer.strategy.reduce_boolean_decision(has_finite_loss(outputs), all=True):
             self.save(trainer)
 
     def save(self, trainer: Trainer) -> None:

@@ -31,7 +31,7 @@ class CalibrationError(Metric):
     def update(self, preds: Tensor, target: Tensor) -> None:
         """Takes logits (B, C) and classes (B,)."""
         counted = target != self.ignore_index
-        confidence, chosen = preds[counted].float().softmax(-1).max(-1)
+        confidence, chosen = preds[counted].float().softmax(-1).nan_to_num(0.0).max(-1)  # NaN: trust in nothing
         place = (confidence * self.bins).long().clamp(max=self.bins - 1)
         self.confidence.index_add_(0, place, confidence)
         self.correct.index_add_(0, place, (chosen == target[counted]).to(confidence.dtype))

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from seqlight.command.arguments import config_values, option, prepare
+from seqlight.command.arguments import as_config, config_values, option, option_word, prepare, values_as_configs
 from seqlight.core.errors import UserError
 
 COMMANDS = ("fit", "test", "predict")
@@ -59,3 +59,34 @@ def test_a_checkpoint_by_name_becomes_its_file(
     folder = run_folder.relative_to(tmp_path)
     assert prepare(["test", "--ckpt_path", "best"], COMMANDS)[-1] == str(folder / "checkpoints/best.ckpt")
     assert prepare(["fit", f"--ckpt_path={folder}"], COMMANDS)[-1] == f"--ckpt_path={folder / 'checkpoints/last.ckpt'}"
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        (["--experiment", "#1"], [as_config("--experiment", "#1")]),
+        (["--data.path=a: b"], ["--config={data: {init_args: {path: 'a: b'}}}"]),
+        (["--data.path", "1e3"], ["--data.path", "1e3"]),
+        (["--data.path=null"], ["--data.path=null"]),
+        (["--model.net.d_ff", "null"], ["--config={model: {init_args: {net: {d_ff: null}}}}"]),
+        (['--data.prompts=["\\ud83d\\ude00"]'], ["--config={data: {init_args: {prompts: [\U0001f600]}}}"]),
+        (['--trainer.callbacks=[{"a": "\\ud83d\\ude00"}]'], ["--trainer.callbacks=[{a: \U0001f600}]"]),
+        (["--data.stop=[1e3, null]"], ["--config={data: {init_args: {stop: ['1e3', null]}}}"]),
+        (["--data.help", "X", "--trainer.x", "#1"], ["--data.help", "X", "--trainer.x", "#1"]),
+        (["--model.x+=[1]"], ["--model.x+=[1]"]),
+    ],
+)  # fmt: skip
+def test_values_that_a_parser_of_yaml_would_misread(words: list[str], found: list[str]) -> None:
+    assert values_as_configs(words) == found
+
+
+@pytest.mark.parametrize(
+    ("value", "word"),
+    [
+        (None, "--data.x=null"), (True, "--data.x=true"), (0.001, "--data.x=0.001"), ("1e-3", "--data.x=1e-3"),
+        (["a", None], "--data.x=[a, null]"), ("a b", "--data.x=a b"),
+        ("null", "--config={data: {init_args: {x: 'null'}}}"), ("[a]", "--config={data: {init_args: {x: '[a]'}}}"),
+    ],
+)  # fmt: skip
+def test_plain_values_as_options(value: object, word: str) -> None:
+    assert option_word("--data.x", value) == word

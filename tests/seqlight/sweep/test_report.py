@@ -38,3 +38,15 @@ def test_rows_are_settings_and_seeds_are_repetitions(tmp_path: Path, monkeypatch
     assert rows[0]["seed_everything"] == "1"
     assert (sweep.folder / "table.md").read_text() == "\n".join(lines) + "\n"
     assert (sweep.folder / "picture.png").stat().st_size > 1000
+
+
+def test_runs_that_diverged_are_counted_and_lists_are_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    stops = [["a", "1e3"], None]
+    grid: dict[str, list[Any]] = {"data.stop": stops, "seed_everything": [0, 1]}
+    sweep = Sweep("lists", ["parity/lstm_last"], "acc", grid=grid, columns=["acc"])
+    sweep.folder.mkdir(parents=True)
+    trials = [{**trial("x", seed, 1.0), "data.stop": stop} for stop in stops for seed in (0, 1)]
+    trials[0] |= {"metrics": {"acc": float("nan")}, "diverged": "training has diverged"}
+    lines = write_report(sweep, trials).splitlines()
+    assert lines[2:] == ["| [a, '1e3'] | 2 (1 diverged) | 1 |", "| None | 2 | 1 ± 0 (1 / 1 / 1) |"]

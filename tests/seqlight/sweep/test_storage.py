@@ -6,12 +6,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
 from optuna.trial import TrialState
 
-from seqlight.core.errors import UserError
+from seqlight.core.errors import Diverged, UserError
 from seqlight.sweep import Sweep, runner
 from seqlight.sweep.storage import database_url, shown
 from seqlight.sweep.study import MOST_KILLED, enqueue, enqueue_killed, open_study
@@ -154,6 +155,34 @@ def test_a_run_that_diverged_is_the_worst_and_is_done(sweep: Sweep, monkeypatch:
     monkeypatch.setattr(runner, "train", lambda _, chosen: ({"m": float("nan")}, Path("run")))
     runner.run(sweep, study)
     assert [trial.value for trial in study.trials] == [float("-inf")] * 3
+
+
+def diverges(_: Sweep, chosen: dict[str, Any]) -> Any:
+    raise Diverged("training has diverged", Path("run"))
+
+
+def test_trials_that_diverge_are_done_and_shown(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = filled(sweep)
+    monkeypatch.setattr(runner, "train", diverges)
+    runner.run(sweep, study)
+    assert [trial.value for trial in study.trials] == [float("-inf")] * 3
+    assert "| 1 (1 diverged) |" in runner.report(sweep, study)
+
+
+def test_a_search_that_diverges_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    search = {"model.input_noise": {"low": 0, "high": 1}, "model.supervision": {"choices": [["a"], "full"]}}
+    sweep = Sweep("search", ["parity/lstm_last"], "m", direction="minimize", search=search, trials=3)
+    monkeypatch.setattr(runner, "train", diverges)
+    study = open_study(sweep)
+    runner.run(sweep, study)
+    assert [trial.value for trial in study.trials] == [float("inf")] * 3
+    chosen = [trial.user_attrs["chosen"] for trial in study.trials]
+    assert any(values["model.input_noise"] not in (0, 1) for values in chosen)
+    assert all(values["model.supervision"] in (["a"], "full") for values in chosen)
+    assert capsys.readouterr().out.count("diverged") == 3
 
 
 @pytest.mark.parametrize(

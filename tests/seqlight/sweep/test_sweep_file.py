@@ -33,6 +33,11 @@ def test_repetitions_are_outermost(tmp_path: Path) -> None:
         ({"set": ["x"]}, "set must hold settings"),
         ({"config": "parity/lstm_last"}, "config must hold a list"),
         ({"grid": {}, "search": {"a": {"low": 0.1}}}, r"search\.a needs low and high"),
+        ({"grid": {}, "search": {"a": {"low": 0.1, "high": "much"}}}, r"search\.a\.high must be a number, not 'much'"),
+        ({"grid": {}, "search": {"a": {"low": 1, "high": 0}}}, r"search\.a: low 1 is above high 0"),
+        ({"grid": {}, "search": {"a": {"low": 0, "high": 1, "log": True}}}, "with log, low must be above 0"),
+        ({"grid": {}, "search": {"a": {"low": 0, "high": 1, "steps": 2}}}, r"search\.a has steps; there are high, low"),
+        ({"grid": {}, "search": {"a": {"choices": []}}}, r"search\.a\.choices must be a list of values"),
         ({"direction": "up"}, "direction must be"),
         ({"trials": 0}, "trials must be at least 1, not 0"),
         ({"seeds": 3}, "seeds must be a setting or a list"),
@@ -45,3 +50,12 @@ def test_mistakes_in_a_sweep_file(tmp_path: Path, change: dict[str, object], sai
     (tmp_path / "bad.yaml").write_text(yaml.safe_dump(content))
     with pytest.raises(UserError, match=said):
         read_sweep(str(tmp_path / "bad.yaml"))
+
+
+def test_numbers_as_people_write_them(tmp_path: Path) -> None:
+    (tmp_path / "s.yaml").write_text(
+        "name: 2024\nconfig: [parity/lstm_last]\nmetric: m\nsearch: {a: {low: 1e-4, high: 1e-1, log: true}}\n"
+    )
+    sweep = read_sweep(str(tmp_path / "s.yaml"))
+    assert sweep.search == {"a": {"low": 1e-4, "high": 0.1, "log": True}}
+    assert sweep.folder == Path("runs/sweeps/2024")

@@ -1,0 +1,66 @@
+"""Ends a training whose loss is no number any more."""
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from seq_modules.callbacks.run.run_folder import run_folder
+from seqlight.core.checks import check_range
+from seqlight.core.errors import Diverged
+
+
+class StopWhenDiverged(Callback):
+    """Ends training with an error once the loss of several batches in a row was NaN or infinite.
+
+    No checkpoint is saved then: ``last.ckpt`` and ``best.ckpt`` stay those of a time before.
+
+    Args:
+        patience: Batches in a row, at least 1. A training that ends before has diverged if its last loss is no number.
+        ask_every: Batches between two looks at the count where a look takes time: on a GPU, whose work it interrupts,
+            and with several ranks, who must agree.
+
+    Raises:
+        UserError: A value is below 1.
+        Diverged: In training. The message names the step and what to change.
+    """
+
+    def __init__(self, patience: int = 3, ask_every: int = 20) -> None:
+        check_range("patience", patience, least=1)
+        check_range("ask_every", ask_every, least=1)
+        self.patience, self.ask_every = patience, ask_every
+        self._count: torch.Tensor | None = None  # of losses in a row that were no numbers, up to the newest
+        self._seen = 0
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Starts to count."""
+        self._count, self._seen = None, 0
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: object, batch: object, batch_idx: int
+    ) -> None:
+        """Counts the batch, and looks at the count when it is due."""
+        loss = outputs.get("loss") if isinstance(outputs, dict) else outputs
+        if not isinstance(loss, torch.Tensor):
+            return
+        finite, self._seen = loss.detach().isfinite().all(), self._seen + 1
+        before = torch.zeros((), device=loss.device) if self._count is None else self._count
+        self._count = torch.where(finite, 0, before + 1)
+        is_cheap = loss.device.type == "cpu" and trainer.world_size == 1
+        if is_cheap or self._seen % self.ask_every == 0:
+            self._check(trainer, pl_module, self.patience)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Looks at the last loss, before the last checkpoint is saved."""
+        self._check(trainer, pl_module, 1)
+
+    def _check(self, trainer: Trainer, pl_module: LightningModule, least: int) -> None:
+        count = 0 if self._count is None else int(self._count)
+        if not trainer.strategy.reduce_boolean_decision(count >= least, all=False):
+            return
+        weights = torch.nn.utils.get_total_norm([weight.detach() for weight in pl_module.parameters()])
+        raise Diverged(
+            f"training has diverged: up to step {trainer.global_step} the loss was NaN or infinite in {count} batches "
+            f"in a row (norm of the weights: {weights:.4g}); give a lower --model.optim.learning_rate, or "
+            "--trainer.gradient_clip_val 1.0. Checkpoints in "
+            f"{run_folder(trainer) / 'checkpoints'} are of a time before, if there are any",
+            run_folder(trainer),
+        )

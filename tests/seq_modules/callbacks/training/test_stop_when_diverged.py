@@ -1,0 +1,70 @@
+"""A loss that is no number ends training with a line, and leaves the checkpoints of a time before."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from helpers.toy import ToyData, ToyModule
+from helpers.trainers import quiet_trainer
+
+from seq_modules.callbacks import LastCheckpoint, StopWhenDiverged
+from seqlight.core.errors import Diverged, UserError
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*")
+
+
+class Lossy(ToyModule):
+    """Its training loss is NaN or infinite at some steps."""
+
+    def __init__(self, wrong: set[int], value: float = torch.nan) -> None:
+        super().__init__()
+        self.wrong, self.value, self.steps = wrong, value, 0
+
+    def step(self, batch: dict[str, Any]) -> Any:
+        made = super().step(batch)
+        self.steps += self.training
+        lost = self.training and self.steps in self.wrong
+        return made._replace(loss=made.loss * 0 + self.value) if lost else made
+
+
+def fit(folder: Path, module: ToyModule, *callbacks: Any, **kwargs: Any) -> None:
+    trainer = quiet_trainer(folder, *callbacks, LastCheckpoint(), **{"max_epochs": 2, "log_every_n_steps": 2, **kwargs})
+    trainer.fit(module, ToyData())
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_a_few_in_a_row_end_training(tmp_path: Path, value: float) -> None:
+    module = Lossy({4, 6, 7, 8, 9}, value)
+    with pytest.raises(Diverged, match="up to step 8 the loss was NaN or infinite in 3 batches in a row") as ended:
+        fit(tmp_path, module, StopWhenDiverged())
+    assert "--model.optim.learning_rate" in str(ended.value)
+    assert ended.value.folder == tmp_path
+    assert not (tmp_path / "checkpoints/last.ckpt").exists()
+
+
+def test_single_ones_do_not(tmp_path: Path) -> None:
+    fit(tmp_path, Lossy({2, 3, 5, 6}), StopWhenDiverged())
+    assert (tmp_path / "checkpoints/last.ckpt").exists()
+
+
+def test_the_last_loss_counts_alone_and_nothing_is_saved(tmp_path: Path) -> None:
+    with pytest.raises(Diverged, match=r"up to step 2 .* in 1 batches"):
+        fit(tmp_path, Lossy({2}), StopWhenDiverged(), max_steps=2)
+    assert not (tmp_path / "checkpoints/last.ckpt").exists()
+
+
+def test_a_save_by_the_clock_waits_for_a_sound_loss(tmp_path: Path) -> None:
+    last = LastCheckpoint()
+    saved: list[bool] = []
+    last.save = lambda trainer: saved.append(True)  # type: ignore[method-assign]
+    trainer = quiet_trainer(tmp_path, max_epochs=1)
+    last._save_if_sound(trainer, {"loss": torch.tensor(torch.nan)})
+    last._save_if_sound(trainer, {"loss": torch.tensor(1.0)})
+    last._save_if_sound(trainer, None)
+    assert saved == [True, True]
+
+
+def test_wrong_values() -> None:
+    with pytest.raises(UserError, match="patience must be at least 1"):
+        StopWhenDiverged(patience=0)

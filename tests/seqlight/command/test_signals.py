@@ -1,0 +1,53 @@
+"""SIGTERM is an exception where it arrives, and the handler there was before comes back."""
+
+import os
+import signal
+
+import pytest
+
+from seqlight import main as program
+from seqlight.command.signals import ending_on_sigterm, interruption
+from seqlight.core.errors import Terminated
+
+
+def test_sigterm_ends_what_runs() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(Terminated), ending_on_sigterm():
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_process_that_was_forked_off_just_ends() -> None:
+    with ending_on_sigterm():
+        child = os.fork()
+        if not child:
+            os.kill(os.getpid(), signal.SIGTERM)
+            os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGTERM
+
+
+@pytest.mark.parametrize(
+    ("kind", "code", "said"), [(Terminated, 143, "stopped by SIGTERM"), (KeyboardInterrupt, 130, "")]
+)
+def test_what_lightning_makes_an_exit_code_of_is_found_again(
+    kind: type[KeyboardInterrupt],
+    code: int,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def dispatch(words: list[str]) -> int:
+        try:
+            try:
+                raise kind
+            except KeyboardInterrupt:
+                raise SystemExit(1)  # noqa: B904  as Lightning does
+        except SystemExit as stop:
+            raise interruption(stop) or stop from None
+
+    monkeypatch.setattr(program, "dispatch", dispatch)
+    with pytest.raises(SystemExit) as ended:
+        program.main()
+    assert ended.value.code == code
+    assert said in capsys.readouterr().err
+    assert interruption(SystemExit(1)) is None
