@@ -7,7 +7,7 @@ from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, default_convert
 
 from datamodules.loading.batches import Batches, EpochBatches, RankRows, ResumableLoader
-from seqlight.core.checks import check_range
+from seqlight.core.checks import MOST_SEED, check_range
 from seqlight.core.config_groups import save_hyperparameters
 from seqlight.core.errors import UserError
 
@@ -40,7 +40,7 @@ class SequenceDataModule(LightningDataModule):
         super().__init__()
         check_range("batch_size", batch_size, least=1)
         check_range("num_workers", num_workers, least=0)
-        check_range("seed", seed, least=0)
+        check_range("seed", seed, least=0, most=MOST_SEED)
         self.batch_size, self.num_workers = batch_size, num_workers
         self._seed_is_given = seed is not None
         self.seed = torch.initial_seed() % 2**31 if seed is None else seed

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from datamodules.classification.labelled_files import text_fault
-from seqlight.core.checks import check_choice, check_range
+from seqlight.core.checks import MOST_SEED, check_choice, check_range
 from seqlight.core.errors import UserError
 
 TruncationSide = Literal["head", "tail", "both"]
@@ -118,7 +118,7 @@ class SplitConfig:
 
     def __post_init__(self) -> None:
         check_range("split.val_fraction", self.val_fraction, above=0, below=1)
-        check_range("split.seed", self.seed, least=0)
+        check_range("split.seed", self.seed, least=0, most=MOST_SEED)
 
 
 def check_texts(texts: Sequence[str]) -> None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from datamodules.tokenizers.signatures import Metre, parse_metre
-from seqlight.core.checks import check_choice, check_range
+from seqlight.core.checks import MOST_SEED, check_choice, check_range
 from seqlight.core.errors import UserError
 from seqlight.music.keys import Key, parse_key
 
@@ -56,7 +56,7 @@ class SplitConfig:
     def __post_init__(self) -> None:
         check_range("split.val_fraction", self.val_fraction, above=0, below=1)
         check_range("split.test_fraction", self.test_fraction, least=0)
-        check_range("split.seed", self.seed, least=0)
+        check_range("split.seed", self.seed, least=0, most=MOST_SEED)
         if self.test_fraction + self.val_fraction >= 1:
             raise UserError(
                 f"split.test_fraction {self.test_fraction} and split.val_fraction {self.val_fraction} must be below 1 "

@@ -13,7 +13,7 @@ from datamodules.classification.hub_tables import hub_table
 from datamodules.loading.counters import random_words
 from datamodules.seq2seq import example_pairs
 from datamodules.seq2seq.pair_files import TABLES, Pairs, is_table, read_parallel, read_table, table_pairs
-from seqlight.core.checks import check_range
+from seqlight.core.checks import MOST_SEED, check_range
 from seqlight.core.errors import UserError
 from seqlight.core.found_files import is_stray, named_file
 
@@ -67,7 +67,7 @@ class PairSplitConfig:
 
     def __post_init__(self) -> None:
         check_range("split.val_fraction", self.val_fraction, above=0, below=1)
-        check_range("split.seed", self.seed, least=0)
+        check_range("split.seed", self.seed, least=0, most=MOST_SEED)
 
 
 class PairSource:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from datamodules.loading.batch_dataset import Batch, BatchDataset
-from seqlight.core.checks import check_range
+from seqlight.core.checks import MOST_SEED, check_range
 from seqlight.core.errors import UserError
 
 
@@ -32,7 +32,7 @@ class TabularSplit:
     def __post_init__(self) -> None:
         check_range("split.test_fraction", self.test_fraction, above=0, below=1)
         check_range("split.val_fraction", self.val_fraction, above=0, below=1)
-        check_range("split.seed", self.seed, least=0)
+        check_range("split.seed", self.seed, least=0, most=MOST_SEED)
 
     def parts(self, size: int) -> dict[str, np.ndarray]:
         """Numbers of the rows of "train", "val" and "test".

@@ -28,8 +28,8 @@ def read_yaml(text: str) -> Any:
     """
     try:
         value = _read_yaml(text)
-    except RecursionError as error:
-        raise yaml.YAMLError("nested too deeply") from error
+    except (RecursionError, ValueError) as error:  # brackets in brackets, and numbers of thousands of digits
+        raise yaml.YAMLError(str(error)) from error
     is_word = text.strip() and "\n" not in text and not text.lstrip().startswith(("[", "{"))
     if is_word and (isinstance(value, list) or (value is None and text.strip().lower() != "null")):
         return text

@@ -8,6 +8,8 @@ from typing import Any, get_args
 
 from seqlight.core.errors import UserError
 
+MOST_SEED = 2**63 - 1  # what every generator of random numbers takes
+
 
 def check_range(
     name: str,
