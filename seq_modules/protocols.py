@@ -33,6 +33,7 @@ __all__ = [
     "HasScores",
     "HasSequences",
     "HasTestWindows",
+    "HasTextAttention",
     "HasTexts",
     "HasTokenVectors",
     "HasTokenWeights",
@@ -230,6 +231,20 @@ class HasPairAttention(Protocol):
 
         Returns:
             "encoder" (B, L, H, S, S), "decoder" (B, L, H, T, T) and "cross" (B, L, H, T, S).
+        """
+        ...
+
+
+@runtime_checkable
+class HasTextAttention(Protocol):
+    """A system that may read a whole text with self-attention, such as a classifier with a Transformer."""
+
+    def text_attention(self, input_ids: Tensor, mask: Tensor) -> Tensor | None:
+        """Attention weights (B, L, H, T, T), each row with the sum 1; None where there is no self-attention.
+
+        Args:
+            input_ids: (B, T), padded on the right.
+            mask: (B, T), true at the tokens.
         """
         ...
 

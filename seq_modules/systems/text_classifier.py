@@ -1,5 +1,7 @@
 """Classifiers of texts without a pretrained net: recurrent, convolutional, Transformer, bag of words."""
 
+from torch import Tensor
+
 from seq_modules.nets.text.text_encoder import TextEncoder, TextEncoderConfig
 from seq_modules.systems.classifier import Classifier, LossConfig
 from seq_modules.training.optim import OptimConfig
@@ -45,6 +47,13 @@ class TextClassifier(Classifier):
         encoders = [TextEncoder(required("vocab_size", vocab_size), pad_id, config) for _ in range(ensemble_size)]
         self.embeddings = [encoder.embedding for encoder in encoders]  # of all members
         self.make_net(encoders)
+
+    def text_attention(self, input_ids: Tensor, mask: Tensor) -> Tensor | None:
+        """Weights of a Transformer's self-attention, (B, L, H, T, T); of an ensemble, the first member's.
+
+        None with another encoder.
+        """
+        return self.members[0].encoder.attention_maps(input_ids, mask.bool())
 
     def setup(self, stage: str) -> None:
         """See the base class.

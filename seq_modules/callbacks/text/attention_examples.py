@@ -17,12 +17,15 @@ from seq_modules.protocols import (
     HasAttentionMaps,
     HasCrossAttention,
     HasPairAttention,
+    HasTextAttention,
     HasTokenWeights,
     Translates,
     net_of,
 )
 from seqlight.core.checks import check_range
 from seqlight.core.labels import BOS, EOS
+
+SENTENCE = "The value of the expression is returned."  # for a system whose data have no sources
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,8 @@ def attention_examples(module: Any, texts: Sequence[str], max_tokens: int) -> li
     """The attention of a system in each text.
 
     A system of sequence to sequence translates the text with its own ``decoding``, and the attention is that of the
-    best hypothesis. A language model reads the text; of a classifier, the pooling's attention is taken.
+    best hypothesis. A language model reads the text. Of a classifier, the self-attention of its own Transformer and the
+    pooling's attention are taken, as far as it has them; a pretrained encoder's self-attention is not looked at.
 
     Args:
         module: The system. It is in evaluation mode meanwhile.
@@ -172,21 +176,27 @@ def _pair_maps(net: Any, source_ids: Tensor, target_ids: Tensor) -> dict[str, Te
 
 
 def _parts_of_text(module: Any, text: str) -> list[AttentionPart]:
-    net, tokenizer, device = net_of(module), module.tokenizer, module.device
+    net, tokenizer = net_of(module), module.tokenizer
     ids = tokenizer.encode(text)
-    if isinstance(net, HasAttentionMaps):
+    of_classifier = isinstance(module, HasTokenWeights | HasTextAttention)
+    if not of_classifier and isinstance(net, HasAttentionMaps):
         ids = net.window(ids)
-        maps = net.attention_maps(torch.tensor([ids], device=device)) if ids else None
-        name, weights = "self", None if maps is None else maps[0]  # (L, H, T, T)
-    elif isinstance(module, HasTokenWeights):
-        inputs = torch.tensor([ids], device=device)
-        of_tokens = module.token_weights(inputs, torch.ones_like(inputs, dtype=torch.bool)) if ids else None
-        name, weights = "pooling", None if of_tokens is None else of_tokens[None, None]  # (1, 1, 1, T)
-    else:
+    if not ids:
         return []
-    if weights is None:
-        return []
-    keys = tokenizer.pieces(ids)
-    keys += ["·"] * (weights.shape[-1] - len(keys))  # windows of a convolution that end after the text
-    queries = keys if name == "self" else ["(whole text)"]
-    return [AttentionPart(name, queries, keys, weights.float().cpu())]
+    inputs = torch.tensor([ids], device=module.device)
+    mask = torch.ones_like(inputs, dtype=torch.bool)
+    found: dict[str, Tensor | None] = {}
+    if not of_classifier and isinstance(net, HasAttentionMaps):
+        found["self"] = net.attention_maps(inputs)
+    if isinstance(module, HasTextAttention):
+        found["self"] = module.text_attention(inputs, mask)
+    if isinstance(module, HasTokenWeights) and (weights := module.token_weights(inputs, mask)) is not None:
+        found["pooling"] = weights[:, None, None, None]  # (1, T) -> (1, 1, 1, 1, T)
+    parts, labels = [], tokenizer.pieces(ids)
+    for name, maps in found.items():
+        if maps is None:
+            continue
+        keys = labels + ["·"] * (maps.shape[-1] - len(labels))  # windows of a convolution that end after the text
+        queries = keys if name == "self" else ["(whole text)"]
+        parts.append(AttentionPart(name, queries, keys, maps[0].float().cpu()))
+    return parts

@@ -3,56 +3,58 @@
 from typing import Any
 
 import torch.nn.functional as F
-from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, nn
 
 from seq_modules.callbacks.run.curves import save_figure
-from seq_modules.callbacks.text.attention_examples import AttentionPart, attention_examples
+from seq_modules.callbacks.text.attention_examples import (
+    SENTENCE,
+    AttentionCallback,
+    AttentionPart,
+    attention_examples,
+)
 from seq_modules.protocols import net_of
-from seqlight.core.checks import check_range
-from seqlight.core.errors import UserError
 from seqlight.core.plots import new_figure
 
 
-class AttentionMaps(Callback):
-    """Draws, after ``test``, the attention weights of a sentence by layer and head.
+class AttentionMaps(AttentionCallback):
+    """Draws, after ``test``, the attention weights of a sentence by layer and head, for each kind of attention.
 
     Row i of a map has the weights of position i on each position that it attends to (Vaswani et al. 2017). A language
-    model reads the sentence. A classifier that pools its states by attention has one row, which is of the whole text. A
-    translator translates the sentence; its maps are of the translation on the source and, in a Transformer, of the
-    source and of the translation on themselves, each kind in a picture of its own.
+    model reads the sentence. So does a classifier, whose maps are those of its Transformer, and if it pools its states
+    by attention one row, which is of the whole text. A translator translates the sentence; its maps are of the
+    translation on the source and, in a Transformer, of the source and of the translation on themselves.
 
-    If positions are vectors, learned or sinusoidal, a further picture shows the cosine between each two of them. For a
-    model without attention nothing is drawn, so every recipe of text may have this callback.
+    The picture is ``plots/attention.png``, or ``attention_<kind>.png`` where there are several kinds; of several
+    sentences the names end in the sentence's number. If positions are vectors, learned or sinusoidal, a further picture
+    shows the cosine between each two of them. For a model without attention nothing is drawn, so every recipe of text
+    may have this callback.
 
     Args:
-        text: The sentence. It is read as the beginning of a line, and cut to the model's context.
+        sentences: The sentences. By default the first sources of the data; for a system without sources, one sentence
+            of English. They are cut to the model's context.
+        count: How many of the data's are drawn, at least 1.
+        predict: Draw after ``predict`` too.
         max_tokens: Number of tokens that are drawn at most, at least 2.
 
     Raises:
-        UserError: A value is out of its range, or the text is empty.
+        UserError: A value is out of its range.
     """
 
-    whole_weights = True  # not with weights that are divided among processes (seq_modules/training/sharding.py)
+    def __init__(
+        self, sentences: list[str] | None = None, count: int = 1, predict: bool = False, max_tokens: int = 48
+    ) -> None:
+        super().__init__(sentences, count, predict, max_tokens)
 
-    def __init__(self, text: str = "The value of the expression is returned.", max_tokens: int = 48) -> None:
-        check_range("max_tokens", max_tokens, least=2)
-        if not text.strip():
-            raise UserError("text is empty; give a sentence")
-        self.text, self.max_tokens = text, max_tokens
-
-    @rank_zero_only
-    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def show(self, trainer: Trainer, pl_module: LightningModule, texts: list[str]) -> None:
         """Draws the pictures."""
-        examples = attention_examples(pl_module, [self.text], self.max_tokens)
-        parts = [part for example in examples for part in example.parts]
-        for part in parts:
-            if len(part.keys) < 2:
-                raise UserError(f"text {self.text!r} is {len(part.keys)} token long; give a sentence")
-            save_figure(trainer, draw(part), "attention" if len(parts) == 1 else f"attention_{part.name}")
+        examples = attention_examples(pl_module, texts or [SENTENCE], self.max_tokens)
+        for number, example in enumerate(examples, start=1):
+            for part in example.parts:
+                kind = f"_{part.name}" if len(example.parts) > 1 else ""
+                save_figure(trainer, draw(part), f"attention{kind}" + (f"_{number}" if len(examples) > 1 else ""))
         net = net_of(pl_module)
-        if parts and net is not None:
+        if examples and net is not None:
             self._draw_positions(trainer, net)
 
     def _draw_positions(self, trainer: Trainer, net: nn.Module) -> None:

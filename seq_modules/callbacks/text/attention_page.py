@@ -9,11 +9,15 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info
 
 from seq_modules.callbacks.run.run_folder import run_folder
-from seq_modules.callbacks.text.attention_examples import AttentionCallback, AttentionExample, attention_examples
+from seq_modules.callbacks.text.attention_examples import (
+    SENTENCE,
+    AttentionCallback,
+    AttentionExample,
+    attention_examples,
+)
 from seq_modules.callbacks.text.attention_maps import visible
 
 TEMPLATE = Path(__file__).with_suffix(".html")
-SENTENCE = "The value of the expression is returned."  # for a system whose data have no sources
 
 
 class AttentionPage(AttentionCallback):
@@ -21,8 +25,8 @@ class AttentionPage(AttentionCallback):
 
     A token that one points at shades those that it attends to. The page holds its data, and loads nothing; any browser
     opens it. It shows the cross-attention, the encoder's and the decoder's self-attention of a sequence-to-sequence
-    system, a language model's self-attention, and a classifier's pooling attention. For a model without attention
-    nothing is written, and a message says so.
+    system, the self-attention of a language model or of a classifier, and a classifier's pooling attention. For a model
+    without attention nothing is written, and a message says so.
 
     Args:
         sentences: Texts to show. By default the first sources of the data; for a system without sources, one sentence

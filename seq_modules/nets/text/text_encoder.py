@@ -153,6 +153,12 @@ class TextEncoder(nn.Module):
         attention = self.pooling.attention
         return None if attention is None else attention(*self.states(input_ids, mask))
 
+    def attention_maps(self, input_ids: Tensor, mask: Tensor) -> Tensor | None:
+        """Weights of the Transformer's self-attention, (B, L, H, T, T); None where there is no Transformer."""
+        if not isinstance(self.backbone, TransformerEncoder):
+            return None
+        return self.backbone.attention_maps(self.embedding(input_ids), mask)
+
     def token_vectors(self) -> Tensor:
         """Embeddings of all tokens with their character n-grams, (V, D)."""
         return self.embedding.token_vectors()

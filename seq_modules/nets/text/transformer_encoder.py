@@ -1,6 +1,6 @@
 """Transformer encoder over the embeddings of a text or of other symbols.
 
-B batch, T time, D width, H heads.
+B batch, T time, D width, L layers, H heads.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seq_modules.nets.transformer.attention import rotary_tables
+from seq_modules.nets.transformer.attention import Attend, attention_weights, rotary_tables
 from seq_modules.nets.transformer.block import Block, random_bytes
 from seq_modules.nets.transformer.positions import alibi_bias, alibi_slopes, sinusoidal_table
 from seqlight.core.checks import check_choice, check_range
@@ -85,17 +85,30 @@ class TransformerEncoder(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """(B, T, D) to (B, T, D), with a mask (B, T), true at the tokens that may be attended to."""
+        visible = self.visible(mask, x.dtype)
+        return self.run(x, lambda q, k, v: F.scaled_dot_product_attention(q, k, v, attn_mask=visible))
+
+    def attention_maps(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Attention weights of all layers, (B, L, H, T, T), each row with the sum 1; arguments as for ``forward``."""
+        visible, maps = self.visible(mask, x.dtype), list[Tensor]()
+        if visible is None:
+            visible = x.new_zeros(x.shape[1], x.shape[1])
+
+        def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+            maps.append(attention_weights(q, k, visible))
+            return maps[-1] @ v
+
+        self.run(x, attend)
+        return torch.stack(maps, dim=1)  # L × (B, H, T, T) -> (B, L, H, T, T)
+
+    def run(self, x: Tensor, attend: Attend) -> Tensor:
+        """(B, T, D) to (B, T, D), with what is to be done with queries, keys and values."""
         steps, device = x.shape[1], x.device
         rotary = None
         if self.positions == "rotary":
             rotary = rotary_tables(steps, self.head_size).to(device, x.dtype)
         elif self.positions == "sinusoidal":
             x = x + sinusoidal_table(steps, x.shape[2]).to(device, x.dtype)
-        visible = self.visible(mask, x.dtype)
-
-        def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-            return F.scaled_dot_product_attention(q, k, v, attn_mask=visible)
-
         noise = None
         if self.training and self.dropout:
             noise = random_bytes(2 * len(self.blocks), *x.shape, device=device)

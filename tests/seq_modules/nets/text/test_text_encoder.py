@@ -242,11 +242,17 @@ def test_transformer_is_torchs_row_by_row(positions: Any) -> None:
     mapped |= {"norm.weight": "norm.weight", "norm.bias": "norm.bias"}
     state = body.state_dict()
     plain.load_state_dict({theirs: state[ours] for theirs, ours in mapped.items()})
-    rows = []
+    rows, maps = [], net.attention_maps(IDS, MASK)
+    assert maps is not None
     for i, length in enumerate(LENGTHS):
         x = net.embedding.tokens.weight[IDS[i, :length]]
         if positions == "sinusoidal":
             x = x + sinusoidal_table(length, 8).double()
+        first: Any = plain.layers[0]
+        read = first.norm1(x[None])
+        weights = first.self_attn(read, read, read, average_attn_weights=False)[1]  # (1, H, T, T)
+        torch.testing.assert_close(maps[i, 0, :, :length, :length], weights[0], rtol=0, atol=1e-12)
+        assert not maps[i, :, :, :, length:].any()
         rows.append(plain(x[None])[0].mean(0))
     expected, out = torch.stack(rows), net(IDS, MASK)
     torch.testing.assert_close(out, expected, rtol=0, atol=1e-12)
