@@ -88,6 +88,11 @@ FORESEEN = (
 DRAWN = '--trainer.callbacks=[{"class_path":"ForecastPlots","init_args":{"origins":1}},{"class_path":"ErrorByHorizon"}]'
 SIZES |= {"forecast": (FORESEEN, DRAWN, "error_by_horizon.csv")}
 SIZES |= {"forecast/etth1": ((*FORESEEN, "--data.split.rows=[280,60,60]"), NONE, "metrics.csv")}
+TAGGED = (
+    "--data.batch_size=8", "--trainer.max_epochs=1", "--trainer.limit_train_batches=3", "--trainer.limit_val_batches=2",
+    "--trainer.log_every_n_steps=1", "--trainer.accelerator=cpu",
+)  # fmt: skip
+SIZES |= {"tagging": (TAGGED, CLASSES, "classes.csv")}
 TINY_BERT = (
     '--model.net.encoder_config={"model_type":"bert","vocab_size":8000,"hidden_size":16,"num_hidden_layers":2,'
     '"num_attention_heads":2,"intermediate_size":16}',
@@ -97,6 +102,7 @@ TINY_BERT = (
 OWN = {
     "questions/bert": TINY_BERT,
     "reviews/bert": TINY_BERT,
+    "tagging/ewt_bert": (*TINY_BERT[:2], "--data.tokenizer_path=bert"),
     "text/gpt_10m": ("--model.net.d_model=48", "--data.seq_len=64"),
     "text/gpt_plain": (
         '--trainer.callbacks=[{"class_path":"Compile","init_args":{"backend":"eager"}}]',
@@ -110,8 +116,16 @@ OWN = {
 }
 
 
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+VOCABULARY = "\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", *LETTERS, *(f"##{letter}" for letter in LETTERS)])
+FILES = {"tagging/ewt_bert": {"bert/vocab.txt": VOCABULARY}}  # that a recipe needs
+
+
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_experiment_trains_tests_and_predicts(run: Run, name: str) -> None:
+    for file, text in FILES.get(name, {}).items():
+        Path(file).parent.mkdir()
+        Path(file).write_text(text)
     quick, few, left = SIZES.get(name) or SIZES[name.partition("/")[0]]
     # Its own callbacks in training, shorter ones in the test.
     for words in (

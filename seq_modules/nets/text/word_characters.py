@@ -41,11 +41,11 @@ class CharacterConfig:
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
-        check_choice("net.characters.encoder", self.encoder, CharacterEncoder)
-        check_range("net.characters.d_model", self.d_model, least=1)
-        check_range("net.characters.width", self.width, least=2)
-        check_range("net.characters.kernel_size", self.kernel_size, least=1)
-        check_range("net.characters.dropout", self.dropout, least=0, below=1)
+        check_choice("CharacterConfig.encoder", self.encoder, CharacterEncoder)
+        check_range("CharacterConfig.d_model", self.d_model, least=1)
+        check_range("CharacterConfig.width", self.width, least=2)
+        check_range("CharacterConfig.kernel_size", self.kernel_size, least=1)
+        check_range("CharacterConfig.dropout", self.dropout, least=0, below=1)
 
 
 class WordCharacters(nn.Module):
