@@ -84,7 +84,8 @@ def contenders(model: MarianMTModel, net: nn.Module, batch_size: int, beams: int
     def by_us(cached: bool) -> Contender:
         decoding = Decoding(tokens, beams=beams)
         return lambda: [
-            best[0].ids for best in translate(net, batch, decoding, batch_size=batch_size, cached=cached, eos_id=None)
+            best[0].ids
+            for best in translate(net, batch, decoding, None, batch_size, cached=cached, eos_id=None, suppressed=())
         ]
 
     return {PEER: by_transformers, CACHED: by_us(True), NAIVE: by_us(False)}

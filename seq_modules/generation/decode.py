@@ -99,6 +99,10 @@ class TokenChooser:
     def __call__(self, logits: Tensor) -> Choice[int]:
         """The next token of each row, of logits (B, V), of which those of suppressed tokens are overwritten."""
         check_not_nan(logits)
+        return self.choose(logits)
+
+    def choose(self, logits: Tensor) -> Choice[int]:
+        """As a call, of logits that are numbers."""
         suppress_(logits, self.suppressed)
         if self.seen is None and self.decoding.repetition_penalty != 1:
             self.seen = seen_ids(self.prompts, logits.shape[1], logits.device)

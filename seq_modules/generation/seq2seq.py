@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from seq_modules.generation.beam import BeamChooser, Hypothesis, beam_search
-from seq_modules.generation.decode import TokenChooser, evaluating
+from seq_modules.generation.decode import TokenChooser, check_not_nan, evaluating
 from seq_modules.generation.decoding_config import Decoding
 from seq_modules.generation.loop import Choice, decode
 from seq_modules.generation.sampling import log_probs
@@ -130,8 +130,10 @@ class ScoringChooser(TokenChooser):
     def __call__(self, logits: Tensor) -> Choice[int]:
         """The next token of each row, of logits (B, V)."""
         scores = log_probs(logits)  # before the logits of suppressed tokens are overwritten
-        choice = super().__call__(logits)
-        values = scores.gather(1, choice.ids[:, None])[:, 0].tolist()
+        choice = self.choose(logits)
+        chosen = scores.gather(1, choice.ids[:, None])
+        check_not_nan(chosen)  # NaN among a row's logits makes all of its log-probabilities NaN
+        values = chosen[:, 0].tolist()
         going_on = []
         for row, (place, token, value) in enumerate(zip(self.places, choice.items, values, strict=True)):
             self.ids[place].append(token)
@@ -195,7 +197,7 @@ def translate(
     limits = [max_new_tokens(decoding, len(source), longest) for source in sources]
     order = sorted(range(len(sources)), key=lambda place: len(sources[place]))
     found: list[list[Hypothesis]] = [[] for _ in sources]
-    with evaluating(net), torch.no_grad():
+    with evaluating(net), torch.inference_mode():
         for start in range(0, len(order), batch_size):
             places = order[start : start + batch_size]
             inputs = source_batch([sources[place] for place in places], bos_id, device_of(net))

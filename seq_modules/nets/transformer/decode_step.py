@@ -18,7 +18,7 @@ from seq_modules.nets.transformer.cache import KVCache
 from seq_modules.nets.transformer.gpt_extras import MixedBlock
 from seqlight.core.hardware import multiplies_bf16
 
-AttendMemory = Callable[[Tensor], Tensor]  # queries to what they find, (B, D) to (B, D)
+AttendMemory = Callable[[Tensor], Tensor]  # queries (B, H, 1, K) to what they find, (B, ...) in the order (H, K)
 
 # Rows from which on contiguous transposed weights are quicker: a step's products at width 384 took 0.8 ms as they are
 # and 0.9 transposed for one row, 3.8 and 2.7 for 32 (two cores, fp32; on another machine both took as long). Where bf16
@@ -85,8 +85,8 @@ class BlockStep:
         y = self.attend(q, k, v).reshape(x.shape)  # (B, H, 1, K) -> (B, D)
         x = self.after(x + self.out(y), self.attention_norm)
         if self.attend_memory is not None:
-            y = self.attend_memory(self.cross_q(self.cross_norm(x) if self.norm_first else x))
-            x = self.after(x + self.cross_out(y), self.cross_norm)
+            q = self.cross_q(self.cross_norm(x) if self.norm_first else x).view(-1, self.num_heads, 1, self.head_size)
+            x = self.after(x + self.cross_out(self.attend_memory(q).reshape(x.shape)), self.cross_norm)
         h = activate(self.up(self.feed_forward_norm(x) if self.norm_first else x), self.activation)
         return self.after(x + self.down(h), self.feed_forward_norm)
 

@@ -1,7 +1,7 @@
 """Generation with an encoder-decoder Transformer, by caches, and its attention weights.
 
-B rows, N sources, W rows of a source (beams), S time of the source, T time of the target, D width, H heads, K head
-size, L layers, V target vocabulary.
+B rows, N sources, W rows of a source (beams; B = N·W), S time of the source, T time of the target, C slots of a cache,
+D width, H heads, K head size, L layers, V target vocabulary.
 """
 
 import math
@@ -16,123 +16,112 @@ from seq_modules.nets.precision import at_least_float32
 from seq_modules.nets.source_groups import SourceGroups
 from seq_modules.nets.transformer.attention import attention_weights
 from seq_modules.nets.transformer.block import Block
-from seq_modules.nets.transformer.cache import MANY_ROWS
-from seq_modules.nets.transformer.decode_step import BlockStep, plain, product
+from seq_modules.nets.transformer.decode_step import MANY_ROWS, BlockStep, plain, product
 
 if TYPE_CHECKING:
-    from seq_modules.nets.transformer.seq2seq import EncoderDecoderTransformer, Memory
+    from seq_modules.nets.transformer.seq2seq import EncoderDecoderTransformer
 
-FIRST_SLOTS = 16  # of the targets' cache, which doubles them when they are full
+# Caches have a multiple of this many slots, the unused ones hidden by the mask: products and softmax then use whole
+# vectors. Attention of 64 rows, 4 heads of width 32, took 157 us with 8 keys and 52 us with 16 (one thread, AMD EPYC).
+BLOCK = 16
 
 
-class TargetCache:
-    """Keys and values of the targets so far, all of one length, in an order that beam search reads and moves quickly.
-
-    A step's keys of all rows lie together. Attention to few keys of many rows is then a few passes over contiguous
-    memory: for 320 rows with 12 keys a layer took 0.5 ms, and 3.9 ms by products of matrices as in cache.py; for 64
-    rows 0.1 and 0.4 ms, with 40 keys 0.36 and 0.25 ms (width 256, one thread of a loaded AMD EPYC).
+class Cache:
+    """Keys and values of every layer, which all rows of a source read together.
 
     Args:
+        store: Keys and values, (L, 2, N, H, C, K).
+        mask: 0 at the slots that a row reads and minus infinity at the others, (N, W, C), or (N, 1, C) for all rows of
+            a source.
+    """
+
+    def __init__(self, store: Tensor, mask: Tensor) -> None:
+        self.scale = 1 / math.sqrt(store.shape[5])
+        self.set(store, mask)
+
+    def set(self, store: Tensor, mask: Tensor) -> None:
+        """Replaces the store and the mask."""
+        self.store, self.mask = store, mask
+        self.sources, self.heads = store.shape[2:4]
+        self.layers = [layer.flatten(1, 2).unbind() for layer in store.unbind()]  # L × 2 × (N·H, C, K)
+        self.spread_mask()
+
+    def spread_mask(self) -> None:
+        """Makes the mask of all heads, (N·H, W, C), after a change of the mask."""
+        self.mask_of_heads = self.mask[:, None].expand(-1, self.heads, -1, -1).flatten(0, 1)
+
+    def attend(self, layer: int, q: Tensor) -> Tensor:
+        """Attention of one token of each row, (B, H, 1, K), to what the row reads; (B, ...) in the order (H, K)."""
+        keys, values = self.layers[layer]
+        q = self.by_source(q).flatten(0, 1)  # (N, H, W, K) -> (N·H, W, K)
+        weights = torch.baddbmm(self.mask_of_heads, q, keys.mT, alpha=self.scale).softmax(-1)  # (N·H, W, C)
+        y = torch.bmm(weights, values)
+        return y if y.shape[1] == 1 else y.unflatten(0, (-1, self.heads)).transpose(1, 2)  # (N, W, H, K)
+
+    def by_source(self, x: Tensor) -> Tensor:
+        """(B, H, 1, K) to (N, H, W, K): a source's rows stand together."""
+        if len(x) == self.sources:
+            return x
+        return x.view(self.sources, -1, self.heads, x.shape[3]).transpose(1, 2)
+
+    def take(self, sources: Tensor) -> None:
+        """Keeps the slots of some sources, (N',), in their order; each may be taken several times."""
+        self.set(self.store.index_select(2, sources), self.mask.index_select(0, sources))
+
+
+class TargetCache(Cache):
+    """What the decoder has computed of the targets so far. Each step adds a slot for each of a source's W rows.
+
+    A row reads its own slots and those of the rows that it continues, which the mask says. So beam search moves rows of
+    the mask where others would move keys and values, and one product reads them for all beams of a source.
+
+    Args:
+        like: Keys of the sources, (N, H, S, K).
         num_layers: L.
-        slots: Longest target.
 
     Attributes:
         length: Tokens of each target.
+        used: Slots that hold keys and values.
     """
 
-    def __init__(self, num_layers: int, slots: int) -> None:
-        self.num_layers, self.slots, self.length = num_layers, slots, 0
-        self.stores: tuple[Tensor, Tensor] | None = None  # keys and values, (L, capacity, B, H, K)
-        self._spare: tuple[Tensor, Tensor] | None = None  # where `reorder` puts those of other rows
-
-    @property
-    def rows(self) -> int:
-        """B."""
-        assert self.stores is not None
-        return self.stores[0].shape[2]
-
-    def attend_filled(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """Stores the keys and values of the targets' beginnings and attends causally, (B, H, T, K) each."""
-        batch, heads, self.length, size = k.shape
-        if self.stores is None:
-            shape = (self.num_layers, max(self.length, min(FIRST_SLOTS, self.slots)), batch, heads, size)
-            self.stores = k.new_empty(shape), k.new_empty(shape)
-        for store, new in zip(self.stores, (k, v), strict=True):
-            store[layer, : self.length] = new.permute(2, 0, 1, 3)  # (B, H, T, K) -> (T, B, H, K)
-        return F.scaled_dot_product_attention(q, k, v, is_causal=True)
+    def __init__(self, like: Tensor, num_layers: int) -> None:
+        sources, heads, _, size = like.shape
+        self.length = self.used = 0
+        super().__init__(
+            like.new_zeros(num_layers, 2, sources, heads, BLOCK, size), like.new_full((sources, 1, BLOCK), -math.inf)
+        )
 
     def append(self) -> None:
-        """Makes room for one more token."""
-        assert self.stores is not None
-        self.length += 1
-        capacity = self.stores[0].shape[1]
-        if self.length > capacity:
-            more = (0, 0) * 3 + (0, min(capacity, self.slots - capacity))
-            self.stores, self._spare = (F.pad(self.stores[0], more), F.pad(self.stores[1], more)), None
+        """Makes room for one more token of each row."""
+        width, first = self.mask.shape[1], self.used
+        self.length, self.used = self.length + 1, first + width
+        if (more := self.used - self.mask.shape[2]) > 0:
+            more += -more % BLOCK
+            self.set(F.pad(self.store, (0, 0, 0, more)), F.pad(self.mask, (0, more), value=-math.inf))
+        self.mask[:, :, first : self.used].diagonal(dim1=1, dim2=2).zero_()
+        self.spread_mask()
+        self.new = self.store[:, :, :, :, first : self.used].unbind()  # L × (2, N, H, W, K)
 
     def attend_appended(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """Stores each target's newest key and value and attends to all it has, (B, H, 1, K) each; to (B, H, K)."""
-        assert self.stores is not None
-        q, k, v = q[:, :, 0], k[:, :, 0], v[:, :, 0]
-        keys, values = (store[layer, : self.length] for store in self.stores)  # (T, B, H, K)
-        keys[-1] = k
-        values[-1] = v
-        if q.is_cuda or q.dtype.itemsize < 4:
-            k, v = keys.permute(1, 2, 0, 3), values.permute(1, 2, 0, 3)  # (T, B, H, K) -> (B, H, T, K)
-            return F.scaled_dot_product_attention(q[:, :, None], k, v)
-        weights = (keys * (q / math.sqrt(q.shape[2]))).sum(-1, keepdim=True).softmax(0)  # (T, B, H, 1)
-        return (weights * values).sum(0)
+        """Stores each row's newest key and value and attends to all it has, (B, H, 1, K) each; see :meth:`attend`."""
+        new_keys, new_values = self.new[layer].unbind()
+        new_keys.copy_(self.by_source(k))
+        new_values.copy_(self.by_source(v))
+        return self.attend(layer, q)
 
-    def reorder(self, rows: Tensor) -> None:
-        """Row i becomes what row ``rows[i]`` was, (B',)."""
-        assert self.stores is not None
-        shape = list(self.stores[0].shape)
-        shape[2] = len(rows)
-        if self._spare is None or list(self._spare[0].shape) != shape:
-            self._spare = self.stores[0].new_empty(shape), self.stores[1].new_empty(shape)
-        for store, target in zip(self.stores, self._spare, strict=True):
-            torch.index_select(store[:, : self.length], 2, rows, out=target[:, : self.length])
-        self.stores, self._spare = self._spare, self.stores
+    def reorder(self, rows: Tensor, width: int, sources: Tensor | None) -> None:
+        """Row i becomes what row ``rows[i]`` was, (B',).
 
-
-class SourceCache:
-    """Keys and values of the sources for every decoder layer, computed once and kept once, however many beams read.
-
-    They lie contiguous, and are padded to a length at which products and softmax use whole vectors: for 64 sources of
-    15 tokens and 5 beams a layer took 0.3 ms, and 1.2 ms as they come (width 256, one thread of a loaded AMD EPYC).
-
-    Args:
-        memory: Keys and values (N, H, S, K) of each layer, and their mask.
-    """
-
-    def __init__(self, memory: "Memory") -> None:
-        assert isinstance(memory.states, list)
-        self.groups = SourceGroups(len(memory.mask))
-        more = -memory.mask.shape[3] % 8
-        padded = [tuple(F.pad(part, (0, 0, 0, more)).contiguous() for part in pair) for pair in memory.states]
-        self.layers = [(k, v) for k, v in padded]
-        visible = F.pad(memory.mask, (0, more))
-        self.mask = torch.zeros(visible.shape, dtype=self.layers[0][0].dtype, device=visible.device)
-        self.mask.masked_fill_(~visible, -math.inf)  # (N, 1, 1, S)
-
-    def attend(self, layer: int, q: Tensor) -> Tensor:
-        """Cross-attention of one new token of each row, (B, D) to (B, D): a source's rows are its queries."""
-        k, v = self.layers[layer]
-        sources, heads, _, size = k.shape
-        q = q.view(sources, -1, heads, size).transpose(1, 2)  # (B, D) -> (N, W, H, K) -> (N, H, W, K)
-        if sources >= MANY_ROWS and q.device.type == "cpu":
-            y = (q / math.sqrt(size) @ k.mT + self.mask).softmax(-1) @ v
+        Args:
+            rows: The rows.
+            width: Rows of a source from now on.
+            sources: The sources to keep, in order, (N',). None: all, as they are.
+        """
+        mask = self.mask.flatten(0, 1)[rows].unflatten(0, (-1, width))  # (B', C) -> (N', W', C)
+        if sources is None:
+            self.mask = mask
         else:
-            y = F.scaled_dot_product_attention(q, k, v, attn_mask=self.mask)
-        return y.transpose(1, 2).reshape(-1, heads * size)  # (N, H, W, K) -> (N, W, H, K) -> (B, D)
-
-    def reorder(self, rows: list[int]) -> None:
-        """Row i reads what row ``rows[i]`` read. Nothing is copied while the beams of a source stay together."""
-        sources = self.groups.reorder(rows)
-        if sources is not None:
-            index = torch.tensor(sources, device=self.mask.device)
-            self.mask = self.mask[index]
-            self.layers = [(k[index], v[index]) for k, v in self.layers]
+            self.set(self.store.index_select(2, sources), mask)
 
 
 class Seq2SeqState:
@@ -140,30 +129,55 @@ class Seq2SeqState:
 
     Args:
         net: The net.
-        cache: Keys and values of the targets so far.
-        source: Those of the sources.
+        states: The encoder's output, (N, S, D).
+        mask: True at the sources' tokens, (N, 1, 1, S).
     """
 
-    def __init__(self, net: "EncoderDecoderTransformer", cache: TargetCache, source: SourceCache) -> None:
-        self.net, self.cache, self.source = net, cache, source
+    def __init__(self, net: "EncoderDecoderTransformer", states: Tensor, mask: Tensor) -> None:
+        self.net, self.groups = net, SourceGroups(len(states))
         self.steps: list[BlockStep] = []
+        self.source = source_cache(net, states, mask)
+        self.target = TargetCache(self.source.store[0, 0], len(net.decoder))
 
     def prepare(self, rows: int) -> None:
-        """Takes the decoder's weights out, for as many rows as there are now."""
-        dtype = self.source.mask.dtype
+        """Takes the decoder's weights out, for a number of rows."""
+        if self.steps and self.many == (rows >= MANY_ROWS):
+            return
+        self.many = rows >= MANY_ROWS
+        dtype, self.steps = self.source.store.dtype, []
         for layer, block in enumerate(self.net.decoder):
             assert isinstance(block, Block)
-            attend, attend_memory = partial(self.cache.attend_appended, layer), partial(self.source.attend, layer)
+            attend, attend_memory = partial(self.target.attend_appended, layer), partial(self.source.attend, layer)
             self.steps.append(BlockStep(block, dtype, rows, attend, attend_memory))
         self.norm = plain(self.net.decoder_norm)
-        self.head = product(self.net.head, dtype, rows)
+        # The head is the largest matrix: transposed, ten steps make up for the copy even with one row.
+        self.head = product(self.net.head, dtype, MANY_ROWS)
+
+
+def source_cache(net: "EncoderDecoderTransformer", states: Tensor, mask: Tensor) -> Cache:
+    """Keys and values of the sources for every decoder layer: computed once, and kept once for all beams of a source.
+
+    Args:
+        net: The net.
+        states: The encoder's output, (N, S, D).
+        mask: True at the sources' tokens, (N, 1, 1, S).
+    """
+    pairs = []
+    for block in net.decoder:
+        assert isinstance(block, Block)
+        assert block.cross is not None
+        pairs.append(torch.stack(block.cross.keys_values(states)))  # (2, N, H, S, K)
+    more = -states.shape[1] % BLOCK
+    visible = F.pad(mask[:, 0], (0, more))  # (N, 1, C)
+    store = F.pad(torch.stack(pairs), (0, 0, 0, more))
+    return Cache(store, store.new_zeros(visible.shape).masked_fill_(~visible, -math.inf))
 
 
 @torch.no_grad()
 def prefill(
     net: "EncoderDecoderTransformer", source_ids: Tensor, source_mask: Tensor, target_ids: Tensor
 ) -> tuple[Tensor, Seq2SeqState]:
-    """Reads sources, and the beginnings of their targets.
+    """Reads sources, and the beginnings of their targets, token by token.
 
     Args:
         net: The net.
@@ -176,15 +190,10 @@ def prefill(
     """
     memory = net.encode(source_ids, source_mask)
     assert isinstance(memory.states, Tensor)
-    keys_values = []
-    for block in net.decoder:
-        assert isinstance(block, Block)
-        assert block.cross is not None
-        keys_values.append(block.cross.keys_values(memory.states))
-    memory = memory._replace(states=keys_values)
-    cache = TargetCache(len(net.decoder), net.max_seq_len)
-    x = net.decode(target_ids, memory, cache.attend_filled)
-    return net.logits(x[:, -1]), Seq2SeqState(net, cache, SourceCache(memory))
+    state = Seq2SeqState(net, memory.states, memory.mask)
+    for ids in target_ids.unbind(1):
+        logits, state = decode_step(net, ids, state)
+    return logits, state
 
 
 @torch.no_grad()
@@ -194,10 +203,9 @@ def decode_step(net: "EncoderDecoderTransformer", ids: Tensor, state: Seq2SeqSta
     Raises:
         UserError: The targets have ``max_seq_len`` tokens already.
     """
-    if not state.steps:
-        state.prepare(len(ids))
-    x, rotary, _ = net.embed(net.target_embedding, net.target_positions, ids[:, None], 0, state.cache.length)
-    state.cache.append()
+    state.prepare(len(ids))
+    x, rotary, _ = net.embed(net.target_embedding, net.target_positions, ids[:, None], 0, state.target.length)
+    state.target.append()
     x = x[:, 0]
     for step in state.steps:
         x = step(x, x, rotary, None)
@@ -207,13 +215,14 @@ def decode_step(net: "EncoderDecoderTransformer", ids: Tensor, state: Seq2SeqSta
 def reorder(net: "EncoderDecoderTransformer", state: Seq2SeqState, rows: Tensor) -> Seq2SeqState:
     """The state, changed in place, in which row i is what row ``rows[i]`` was, for ``rows`` (B',).
 
-    Rows may be taken several times or left out. What is kept of the sources is copied only where a source's rows no
-    longer lie together, or a source has none.
+    Rows may be taken several times or left out. Keys and values are copied only where a source's rows no longer lie
+    together, or a source has none.
     """
-    taken = rows.tolist()
-    if taken != list(range(state.cache.rows)):
-        state.source.reorder(taken)
-        state.cache.reorder(rows)
+    taken = state.groups.reorder(rows.tolist())
+    sources = None if taken is None else torch.tensor(taken, device=rows.device)
+    if sources is not None:
+        state.source.take(sources)
+    state.target.reorder(rows, state.groups.width, sources)
     return state
 
 

@@ -175,16 +175,16 @@ def test_steps_equal_the_whole_target_for_reordered_beams_too(positions: Any, no
     rows = torch.arange(B).repeat_interleave(4)
     beams = torch.tensor([1, 0, 3, 3, 5, 4, 7, 6, 8, 8, 8, 9])  # which beam each continues, from step to step
     state = net.reorder(state, rows)
-    source_keys = state.source.layers[0][0]
+    source_keys = state.source.store
     for step in range(2, T):
         logits, state = net.decode_step(target_ids[rows, step], state)
         torch.testing.assert_close(logits, whole[rows, step], rtol=0, atol=1e-12)
         if step < 10:
-            assert state.source.layers[0][0] is source_keys  # never copied while beams stay with their sources
+            assert state.source.store is source_keys  # never copied while beams stay with their sources
         elif step == 10:  # the second source has ended
             kept, beams = torch.tensor([0, 1, 2, 8, 9, 10]), torch.tensor([2, 1, 0, 4, 4, 3])
             state, rows = net.reorder(state, kept), rows[kept]
-            assert len(state.source.layers[0][0]) == 2
+            assert state.source.store.shape[2] == state.target.store.shape[2] == 2
         elif step == 20:  # beams in any order
             kept, beams = torch.tensor([5, 0, 4, 1]), torch.tensor([2, 3, 0, 1])
             state, rows = net.reorder(state, kept), rows[kept]
@@ -307,5 +307,4 @@ def test_steps_in_half_precision_are_near_the_whole_target(autocast: bool) -> No
             assert logits.dtype == torch.float32
             torch.testing.assert_close(logits, whole[:, step], rtol=0, atol=0.08)
             state = net.reorder(state, torch.tensor([0, 1, 2]))
-    assert state.cache.stores is not None
-    assert state.cache.stores[0].dtype == torch.bfloat16
+    assert state.target.store.dtype == state.source.store.dtype == torch.bfloat16
