@@ -59,7 +59,7 @@ def one_line(message: str) -> str:
         elif line and not line.startswith(HEADINGS):
             said.append(line)
     if expected and not said:
-        quotes = " (in a config, put a word in quotes)" if "str" in expected and given[:1] not in "[{" else ""
+        quotes = " (put a word in quotes)" if "str" in expected and given[:1] not in "[{" else ""
         said.append(f"expected {' or '.join(dict.fromkeys(expected))}, not {given}{quotes}")
     text = " ".join(dict.fromkeys(said))
     return f"{'.'.join(dict.fromkeys(keys))}: {text}" if keys else text

@@ -71,7 +71,7 @@ def test_a_checkpoint_by_name_becomes_its_file(
         (["--model.net.d_ff", "null"], ["--config={model: {init_args: {net: {d_ff: null}}}}"]),
         (['--data.prompts=["\\ud83d\\ude00"]'], ["--config={data: {init_args: {prompts: [\U0001f600]}}}"]),
         (['--trainer.callbacks=[{"a": "\\ud83d\\ude00"}]'], ["--trainer.callbacks=[{a: \U0001f600}]"]),
-        (["--data.stop=[1e3, null]"], ["--config={data: {init_args: {stop: ['1e3', null]}}}"]),
+        (['--data.stop=["1e3", null]'], ["--config={data: {init_args: {stop: ['1e3', null]}}}"]),
         (["--data.help", "X", "--trainer.x", "#1"], ["--data.help", "X", "--trainer.x", "#1"]),
         (["--model.x+=[1]"], ["--model.x+=[1]"]),
     ],

@@ -36,7 +36,10 @@ def test_repetitions_are_outermost(tmp_path: Path) -> None:
         ({"grid": {}, "search": {"a": {"low": 0.1, "high": "much"}}}, r"search\.a\.high must be a number, not 'much'"),
         ({"grid": {}, "search": {"a": {"low": 1, "high": 0}}}, r"search\.a: low 1 is above high 0"),
         ({"grid": {}, "search": {"a": {"low": 0, "high": 1, "log": True}}}, "with log, low must be above 0"),
-        ({"grid": {}, "search": {"a": {"low": 0, "high": 1, "steps": 2}}}, r"search\.a has steps; there are high, low"),
+        (
+            {"grid": {}, "search": {"a": {"low": 0, "high": 1, "steps": 2}}},
+            r"search\.a has steps; there are high, log, low",
+        ),
         ({"grid": {}, "search": {"a": {"choices": []}}}, r"search\.a\.choices must be a list of values"),
         ({"direction": "up"}, "direction must be"),
         ({"trials": 0}, "trials must be at least 1, not 0"),
