@@ -25,7 +25,7 @@ from seq_modules.nets.text.word_characters import CharacterConfig
 from seq_modules.systems.pretrained_classifier import pretrained_model
 from seq_modules.training.layer_rates import layerwise_adamw, remove_gradients
 from seq_modules.training.metrics.means import Fraction
-from seq_modules.training.metrics.spans import SpanScore
+from seq_modules.training.metrics.spans import Score, SpanScore
 from seq_modules.training.optim import OptimConfig
 from seq_modules.training.tokenizer import required_tokenizer
 from seq_modules.training.word_embeddings import start_embeddings, take_unknown
@@ -90,7 +90,7 @@ class Tagger(SequenceModule):
         }
         self.bio = is_bio(class_names)
         if self.bio:
-            scores = ("precision", "recall", "f1")
+            scores: tuple[Score, ...] = ("precision", "recall", "f1")
             found |= {f"span_{score}": SpanScore(class_names, score) for score in scores}
         super().__init__(found, optim)
         check_range("label_smoothing", label_smoothing, least=0, below=1)
