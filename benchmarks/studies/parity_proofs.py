@@ -11,30 +11,16 @@ checkpoint, as ``seqlight prove`` does it. Seconds are of CPU time.
 import argparse
 import csv
 import statistics
-import sys
 from pathlib import Path
 
 import numpy as np
 import torch
+from sweep_trials import train
 
 import seqlight
 from seq_modules.verification.counterexample import by_runs
 from seq_modules.verification.parity import prove
 from seq_modules.verification.rounding import ACTIVATION_ERROR
-from seqlight.main import main as command_line
-from seqlight.sweep.sweep_file import read_sweep
-
-
-def train(sweep: str) -> list[dict[str, str]]:
-    """Trains what a sweep has not trained yet; the rows of its trials.csv."""
-    sys.argv[1:] = ["sweep", sweep]
-    try:
-        command_line()
-    except SystemExit as end:
-        if end.code:
-            raise
-    with (read_sweep(sweep).folder / "trials.csv").open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def prove_all(trials: list[dict[str, str]], output: Path) -> None:

@@ -46,7 +46,7 @@ def alibi_bias(slopes: Tensor, queries: Tensor, keys: Tensor) -> Tensor:
         keys: Positions j, (S,).
     """
     distance = (queries[..., None] - keys).abs().unsqueeze(-3)  # (..., 1, T, S)
-    return -slopes[:, None, None] * distance
+    return slopes[:, None, None] * -distance
 
 
 def causal_alibi(slopes: Tensor, steps: int, dtype: torch.dtype) -> Tensor:
