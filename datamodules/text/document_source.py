@@ -139,7 +139,8 @@ class DocumentSource:
         """
         import fsspec
 
-        expected, first = known_encoding(self.config.encoding), {}
+        expected = known_encoding(self.config.encoding)
+        first: dict[str, Path] = {}  # of each encoding
         for file in self.files:
             with fsspec.open(file, "rb", compression="infer") as stream:
                 encoding = encoding_of(stream.read(HEAD), "utf-8-sig" if expected == "utf-8" else expected)
