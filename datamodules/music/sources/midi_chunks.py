@@ -42,7 +42,8 @@ def plain_midi(content: bytes) -> bytes:
 
 def _tracks(content: bytes, count: int) -> list[bytes]:
     """The tracks' bytes. What follows the ``count`` that the header states is read if it is a track too."""
-    at, tracks = 8 + int.from_bytes(content[4:8], "big"), []
+    at = 8 + int.from_bytes(content[4:8], "big")
+    tracks: list[bytes] = []
     while at + 8 <= len(content):
         kind, length = content[at : at + 4], int.from_bytes(content[at + 4 : at + 8], "big")
         missing = at + 8 + length - len(content)
