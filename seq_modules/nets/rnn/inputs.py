@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from seq_modules.nets.rnn.cells import State, States
 from seqlight.core.errors import UserError
 
 
@@ -28,7 +29,17 @@ def check_lengths(lengths: Tensor, batch: int, steps: int) -> Tensor:
     return lengths
 
 
-def check_state(part: Tensor, shape: Sequence[int]) -> None:
-    """Raises a ValueError unless a part of the state has this shape."""
-    if tuple(part.shape) != tuple(shape):
-        raise UserError(f"state must be {tuple(shape)}, not {tuple(part.shape)}")
+def state_parts(state: State, cell: str, shape: Sequence[int]) -> States:
+    """The tensors of a state: h, and for the LSTM c.
+
+    Raises:
+        ValueError: Unless the state is of the cell's kind, and each part of this shape.
+    """
+    if isinstance(state, tuple) != (cell == "lstm"):
+        kind = "a pair (h, c)" if cell == "lstm" else "one tensor"
+        raise UserError(f"state of cell {cell!r} must be {kind}, not a {type(state).__name__}")
+    parts = state if isinstance(state, tuple) else (state,)
+    for part in parts:
+        if tuple(part.shape) != tuple(shape):
+            raise UserError(f"state must be {tuple(shape)}, not {tuple(part.shape)}")
+    return parts

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from seq_modules.nets.rnn.cells import BLOCKS, Cell, LayerNorms, State, States, Weights
-from seq_modules.nets.rnn.inputs import check_inputs, check_lengths, check_state
+from seq_modules.nets.rnn.inputs import check_inputs, check_lengths, state_parts
 from seq_modules.nets.rnn.layers import run_layers
 from seq_modules.nets.rnn.linear.config import LINEAR_CELLS
 from seq_modules.nets.rnn.linear.linear_recurrent import LinearRecurrent
@@ -111,9 +111,10 @@ class Recurrent(nn.Module):
         Raises:
             ValueError: If a shape, a length or the kind of state is wrong.
         """
-        self.check_input(x, state)
+        check_inputs(x, self.input_size)
         batch, steps = x.shape[:2]
-        states = self.initial_states(x) if state is None else state if isinstance(state, tuple) else (state,)
+        shape = (len(self.names), batch, self.hidden_size)
+        states = self.initial_states(x) if state is None else state_parts(state, self.cell, shape)
         run = self.run_fused if self.backend == "fused" else partial(run_layers, self)
         packed = None if lengths is None else pack(x, lengths)
         if packed is None:
@@ -155,17 +156,6 @@ class Recurrent(nn.Module):
         """Zeros for h, and for the LSTM c, each (L·S, B, H)."""
         zeros = x.new_zeros(len(self.names), len(x), self.hidden_size, dtype=self.weights(0).w_hh.dtype)
         return (zeros, zeros) if self.cell == "lstm" else (zeros,)
-
-    def check_input(self, x: Tensor, state: State | None) -> None:
-        """Raises the ValueError of `forward` for wrong shapes."""
-        check_inputs(x, self.input_size)
-        if state is None:
-            return
-        if isinstance(state, tuple) != (self.cell == "lstm"):
-            kind = "a pair (h, c)" if self.cell == "lstm" else "one tensor h"
-            raise UserError(f"state of cell {self.cell!r} must be {kind}, not a {type(state).__name__}")
-        for part in state if isinstance(state, tuple) else (state,):
-            check_state(part, (len(self.names), len(x), self.hidden_size))
 
     def extra_repr(self) -> str:
         """The arguments, for print."""

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from datamodules.parity import RandomBits
+from datamodules.bits import RandomBits
 from seq_modules import ParityModule
 from seq_modules.nets.rnn.recurrent_config import RecurrentConfig
 from seq_modules.training.metrics.means import MeanLoss

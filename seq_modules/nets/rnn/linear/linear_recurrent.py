@@ -11,13 +11,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seq_modules.nets.rnn.cells import State
-from seq_modules.nets.rnn.inputs import check_inputs, check_lengths, check_state
+from seq_modules.nets.rnn.inputs import check_inputs, check_lengths, state_parts
 from seq_modules.nets.rnn.linear.cells import CELLS, Engine
 from seq_modules.nets.rnn.linear.config import LinearCell
 from seq_modules.nets.rnn.recurrent_config import RecurrentConfig
 from seq_modules.nets.transformer.block import FeedForward, RMSNorm
 from seqlight.core.checks import check_range
-from seqlight.core.errors import UserError
 
 
 class LinearRecurrent(nn.Module):
@@ -75,13 +74,9 @@ class LinearRecurrent(nn.Module):
         """
         check_inputs(x, self.input_size)
         steps, dtype = x.shape[1], next(self.parameters()).dtype
-        if isinstance(state, tuple):
-            raise UserError(f"state of cell {self.cell!r} must be one tensor, not a pair")
         shape = (self.num_layers * self.num_directions, len(x), self.state_size)
-        if state is None:
-            state = x.new_zeros(shape, dtype=dtype)
-        check_state(state, shape)
-        states = state.to(dtype).unflatten(0, (self.num_layers, self.num_directions))
+        (before,) = (x.new_zeros(shape),) if state is None else state_parts(state, self.cell, shape)
+        states = before.to(dtype).unflatten(0, (self.num_layers, self.num_directions))
         x, mask = x.transpose(0, 1), None  # (B, T, D) -> (T, B, D)
         if lengths is not None:
             lengths = check_lengths(lengths, x.shape[1], steps).to(x.device)
