@@ -17,7 +17,7 @@ SMALL_STEPS = (
 # Batches of so many tokens; of the 36 built-in sentences, 10 with room for 300.
 TOKENS = 300
 DATES = (
-    "--config=translation/dates_gru", "--model.net.d_model=8", "--model.net.rnn.hidden_size=8",
+    "--config=translation/dates", "--model.net.d_model=8", "--model.net.rnn.hidden_size=8",
     "--model.net.attention_size=8", "--data.train_size=40", "--data.val_size=12", "--data.test_size=11",
     *COMMON[:3], SHORT,
 )  # fmt: skip
