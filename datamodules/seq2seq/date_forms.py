@@ -7,7 +7,7 @@ after the year. What many write as 03/04/2005 means two days, and is left out.
 import datetime
 import itertools
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 from babel import Locale, UnknownLocaleError
 from babel.dates import format_date, get_month_names
@@ -32,28 +32,37 @@ ALL_NAMES = (  # days that show every name of a month and of a day of the week
 MONTHS: tuple[tuple[Any, Any], ...] = tuple(itertools.product(("wide", "abbreviated"), ("format", "stand-alone")))
 SPACES = str.maketrans({"\u00a0": " ", "\u202f": " "})  # CLDR's no-break spaces, which nobody types
 
+Part = Literal["train", "val", "test"]
 Combination = tuple[str, str | None]  # a form and a locale; a form of numbers has none
 
 
-def combinations(locales: tuple[str, ...], held_out: bool) -> list[Combination]:
-    """The combinations of a form and a locale that training uses, or those that only the test has.
+def combinations(locales: tuple[str, ...], part: Part) -> list[Combination]:
+    """The combinations of a form and a locale that training uses, or those that only validation or the test has.
 
-    Of a locale's forms with names two in twelve are held out, other ones from locale to locale: the test's forms are
-    known from other locales, and its locales from other forms. A language's own two orders are always trained, since
-    no other language has their words, such as the Spanish "3 de marzo de 2021". Forms of numbers are used in training
-    alone, each four times as often as another combination, since no name tells their months.
+    Of a locale's forms with names two in twelve are the test's and one is validation's, other ones from locale to
+    locale: their forms are known from other locales, and their locales from other forms. A language's own two orders
+    are always trained, since no other language has their words, such as the Spanish "3 de marzo de 2021". Forms of
+    numbers are used in training alone, each four times as often as another combination, since no name tells their
+    months.
 
     Args:
         locales: At least two.
-        held_out: Whether those of the test are wanted.
+        part: Whose combinations are wanted.
     """
     found: list[Combination] = [
         (form, locale)
         for place, locale in enumerate(locales)
         for number, form in distinct_forms(locale)
-        if (form not in OWN_FORMS and (number + 5 * place) % 6 == 0) == held_out
+        if part_of(form, number + 5 * place) == part
     ]
-    return found if held_out else [*found, *[(form, None) for form in NUMBER_FORMS] * 4]
+    return [*found, *[(form, None) for form in NUMBER_FORMS] * 4] if part == "train" else found
+
+
+def part_of(form: str, number: int) -> Part:
+    """Which part a locale's form belongs to, by a number that differs from locale to locale."""
+    if form in OWN_FORMS or number % 6 and number % 12 != 3:
+        return "train"
+    return "val" if number % 6 else "test"
 
 
 @lru_cache

@@ -43,9 +43,9 @@ class DatePairs:
 class DatesDataModule(Seq2SeqDataModule):
     """Dates in many written forms and languages, with the same date in ISO 8601; one id a character.
 
-    The dates are those from 1900 to 2099, generated row by row without end. The test has days and combinations of form
-    and language that training never sees; validation has unseen days in training's combinations. No form is ambiguous:
-    years have four digits, and 03/04/2005 is not used.
+    The dates are those from 1900 to 2099, generated row by row without end. Validation and test have days and
+    combinations of form and language that training never sees, and each has its own. No form is ambiguous: years have
+    four digits, and 03/04/2005 is not used.
 
     Args:
         batch_size: Dates in a batch of one process.
@@ -80,10 +80,14 @@ class DatesDataModule(Seq2SeqDataModule):
         check_locales(self.locales)
         days = np.argsort(random_words(DAYS_SEED, np.array([0]), DAYS)[0], kind="stable")
         test, val, train = np.split(days, [TEST_DAYS, TEST_DAYS + VAL_DAYS])
-        seen, unseen = (combinations(self.locales, held_out) for held_out in (False, True))
-        self.train_set = GeneratedPairs(DatePairs(train, seen), self.tokenizer, train_size, self.seed)
-        self.val_set = GeneratedPairs(DatePairs(val, seen, True), self.tokenizer, val_size, self.VAL_SEED, True)
-        self.test_set = GeneratedPairs(DatePairs(test, unseen, True), self.tokenizer, test_size, self.TEST_SEED, True)
+        made = {
+            "train": DatePairs(train, combinations(self.locales, "train")),
+            "val": DatePairs(val, combinations(self.locales, "val"), distinct=True),
+            "test": DatePairs(test, combinations(self.locales, "test"), distinct=True),
+        }
+        self.train_set = GeneratedPairs(made["train"], self.tokenizer, train_size, self.seed)
+        self.val_set = GeneratedPairs(made["val"], self.tokenizer, val_size, self.VAL_SEED, True)
+        self.test_set = GeneratedPairs(made["test"], self.tokenizer, test_size, self.TEST_SEED, True)
 
     @cached_property
     def tokenizer(self) -> TokenizerPair:

@@ -9,7 +9,15 @@ import torch
 from babel.dates import get_day_names, get_month_names
 
 from datamodules import DatesDataModule
-from datamodules.seq2seq.date_forms import LOCALES, NUMBER_FORMS, WORD_FORMS, combinations, distinct_forms, write_date
+from datamodules.seq2seq.date_forms import (
+    LOCALES,
+    NUMBER_FORMS,
+    WORD_FORMS,
+    Part,
+    combinations,
+    distinct_forms,
+    write_date,
+)
 from datamodules.seq2seq.dates import DAYS, FIRST, LAST
 from datamodules.seq2seq.generated import GeneratedPairs
 from seqlight.core.labels import UNK
@@ -56,19 +64,23 @@ def test_the_target_is_the_same_date_and_the_years_are_all_there() -> None:
     assert len({target[:4] for _, target in pairs}) == 200
 
 
-def test_what_the_test_has_training_never_sees() -> None:
-    seen, unseen = combinations(LOCALES, False), combinations(LOCALES, True)
-    assert not set(seen) & set(unseen)
-    # Every form of the test is trained in other locales, and every locale in other forms.
-    assert {form for form, _ in unseen} <= {form for form, _ in seen}
-    assert {locale for _, locale in unseen} == set(LOCALES)
-    assert len(unseen) >= 24
-    # No held-out text could be written in another of the locale's trained forms on every day of the year.
-    for form, locale in unseen:
-        days = [datetime.date(2024, month, day) for month in range(1, 13) for day in (1, 28)]
-        texts = [write_date(day, form, locale) for day in days]
-        for other, of in seen:
-            assert of != locale or [write_date(day, other, of) for day in days] != texts
+def test_what_validation_and_test_have_training_never_sees() -> None:
+    parts: tuple[Part, ...] = ("train", "val", "test")
+    seen, validated, tested = (combinations(LOCALES, part) for part in parts)
+    assert not set(validated) & set(tested)
+    for unseen, least in ((validated, 12), (tested, 24)):
+        assert not set(seen) & set(unseen)
+        # Every held-out form is trained in other locales, and every locale in other forms.
+        assert {form for form, _ in unseen} <= {form for form, _ in seen}
+        assert {locale for _, locale in unseen} <= {locale for _, locale in seen}
+        assert len(unseen) >= least
+        # No held-out text could be written in another of the locale's trained forms on every day of the year.
+        for form, locale in unseen:
+            days = [datetime.date(2024, month, day) for month in range(1, 13) for day in (1, 28)]
+            texts = [write_date(day, form, locale) for day in days]
+            for other, of in seen:
+                assert of != locale or [write_date(day, other, of) for day in days] != texts
+    assert {locale for _, locale in tested} == set(LOCALES)
 
     data = DatesDataModule(seed=0)
     sets: list[GeneratedPairs] = [data.train_set, data.val_set, data.test_set]
@@ -79,7 +91,7 @@ def test_what_the_test_has_training_never_sees() -> None:
     assert not days[1] & days[2]
     assert len(days[2]) == 10_000  # all different
     written = [sets[at].make.written for at in range(3)]  # type: ignore[attr-defined]
-    assert written == [seen, seen, unseen]
+    assert written == [seen, validated, tested]
 
 
 def test_forms_that_are_the_same_in_a_locale_count_once() -> None:
