@@ -60,7 +60,7 @@ def combinations(locales: tuple[str, ...], part: Part) -> list[Combination]:
 
 def part_of(form: str, number: int) -> Part:
     """Which part a locale's form belongs to, by a number that differs from locale to locale."""
-    if form in OWN_FORMS or number % 6 and number % 12 != 3:
+    if form in OWN_FORMS or (number % 6 and number % 12 != 3):
         return "train"
     return "val" if number % 6 else "test"
 
