@@ -12,8 +12,10 @@ from jsonargparse import get_loader, set_dumper, set_loader
 from lightning.pytorch import LightningDataModule, LightningModule
 from lightning.pytorch.cli import LightningArgumentParser
 
+from seq_modules.callbacks import BestCheckpoint, LastCheckpoint
+from seq_modules.generation.decoding_config import Decoding
 from seqlight.command.messages import naming_options, one_line
-from seqlight.core.yaml_text import yaml_text
+from seqlight.core.yaml_text import HALF, read_halves, yaml_text
 
 REFUSED = re.compile(r"(?:group '(?P<group>[\w.]+)' does not accept )?(?:option|key) '(?P<key>[\w.]+)'", re.IGNORECASE)
 UNRECOGNIZED = "unrecognized arguments: --"
@@ -27,7 +29,7 @@ def read_yaml(text: str) -> Any:
     jsonargparse reads a string that a config holds in quotes a second time, to see whether it is of another type.
     """
     try:
-        value = _read_yaml(text)
+        value = read_halves(text) if HALF.search(text) else _read_yaml(text)
     except (RecursionError, ValueError) as error:  # brackets in brackets, and numbers of thousands of digits
         raise yaml.YAMLError(str(error)) from error
     is_word = text.strip() and "\n" not in text and not text.lstrip().startswith(("[", "{"))
@@ -38,6 +40,13 @@ def read_yaml(text: str) -> Any:
 
 set_loader("yaml", read_yaml, (yaml.YAMLError,))
 set_dumper("yaml", yaml_text)
+
+
+# What a model takes from its data (a model without the argument, and data without the attribute, are left alone).
+LINKED = (
+    "source_vocab_size", "vocab_size", "num_classes", "num_aux_classes", "pad_id", "vocab_sizes", "pitch_ids", "ticks",
+    "frame_size", "feature_names", "class_names", "num_characters", "statistics", "lookback", "horizon",
+)  # fmt: skip
 
 
 class Parser(LightningArgumentParser):
@@ -63,6 +72,17 @@ class Parser(LightningArgumentParser):
         for name, base in (("model", LightningModule), ("data", LightningDataModule)):
             key = name if issubclass(class_type, base) else key
         super().add_instantiator(naming_options(instantiator, key), class_type, **kwargs)
+
+    def add_run_arguments(self) -> None:
+        """Adds the experiment, the two checkpoints, how texts are generated, and what a model takes from its data."""
+        self.add_argument(
+            "--experiment", type=str | None, default=None, help="Folder under runs/; by default the config's name."
+        )
+        self.add_lightning_class_args(BestCheckpoint, "best_checkpoint")
+        self.add_lightning_class_args(LastCheckpoint, "last_checkpoint")
+        self.add_class_arguments(Decoding, "decoding")
+        for name in LINKED:
+            self.link_arguments(f"data.{name}", f"model.init_args.{name}", apply_on="instantiate")
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Writes the line and ends the program; the parser of a class adds its hint and passes the error on."""

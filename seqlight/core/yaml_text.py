@@ -16,6 +16,26 @@ class _QuotingDumper(yaml.SafeDumper):
 _QuotingDumper.add_implicit_resolver("tag:yaml.org,2002:float", SCIENTIFIC, list("-+.0123456789"))
 
 
+class _PythonLoader(yaml.SafeLoader):
+    """Reads numbers and dates as jsonargparse's loader does."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012  as PyYAML has it
+        letter: [(tag, pattern) for tag, pattern in pairs if tag != "tag:yaml.org,2002:timestamp"]
+        for letter, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+_PythonLoader.add_implicit_resolver("tag:yaml.org,2002:float", SCIENTIFIC, list("-+.0123456789"))
+
+# By such halves of characters Python keeps the bytes of a file's name that are no UTF-8. libyaml refuses their escapes.
+HALF = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+def read_halves(text: str) -> Any:
+    """YAML that holds escaped halves of characters, as :func:`yaml_text` writes them."""
+    return yaml.load(text, Loader=_PythonLoader)
+
+
 def yaml_text(value: Any, one_line: bool = False) -> str:
     """Plain data as YAML, in the order of its keys.
 

@@ -27,6 +27,11 @@ def test_words_stay_words_and_numbers_numbers(one_line: bool) -> None:
     assert not one_line or "\n" not in text
 
 
+def test_names_of_files_that_are_no_utf_8_come_back() -> None:
+    value = {"path": "b\udcfccher/caf\udce9.txt", "stop": ["1e3", "2024-01-01"], "rate": 1e-3}
+    assert get_loader("yaml")(yaml_text(value)) == get_loader("yaml")(yaml_text(value, one_line=True)) == value
+
+
 @pytest.mark.parametrize("word", ["#x", "~", "- x", "&x", "x"])
 def test_a_word_alone_is_no_comment_and_no_list(word: str) -> None:
     assert get_loader("yaml")(word) == word
