@@ -9,13 +9,23 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from transformers import BertConfig
 
-from datamodules import ChoraleFramesDataModule, ForecastDataModule, ParityDataModule, SequenceDataModule
+from datamodules import (
+    ChoraleFramesDataModule,
+    ForecastDataModule,
+    FormalLanguageDataModule,
+    ParityDataModule,
+    SequenceDataModule,
+    TabularDataModule,
+)
 from datamodules.series.generated import GeneratedSeries
 from datamodules.series.windows import TimeSplit
+from datamodules.tabular.shapes import ShapeConfig
 from seq_modules import (
     Forecaster,
+    FormalLanguageModule,
     GPTLanguageModel,
     LSTMFrameDecoder,
+    MLPClassifier,
     ParityModule,
     PretrainedClassifier,
     RNNLanguageModel,
@@ -34,6 +44,7 @@ from seq_modules.nets.music.frame_net import FrameConfig
 from seq_modules.nets.rnn.language_net import RNNConfig
 from seq_modules.nets.rnn.recurrent_config import RecurrentConfig
 from seq_modules.nets.rnn.seq2seq_config import Seq2SeqRNNConfig
+from seq_modules.nets.symbol_net import SymbolNetConfig
 from seq_modules.nets.text.pretrained_encoder import PretrainedEncoderConfig
 from seq_modules.nets.text.text_encoder import TextEncoderConfig
 from seq_modules.nets.text.transformer_encoder import TransformerEncoderConfig
@@ -181,6 +192,10 @@ MODULES: dict[str, Callable[[OptimConfig], SequenceModule]] = {
         ),
         optim=optim,
     ),
+    "formal language": lambda optim: FormalLanguageModule(
+        3, 5, net=SymbolNetConfig(rnn=RecurrentConfig("deltanet", 8)), supervision="full", optim=optim
+    ),
+    "perceptron": lambda optim: MLPClassifier(["x", "y"], ["inner", "outer"], optim=optim),
 }  # fmt: skip
 DATA: dict[str, Callable[[int], SequenceDataModule]] = {
     "parity": lambda batch_size: ParityDataModule(batch_size=batch_size, train_size=ROWS, val_size=8, seed=0),
@@ -195,6 +210,10 @@ DATA: dict[str, Callable[[int], SequenceDataModule]] = {
     "seq2seq transformer": Pairs,
     "seq2seq rnn": Pairs,
     "forecaster": series,
+    "formal language": lambda batch_size: FormalLanguageDataModule(
+        "cycle_navigation", batch_size, max_length=STEPS, train_size=ROWS, val_size=8, seed=0
+    ),
+    "perceptron": lambda batch_size: TabularDataModule(points=ShapeConfig(size=34), batch_size=batch_size, seed=0),
 }
 
 

@@ -9,6 +9,7 @@ import torch
 from helpers.systems import DATA, MODULES, system
 from helpers.trainers import quiet_trainer
 from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.plugins import HalfPrecision
 from torch import Tensor
 
 # Largest distance of the smoothed curves, as a part of the first loss. benchmarks/studies/precision_bands.py measures
@@ -70,5 +71,5 @@ def test_a_loss_is_summed_in_float32() -> None:
         module = system(name).to(torch.bfloat16).train()
         data = DATA[name](4)
         data.setup("fit")
-        batch = data.train_set.__getitems__([0, 1, 2, 3])  # type: ignore[union-attr]
+        batch = HalfPrecision("bf16-true").convert_input(data.train_set.__getitems__([0, 1, 2, 3]))  # type: ignore[union-attr]
         assert module.step(batch).loss_sum.dtype == torch.float32, name
