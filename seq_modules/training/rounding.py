@@ -44,7 +44,7 @@ class StochasticRounding(Optimizer):
     """
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One step of all groups; gives what the closure, which Lightning passes, gives."""
         loss = None
         if closure is not None:
@@ -94,7 +94,7 @@ def with_stochastic_rounding(optimizer: Optimizer) -> Optimizer:
 
 
 @functools.cache
-def _mixed(kind: type[Optimizer]) -> type[Optimizer]:
+def _mixed(kind: Any) -> type[Optimizer]:
     return type(kind.__name__, (StochasticRounding, kind), {})
 
 
