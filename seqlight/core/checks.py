@@ -4,6 +4,7 @@ A group's fields are named with the group: ``check_range("optim.learning_rate", 
 """
 
 from collections.abc import Sequence
+from operator import ge, gt, le, lt
 from typing import Any, get_args
 
 from seqlight.core.errors import UserError
@@ -20,7 +21,7 @@ def check_range(
     above: float | None = None,
     below: float | None = None,
 ) -> None:
-    """Refuses a number outside its range.
+    """Refuses a number outside its range, and NaN.
 
     Args:
         name: The argument's name.
@@ -33,19 +34,10 @@ def check_range(
     Raises:
         UserError: The value is not a number of the range.
     """
-    if value is None:
-        return
-    inside = (
-        (least is None or value >= least)
-        and (most is None or value <= most)
-        and (above is None or value > above)
-        and (below is None or value < below)
-        and value == value  # not NaN
-    )
-    if not inside:
-        limits = (("at least", least), ("above", above), ("at most", most), ("below", below))
-        wanted = " and ".join(f"{word} {limit:g}" for word, limit in limits if limit is not None)
-        raise UserError(f"{name} must be {wanted}, not {value}")
+    limits = (("at least", least, ge), ("above", above, gt), ("at most", most, le), ("below", below, lt))
+    given = [(word, limit, holds) for word, limit, holds in limits if limit is not None]
+    if value is not None and not all(holds(value, limit) for _, limit, holds in given):
+        raise UserError(f"{name} must be {' and '.join(f'{word} {limit:g}' for word, limit, _ in given)}, not {value}")
 
 
 def check_choice(name: str, value: Any, choices: Any) -> None:
