@@ -70,7 +70,7 @@ CASES: dict[str, tuple[str, ...]] = {
     "formal language, diagonal": (*CYCLE, "--model.net.rnn.cell=diagonal", SLOW),
     "formal language, DeltaNet": (*CYCLE, "--model.net.rnn.cell=deltanet", SLOW),
     "formal language, Transformer": (*CYCLE, "--model.net.backbone=transformer", SLOW),
-    "tagger": ("--config=tagging/ewt_lstm", "--data.cache_dir=cache"),
+    "tagger": ("--config=tagging/ewt_lstm",),
     "forecaster": ("--config=forecast/patch_transformer", "--data.generated.num_rows=2000", "--data.split.rows=null"),
     "perceptron": ("--config=mlp/circles",),
     "perceptron, parameters": ("--config=mlp/circles", "--model.style=parameters"),
