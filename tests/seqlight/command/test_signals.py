@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 
 import pytest
 
@@ -36,7 +37,7 @@ def test_what_lightning_makes_an_exit_code_of_is_found_again(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def dispatch(words: list[str]) -> int:
+    def fit(words: list[str]) -> int:
         try:
             try:
                 raise kind
@@ -45,7 +46,8 @@ def test_what_lightning_makes_an_exit_code_of_is_found_again(
         except SystemExit as stop:
             raise interruption(stop) or stop from None
 
-    monkeypatch.setattr(program, "dispatch", dispatch)
+    monkeypatch.setattr(program, "train_test_predict", fit)
+    monkeypatch.setattr(sys, "argv", ["seqlight", "fit"])
     with pytest.raises(SystemExit) as ended:
         program.main()
     assert ended.value.code == code
