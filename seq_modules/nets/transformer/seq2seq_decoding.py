@@ -137,6 +137,7 @@ class Seq2SeqState:
     def __init__(self, net: "EncoderDecoderTransformer", states: Tensor, mask: Tensor) -> None:
         self.net, self.groups = net, SourceGroups(len(states))
         self.steps: list[BlockStep] = []
+        self.many = False  # whether the steps are made for MANY_ROWS or more
         self.out: Tensor | None = None  # the last logits, (B, V)
         self.source = source_cache(net, states, mask)
         self.target = TargetCache(self.source.store[0, 0], len(net.decoder))
