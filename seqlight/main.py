@@ -3,8 +3,8 @@
 import os
 import sys
 
+from seqlight.command.commands import LIGHTNING_COMMANDS, other_command
 from seqlight.command.compile_cache import replace_unwritable_cache
-from seqlight.command.help import COMMANDS, HELP
 from seqlight.command.signals import ending_on_sigterm, interruption
 from seqlight.command.terminal import prepare_outputs
 from seqlight.core.errors import Diverged, Terminated, UserError
@@ -23,7 +23,8 @@ def main() -> None:
     replace_unwritable_cache()
     try:
         with ending_on_sigterm():
-            sys.exit(dispatch(words))
+            code = other_command(words)
+            sys.exit(train_test_predict(words) if code is None else code)
     except Terminated:
         sys.stderr.write("seqlight: stopped by SIGTERM\n")
         sys.exit(143)
@@ -39,41 +40,6 @@ def main() -> None:
         sys.exit(2)
 
 
-def dispatch(words: list[str]) -> int:
-    """Runs the command that the words name; what needs no torch runs without importing it."""
-    match words:
-        case [] | ["--help" | "-h", *_] | ["sweep" | "configs" | "average", "--help" | "-h", *_]:
-            print(HELP, end="")
-        case ["--version", *_]:
-            from seqlight import __version__
-
-            print(__version__)
-        case ["configs", *rest]:
-            from seqlight.recipes import command
-
-            print(command(rest))
-        case ["average", *rest]:
-            from seqlight.averaging import command
-
-            print(command(rest))
-        case ["prove", *rest]:
-            from seqlight import proving
-
-            return proving.command(rest)
-        case ["sweep", *rest]:
-            from seqlight.sweep import command
-
-            print(command(rest))
-        case ["--print_completion", shell, *_]:
-            os.environ["JSONARGPARSE_ADD_PRINT_COMPLETION_ARGUMENT"] = "true"
-            from seqlight.command.trainer_cli import SeqCLI
-
-            SeqCLI(["--print_completion", f"shtab-{shell}"], commands=tuple(COMMANDS))
-        case _:
-            return train_test_predict(words)
-    return 0
-
-
 def train_test_predict(words: list[str]) -> int:
     """Runs one of Lightning's commands; returns the exit code."""
     from seqlight.command.arguments import prepare
@@ -81,7 +47,7 @@ def train_test_predict(words: list[str]) -> int:
     from seqlight.command.quiet import quieten
 
     observe_launcher()
-    words = prepare(words, tuple(COMMANDS))
+    words = prepare(words, tuple(LIGHTNING_COMMANDS))
     quieten()
     from seq_modules.callbacks import GracefulStop
     from seqlight.command.trainer_cli import SeqCLI

@@ -22,6 +22,7 @@ HEADINGS = (
     "Given value type",
     "Problem with given class_path",
 )
+UNRECOGNIZED = "unrecognized arguments: --"
 
 
 class NamedError(UserError):
@@ -61,8 +62,10 @@ def one_line(message: str) -> str:
     if expected and not said:
         quotes = " (put a word in quotes)" if "str" in expected and given[:1] not in "[{" else ""
         said.append(f"expected {' or '.join(dict.fromkeys(expected))}, not {given}{quotes}")
-    text = " ".join(dict.fromkeys(said))
-    return f"{'.'.join(dict.fromkeys(keys))}: {text}" if keys else text
+    text, key = " ".join(dict.fromkeys(said)), ".".join(dict.fromkeys(keys))
+    if keys and text.startswith(UNRECOGNIZED):  # the parser of a class does not know which option the class has
+        return text.replace(UNRECOGNIZED, f"{UNRECOGNIZED}{key}.").replace("did you mean ", f"did you mean --{key}.")
+    return f"{key}: {text}" if keys else text
 
 
 def name_of_type(kind: str) -> str | None:

@@ -14,11 +14,10 @@ from lightning.pytorch.cli import LightningArgumentParser
 
 from seq_modules.callbacks import BestCheckpoint, LastCheckpoint
 from seq_modules.generation.decoding_config import Decoding
-from seqlight.command.messages import naming_options, one_line
+from seqlight.command.messages import UNRECOGNIZED, naming_options, one_line
 from seqlight.core.yaml_text import HALF, read_halves, yaml_text
 
 REFUSED = re.compile(r"(?:group '(?P<group>[\w.]+)' does not accept )?(?:option|key) '(?P<key>[\w.]+)'", re.IGNORECASE)
-UNRECOGNIZED = "unrecognized arguments: --"
 
 _read_yaml = get_loader("yaml")
 
@@ -89,7 +88,7 @@ class Parser(LightningArgumentParser):
         parser = getattr(ex, "subcommand_parser", None) or self
         hint = did_you_mean(parser, message)
         if not self.exit_on_error:
-            super().error(f"{message}; {hint}" if hint else message, ex)
+            super().error(f"{message}; {hint}" if hint and hint not in message else message, ex)
         program = parser.prog.replace(" [options]", "")
         if "arguments are required" in message:
             message, hint = "no experiment given: add --config NAME", "`seqlight configs` lists the recipes"

@@ -1,17 +1,18 @@
-"""What a command completes in its settings before anything is made of them: precision, run folder, loggers."""
+"""A command's settings before anything is made of them: layers, checks, then precision, run folder, loggers."""
 
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch.cli import Namespace
+from lightning.pytorch.cli import LightningArgumentParser, Namespace
 
 from seq_modules.callbacks import TimedBar
-from seqlight.command.arguments import config_values
+from seqlight.command.arguments import config_values, option, values_as_configs
 from seqlight.command.precision import settle
 from seqlight.command.saved_settings import SavedSettings
 from seqlight.core.checks import check_range
 from seqlight.core.errors import UserError
-from seqlight.recipes import experiment_name
+from seqlight.core.yaml_text import yaml_text
+from seqlight.recipes import DEFAULTS, experiment_name
 from seqlight.runs import new_run_folder, point_loggers
 
 MOST_SEED = 2**32 - 1  # NumPy's generators take no larger one
@@ -35,6 +36,32 @@ def check_settings(config: Namespace) -> None:
         raise UserError(
             f"--trainer.strategy {strategy}: copies of a process cannot share its files; use ddp, which starts new ones"
         )
+
+
+def layered_settings(parser: LightningArgumentParser, words: list[str]) -> tuple[Namespace, SavedSettings | None]:
+    """Settings laid over each other: configs/defaults.yaml, those of ``--ckpt_path``, configs, flags.
+
+    Args:
+        parser: The command's.
+        words: The command line, the command first.
+
+    Returns:
+        The settings by command, and those of ``--ckpt_path``, if one is given.
+    """
+    command, *rest = words
+    if command.startswith("--print_completion"):
+        parser.parse_args(words)  # prints and exits
+    layers, saved = [command, "--config", str(DEFAULTS)], None
+    if checkpoint := option(rest, "--ckpt_path"):
+        saved = SavedSettings(Path(checkpoint[1]), command, rest)
+        # A layer each: a list of callbacks replaces the one before as a whole. A config may be given as its text.
+        layers += ["--config", yaml_text(saved.config)] if saved.config else []
+    config = parser.parse_args([*layers, *values_as_configs(rest)])
+    check_settings(config[command])
+    if saved:
+        saved.check_class(config[command].model.class_path)
+        saved.log_devices(config[command].trainer)
+    return config, saved
 
 
 def prepare_run(

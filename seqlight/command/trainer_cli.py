@@ -15,23 +15,15 @@ from seq_modules.callbacks import BestCheckpoint, GracefulStop, LastCheckpoint, 
 from seq_modules.generation.decoding_config import Decoding
 from seq_modules.protocols import HasDecoding
 from seqlight.atomic_checkpoint import AtomicCheckpointIO
-from seqlight.command.arguments import option, values_as_configs
 from seqlight.command.lost_process import ending_together
 from seqlight.command.messages import as_user_error, user_errors
 from seqlight.command.parser import Parser
 from seqlight.command.precision import PrecisionTrainer
 from seqlight.command.run_callbacks import run_callbacks
-from seqlight.command.run_settings import check_settings, prepare_run
+from seqlight.command.run_settings import layered_settings, prepare_run
 from seqlight.command.saved_settings import SavedSettings
-from seqlight.core.yaml_text import yaml_text
-from seqlight.recipes import DEFAULTS
 from seqlight.runs import next_command
 
-# What a model takes from its data (a model without the argument, and data without the attribute, are left alone).
-LINKED = (
-    "source_vocab_size", "vocab_size", "num_classes", "num_aux_classes", "pad_id", "vocab_sizes", "pitch_ids", "ticks",
-    "frame_size", "feature_names", "class_names", "num_characters", "statistics", "lookback", "horizon",
-)  # fmt: skip
 GROUPS = {"decoding": Decoding, "best_checkpoint": BestCheckpoint, "last_checkpoint": LastCheckpoint}
 
 
@@ -64,31 +56,12 @@ class SeqCLI(LightningCLI):
         return {name: skipped for name, skipped in LightningCLI.subcommands().items() if name in self._commands}
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Adds the experiment, the two checkpoints, how texts are generated, and what a model takes from its data."""
-        parser.add_argument(
-            "--experiment", type=str | None, default=None, help="Folder under runs/; by default the config's name."
-        )
-        parser.add_lightning_class_args(BestCheckpoint, "best_checkpoint")
-        parser.add_lightning_class_args(LastCheckpoint, "last_checkpoint")
-        parser.add_class_arguments(Decoding, "decoding")
-        for name in LINKED:
-            parser.link_arguments(f"data.{name}", f"model.init_args.{name}", apply_on="instantiate")
+        """Adds what every run of this command has."""
+        parser.add_run_arguments()  # type: ignore[attr-defined]
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
-        """Lays the settings over each other. A config may be given as a path or, as here, as its text."""
-        command, *rest = self._words
-        if command.startswith("--print_completion"):
-            parser.parse_args(self._words)  # prints and exits
-        layers = [command, "--config", str(DEFAULTS)]
-        if checkpoint := option(rest, "--ckpt_path"):
-            self.saved = SavedSettings(Path(checkpoint[1]), command, rest)
-            # A layer each: a list of callbacks replaces the one before as a whole.
-            layers += ["--config", yaml_text(self.saved.config)] if self.saved.config else []
-        self.config = parser.parse_args([*layers, *values_as_configs(rest)])
-        check_settings(self.config[command])
-        if self.saved:
-            self.saved.check_class(self.config[command].model.class_path)
-            self.saved.log_devices(self.config[command].trainer)
+        """Lays the settings over each other."""
+        self.config, self.saved = layered_settings(parser, self._words)
 
     def _parse_ckpt_path(self) -> None:
         """Lightning's own, in which the checkpoint would silently win over configs and flags."""

@@ -112,7 +112,9 @@ def test_configs_are_listed_and_copied_but_never_over_a_file(run: Run, tmp_path:
 
 
 def test_completion_script(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("seqlight.main.COMMANDS", {"test": ""})  # each command of four takes seconds
+    monkeypatch.setattr(
+        "seqlight.command.commands.LIGHTNING_COMMANDS", {"test": ""}
+    )  # each command of four takes seconds
     script = run("--print_completion", "bash")
     assert script.code == 0
     (tmp_path / "complete.sh").write_text(script.out)
@@ -123,7 +125,14 @@ def test_completion_script(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyP
 MISTAKES = {
     "unknown key": (("--model.hiden_size=3",), r"hiden_size.* did you mean net\.hidden_size\?"),
     "unknown field of a group": (("--model.optim.learning_rat=1",), r"did you mean optim\.learning_rate\?"),
-    "unknown group": (("--model.optm.learning_rate=1",), r"did you mean optim\.learning_rate\?"),
+    "unknown group": (
+        ("--model.optm.learning_rate=1",),
+        r"error: unrecognized arguments: --model\.optm\.learning_rate=1; did you mean --model\.optim\.learning_rate\?$",
+    ),
+    "a group of other data": (
+        ("--data.prompt.source=none",),
+        r"error: unrecognized .*: --data\.prompt\.source=none; see",
+    ),
     "unknown field in a mapping": (('--model.optim={"learning_rat": 1}',), r"did you mean optim\.learning_rate\?"),
     "a group that is a number": (("--model.net=3",), r"model\.net: .*'3'"),
     "unknown field of data": (("--data.batch_siz=3",), r"batch_siz.* did you mean .*batch_size\?"),
