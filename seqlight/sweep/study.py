@@ -22,7 +22,7 @@ def open_study(sweep: Sweep, grace_period: int = GRACE_PERIOD) -> optuna.Study:
     Raises:
         UserError: The storage cannot be used, or holds a study of this name that belongs to another sweep.
     """
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # its warnings are tracebacks of errors that it passes on
     sweep.folder.mkdir(parents=True, exist_ok=True)
     # Two processes that make the tables or the study at once would be in each other's way.
     with locked(sweep.storage, sweep.folder):

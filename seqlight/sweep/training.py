@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from seqlight.command.arguments import option_word, prepare
 from seqlight.command.signals import interruption
-from seqlight.core.errors import Terminated
+from seqlight.core.errors import Terminated, UserError
 from seqlight.core.plots import read_metrics
 from seqlight.sweep.sweep_file import Sweep
 
@@ -26,6 +26,7 @@ def train(sweep: Sweep, chosen: dict[str, Any]) -> tuple[dict[str, float], Path]
 
     Raises:
         Diverged: The training has.
+        UserError: It ended without a checkpoint to test.
     """
     configs = [*sweep.config, *(value for key, value in chosen.items() if key == "config")]
     words = [f"--config={config}" for config in configs]
@@ -41,6 +42,11 @@ def train(sweep: Sweep, chosen: dict[str, Any]) -> tuple[dict[str, float], Path]
         files = [fitted.run_folder / "metrics.csv"]
         if sweep.test:
             checkpoint = fitted.run_folder / "checkpoints" / "best.ckpt"
+            if not checkpoint.exists():
+                raise UserError(
+                    f"sweep {sweep.name}: the training ended before its first validation, so there is no checkpoint to "
+                    "test; train longer, validate earlier (trainer.val_check_interval), or say test: false"
+                )
             files.append(command_line(["test", f"--ckpt_path={checkpoint}"]).run_folder / "metrics.csv")
     metrics = {name: curve[-1][1] for file in files for name, curve in read_metrics(file).items()}
     return {**metrics, **made}, fitted.run_folder

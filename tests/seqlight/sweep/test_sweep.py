@@ -207,6 +207,16 @@ def test_a_metric_that_no_run_logs(run: Run, tmp_path: Path) -> None:
     assert run("sweep").code == 2
 
 
+def test_a_training_without_a_validation_has_nothing_to_test(run: Run, tmp_path: Path) -> None:
+    path, short = tmp_path / "short.yaml", {"trainer.max_epochs": 3, "trainer.check_val_every_n_epoch": 4}
+    settings = {**SETTINGS, "name": "short", "grid": {"seed_everything": [0]}, "set": {**SETTINGS["set"], **short}}
+    path.write_text(yaml.safe_dump(settings))
+    refused = run("sweep", str(path))
+    assert refused.code == 2
+    assert refused.err.startswith("seqlight: error: sweep short: the training ended before its first validation")
+    assert "Traceback" not in refused.err
+
+
 def test_trials_that_a_shrunken_grid_no_longer_asks_for_come_last() -> None:
     sweep = Sweep("s", ["parity/lstm_last"], "m", grid={"config": ["b", "a"], "size": [8]})
     trials = [{"config": config, "size": size, "metrics": {}} for config in ("c", "a", "b") for size in (16, 8)]
