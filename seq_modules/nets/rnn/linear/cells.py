@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from seq_modules.nets.precision import at_least_float32
 from seq_modules.nets.rnn.linear import delta_rule
 from seq_modules.nets.rnn.linear.config import LinearCell, LinearConfig
 from seq_modules.nets.rnn.linear.scan import loop, scan
@@ -162,7 +163,7 @@ class DeltaNet(nn.Module):
     def forward(
         self, x: Tensor, mask: Tensor | None, state: Tensor, engine: Engine, seen: list[Tensor] | None = None
     ) -> tuple[Tensor, Tensor]:
-        """As `DiagonalCell.forward`; a state that is seen is (P, V, K)."""
+        """As `DiagonalCell.forward`; a state that is seen is (P, V, K). The delta rule is at least in float32."""
         q = F.normalize(F.silu(self.heads(self.query, x, 1)), dim=-1).squeeze(2)  # (P, T, K)
         k = F.normalize(F.silu(self.heads(self.key, x, self.steps)), dim=-1)  # (P, T, n, K)
         v = self.heads(self.value, x, self.steps)
@@ -170,19 +171,19 @@ class DeltaNet(nn.Module):
         if mask is not None:
             rows = mask.squeeze(-1).t().repeat_interleave(self.num_heads, 0)  # (T, B, 1) -> (P, T)
             beta = beta.where(rows.unsqueeze(-1), 0)
-        before = state.reshape(-1, self.head_size, self.head_size)  # (B, Z) -> (P, V, K)
+        before = at_least_float32(state).reshape(-1, self.head_size, self.head_size)  # (B, Z) -> (P, V, K)
         with torch.autocast(x.device.type, enabled=False):
             if engine == "loop":
                 outputs, after = delta_rule.loop(q, k, v, beta, before, seen)
             else:
                 outputs, after = delta_rule.chunked(q, k, v, beta, before)
-        outputs = F.rms_norm(outputs, (self.head_size,), eps=1e-6)
+        outputs = F.rms_norm(outputs, (self.head_size,), eps=1e-6).to(state.dtype)
         outputs = outputs.unflatten(0, (-1, self.num_heads)).permute(2, 0, 1, 3).flatten(2)  # (P, T, V) -> (T, B, H)
-        return project(self.out, outputs), after.reshape(state.shape)
+        return project(self.out, outputs), after.reshape(state.shape).to(state.dtype)
 
     def heads(self, layer: nn.Linear, x: Tensor, steps: int) -> Tensor:
-        """(P, T, steps, ·) of inputs (T, B, D)."""
-        made = project(layer, x).unflatten(-1, (steps, self.num_heads, -1))  # (T, B, steps, heads, ·)
+        """(P, T, steps, ·) of inputs (T, B, D), at least in float32."""
+        made = at_least_float32(project(layer, x)).unflatten(-1, (steps, self.num_heads, -1))  # (T, B, steps, heads, ·)
         return made.permute(1, 3, 0, 2, 4).flatten(0, 1)
 
 

@@ -20,8 +20,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from seq_modules.nets.precision import at_least_float32
-
 CHUNK = 32  # most tokens of a chunk
 
 
@@ -67,10 +65,7 @@ def chunked(q: Tensor, k: Tensor, v: Tensor, beta: Tensor, state: Tensor) -> tup
     k, v = (F.pad(part, (0, 0, 0, 0, 0, missing)).unflatten(1, (-1, size)).flatten(2, 3) for part in (k, v))
     beta = F.pad(beta, (0, 0, 0, missing)).unflatten(1, (-1, size)).flatten(2, 3).unsqueeze(-1)  # (P, chunks, M, 1)
     system = (beta * (k @ k.mT)).tril(-1)  # (P, chunks, M, M); ones on the diagonal are meant
-    right = beta * torch.cat((k, v), dim=-1)
-    solved = torch.linalg.solve_triangular(  # LAPACK and cuBLAS have no half precision
-        at_least_float32(system), at_least_float32(right), upper=False, unitriangular=True
-    ).to(right.dtype)
+    solved = torch.linalg.solve_triangular(system, beta * torch.cat((k, v), dim=-1), upper=False, unitriangular=True)
     of_state, of_values = solved.split([k.shape[-1], v.shape[-1]], dim=-1)  # d = of_values - of_state Sᵀ
     step = torch.arange(size * steps, device=q.device)
     done = step < steps * torch.arange(1, size + 1, device=q.device).unsqueeze(1)  # (tokens, M): when a token reads
