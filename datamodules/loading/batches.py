@@ -129,8 +129,10 @@ class ResumableLoader(DataLoader):
         **kwargs: Any,
     ) -> None:
         # A generator of its own: iterating must not draw from the global one, or a resumed run would differ.
-        own = {"generator": torch.Generator(), "collate_fn": default_convert}  # the data set has made a batch
-        super().__init__(dataset, batch_sampler=batches, **own, **kwargs)
+        # The data set makes the batches: there is nothing to collate.
+        super().__init__(
+            dataset, batch_sampler=batches, collate_fn=default_convert, generator=torch.Generator(), **kwargs
+        )
         self.batches, self.repeat = batches, repeat
         self._next = position or (0, 0)
         self.position = self._next
