@@ -23,7 +23,7 @@ from datamodules.music.midi_config import (
     WindowConfig,
 )
 from datamodules.music.music_prompts import PiecePrompts, read_prompts
-from datamodules.music.reports import count_notes, report_left_out, report_unseen
+from datamodules.music.reports import count_notes, report_left_out, report_passed_over, report_unseen
 from datamodules.music.sources.chorales import chorales
 from datamodules.music.sources.etudes import etudes
 from datamodules.music.sources.midi_files import CELLO, read_folder, write_midi
@@ -161,6 +161,7 @@ class MidiDataModule(SequenceDataModule):
                 return chorales(self.cache, self.tokens.voices)
             return etudes(self.source.num_etudes, self.split.seed)
         pieces, self.problems = read_folder(self.path, "path")
+        report_passed_over(self._origin, self.path)
         report_left_out(self._origin, len(pieces), self.problems)
         count, moved = count_notes(pieces), sum(piece.moved for piece in pieces)
         if moved:
@@ -247,6 +248,7 @@ class MidiDataModule(SequenceDataModule):
             self.test_set = self._evaluation("test")
         if stage == "predict":
             prompts, problems = read_prompts(self.prompt.source, self.prompt.bars)
+            report_passed_over(f"prompt.source {self.prompt.source}", self.prompt.source)
             report_left_out(f"prompt.source {self.prompt.source}", len(prompts), problems)
             if self.top:
                 prompts = [top_voice(piece) for piece in prompts]

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from lightning.pytorch.utilities import rank_zero_info
 
+from datamodules.music.sources.midi_files import passed_over
 from datamodules.tokenizers import MusicTokenizer
 from seqlight.music.notes import Piece
 
@@ -21,6 +22,12 @@ def report_left_out(what: str, good: int, problems: Sequence[str]) -> None:
         more = [f"and {len(problems) - SHOWN} more"] if len(problems) > SHOWN else []
         lines = "".join(f"\n  {line}" for line in [*problems[:SHOWN], *more])
         rank_zero_info(f"{what}: {len(problems)} of {good + len(problems)} MIDI files are left out:{lines}")
+
+
+def report_passed_over(what: str, path: str) -> None:
+    """Logs which files of a folder are no MIDI files, or not meant to be read."""
+    if remark := passed_over(path):
+        rank_zero_info(f"{what}: {remark}")
 
 
 def report_unseen(what: str, pieces: Sequence[Piece], tokenizer: MusicTokenizer) -> None:

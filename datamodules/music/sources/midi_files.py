@@ -9,8 +9,6 @@ from collections import Counter
 from pathlib import Path
 from types import ModuleType
 
-from lightning.pytorch.utilities import rank_zero_info
-
 from datamodules.music.sources.midi_chunks import plain_midi
 from seqlight.core.checks import check_range
 from seqlight.core.errors import UserError
@@ -145,8 +143,6 @@ def write_midi(path: str | Path, piece: Piece, program: int = CELLO) -> None:
 def find_midi_files(path: str | Path, argument: str = "path") -> list[Path]:
     """The file itself, or the .mid and .midi files of a folder and the folders in it, sorted by path.
 
-    A log line says which files of a folder are passed over.
-
     Args:
         path: The file, or the folder.
         argument: The option that messages name.
@@ -165,9 +161,13 @@ def find_midi_files(path: str | Path, argument: str = "path") -> list[Path]:
         raise FileNotFoundError(
             f"{argument} {path}: the folder has no .mid or .midi file" + (f" ({remark})" if remark else "")
         )
-    if remark:
-        rank_zero_info(f"{argument} {path}: {remark}")
     return [place / name for name in found.files]
+
+
+def passed_over(path: str | Path) -> str | None:
+    """Which files of a folder are not read, as half a sentence; None if there are none, and for a file."""
+    place = Path(path).expanduser()
+    return files_below(place, ENDINGS).remark() if place.is_dir() else None
 
 
 def read_folder(path: str | Path, argument: str = "path") -> tuple[list[Piece], list[str]]:

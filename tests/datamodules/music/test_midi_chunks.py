@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from datamodules.music.sources.midi_files import read_folder, read_midi
+from datamodules.music.sources.midi_files import passed_over, read_folder, read_midi
 from seqlight.core.errors import UserError
 from seqlight.music.notes import Note
 
@@ -72,6 +72,7 @@ def test_bad_files_are_named_and_the_rest_is_read(tmp_path: Path) -> None:
     assert [piece.name for piece in pieces] == ["GOOD"]
     for line, (name, (_, reason)) in zip(problems, bad.items(), strict=True):
         assert line.startswith(f"{name}: {reason}")
+    assert passed_over(tmp_path) == "passed over: 1 hidden or backup file (._GOOD.MID)"
     (tmp_path / "only").mkdir()
     (tmp_path / "only/a.mid").write_bytes(bad["several.mid"][0])
     with pytest.raises(UserError, match="none of 1 MIDI files can be read"):
