@@ -210,9 +210,7 @@ def settings(content: dict[str, Any], path: Path, command: str) -> dict[str, Any
     saved = content.get("config") or {}
     trainer = saved["trainer"] if isinstance(saved.get("trainer"), dict) else {}
     kept: dict[str, Any] = {
-        "callbacks": [
-            without_missing_files(c) for c in _as_list(trainer.get("callbacks")) if _is_safe(c, CALLBACKS, Callback)
-        ]
+        "callbacks": [saved_callback(c) for c in _as_list(trainer.get("callbacks")) if _is_safe(c, CALLBACKS, Callback)]
     }
     if command == "fit":
         loggers = [c for c in _as_list(trainer.get("logger")) if _is_safe(c, LOGGERS, Logger)]
@@ -236,16 +234,18 @@ def settings(content: dict[str, Any], path: Path, command: str) -> dict[str, Any
     return config
 
 
-def without_missing_files(callback: dict[str, Any]) -> dict[str, Any]:
-    """A saved callback without its files that do not exist here; a log line names each of them.
+def saved_callback(callback: dict[str, Any]) -> dict[str, Any]:
+    """A saved callback without arguments that its class no longer has, and without its files that do not exist here.
 
-    A checkpoint from another machine names files of that machine. A callback lists the arguments that are files in a
-    class attribute, such as ``reads = ("pairs",)``.
+    A checkpoint from another machine names files of that machine; a log line names each of them. A callback lists the
+    arguments that are files in a class attribute, such as ``reads = ("pairs",)``.
     """
     from lightning.pytorch.utilities import rank_zero_info
 
     cls = known_class(callback["class_path"], object)
-    args = dict(callback.get("init_args") or {})
+    assert cls is not None
+    accepted = parameters_of(cls)
+    args = {name: value for name, value in (callback.get("init_args") or {}).items() if name in accepted}
     for name in getattr(cls, "reads", ()):
         file = args.get(name)
         if isinstance(file, str) and not Path(file).exists():

@@ -115,6 +115,12 @@ def test_how_texts_are_generated_is_taken_from_the_checkpoint() -> None:
         assert found["decoding"] == {"max_new_tokens": 7, "temperature": 0.5}
 
 
+def test_a_saved_callback_loses_arguments_that_its_class_no_longer_has() -> None:
+    saved = {"class_path": "seq_modules.callbacks.AttentionMaps", "init_args": {"text": "So.", "max_tokens": 9}}
+    (kept,) = settings({"config": {"trainer": {"callbacks": [saved]}}}, Path("a.ckpt"), "test")["trainer"]["callbacks"]
+    assert kept == {"class_path": "seq_modules.callbacks.AttentionMaps", "init_args": {"max_tokens": 9}}
+
+
 def test_weights_of_another_shape_are_named() -> None:
     content = {"state_dict": ParityModule(net={"hidden_size": 4}).state_dict()}  # type: ignore[arg-type]
     check_weights(content, ParityModule(net={"hidden_size": 4}), "a.ckpt")  # type: ignore[arg-type]
