@@ -161,5 +161,5 @@ def statistics_of(series: Series, rows: range, season: int | None) -> SeriesStat
     errors = np.abs(values[season:] - values[:-season]) / scale
     known = ~np.isnan(errors)
     naive = np.where(known, errors, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
-    columns = (column.tolist() for column in (center, scale, naive))
-    return SeriesStatistics(series.names, *columns, season=season, step=str(series.step))
+    lists = center.tolist(), scale.tolist(), naive.tolist()
+    return SeriesStatistics(series.names, *lists, season=season, step=str(series.step))
