@@ -118,19 +118,13 @@ class DecodeState:
 
 def product(linear: nn.Linear, dtype: torch.dtype, batch: int) -> Callable[[Tensor], Tensor]:
     """A linear layer without its module, (B, inputs) to (B, outputs)."""
-    weight = transposed(linear.weight, dtype, batch)
+    weight = linear.weight.detach().to(dtype).t()  # (inputs, outputs)
+    if batch >= MANY_ROWS and weight.device.type == "cpu" and (dtype != torch.bfloat16 or multiplies_bf16("cpu")):
+        weight = weight.contiguous()
     if linear.bias is None:
         return partial(torch.matmul, other=weight)
     bias = linear.bias.detach().to(dtype)
     return lambda x: torch.addmm(bias, x, weight)
-
-
-def transposed(weight: Tensor, dtype: torch.dtype, batch: int) -> Tensor:
-    """A weight (outputs, inputs) as (inputs, outputs), copied where products of that many rows are then quicker."""
-    weight = weight.detach().to(dtype).t()
-    if batch >= MANY_ROWS and weight.device.type == "cpu" and (dtype != torch.bfloat16 or multiplies_bf16("cpu")):
-        return weight.contiguous()
-    return weight
 
 
 def plain(norm: nn.Module) -> Callable[[Tensor], Tensor]:
