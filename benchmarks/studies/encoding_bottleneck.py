@@ -152,7 +152,7 @@ def main() -> None:
     parser.add_argument("--runs", nargs="*", default=[], metavar="PANEL/NAME=FOLDER")
     parser.add_argument("--draw", action="store_true", help="Draw the numbers that are there; train nothing.")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=800)
+    parser.add_argument("--steps", type=int, default=700)
     parser.add_argument("--batch_size", type=int, default=64)
     parser.add_argument("--learning_rate", type=float, default=0.003)
     parser.add_argument("--strings", type=int, default=50, help="Strings of each length.")
