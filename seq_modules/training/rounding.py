@@ -5,7 +5,6 @@ the weight as it is, at every step anew. Rounded up or down at random, with the 
 many small updates add up to what they are in float32 (Gupta et al. 2015; for bfloat16 Zamirai et al. 2020).
 """
 
-import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -89,13 +88,9 @@ def with_stochastic_rounding(optimizer: Optimizer) -> Optimizer:
         The same object.
     """
     if any(p.dtype == torch.bfloat16 for group in optimizer.param_groups for p in group["params"]):
-        optimizer.__class__ = _mixed(type(optimizer))
+        kind = type(optimizer)
+        optimizer.__class__ = type(kind.__name__, (StochasticRounding, kind), {})
     return optimizer
-
-
-@functools.cache
-def _mixed(kind: Any) -> type[Optimizer]:
-    return type(kind.__name__, (StochasticRounding, kind), {})
 
 
 def bunches(params: list[Parameter]) -> Iterator[list[Parameter]]:
