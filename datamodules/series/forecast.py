@@ -121,9 +121,9 @@ class ForecastDataModule(SequenceDataModule):
     def series_to_continue(self) -> tuple[Series, str, str | None]:
         """The series that predict continues, and for messages the argument and the file that they come from."""
         if self.predict_path is None:
-            return self.series, "path", self.path
-        names = self.statistics["names"]
-        return read_series(self.predict_path, "predict_path", self.table, names), "predict_path", self.predict_path
+            return self.series, "data.path", self.path
+        names, argument = self.statistics["names"], "data.predict_path"
+        return read_series(self.predict_path, argument, self.table, names), argument, self.predict_path
 
     def test_windows(self, count: int) -> tuple[dict[str, Tensor], list[str]]:
         """A batch of windows that are spread evenly over the test, and the dates of their origins.

@@ -55,7 +55,11 @@ def test_another_file_is_continued_by_the_checkpoint_alone(run: Run, fitted: Pat
     [
         (("5.5", ""), (), "data.path series.csv: line 52, column 'load': the value is missing; give it, or take"),
         (("03 02:00", "03 02:07"), (), "data.path series.csv, column 'time': line 52: 2024-01-03 02:07:00 is no whole"),
-        (("", ""), ("--data.horizon=60",), "data.lookback 30 and horizon 60 leave no window in the 40 rows of val"),
+        (
+            ("", ""),
+            ("--data.horizon=60",),
+            "data.lookback 30 and data.horizon 60 leave no window in the 40 rows of val",
+        ),
         (("", ""), ("--model.quantiles=[0.1]", "--model.loss=pinball"), "model.quantiles must be rising levels"),
         (("", ""), ("--model.net.patches.stride=0",), "model.net.patches.stride must be at least 1"),
     ],
