@@ -132,7 +132,7 @@ def origins_of(part: range, name: str, lookback: int, horizon: int) -> range:
     origins = range(first, part.stop - horizon + 1)
     if not origins:
         raise UserError(
-            f"data.lookback {lookback} and data.horizon {horizon} leave no window in the {len(part)} rows of {name}; make them "
-            "smaller, or give more rows"
+            f"data.lookback {lookback} and data.horizon {horizon} leave no window in the {len(part)} rows of {name}; "
+            "make them smaller, or give more rows"
         )
     return origins

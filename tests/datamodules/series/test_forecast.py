@@ -134,7 +134,7 @@ def test_the_windows_of_a_part_can_be_looked_at() -> None:
     ("settings", "message"),
     [
         ({"lookback": 0}, "lookback must be at least 1, not 0"),
-        ({"horizon": 30}, "data.lookback 10 and data.horizon 30 leave no window in the 20 rows of val; make them smaller"),
+        ({"horizon": 30}, "data.lookback 10 and data.horizon 30 leave no window in the 20 rows of val; make"),
         ({"lookback": 139}, "data.lookback 139 and data.horizon 4 leave no window in the 140 rows of train"),
         ({"season": 140}, "season 140 is as long as the 140 rows of training"),
         ({"split": {"rows": [100, 50, 60]}}, r"split.rows \[100, 50, 60\] are 210 rows, but the series have 200"),
