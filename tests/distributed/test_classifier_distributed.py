@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import Run
-from helpers.command_runs import by_two_processes
+from helpers.command_runs import assert_metrics_of, by_two_processes
 from helpers.toy_questions import AVERAGE, FEW, TINY_BERT
 
 import seqlight
@@ -72,14 +72,10 @@ def test_two_processes_do_what_one_does(run: Run, by_two: dict[str, Path], kind:
     done = run(*questions(kind), "--data.batch_size=32")
     assert done.code == 0, done.err
     (whole,) = (Path("runs") / f"questions/{'bert' if kind == 'bert' else 'lstm'}").iterdir()
-    begun, rest = sorted(two.rglob("last.ckpt"), key=lambda path: path.stat().st_mtime_ns)
-    parts = [read_metrics(path.parents[1] / "metrics.csv") for path in (begun, rest)]
-    expected = read_metrics(whole / "metrics.csv")
     # Batches of 32, 32 and 3 rows, of which the last is shared unequally.
-    assert [step for part in parts for step, _ in part["train/loss"]] == list(range(9))
-    for name in ("train/loss", "val/loss", "val/accuracy", "val/macro_f1", "val/calibration_error"):
-        got = [value for part in parts for _, value in part.get(name, [])]
-        assert got == pytest.approx([value for _, value in expected[name]], abs=1e-5), name
+    assert [step for step, _ in read_metrics(whole / "metrics.csv")["train/loss"]] == list(range(9))
+    names = ("train/loss", "val/loss", "val/accuracy", "val/macro_f1", "val/calibration_error")
+    _, rest = assert_metrics_of(whole, two, names, 1e-5)
     one, other = (torch.load(path, weights_only=True) for path in (whole / "checkpoints/last.ckpt", rest))
     for entry in ("state_dict", "training_weights"):
         for name, value in one[entry].items():

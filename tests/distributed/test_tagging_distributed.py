@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import Run
-from helpers.command_runs import by_two_processes, newest, predictions
+from helpers.command_runs import assert_metrics_of, by_two_processes, newest, predictions
 from helpers.tagging_commands import FIT, write_files
 
 from seqlight.core.plots import read_metrics
@@ -40,13 +40,7 @@ def test_two_processes_do_what_one_does(run: Run, by_two: Path) -> None:
         done = run(*words)
         assert done.code == 0, done.err
     (whole,) = Path("runs/tagging").glob("*/*")
-    begun, rest = sorted(by_two.rglob("last.ckpt"), key=lambda path: path.stat().st_mtime_ns)
-    parts = [read_metrics(path.parents[1] / "metrics.csv") for path in (begun, rest)]
-    expected = read_metrics(whole / "metrics.csv")
-    for name in ("train/loss", "val/loss", "val/accuracy", "val/span_f1"):
-        got = [point for part in parts for point in part.get(name, [])]
-        assert [step for step, _ in got] == [step for step, _ in expected[name]], name
-        assert [value for _, value in got] == pytest.approx([value for _, value in expected[name]], abs=1e-4), name
+    _, rest = assert_metrics_of(whole, by_two, ("train/loss", "val/loss", "val/accuracy", "val/span_f1"), 1e-4)
     one, other = (torch.load(path, weights_only=True) for path in (whole / "checkpoints/last.ckpt", rest))
     for name, value in one["state_dict"].items():
         torch.testing.assert_close(other["state_dict"][name], value, rtol=0, atol=2e-5)

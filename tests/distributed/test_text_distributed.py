@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import Run
-from helpers.command_runs import by_two_processes
+from helpers.command_runs import assert_metrics_of, by_two_processes
 
 import seqlight
 from seq_modules.generation.decoding_config import Decoding
@@ -67,16 +67,12 @@ def test_two_processes_do_what_one_does(run: Run, by_two: dict[str, Path], kind:
     done = run(*COMMON, *model, "--data.batch_size=8", "--trainer.accelerator=cpu")
     assert done.code == 0, done.err
     (whole,) = Path("runs/text/gpt_char").iterdir()
-    begun, rest = sorted(two.glob("runs/text/gpt_char/*/checkpoints/last.ckpt"), key=lambda path: path.stat().st_mtime)
-    expected = read_metrics(whole / "metrics.csv")
-    parts = [read_metrics(path.parents[1] / "metrics.csv") for path in (begun, rest)]
-    assert [step for part in parts for step, _ in part["train/loss"]] == list(range(6))
-    for name in ("train/loss", "val/loss", "val/bits_per_character"):
-        got = [value for part in parts for _, value in part.get(name, [])]
-        assert got == pytest.approx([value for _, value in expected[name]], abs=tolerance), name
+    begun, rest = assert_metrics_of(whole, two, ("train/loss", "val/loss", "val/bits_per_character"), tolerance)
+    expected, resumed = (read_metrics(run / "metrics.csv") for run in (whole, rest.parents[1]))
+    assert [step for step, _ in expected["train/loss"]] == list(range(6))
     # The second epoch's, of which the checkpoint held the first part: summed over both ranks, and counted once.
     for name in ("train/bits_per_character", "train/perplexity"):
-        assert parts[1][name][-1][1] == pytest.approx(expected[name][-1][1], rel=tolerance), name
+        assert resumed[name][-1][1] == pytest.approx(expected[name][-1][1], rel=tolerance), name
     held = torch.load(begun, weights_only=True)["train_metrics"]
     assert held["bits_per_character"]["num_targets"] == 2 * 8 * 16  # two steps, eight windows, 16 characters each
     one = torch.load(whole / "checkpoints/last.ckpt", weights_only=True)

@@ -15,6 +15,7 @@ from lightning.pytorch import Trainer
 
 from seq_modules.callbacks import RNGState
 from seq_modules.callbacks.training.ema import KEY
+from seqlight.core.plots import read_metrics
 
 # The settings of a small GPT in a command: a second or two of training.
 SMALL_GPT = (
@@ -81,3 +82,25 @@ def by_two_processes(folder: Path, *series: Sequence[Sequence[str]]) -> None:
     commands = [(str(each), words) for each, several in zip(folders, series, strict=True) for words in several]
     said = two_processes().run(commands)
     assert [text.count("results: ") for text in said] == [len(commands), 0]
+
+
+def assert_metrics_of(whole: Path, parts: Path, names: Sequence[str], tolerance: float) -> tuple[Path, Path]:
+    """A training that was broken off and resumed has the metrics of a whole one, at the same steps.
+
+    Args:
+        whole: The whole training's run.
+        parts: A folder with the runs of the two others.
+        names: The metrics.
+        tolerance: By how much a value may differ.
+
+    Returns:
+        The last checkpoints of the first part and of the second.
+    """
+    begun, rest = sorted(parts.rglob("last.ckpt"), key=lambda path: path.stat().st_mtime_ns)
+    expected = read_metrics(whole / "metrics.csv")
+    found = [read_metrics(path.parents[1] / "metrics.csv") for path in (begun, rest)]
+    for name in names:
+        got = [point for part in found for point in part.get(name, [])]
+        assert [step for step, _ in got] == [step for step, _ in expected[name]], name
+        assert [value for _, value in got] == pytest.approx([value for _, value in expected[name]], abs=tolerance), name
+    return begun, rest
