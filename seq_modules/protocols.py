@@ -144,7 +144,7 @@ class Classifies(Protocol):
 class Forecasts(Protocol):
     """A forecaster of time series.
 
-    Its ``test_step`` returns a batch's ``forecast``, as :meth:`foretell` gives it.
+    Its ``test_step`` returns a batch's ``forecast``, as :meth:`forecast_scaled` gives it.
     """
 
     series_names: list[str]  # of the C series
@@ -155,7 +155,7 @@ class Forecasts(Protocol):
         """Place of the forecast itself among the quantiles."""
         ...
 
-    def foretell(self, past: Tensor) -> Tensor:
+    def forecast_scaled(self, past: Tensor) -> Tensor:
         """Scaled values (B, L, C) to scaled forecasts (B, H, C, Q): L steps back, H ahead, Q quantiles."""
         ...
 

@@ -69,7 +69,7 @@ def of_nets(folder: Path, values: np.ndarray, origins: list[int]) -> dict[int, l
         net = seqlight.load(file)
         assert isinstance(net, Forecaster)
         past = np.stack([values[origin - LOOKBACK : origin] for origin in origins])
-        forecast = net.foretell(torch.from_numpy(past).float())[..., net.middle].numpy()
+        forecast = net.forecast_scaled(torch.from_numpy(past).float())[..., net.middle].numpy()
         found[forecast.shape[1]].append(list(forecast))
     return found
 

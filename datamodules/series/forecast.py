@@ -1,4 +1,4 @@
-"""Windows of time series to forecast: a CSV file, or series that are made on the spot."""
+"""Windows of time series to forecast: a CSV file, or series that are generated."""
 
 from dataclasses import asdict
 from functools import cached_property
@@ -29,7 +29,7 @@ class ForecastDataModule(SequenceDataModule):
         table: How the file is read.
         generated: Series that are made where there is no path.
         lookback: Rows that a forecast reads, L, at least 1.
-        horizon: Rows that it foretells, H, at least 1.
+        horizon: Rows that it forecasts, H, at least 1.
         split: Training, validation and test.
         season: Steps of a season, by which MASE and the seasonal naive forecast go. Default: by the step of the rows: a
             day of minutes or hours, a week of days, a year of weeks, months or quarters, otherwise 1.

@@ -1,4 +1,4 @@
-"""Series that are made on the spot: trend, seasons, level shifts, noise.
+"""Series that are generated: trend, seasons, level shifts, noise.
 
 N rows, C series.
 """
@@ -18,7 +18,7 @@ START, HOUR = datetime(2020, 1, 1), 3600.0
 
 @dataclass(frozen=True)
 class GeneratedSeries:
-    """Hourly series that are made on the spot; the same for a seed.
+    """Hourly series that are generated; the same for a seed.
 
     Series c at row t is a trend, plus seasons with phases and sizes of its own, plus a level that jumps now and then,
     plus Gaussian noise.

@@ -1,7 +1,7 @@
-"""Windows of series: what a forecast reads and what it is to foretell, and how time is split.
+"""Windows of series: what a forecast reads and what it is to forecast, and how time is split.
 
-N rows of the series, C series, B windows, L look-back, H horizon. The origin of a window is its first row to foretell:
-it reads rows origin - L to origin - 1, and foretells rows origin to origin + H - 1.
+N rows of the series, C series, B windows, L look-back, H horizon. The origin of a window is its first row to forecast:
+it reads rows origin - L to origin - 1, and forecasts rows origin to origin + H - 1.
 """
 
 from collections.abc import Sequence
@@ -73,7 +73,7 @@ class SeriesWindows(BatchDataset):
     Args:
         values: (N, C), scaled, in float32.
         observed: (N, C) truth values.
-        origins: Rows at which the windows begin to foretell.
+        origins: Rows at which the windows begin to forecast.
         lookback: L.
         horizon: H.
     """

@@ -1,6 +1,6 @@
 """Forecasts of time series: a value, or quantiles, for each series and each step of the horizon.
 
-B batch, L look-back, H horizon, C series, Q quantiles (1 where a single value is foretold).
+B batch, L look-back, H horizon, C series, Q quantiles (1 where a single value is forecast).
 """
 
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ Loss = Literal["mse", "mae", "pinball"]
 
 
 class Forecaster(SequenceModule):
-    """Reads the last L values of C series and foretells the next H.
+    """Reads the last L values of C series and forecasts the next H.
 
     Batches hold scaled values, and losses and metrics are in that unit, except sMAPE. Called directly, the module
     takes and gives values in the unit of the data.
@@ -86,19 +86,19 @@ class Forecaster(SequenceModule):
         """Place among the Q of the forecast itself: that of the median."""
         return 0 if self.levels is None else self.levels.index(0.5)
 
-    def foretell(self, past: Tensor) -> Tensor:
+    def forecast_scaled(self, past: Tensor) -> Tensor:
         """Scaled values (B, L, C) to scaled forecasts (B, H, C, Q), of which the Q never fall."""
         forecast = at_least_float32(self.net(past))
         return forecast if self.levels is None else forecast.sort(dim=-1).values  # a crossing would be no distribution
 
     def forward(self, past: Tensor) -> Tensor:
         """(B, L, C) to (B, H, C, Q), both in the unit of the data."""
-        scaled = self.foretell((past - self.center) / self.scale)
+        scaled = self.forecast_scaled((past - self.center) / self.scale)
         return scaled * self.scale[:, None] + self.center[:, None]
 
     def step(self, batch: dict[str, Tensor]) -> Step:
         """The loss, summed over the observed targets."""
-        return self.measured(batch, self.foretell(batch["past_values"]))
+        return self.measured(batch, self.forecast_scaled(batch["past_values"]))
 
     def measured(self, batch: dict[str, Tensor], forecast: Tensor) -> Step:
         """Loss and metric inputs of scaled forecasts (B, H, C, Q)."""
@@ -114,7 +114,7 @@ class Forecaster(SequenceModule):
 
     def test_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:  # type: ignore[override]
         """Measures a test batch; gives its scaled forecasts (B, H, C, Q) to the callbacks."""
-        forecast = self.foretell(batch["past_values"])
+        forecast = self.forecast_scaled(batch["past_values"])
         self.measure(self.test_metrics, self.measured(batch, forecast))
         return {"forecast": forecast}
 
@@ -126,7 +126,7 @@ class Forecaster(SequenceModule):
         scale, center = (
             torch.tensor(held, dtype=torch.float64) for held in (self.statistics.scale, self.statistics.center)
         )
-        values = self.foretell(batch["past_values"]).double().cpu() * scale[:, None] + center[:, None]
+        values = self.forecast_scaled(batch["past_values"]).double().cpu() * scale[:, None] + center[:, None]
         names = ["forecast"] if self.levels is None else [f"{level:g}" for level in self.levels]
         size = values[0, ..., 0].numel()
         rows = []

@@ -55,7 +55,7 @@ class ForecastPlots(Callback):
         batch, dates = data.test_windows(self.origins)
         scale, center = pl_module.statistics.scale, pl_module.statistics.center
         with evaluating(pl_module):
-            forecast = pl_module.foretell(batch["past_values"].to(pl_module.device)).cpu()
+            forecast = pl_module.forecast_scaled(batch["past_values"].to(pl_module.device)).cpu()
         drawn = {name: pl_module.series_names.index(name) for name in self.series or pl_module.series_names[:3]}
         horizon = forecast.shape[1]
         kept = min(batch["past_values"].shape[1], self.past or 2 * horizon)
@@ -70,7 +70,7 @@ class ForecastPlots(Callback):
 
 
 def draw(axis: Any, past: Sequence[float], future: Sequence[float], quantiles: Sequence[Sequence[float]]) -> None:
-    """Draws one forecast; step 0 is the first that is foretold.
+    """Draws one forecast; step 0 is the first that is forecast.
 
     Args:
         axis: Where.

@@ -33,7 +33,7 @@ class ForecastNetConfig:
             "recurrent" is an RNN, LSTM or GRU (group rnn); "transformer" reads patches (groups patches, transformer;
             Nie et al. 2023).
         channels: "shared": one net for all series, each forecast from its own past. "own": a net for each series.
-            "joint": one net that reads and foretells all series together.
+            "joint": one net that reads and forecasts all series together.
         instance_norm: Reversible instance normalisation (Kim et al. 2022): "none", "plain" (a window's mean and
             deviation), or "affine" (with a learned gain and shift too).
         kernel_size: Steps of dlinear's moving average, an odd number.

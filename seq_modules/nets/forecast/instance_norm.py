@@ -10,7 +10,7 @@ EPS = 1e-5  # added to the variance, as in the authors' code
 
 
 class ReversibleNorm(nn.Module):
-    """Around a net: normalises what it reads, and undoes that to what it foretells.
+    """Around a net: normalises what it reads, and undoes that to what it forecasts.
 
     Args:
         net: (B, L, C) to (B, H, C, Q).

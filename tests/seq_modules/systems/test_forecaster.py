@@ -59,7 +59,7 @@ def test_the_loss_is_that_of_its_name_over_observed_targets() -> None:
     for loss in ("mse", "mae", "pinball"):
         module = forecaster(data, loss=loss)
         step = module.step(batch)
-        forecast = module.foretell(batch["past_values"])
+        forecast = module.forecast_scaled(batch["past_values"])
         distance = (batch["future_values"][..., None] - forecast)[batch["observed"]]  # (N, Q)
         expected = {
             "mse": distance.square().sum(),
@@ -78,7 +78,7 @@ def test_values_of_the_unit_of_the_data_go_in_and_come_out() -> None:
     module, batch = forecaster(data), batch_of(data)
     known = data.statistics
     scale, center = torch.tensor(known["scale"]), torch.tensor(known["center"])
-    expected = module.foretell(batch["past_values"]) * scale[:, None] + center[:, None]
+    expected = module.forecast_scaled(batch["past_values"]) * scale[:, None] + center[:, None]
     torch.testing.assert_close(module(batch["past_values"] * scale + center), expected, rtol=1e-4, atol=1e-5)
 
 
@@ -87,7 +87,7 @@ def test_quantiles_never_cross() -> None:
     module = forecaster(data, loss="pinball", quantiles=[0.05, 0.25, 0.5, 0.75, 0.95])
     crossing = module.net(batch_of(data)["past_values"])
     assert (crossing.diff(dim=-1) < 0).any()  # before training
-    assert (module.foretell(batch_of(data)["past_values"]).diff(dim=-1) >= 0).all()
+    assert (module.forecast_scaled(batch_of(data)["past_values"]).diff(dim=-1) >= 0).all()
     assert {"coverage_50", "coverage_90", "pinball"} <= {name.removeprefix("val/") for name in module.val_metrics}
 
 
@@ -138,7 +138,7 @@ def test_rows_of_predict_are_in_the_unit_of_the_data() -> None:
         ("2020-01-11 00:00:00", "series_1"), ("2020-01-11 00:00:00", "series_2"), ("2020-01-11 01:00:00", "series_1"),
     ]  # fmt: skip
     known = data.statistics
-    forecast = module.foretell(batch["past_values"])[0]  # (H, C, Q)
+    forecast = module.forecast_scaled(batch["past_values"])[0]  # (H, C, Q)
     for row, (step, series) in zip(rows, [(h, c) for h in range(6) for c in range(2)], strict=True):
         for place, level in enumerate(("0.1", "0.5", "0.9")):
             expected = forecast[step, series, place].item() * known["scale"][series] + known["center"][series]

@@ -52,7 +52,7 @@ def test_errors_by_horizon_are_those_of_each_step_and_series(
     data.test_set.observed[-6:, 1] = False
     result = quiet_trainer(tmp_path, ErrorByHorizon()).test(module, datamodule=data, verbose=False)[0]
     batch = data.test_set.__getitems__(range(len(data.test_set)))
-    error = module.foretell(batch["past_values"])[..., 1] - batch["future_values"]
+    error = module.forecast_scaled(batch["past_values"])[..., 1] - batch["future_values"]
     with (tmp_path / "error_by_horizon.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["step"] for row in rows] == ["1", "2", "3", "4", "5"]
