@@ -124,7 +124,7 @@ def test_completion_script(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 MISTAKES = {
     "unknown key": (("--model.hiden_size=3",), r"hiden_size.* did you mean net\.hidden_size\?"),
-    "unknown field of a group": (("--model.optim.learning_rat=1",), r"did you mean optim\.learning_rate\?"),
+    "unknown field of a group": (("--model.optim.learning_rat=1",), r"did you mean --model\.optim\.learning_rate\?"),
     "unknown group": (
         ("--model.optm.learning_rate=1",),
         r"error: unrecognized arguments: --model\.optm\.learning_rate=1; did you mean --model\.optim\.learning_rate\?$",
