@@ -23,7 +23,7 @@ class PredictionWriter(BasePredictionWriter):
 
     Each rank writes its rows as they come; at the end rank 0 puts them together, every index once. Translations stand
     in ``out.txt`` as well, one a line, and the best few of each source, where there are several, in ``n_best.tsv``.
-    Forecasts of time series stand in ``forecast.csv`` as well. Data with ``WritesPredictions`` write a file of their own.
+    Forecasts of time series stand in ``forecast.csv`` too; data with ``WritesPredictions`` write a file of their own.
 
     Args:
         shown: How many rows to print as well, of those that TextStream has not shown while they grew.
