@@ -32,7 +32,9 @@ def recipe_path(name: str) -> Path | None:
 
 
 def config_path(value: str) -> str:
-    """What ``--config`` names: a file, or a recipe of ours by name."""
+    """What ``--config`` names: a file, or a recipe of ours by name. The text of a config, in braces, stays as it is."""
+    if value.startswith("{"):
+        return value
     if Path(value).is_file():
         check_yaml(Path(value))
         return value

@@ -124,9 +124,13 @@ def _is_misread(word: str) -> bool:
 
 
 def option_word(name: str, value: Any) -> str:
-    """``--name=value`` by which the parser gets a plain value as it is: a list as a list, the word null as a word."""
+    """``--name=value`` by which the parser gets a plain value as it is: a list as a list, the word null as a word.
+
+    A text in brackets is left as it is, and then stands for a list or a mapping, as on the command line.
+    """
     if isinstance(value, str):
-        return f"{name}={value}" if meaning(value) == value or _is_number(value) else as_config(name, value)
+        plain = meaning(value) == value or _is_number(value) or value.lstrip().startswith(("[", "{"))
+        return f"{name}={value}" if plain else as_config(name, value)
     return f"{name}={yaml_text(value, one_line=True)}"
 
 

@@ -1,5 +1,6 @@
 """Files made once, texts read piece by piece, ids mapped from the disk, windows that cover a stream as they say."""
 
+import codecs
 import multiprocessing
 import os
 import pickle
@@ -100,7 +101,8 @@ def test_a_wrong_byte_is_named(
     (tmp_path / "bad").write_bytes(data)
     with pytest.raises(ValueError, match=rf"^path .*bad: byte {byte} \(0x{data[byte]:02x}\) is not {encoding}"):
         TextFiles([tmp_path / "bad"], encoding).count()
-    assert TextFiles([tmp_path / "bad"], "latin-1").count() == len(data)
+    if not data.startswith(codecs.BOM_UTF8):  # the mark decides
+        assert TextFiles([tmp_path / "bad"], "latin-1").count() == len(data)
 
 
 @pytest.mark.parametrize("encoding", ["nonsense", "base64"])

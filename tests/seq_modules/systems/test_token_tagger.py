@@ -216,7 +216,7 @@ def test_metrics_of_words_spans_and_unknown_words(monkeypatch: pytest.MonkeyPatc
         ({"crf": True, "label_smoothing": 0.1}, "label_smoothing 0.1 is for single labels, not for a CRF"),
         ({"label_smoothing": 1.0}, "label_smoothing must be at least 0 and below 1"),
         ({"encoder": "cnn"}, "net.encoder must be one of 'recurrent', 'transformer', 'embeddings'"),
-        ({"characters": "bytes"}, "net.characters.encoder must be one of 'cnn', 'lstm', 'none'"),
+        ({"characters": "bytes"}, "CharacterConfig.encoder must be one of 'cnn', 'lstm', 'none'"),
     ],
 )
 def test_bad_settings_are_refused(settings: dict[str, Any], words: str) -> None:

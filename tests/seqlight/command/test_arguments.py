@@ -85,7 +85,7 @@ def test_values_that_a_parser_of_yaml_would_misread(words: list[str], found: lis
     [
         (None, "--data.x=null"), (True, "--data.x=true"), (0.001, "--data.x=0.001"), ("1e-3", "--data.x=1e-3"),
         (["a", None], "--data.x=[a, null]"), ("a b", "--data.x=a b"),
-        ("null", "--config={data: {init_args: {x: 'null'}}}"), ("[a]", "--config={data: {init_args: {x: '[a]'}}}"),
+        ("null", "--config={data: {init_args: {x: 'null'}}}"), ("[a]", "--data.x=[a]"),
     ],
 )  # fmt: skip
 def test_plain_values_as_options(value: object, word: str) -> None:
