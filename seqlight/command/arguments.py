@@ -129,13 +129,8 @@ def option_word(name: str, value: Any) -> str:
     A text in brackets is left as it is, and then stands for a list or a mapping, as on the command line.
     """
     if isinstance(value, str):
-        plain = meaning(value) == value or _is_number(value) or value.lstrip().startswith(("[", "{"))
-        return f"{name}={value}" if plain else as_config(name, value)
+        return as_config(name, value) if meaning(value) is None else f"{name}={value}"
     return f"{name}={yaml_text(value, one_line=True)}"
-
-
-def _is_number(word: str) -> bool:
-    return isinstance(meaning(word), int | float)
 
 
 def as_config(name: str, value: Any) -> str:

@@ -15,7 +15,7 @@ from seqlight.core.yaml_text import yaml_text
 from seqlight.recipes import DEFAULTS, experiment_name
 from seqlight.runs import new_run_folder, point_loggers
 
-MOST_SEED = 2**32 - 1  # NumPy's generators take no larger one
+MOST_NUMPY_SEED = 2**32 - 1  # a run seeds NumPy too, which takes no larger one
 COPYING = ("spawn", "fork", "notebook")  # strategies whose processes are copies of this one
 
 
@@ -30,7 +30,7 @@ def check_settings(config: Namespace) -> None:
     """
     seed = config.get("seed_everything")
     if not isinstance(seed, bool):
-        check_range("--seed_everything", seed, least=0, most=MOST_SEED)
+        check_range("--seed_everything", seed, least=0, most=MOST_NUMPY_SEED)
     strategy = config.trainer.strategy
     if isinstance(strategy, str) and any(f"_{word}" in strategy for word in COPYING):
         raise UserError(
