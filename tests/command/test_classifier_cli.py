@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import Run
-from helpers.command_runs import predictions
+from helpers.commands.runs import predictions
 from transformers import BertConfig, BertModel
 
 import seqlight

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import Run, run_in
-from helpers.command_runs import newest
+from helpers.commands.runs import newest
 
 import seqlight
 

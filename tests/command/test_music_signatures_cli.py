@@ -2,8 +2,8 @@
 
 import pytest
 from conftest import Run
-from helpers.command_runs import newest, predictions
-from helpers.music_commands import NETS_AND_VOICES, SIZES, SMALL
+from helpers.commands.music import NETS_AND_VOICES, SIZES, SMALL
+from helpers.commands.runs import newest, predictions
 
 import seqlight
 from datamodules.music.sources.etudes import etudes

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from conftest import Run
-from helpers.command_runs import newest, predictions
-from helpers.tagging_commands import FIT, write_files
+from helpers.commands.runs import newest, predictions
+from helpers.commands.tagging import FIT, write_files
 
 CONLLU = "# sent_id = 1\n1\tRose\t_\t_\t_\t_\t0\troot\t_\t_\n2-3\tcan't\t_\t_\t_\t_\t_\t_\t_\t_\n"
 CONLLU += "2\tca\t_\tX\t_\t_\t1\taux\t_\t_\n3\tn't\t_\t_\t_\t_\t1\tdep\t_\t_\n\n"

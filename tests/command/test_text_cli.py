@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import Run, run_in
-from helpers.command_runs import LINES, SMALL_GPT, predictions
+from helpers.commands.runs import LINES, SMALL_GPT, predictions
 
 import seqlight
 from datamodules.tokenizers.char import CharTokenizer

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import Run
-from helpers.command_runs import by_two_processes, newest
+from helpers.commands.runs import by_two_processes, newest
 
 from seqlight.core.plots import read_metrics
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import Run, run_in
-from helpers.command_runs import by_two_processes
+from helpers.commands.runs import by_two_processes
 from helpers.processes.commands import ODD_PARITY, finish, only, start, wait_until_trained
 
 from seqlight.core.plots import read_metrics

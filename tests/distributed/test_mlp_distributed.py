@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import run_in
-from helpers.command_runs import by_two_processes
+from helpers.commands.runs import by_two_processes
 from helpers.processes.commands import only
 
 from seqlight.core.plots import read_metrics

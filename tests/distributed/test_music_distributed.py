@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from conftest import Run
-from helpers.command_runs import by_two_processes
+from helpers.commands.runs import by_two_processes
 
 from seqlight.core.plots import read_metrics
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import Run
-from helpers.command_runs import LINES, by_two_processes, newest
-from helpers.translation_commands import SHORT, SMALL_STEPS, TOKENS, TRANSFORMER
+from helpers.commands.runs import LINES, by_two_processes, newest
+from helpers.commands.translation import SHORT, SMALL_STEPS, TOKENS, TRANSFORMER
 
 import seqlight
 from seqlight.core.plots import read_metrics

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import Run
-from helpers.command_runs import assert_metrics_of, by_two_processes, newest, predictions
-from helpers.tagging_commands import FIT, write_files
+from helpers.commands.runs import assert_metrics_of, by_two_processes, newest, predictions
+from helpers.commands.tagging import FIT, write_files
 
 from seqlight.core.plots import read_metrics
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import Run
-from helpers.command_runs import assert_metrics_of, by_two_processes
+from helpers.commands.runs import assert_metrics_of, by_two_processes
 
 import seqlight
 from seq_modules.generation.decoding_config import Decoding

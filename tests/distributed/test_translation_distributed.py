@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import Run
-from helpers.command_runs import assert_metrics_of, by_two_processes, predictions
-from helpers.translation_commands import DATES, SHORT, SMALL_STEPS, TOKENS, TRANSFORMER
+from helpers.commands.runs import assert_metrics_of, by_two_processes, predictions
+from helpers.commands.translation import DATES, SHORT, SMALL_STEPS, TOKENS, TRANSFORMER
 
 from seqlight.core.plots import read_metrics
 

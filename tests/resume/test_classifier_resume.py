@@ -3,7 +3,7 @@
 import pytest
 import torch
 from conftest import Run
-from helpers.command_runs import assert_same_training, fit, signal_at
+from helpers.commands.runs import assert_same_training, fit, signal_at
 from helpers.toy_questions import AVERAGE, FEW, TINY_BERT
 
 from seqlight.core.plots import read_metrics

@@ -2,7 +2,7 @@
 
 import pytest
 from conftest import Run
-from helpers.command_runs import assert_same_training, fit, signal_at
+from helpers.commands.runs import assert_same_training, fit, signal_at
 
 from seqlight.core.plots import read_metrics
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import torch
 from conftest import Run
-from helpers.command_runs import fit as fit_command
-from helpers.command_runs import signal_at
+from helpers.commands.runs import fit as fit_command
+from helpers.commands.runs import signal_at
 from helpers.toy import ToyData, ToyModule
 from helpers.toy_text import SignalAt
 from helpers.trainers import quiet_trainer

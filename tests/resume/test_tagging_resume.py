@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 from conftest import Run
-from helpers.command_runs import assert_same_training, fit, signal_at
-from helpers.tagging_commands import FIT, write_files
+from helpers.commands.runs import assert_same_training, fit, signal_at
+from helpers.commands.tagging import FIT, write_files
 from helpers.toy_questions import AVERAGE
 
 from seqlight.core.plots import read_metrics

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import Run
-from helpers.command_runs import assert_same_training, fit, signal_at
+from helpers.commands.runs import assert_same_training, fit, signal_at
 
 from seq_modules.callbacks.training.ema import KEY
 from seqlight.core.plots import read_metrics

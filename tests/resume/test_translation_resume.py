@@ -2,9 +2,9 @@
 
 import pytest
 from conftest import Run
-from helpers.command_runs import assert_same_training, fit, signal_at
+from helpers.commands.runs import assert_same_training, fit, signal_at
+from helpers.commands.translation import DATES, SHORT, TOKENS, TRANSFORMER
 from helpers.toy_questions import AVERAGE
-from helpers.translation_commands import DATES, SHORT, TOKENS, TRANSFORMER
 
 from seqlight.core.plots import read_metrics
 

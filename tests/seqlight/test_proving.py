@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 from conftest import Run
-from helpers.command_runs import newest
+from helpers.commands.runs import newest
 from helpers.parity_nets import two_units
 
 

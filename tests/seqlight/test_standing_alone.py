@@ -8,7 +8,7 @@ import pytest
 import torch
 import yaml
 from conftest import Run
-from helpers.command_runs import LINES, SMALL_GPT, newest
+from helpers.commands.runs import LINES, SMALL_GPT, newest
 
 from datamodules.tokenizers import CharTokenizer, save
 

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 import torch
 from conftest import Run
-from helpers.command_runs import SMALL_GPT, newest
+from helpers.commands.runs import SMALL_GPT, newest
 from lightning.pytorch import Trainer
 
 from datamodules.tokenizers.byte import ByteTokenizer

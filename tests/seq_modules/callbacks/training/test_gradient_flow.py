@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from conftest import Run
-from helpers.command_runs import newest
+from helpers.commands.runs import newest
 from helpers.trainers import quiet_trainer
 from lightning.pytorch import Trainer
 
