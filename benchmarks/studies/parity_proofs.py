@@ -81,7 +81,7 @@ def main() -> None:
     """Trains and proves."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--sweep", default="sweeps/parity/proofs")
-    parser.add_argument("--output", type=Path, default=Path("docs/results/parity/proofs.csv"))
+    parser.add_argument("--output", type=Path, default=Path("docs/results/parity/proofs/nets.csv"))
     parser.add_argument("--activations", action="store_true", help="measure the error of tanh and sigmoid instead")
     parser.add_argument("--every", type=int, default=1, help="which of the 2^32 numbers that measurement tries")
     args = parser.parse_args()

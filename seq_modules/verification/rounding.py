@@ -12,7 +12,7 @@ UNIT_FLOAT32 = 2.0**-24  # u: largest relative error of one rounding to nearest
 SMALLEST_FLOAT32 = 2.0**-126  # a result below it may lose digits, or become zero
 
 # Assumed: an executed float32 tanh or sigmoid differs by at most this from the exact one. The largest difference that
-# was found is in docs/results/parity/proofs.md.
+# was found is in docs/results/parity/proofs/README.md.
 ACTIVATION_ERROR = 2.0**-20
 
 # Relative to the sum of absolute values, more than 2^12 float64 operations in a row can err. NumPy's float64 tanh is

@@ -148,7 +148,7 @@ def test_spectral_radius_of_an_identity_is_one() -> None:
 
 def test_a_run_leaves_tables_and_a_picture(run: Run, tmp_path: Path) -> None:
     done = run(
-        "fit", "--config=gradients/recall", "--data.min_length=6", "--data.max_length=6", "--data.train_size=256",
+        "fit", "--config=formal/recall", "--data.min_length=6", "--data.max_length=6", "--data.train_size=256",
         "--data.val_size=16", "--trainer.max_epochs=1", "--trainer.accelerator=cpu", "--model.net.rnn.cell=lstm",
         "--model.net.rnn.hidden_size=4", "--trainer.log_every_n_steps=1",
         '--trainer.callbacks=[{"class_path":"GradientFlow","init_args":{"every":3}}]',
