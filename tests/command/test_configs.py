@@ -29,7 +29,7 @@ STREAMED = (
 )  # fmt: skip
 PAIRS = '--trainer.callbacks=[{"class_path":"EnglishTests","init_args":{"per_kind":2}},{"class_path":"AttentionMaps"}]'
 # By the configs' folder: less to train on, less to test with, and what the test leaves in its folder.
-SIZES = dict.fromkeys(("parity", "formal", "gradients"), (QUICK, FEW, "plots/length_sweep.png"))
+SIZES = dict.fromkeys(("parity", "formal"), (QUICK, FEW, "plots/length_sweep.png"))
 SIZES |= {"text": (TEXT, NONE, "metrics.csv")}
 SIZES |= dict.fromkeys(("text/gpt_char", "text/lstm_char"), (TEXT, PAIRS, "english.md"))  # one of each kind of net
 SIZES |= {"text/stream": (STREAMED, PAIRS, "english.md")}
