@@ -29,7 +29,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "datamodules/": ({"datamodules", *NEUTRAL}, {"torch", "lightning", "numpy"}),
     "datamodules/tokenizers/": ({"datamodules.tokenizers", *NEUTRAL}, {"torch", "numpy", "sentencepiece"}),
     "datamodules/tokenizers/wordpiece.py": ({"datamodules.tokenizers", *NEUTRAL}, {"numpy", "transformers"}),
-    "datamodules/tokenizers/remi.py": ({"datamodules.tokenizers", *NEUTRAL}, {"numpy", "symusic", "miditok"}),
+    "datamodules/tokenizers/music/remi.py": ({"datamodules.tokenizers", *NEUTRAL}, {"numpy", "symusic", "miditok"}),
     "datamodules/music/sources/midi_files.py": ({"datamodules", *NEUTRAL}, {"symusic"}),
     "datamodules/music/sources/chorales.py": ({"datamodules", *NEUTRAL}, {"music21"}),
     "datamodules/text/text_sources.py": ({"datamodules", *NEUTRAL}, {"datasets"}),

@@ -20,7 +20,7 @@ import time
 from collections.abc import Sequence
 
 from datamodules import MidiDataModule
-from datamodules.tokenizers.midi import NOTHING, NoteTokenizer
+from datamodules.tokenizers.music.midi import NOTHING, NoteTokenizer
 from seq_modules.reference.ngram import FORMS, METHODS, Event, EventModel
 from seqlight.music.notes import Piece, transposed
 

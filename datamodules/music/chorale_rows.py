@@ -12,7 +12,7 @@ from datamodules.loading.batch_dataset import Batch, BatchDataset
 from datamodules.loading.counters import random_words
 from datamodules.music.retrieval import RetrievalIndex, Retriever, moved_by
 from datamodules.music.sources.jsb_files import Chorale
-from datamodules.tokenizers.frame import FrameTokenizer
+from datamodules.tokenizers.music.frame import FrameTokenizer
 from seqlight.core.errors import UserError
 from seqlight.core.labels import IGNORED
 

@@ -29,7 +29,7 @@ from datamodules.music.sources.etudes import etudes
 from datamodules.music.sources.midi_files import CELLO, read_folder, write_midi
 from datamodules.music.splits import Splits, hold_out, split_pieces
 from datamodules.tokenizers import MusicTokenizer, NoteTokenizer, RemiTokenizer, load_notes
-from datamodules.tokenizers.midi import ALL_NOTES, ONE_VOICE
+from datamodules.tokenizers.music.midi import ALL_NOTES, ONE_VOICE
 from seqlight.core.checks import check_range
 from seqlight.core.config_groups import group_from
 from seqlight.core.errors import UserError

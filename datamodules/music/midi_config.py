@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from datamodules.tokenizers.signatures import Metre, parse_metre
+from datamodules.tokenizers.music.signatures import Metre, parse_metre
 from seqlight.core.checks import MOST_SEED, check_choice, check_range
 from seqlight.core.errors import UserError
 from seqlight.music.keys import Key, parse_key

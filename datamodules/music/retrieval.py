@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from datamodules.music.sources.jsb_files import Chorale
-from datamodules.tokenizers.frame import FrameTokenizer
+from datamodules.tokenizers.music.frame import FrameTokenizer
 from seqlight.core.checks import check_range
 
 NEVER = -1000  # the interval of a first frame, or beside silence: it matches none

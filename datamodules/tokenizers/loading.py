@@ -10,10 +10,10 @@ import torch
 from datamodules.tokenizers.base import Tokenizer
 from datamodules.tokenizers.byte import ByteTokenizer
 from datamodules.tokenizers.char import CharTokenizer
-from datamodules.tokenizers.frame import FrameTokenizer
-from datamodules.tokenizers.midi import NoteTokenizer
+from datamodules.tokenizers.music.frame import FrameTokenizer
+from datamodules.tokenizers.music.midi import NoteTokenizer
+from datamodules.tokenizers.music.remi import RemiTokenizer
 from datamodules.tokenizers.pair import TokenizerPair
-from datamodules.tokenizers.remi import RemiTokenizer
 from datamodules.tokenizers.sentencepiece import SentencePieceTokenizer
 from datamodules.tokenizers.stateful import Stateful
 from datamodules.tokenizers.tagging import TaggingTokenizer

@@ -7,7 +7,7 @@ import pytest
 
 from datamodules.music.retrieval import MAX_MATCH, RetrievalIndex, Retriever
 from datamodules.music.sources.jsb_files import Chorale, Frame, made_up_chorales
-from datamodules.tokenizers.frame import FrameTokenizer
+from datamodules.tokenizers.music.frame import FrameTokenizer
 
 TOKENIZER = FrameTokenizer()
 

@@ -7,7 +7,7 @@ import torch
 from datamodules.music.event_windows import HIDDEN, EvalEvents, TrainEvents
 from datamodules.music.sources.etudes import etudes
 from datamodules.tokenizers import NoteTokenizer
-from datamodules.tokenizers.midi import ALL_NOTES, ONE_VOICE
+from datamodules.tokenizers.music.midi import ALL_NOTES, ONE_VOICE
 from seqlight.core.labels import IGNORED
 
 PIECES = etudes(8, 2)

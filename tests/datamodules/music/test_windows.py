@@ -9,7 +9,7 @@ import torch
 from datamodules.music.event_windows import EvalEvents, TrainEvents, versions_of
 from datamodules.music.sources.etudes import etudes
 from datamodules.tokenizers import NoteTokenizer
-from datamodules.tokenizers.midi import ALL_NOTES, ONE_VOICE
+from datamodules.tokenizers.music.midi import ALL_NOTES, ONE_VOICE
 from seqlight.core.labels import IGNORED
 from seqlight.music.notes import Note, Piece, top_voice
 

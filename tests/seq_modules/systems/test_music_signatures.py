@@ -8,7 +8,7 @@ import torch
 from datamodules.music.event_windows import EvalEvents
 from datamodules.music.sources.etudes import etudes
 from datamodules.tokenizers import NoteTokenizer
-from datamodules.tokenizers.midi import ALL_NOTES, ONE_VOICE
+from datamodules.tokenizers.music.midi import ALL_NOTES, ONE_VOICE
 from seq_modules import MusicDecoder, RNNMusicDecoder, TransformerMusicDecoder
 from seq_modules.generation.decoding_config import Decoding
 from seq_modules.nets.music.event_heads import NoteConfig

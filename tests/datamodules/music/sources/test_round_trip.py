@@ -8,7 +8,7 @@ from conftest import ROOT
 
 from datamodules.music.sources.midi_files import find_midi_files, read_midi, write_midi
 from datamodules.tokenizers import NoteTokenizer
-from datamodules.tokenizers.midi import ALL_NOTES, ONE_VOICE
+from datamodules.tokenizers.music.midi import ALL_NOTES, ONE_VOICE
 from seqlight.music.notes import Note, Piece, top_voice
 
 symusic = pytest.importorskip("symusic")

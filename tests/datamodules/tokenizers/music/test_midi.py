@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from datamodules.music.sources.etudes import etudes
 from datamodules.music.sources.prelude import PRELUDE
 from datamodules.tokenizers import CharTokenizer, NoteTokenizer, from_state, load, load_notes, save
-from datamodules.tokenizers.midi import ALL_NOTES, MOST_VALUES, ONE_VOICE
+from datamodules.tokenizers.music.midi import ALL_NOTES, MOST_VALUES, ONE_VOICE
 from seqlight.music.notes import Note, Piece, top_voice, transposed
 
 NOTES = sorted_notes(latest=300, highest=127, longest=100)

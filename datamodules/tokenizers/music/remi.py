@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from datamodules.tokenizers.midi import event_table, folded, rests
+from datamodules.tokenizers.music.midi import event_table, folded, rests
 from datamodules.tokenizers.stateful import Stateful
 from seqlight.core.checks import check_range
 from seqlight.core.errors import UserError

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from datamodules.music.event_windows import EvalEvents, TrainEvents
 from datamodules.music.sources.etudes import etudes
 from datamodules.tokenizers import NoteTokenizer, RemiTokenizer, from_state, load_notes, save
-from datamodules.tokenizers.midi import ALL_NOTES, ONE_VOICE
-from datamodules.tokenizers.remi import BAR
+from datamodules.tokenizers.music.midi import ALL_NOTES, ONE_VOICE
+from datamodules.tokenizers.music.remi import BAR
 from seqlight.core.labels import IGNORED
 from seqlight.music.notes import Note, Piece, top_voice, transposed
 

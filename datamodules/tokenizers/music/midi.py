@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from datamodules.tokenizers.signatures import MOST_METRES, Signatures
+from datamodules.tokenizers.music.signatures import MOST_METRES, Signatures
 from datamodules.tokenizers.stateful import Stateful
 from seqlight.core.checks import check_choice, check_range
 from seqlight.core.errors import UserError

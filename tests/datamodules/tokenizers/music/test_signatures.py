@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from datamodules.music.sources.etudes import etudes
 from datamodules.tokenizers import NoteTokenizer, from_state, load_notes
-from datamodules.tokenizers.midi import ALL_NOTES, ONE_VOICE
-from datamodules.tokenizers.signatures import KEYS, Signatures, parse_metre
+from datamodules.tokenizers.music.midi import ALL_NOTES, ONE_VOICE
+from datamodules.tokenizers.music.signatures import KEYS, Signatures, parse_metre
 from seqlight.music.notes import Note, Piece, transposed
 
 KEY = st.tuples(st.integers(0, 11), st.sampled_from(["major", "minor"]))

@@ -1,0 +1,1 @@
+"""Music to ids and back: events of notes, REMI, frames of chorales; metre and key as an event."""
