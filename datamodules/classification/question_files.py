@@ -12,7 +12,7 @@ from datamodules.classification.examples import Examples
 from datamodules.classification.labelled_files import Found, check_found, text_fault
 from seqlight.core.encodings import HEAD, decoded, encoding_of, lines_of
 from seqlight.core.errors import UserError
-from seqlight.core.found_files import named_file
+from seqlight.core.files.found_files import named_file
 
 TRAIN_FILE, TEST_FILE = "train_5500.label", "TREC_10.label"  # 5,452 and 500 questions
 MAX_BYTES = 50_000_000

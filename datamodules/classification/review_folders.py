@@ -22,7 +22,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from datamodules.classification.labelled_files import Found, check_found
 from seqlight.core.encodings import HEAD, encoding_of
 from seqlight.core.errors import UserError
-from seqlight.core.found_files import FoundFiles, names_below, printable, sift
+from seqlight.core.files.found_files import FoundFiles, names_below, printable, sift
 
 MAX_FILES = 500_000
 MAX_FILE = 50_000_000  # bytes of one file, unpacked

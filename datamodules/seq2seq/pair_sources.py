@@ -15,7 +15,7 @@ from datamodules.seq2seq import example_pairs
 from datamodules.seq2seq.pair_files import TABLES, Pairs, is_table, read_parallel, read_table, table_pairs
 from seqlight.core.checks import MOST_SEED, check_range
 from seqlight.core.errors import UserError
-from seqlight.core.found_files import is_stray, named_file
+from seqlight.core.files.found_files import is_stray, named_file
 
 Split = Literal["train", "val", "test"]
 NAMES: dict[Split, tuple[str, ...]] = {

@@ -11,7 +11,7 @@ from lightning.pytorch.utilities import rank_zero_info
 
 from seqlight.core.encodings import encoding_of_file, known_encoding
 from seqlight.core.errors import UserError
-from seqlight.core.found_files import FoundFiles, copies_among, files_below, is_stray, printable
+from seqlight.core.files.found_files import FoundFiles, copies_among, files_below, is_stray, printable
 
 PIECE = 2**20  # bytes read at a time
 LONGEST_LINE = 4 * PIECE  # characters after which a line is cut though it goes on

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from seq_modules.probes.pairs import Pair
 from seqlight.core.encodings import decoded, lines_of
 from seqlight.core.errors import UserError
-from seqlight.core.found_files import FoundFiles, files_below
+from seqlight.core.files.found_files import FoundFiles, files_below
 from seqlight.core.table_rows import table_rows
 
 MAX_BYTES = 100_000_000  # of one file; all of BLiMP has 30 MB

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from seqlight.core.found_files import copies_among, files_below, is_stray, named_file, names_below, printable
+from seqlight.core.files.found_files import copies_among, files_below, is_stray, named_file, names_below, printable
 
 STRAY = [
     "._a.txt", ".hidden.txt", ".ipynb_checkpoints/a-checkpoint.txt", "a.txt~", "a.bak.txt", "a.txt.bak", "a.TXT.orig",
