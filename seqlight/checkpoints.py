@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
+from seqlight.core.checkpoint_file.reading import read_file
 from seqlight.core.errors import UserError
 from seqlight.core.signatures import parameters_of
 from seqlight.sharded_checkpoints import is_sharded, whole
@@ -73,23 +74,12 @@ def find_checkpoint(spec: str, command: str, root: str = "runs") -> Path:
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """A checkpoint's contents; only tensors and plain values are ever built (torch's ``weights_only``)."""
-    import pickle
+    """A checkpoint's contents, checked entry by entry; only tensors and plain values are ever built.
 
-    import torch
-
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
-        if "Weights only" in str(error) and "Unsupported" in str(error):
-            raise UserError(f"{path}: holds Python objects, which could run code, and is not loaded") from error
-        raise UserError(f"{path}: not a checkpoint, or a damaged one; use another, such as --ckpt_path last") from error
-    if not isinstance(content, dict) or "state_dict" not in content or "pytorch-lightning_version" not in content:
-        raise UserError(f"{path}: not a Lightning checkpoint (no weights with their version in it)")
-    for entry in ("hyper_parameters", "datamodule_hyper_parameters", "config"):
-        if not isinstance(content.get(entry, {}), dict):
-            raise UserError(f"{path}: not a seqlight checkpoint: `{entry}` is not a mapping")
-    return content
+    Raises:
+        UserError: It is none, a damaged one, or holds anything else.
+    """
+    return read_file(path)
 
 
 def known_class(path: Any, base: type) -> type | None:

@@ -4,12 +4,14 @@ torch.distributed.checkpoint and Lightning's consolidate_checkpoint unpickle wha
 Here only tensors and plain values are ever built.
 """
 
+import math
 import os
 import pickle
 import warnings
 from pathlib import Path
 from typing import Any
 
+from seqlight.core.checkpoint_file.reading import read_plain
 from seqlight.core.errors import UserError
 
 INDEX, REST = ".metadata", "meta.pt"  # files of such a folder: what lies where; all but weights and optimiser
@@ -89,6 +91,9 @@ def read_parts(folder: Path) -> dict[str, Any]:
     try:
         with (folder / INDEX).open("rb") as file:
             index = IndexUnpickler(file).load()
+        held = sum(file.stat().st_size for file in folder.iterdir())
+        if sum(size_of(entry) for entry in index.state_dict_metadata.values()) > held:
+            raise UserError(f"{folder}: its index names more weights than the folder holds; use another checkpoint")
         values: dict[str, Any] = {
             name: torch.empty(entry.size, dtype=entry.properties.dtype)
             if isinstance(entry, TensorStorageMetadata)
@@ -99,7 +104,7 @@ def read_parts(folder: Path) -> dict[str, Any]:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "torch.distributed is disabled")  # as no_dist says
             load(values, storage_reader=FileSystemReader(folder), planner=planner, no_dist=True)
-        content = torch.load(folder / REST, weights_only=True)
+        content = read_plain(folder / REST)
         for name, place in index.planner_data.items():
             put(content, place, values[name])
         states = [content.pop(key) for key in sorted(key for key in content if key.startswith("optimizer_"))]
@@ -109,6 +114,12 @@ def read_parts(folder: Path) -> dict[str, Any]:
             raise UserError(f"{folder}: holds Python objects, which could run code, and is not loaded") from error
         raise UserError(f"{folder}: a damaged checkpoint; use another, such as --ckpt_path last") from error
     return content
+
+
+def size_of(entry: Any) -> int:
+    """Bytes of a tensor that an index lists; 0 for other values."""
+    properties = getattr(entry, "properties", None)
+    return 0 if properties is None else math.prod(entry.size) * properties.dtype.itemsize
 
 
 def put(tree: dict[Any, Any], place: tuple[Any, ...], value: Any) -> None:

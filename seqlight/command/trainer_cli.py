@@ -22,6 +22,7 @@ from seqlight.command.precision import PrecisionTrainer
 from seqlight.command.run_callbacks import run_callbacks
 from seqlight.command.run_settings import layered_settings, prepare_run
 from seqlight.command.saved_settings import SavedSettings
+from seqlight.core.checkpoint_file.training_state import check_loops, fits
 from seqlight.runs import next_command
 
 GROUPS = {"decoding": Decoding, "best_checkpoint": BestCheckpoint, "last_checkpoint": LastCheckpoint}
@@ -78,6 +79,8 @@ class SeqCLI(LightningCLI):
         try:
             super().instantiate_classes()
             if self.saved:
+                content: dict[str, Any] = self.saved.content or {}
+                fits(self.saved.path, lambda: check_loops(content, self.trainer))
                 self.saved.check_model(self.model, self.datamodule)
         except (ValueError, TypeError, MisconfigurationException) as error:
             with contextlib.suppress(OSError):

@@ -150,7 +150,9 @@ def test_find_and_read(run_folder: Path, tmp_path: Path) -> None:
     assert find_checkpoint(str(run_folder), "test") == run_folder / BEST
     assert find_checkpoint(str(run_folder), "fit").name == "last.ckpt"
     torch.save({"state_dict": {}, "pytorch-lightning_version": "2", "config": 3}, tmp_path / "a.ckpt")
-    with pytest.raises(UserError, match="not a seqlight checkpoint: `config` is not a mapping"):
+    with pytest.raises(
+        UserError, match="not a seqlight checkpoint, or a damaged one: `config` must be a mapping, not 3"
+    ):
         read_checkpoint(tmp_path / "a.ckpt")
 
 

@@ -1,6 +1,5 @@
 """``best.ckpt``: the model at its best on the validation data."""
 
-import pickle
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +10,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities import rank_zero_info
 
+from seqlight.core.checkpoint_file.reading import read_plain
 from seqlight.core.checks import check_choice
 
 # Arguments of data, and groups of them, that leave the validation data as they are.
@@ -90,10 +90,10 @@ class BestCheckpoint(ModelCheckpoint):
         """The score of a best checkpoint; None if it is not the best of this training, by this metric, on this data."""
         path = path / "meta.pt" if path.is_dir() else path  # a checkpoint in parts (seqlight/sharded_checkpoints.py)
         try:
-            content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+            content = read_plain(path)
             state = content["callbacks"][self.state_key]
             score = float(state["best_model_score"])
-        except (OSError, RuntimeError, EOFError, ValueError, TypeError, KeyError, pickle.UnpicklingError):
+        except (ValueError, TypeError, KeyError):
             return None
         # One that was copied from an earlier run has that run's folder, and the score that the last checkpoint knows.
         known = self._resumed.get("best_model_score")

@@ -5,9 +5,10 @@ from typing import Any
 from lightning.pytorch import Callback, Trainer
 from torch import Tensor
 
+from seqlight.core.checkpoint_file.training_state import check_metrics, check_optimizers, check_schedules, fits
 from seqlight.core.errors import UserError
 
-SETTINGS = ("weight_decay", "betas")  # of a parameter group: the command line's value overrides the checkpoint's
+RATES = ("lr", "initial_lr")  # of a parameter group: all else is as given now, not the checkpoint's
 
 
 class ResumeTraining(Callback):
@@ -21,6 +22,7 @@ class ResumeTraining(Callback):
         self.settings: list[dict[str, Any]] = []  # of each parameter group, as given now
         self.metrics: dict[str, dict[str, Tensor]] = {}  # states of the checkpoint's training metrics
         self.epoch: int | None = None  # the epoch in the middle of which training was resumed
+        self.states: dict[str, list[Any]] = {}  # the checkpoint's, of the optimisers and their schedules
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
         """Adds the states of the training metrics, summed over ranks; Lightning calls this on every rank."""
@@ -36,7 +38,8 @@ class ResumeTraining(Callback):
         """Takes the states of the training metrics.
 
         Raises:
-            UserError: The rest of a training is to use another optimiser, whose state the checkpoint lacks.
+            UserError: The rest of a training is to use another optimiser, whose state the checkpoint lacks, or the
+                states are not those of the model's metrics.
         """
         if trainer.state.fn != "fit":
             return
@@ -45,9 +48,21 @@ class ResumeTraining(Callback):
         if held != wanted:
             raise UserError(f"optim.optimizer {wanted} cannot go on from a training with {held}; leave it out")
         self.metrics = checkpoint.get("train_metrics", {})
+        metrics = dict(pl_module.train_metrics.items(keep_base=True))
+        fits(trainer.ckpt_path, lambda: check_metrics(self.metrics, metrics))
+        self.states = {name: checkpoint.get(name, []) for name in ("optimizer_states", "lr_schedulers")}
 
     def on_fit_start(self, trainer: Trainer, pl_module: Any) -> None:
-        """Notes the optimiser's settings; Lightning has made it, and fills it from the checkpoint after this."""
+        """Notes the optimiser's settings; Lightning has made it, and fills it from the checkpoint after this.
+
+        Raises:
+            UserError: The checkpoint's state of an optimiser or a schedule is of another.
+        """
+        if self.states and pl_module.device_mesh is None:
+            schedules = [config.scheduler for config in trainer.lr_scheduler_configs]
+            fits(trainer.ckpt_path, lambda: check_optimizers(self.states["optimizer_states"], trainer.optimizers))
+            fits(trainer.ckpt_path, lambda: check_schedules(self.states["lr_schedulers"], schedules))
+        self.states = {}
         groups = [group for optimizer in trainer.optimizers for group in optimizer.param_groups]
         self.settings = [{name: value for name, value in group.items() if name != "params"} for group in groups]
 
@@ -63,11 +78,11 @@ class ResumeTraining(Callback):
         self.metrics = {}
 
     def apply_settings(self, trainer: Trainer) -> None:
-        """Lets learning rates, weight decay and betas given now override the checkpoint's."""
+        """Lets learning rates, weight decay and all other settings given now override the checkpoint's."""
         groups = [group for optimizer in trainer.optimizers for group in optimizer.param_groups]
         if len(groups) == len(self.settings):
             for group, wanted in zip(groups, self.settings, strict=True):
-                group.update({name: wanted[name] for name in SETTINGS if name in group})
+                group.update({name: value for name, value in wanted.items() if name not in RATES})
                 # Without a schedule the rate is its own peak.
                 change = wanted.get("initial_lr", wanted["lr"]) / group.get("initial_lr", group["lr"])
                 for name in {"lr", "initial_lr"} & group.keys():

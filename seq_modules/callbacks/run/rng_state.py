@@ -7,6 +7,8 @@ import numpy as np
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from seqlight.core.errors import UserError
+
 
 class RNGState(Callback):
     """Saves and restores the generators of Python, NumPy, torch and the current CUDA device.
@@ -41,7 +43,19 @@ class RNGState(Callback):
         return state
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Keeps the state until training starts."""
+        """Keeps the states until training starts.
+
+        Raises:
+            UserError: They are no states of these generators.
+        """
+        try:
+            for state in state_dict["ranks"]:
+                _set(state, random.Random(), np.random.RandomState(), torch.Generator())
+        except (ValueError, TypeError, LookupError, RuntimeError, OverflowError, AttributeError) as error:
+            raise UserError(
+                "the checkpoint's `callbacks.RNGState` holds no states of random number generators; use another "
+                "checkpoint"
+            ) from error
         self._loaded = state_dict["ranks"]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -52,10 +66,15 @@ class RNGState(Callback):
                 torch.manual_seed(torch.initial_seed() + trainer.global_rank)
             return
         state = states[trainer.global_rank]
-        version, words, gauss = state["python"]
-        random.setstate((version, tuple(torch.as_tensor(words).tolist()), gauss))
-        kind, keys, *rest = state["numpy"]
-        np.random.set_state((kind, torch.as_tensor(keys).cpu().numpy().astype(np.uint32), *rest))
-        torch.set_rng_state(state["torch"].cpu())
+        _set(state, random, np.random, torch.default_generator)
         if "cuda" in state and torch.cuda.is_available():
             torch.cuda.set_rng_state(state["cuda"].cpu())
+
+
+def _set(state: dict[str, Any], python: Any, numpy: Any, of_torch: Any) -> None:
+    """Puts generators of the three kinds in a saved state."""
+    version, words, gauss = state["python"]
+    python.setstate((version, tuple(torch.as_tensor(words).tolist()), gauss))
+    kind, keys, *rest = state["numpy"]
+    numpy.set_state((kind, torch.as_tensor(keys).cpu().numpy().astype(np.uint32), *rest))
+    of_torch.set_state(state["torch"].cpu())
