@@ -89,10 +89,10 @@ class CorpusDataModule(SequenceDataModule):
     Args:
         path: Text to learn from: a file, a folder (its .txt files), a pattern such as books/*.md, or a list of such.
             Default: Python's own reference manual.
-        text: Encoding of the files, or a data set of the hub in place of ``path``.
+        text: A column of the files, how they are encoded and read, or a data set of the hub in place of ``path``.
         split: Fractions of the text for validation and test.
-        tokenizer: One id a character, a byte, or a SentencePiece subword (unigram or bpe).
-        vocab_size: Number of subwords, for unigram and bpe.
+        tokenizer: One id a character, a byte, a word, or a SentencePiece subword (unigram or bpe).
+        vocab_size: Number of subwords, for unigram and bpe; most words, for word.
         tokenizer_path: SentencePiece .model file or checkpoint whose tokenizer is used instead.
         seq_len: Tokens in a window.
         batch_size: Windows in a batch of one process.
@@ -134,7 +134,14 @@ class CorpusDataModule(SequenceDataModule):
         self.save_hyperparameters()
         self.text_config, self.split = group_from(TextConfig, text), group_from(SplitConfig, split)
         self.windows = group_from(WindowConfig, windows)
-        self.choice = TokenizerChoice(tokenizer, vocab_size, tokenizer_path)
+        self.choice = TokenizerChoice(
+            tokenizer,
+            vocab_size,
+            tokenizer_path,
+            self.text_config.lower_case,
+            self.text_config.strip_punctuation,
+            self.text_config.min_count,
+        )
         check_range("seq_len", seq_len, least=1)
         check_range("windows.stride", self.windows.stride, most=seq_len)
         if path is not None and self.text_config.hub is not None:

@@ -44,6 +44,9 @@ class DocumentConfig:
         sample_by: What a document of a text file is: a paragraph (up to an empty line), a line, or the whole file. Text
             without empty lines needs line, for a document must fit in memory.
         separator: Text that is put after each document.
+        lower_case: Read every text in lower case, prompts too.
+        strip_punctuation: Read every text without punctuation, prompts too: don't is dont, well-known two words.
+        min_count: For words: how often one must be used in the training text; others are unknown.
 
     Raises:
         UserError: sample_by is not known.
@@ -56,6 +59,9 @@ class DocumentConfig:
     encoding: str = "utf-8"
     sample_by: SampleBy = "paragraph"
     separator: str = "\n\n"
+    lower_case: bool = False
+    strip_punctuation: bool = False
+    min_count: int = 1
 
     def __post_init__(self) -> None:
         check_choice("text.sample_by", self.sample_by, SampleBy)

@@ -45,10 +45,16 @@ class Prompts(BatchDataset):
         texts: The prompts. A character that the tokenizer does not know becomes its unknown symbol.
         tokenizer: Makes the ids.
         stop: Strings before which a continuation ends. If given, each batch has them as ``stop``.
+
+    Raises:
+        UserError: The tokenizer finds nothing to read in a prompt.
     """
 
     def __init__(self, texts: Sequence[str], tokenizer: Tokenizer, stop: list[str] | None = None) -> None:
         self.texts, self.ids, self.stop = list(texts), [tokenizer.encode(text) for text in texts], stop
+        if [] in self.ids:
+            text = self.texts[self.ids.index([])]
+            raise UserError(f"prompts: nothing is left of {text!r} for the model to read; give one with a word in it")
 
     def __len__(self) -> int:
         return len(self.texts)

@@ -34,11 +34,11 @@ class StreamingTextDataModule(SequenceDataModule):
     Args:
         path: Parquet, JSON-lines or text files: a file, a folder, a pattern such as shards/*.parquet, or a list of
             such. Default: Python's own reference manual.
-        text: A data set of the hub in place of ``path``, its column, and what a document is.
+        text: A data set of the hub in place of ``path``, its column, what a document is, and how it is read.
         stream: How documents are read for training.
         held_out: What the model is validated and tested on.
-        tokenizer: One id a character, a byte, or a SentencePiece subword (unigram or bpe).
-        vocab_size: Number of subwords, for unigram and bpe.
+        tokenizer: One id a character, a byte, a word, or a SentencePiece subword (unigram or bpe).
+        vocab_size: Number of subwords, for unigram and bpe; most words, for word.
         tokenizer_path: SentencePiece .model file or checkpoint whose tokenizer is used instead.
         seq_len: Tokens in a window.
         batch_size: Windows in a batch of one process.
@@ -76,7 +76,14 @@ class StreamingTextDataModule(SequenceDataModule):
         self.save_hyperparameters()
         self.text_config, self.stream = group_from(DocumentConfig, text), group_from(StreamConfig, stream)
         self.held_out = group_from(HeldOutConfig, held_out)
-        self.choice = TokenizerChoice(tokenizer, vocab_size, tokenizer_path)
+        self.choice = TokenizerChoice(
+            tokenizer,
+            vocab_size,
+            tokenizer_path,
+            self.text_config.lower_case,
+            self.text_config.strip_punctuation,
+            self.text_config.min_count,
+        )
         check_range("seq_len", seq_len, least=1)
         check_prediction(prompts, stop)
         hub = self.text_config.hub

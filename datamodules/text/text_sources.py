@@ -1,12 +1,15 @@
 """Where a text comes from: files, a data set of the Hugging Face hub, or the manual that every Python has."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lightning.pytorch.utilities import rank_zero_info
+
 from datamodules.loading.cache import once
+from datamodules.text.text_columns import TABLES, column_text, joined
 from datamodules.text.text_files import TextFiles, find_text_files
 from seqlight.core.errors import UserError
 
@@ -15,20 +18,27 @@ SPLITS = ("train", "validation", "test")  # their order, before any others
 
 @dataclass(frozen=True)
 class TextConfig:
-    """Where the text comes from if it is not a path, and how files are encoded.
+    """Where the text comes from if it is not a path, and how it is read.
 
     Attributes:
         hub: Data set of the Hugging Face hub, such as karpathy/tiny_shakespeare, or owner/name:config.
         revision: Branch, tag or commit of it. Default: the newest. ``refs/convert/parquet`` serves old data sets that
             were scripts.
-        column: Its column of text. Default: ``text``, or the only column of strings.
+        column: Column of text of the data set, by default ``text`` or the only column of strings; or of the files of
+            ``path``, which then are CSV, TSV, JSON lines or parquet.
         encoding: Encoding of text files.
+        lower_case: Read every text in lower case, prompts too.
+        strip_punctuation: Read every text without punctuation, prompts too: don't is dont, well-known two words.
+        min_count: For words: how often one must be used in the training text; others are unknown.
     """
 
     hub: str | None = None
     revision: str | None = None
     column: str | None = None
     encoding: str = "utf-8"
+    lower_case: bool = False
+    strip_punctuation: bool = False
+    min_count: int = 1
 
 
 def open_text(path: str | list[str] | None, config: TextConfig, folder: Path) -> TextFiles:
@@ -39,8 +49,13 @@ def open_text(path: str | list[str] | None, config: TextConfig, folder: Path) ->
         config: Data set of the hub, and the files' encoding.
         folder: Where texts that are not files are kept.
     """
+    if path is not None and config.column is not None:
+        return TextFiles([column_text(folder, find_text_files(path, TABLES), config.column, config.encoding)])
     if path is not None:
-        return TextFiles(find_text_files(path), config.encoding)
+        files = find_text_files(path)
+        if tables := [file.name for file in files if file.suffix.lower() in TABLES]:
+            rank_zero_info(f"path: {tables[0]} is read as plain text; --data.text.column NAME reads a column of it")
+        return TextFiles(files, config.encoding)
     if config.hub is not None:
         return TextFiles([hub_text(folder, config.hub, config.revision, config.column)])
     return TextFiles([built_in_text(folder)])
@@ -88,7 +103,7 @@ def hub_text(folder: Path, hub: str, revision: str | None = None, column: str | 
         wanted = text_column(hub, next(iter(splits.values())).features, column)
         with path.open("w", encoding="utf-8", newline="") as file:
             for split in sorted(splits, key=lambda key: SPLITS.index(key) if key in SPLITS else len(SPLITS)):
-                for row in _joined(splits[split], wanted):
+                for row in joined(row[wanted] or "" for row in splits[split]):
                     file.write(row)
 
     return once(folder / f"hub-{name}.txt", write)
@@ -153,14 +168,6 @@ def text_column(name: str, features: Mapping[str, Any], column: str | None) -> s
     if column not in strings:
         raise UserError(f"text.column {column!r} is no column of text in {name}; it has {', '.join(strings) or 'none'}")
     return column
-
-
-def _joined(rows: Any, column: str) -> Iterator[str]:
-    open_line = False
-    for row in rows:
-        text = row[column] or ""
-        yield "\n" + text if open_line else text
-        open_line = bool(text) and not text.endswith("\n")
 
 
 def _digest(content: bytes) -> str:

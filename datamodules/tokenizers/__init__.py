@@ -7,10 +7,12 @@ from datamodules.tokenizers.loading import MusicTokenizer, from_state, load, loa
 from datamodules.tokenizers.music.frame import FrameTokenizer
 from datamodules.tokenizers.music.midi import NoteTokenizer
 from datamodules.tokenizers.music.remi import RemiTokenizer
+from datamodules.tokenizers.normalized import NormalizedTokenizer, normalized
 from datamodules.tokenizers.pair import SideTokenizer, TokenizerPair
 from datamodules.tokenizers.sentencepiece import SentencePieceTokenizer
 from datamodules.tokenizers.stateful import Stateful
 from datamodules.tokenizers.tagging import TaggingTokenizer
+from datamodules.tokenizers.word_lines import WordLineTokenizer
 from datamodules.tokenizers.wordpiece import WordPieceTokenizer
 from datamodules.tokenizers.words import WordTokenizer
 
@@ -19,6 +21,7 @@ __all__ = [
     "CharTokenizer",
     "FrameTokenizer",
     "MusicTokenizer",
+    "NormalizedTokenizer",
     "NoteTokenizer",
     "RemiTokenizer",
     "SentencePieceTokenizer",
@@ -27,6 +30,7 @@ __all__ = [
     "TaggingTokenizer",
     "Tokenizer",
     "TokenizerPair",
+    "WordLineTokenizer",
     "WordPieceTokenizer",
     "WordTokenizer",
     "from_state",
@@ -34,5 +38,6 @@ __all__ = [
     "load_notes",
     "load_pair",
     "load_tagging",
+    "normalized",
     "save",
 ]

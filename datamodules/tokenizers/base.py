@@ -34,6 +34,10 @@ class Tokenizer(Stateful):
     def decode(self, ids: Iterable[int]) -> str:
         """The text of ids; bytes that are not valid text become replacement characters."""
 
+    def continuation(self, prompt: str, ids: Iterable[int]) -> str:
+        """The text that ids add to a prompt: ``prompt + continuation`` can be read. By default :meth:`decode`'s."""
+        return self.decode(ids)
+
     @abstractmethod
     def pieces(self, ids: Iterable[int]) -> list[str]:
         """The text of each id by itself, for labels."""

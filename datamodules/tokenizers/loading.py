@@ -13,10 +13,12 @@ from datamodules.tokenizers.char import CharTokenizer
 from datamodules.tokenizers.music.frame import FrameTokenizer
 from datamodules.tokenizers.music.midi import NoteTokenizer
 from datamodules.tokenizers.music.remi import RemiTokenizer
+from datamodules.tokenizers.normalized import NormalizedTokenizer
 from datamodules.tokenizers.pair import TokenizerPair
 from datamodules.tokenizers.sentencepiece import SentencePieceTokenizer
 from datamodules.tokenizers.stateful import Stateful
 from datamodules.tokenizers.tagging import TaggingTokenizer
+from datamodules.tokenizers.word_lines import WordLineTokenizer
 from datamodules.tokenizers.wordpiece import WordPieceTokenizer
 from datamodules.tokenizers.words import WordTokenizer
 from seqlight.core.errors import UserError
@@ -48,6 +50,15 @@ def from_state(state: dict[str, Any]) -> Stateful:
             return WordPieceTokenizer(vocabulary, lower, strip)
         case {"kind": "words", "words": str(words)}:
             return WordTokenizer(words, lower_case=state.get("lower_case") is not False)
+        case {"kind": "word_lines", "words": str(words)}:
+            return WordLineTokenizer(words, lower_case=state.get("lower_case") is not False)
+        case {
+            "kind": "normalized",
+            "lower_case": bool(lower),
+            "strip_punctuation": bool(strip),
+            "tokenizer": {"kind": str(inner)} as held,
+        } if inner != NormalizedTokenizer.kind and isinstance(text := from_state(held), Tokenizer):
+            return NormalizedTokenizer(text, lower, strip)
         case {
             "kind": "notes",
             "fields": list(fields),
@@ -87,7 +98,7 @@ def from_state(state: dict[str, Any]) -> Stateful:
     kind = state.get("kind") if isinstance(state, dict) else state
     raise UserError(
         f"tokenizer of the kind {kind!r} is not known; known are char, byte, sentencepiece, wordpiece, words, "
-        "notes, remi, frames, pair and tagging"
+        "word_lines, normalized, notes, remi, frames, pair and tagging"
     )
 
 

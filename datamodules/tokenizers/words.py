@@ -90,7 +90,7 @@ class WordTokenizer(Tokenizer):
 
     @classmethod
     def train(
-        cls, texts: Sequence[str], vocab_size: int, lower_case: bool = True, min_count: int = 1
+        cls, texts: Iterable[str], vocab_size: int, lower_case: bool = True, min_count: int = 1
     ) -> "WordTokenizer":
         """Takes the most frequent words of the training texts. Words of equal frequency are in alphabetical order.
 
@@ -123,9 +123,11 @@ class WordTokenizer(Tokenizer):
     def encode_array(self, text: str) -> np.ndarray:
         """See :class:`Tokenizer`."""
         to_bytes(text, "utf-8")  # refuses surrogates by name
+        return np.array(self._word_ids(text), dtype=np.int32)
+
+    def _word_ids(self, text: str) -> list[int]:
         unknown, ids = self.special["unk"], self._ids
-        words = split_words(text, self.lower_case)
-        return np.array([ids.get(word, ids.get(word.lower(), unknown)) for word in words], dtype=np.int32)
+        return [ids.get(word, ids.get(word.lower(), unknown)) for word in split_words(text, self.lower_case)]
 
     def decode(self, ids: Iterable[int]) -> str:
         """The words of ids, with one space between them. Special tokens are left out, except [UNK] (U+FFFD)."""

@@ -16,7 +16,8 @@ START = "\n"  # context of a text that is scored: the beginning of a line
 def continuations(
     net: nn.Module,
     tokenizer: Any,
-    prompts: Sequence[list[int]],
+    prompts: Sequence[str],
+    prompt_ids: Sequence[list[int]],
     decoding: Decoding,
     rows: Sequence[int] | None = None,
     stop: Sequence[str] | None = None,
@@ -27,7 +28,8 @@ def continuations(
     Args:
         net: A :class:`seq_modules.generation.state.Net`.
         tokenizer: What makes the texts of ids.
-        prompts: Ids to continue, none of them empty.
+        prompts: Texts to continue.
+        prompt_ids: Their ids, none of them empty.
         decoding: How tokens are chosen.
         rows: Number of each prompt; by default 0, 1, 2 ... It and the seed alone decide what is drawn for the prompt.
         stop: End a continuation before the first of these strings.
@@ -39,21 +41,24 @@ def continuations(
     def on_token(place: int, token: int) -> None:
         new[place].append(token)
         assert on_text is not None
-        on_text(numbers[place], cut(tokenizer.decode(new[place]), stop))
+        on_text(numbers[place], text_of(place, new[place]))
 
     def has_ended(place: int, ids: list[int]) -> bool:
-        text = tokenizer.decode(ids)
+        text = tokenizer.continuation(prompts[place], ids)
         return any(end in text for end in stop or [])
+
+    def text_of(place: int, ids: list[int]) -> str:
+        return cut(tokenizer.continuation(prompts[place], ids), stop)
 
     found = generate(
         net,
-        prompts,
+        prompt_ids,
         decoding,
         rows=numbers,
         stop=has_ended if stop else None,
         on_token=on_token if on_text else None,
     )
-    return [cut(tokenizer.decode(ids), stop) for ids in found]
+    return [text_of(place, ids) for place, ids in enumerate(found)]
 
 
 def cut(text: str, stop: Sequence[str] | None) -> str:

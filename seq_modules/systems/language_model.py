@@ -15,6 +15,7 @@ from seq_modules.nets.ensemble import Ensemble
 from seq_modules.nets.precision import at_least_float32
 from seq_modules.nets.transformer.gpt import GPT, GPTConfig
 from seq_modules.training.metrics.means import BitsPerCharacter, Perplexity
+from seq_modules.training.metrics.tokens import TokenAccuracy
 from seq_modules.training.optim import OptimConfig
 from seq_modules.training.tokenizer import required_tokenizer
 from seqlight.core.checks import check_range, required
@@ -36,11 +37,18 @@ class LanguageModel(SequenceModule):
     """
 
     net: nn.Module
+    tokenizer_flags = "--data.tokenizer, the options of its vocabulary and --data.tokenizer_path"
     decoding = Decoding()
     on_text: Callable[[int, str], None] | None = None
 
     def __init__(self, optim: OptimConfig | dict[str, Any]) -> None:
-        super().__init__({"perplexity": Perplexity(), "bits_per_character": BitsPerCharacter()}, optim)
+        metrics = {
+            "perplexity": Perplexity(),
+            "bits_per_character": BitsPerCharacter(),
+            "token_accuracy": TokenAccuracy(),
+        }
+        super().__init__(metrics, optim)
+        del self.train_metrics["token_accuracy"]  # the likeliest token costs a CPU some percent of a step
 
     def forward(self, input_ids: Tensor) -> Tensor:
         """Logits of the next token at every step, (B, T, V), from ids (B, T)."""
@@ -53,17 +61,21 @@ class LanguageModel(SequenceModule):
         loss_sum = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED, reduction="sum")
         num_targets = (labels != IGNORED).sum()
         characters = batch["characters"].sum() if "characters" in batch else num_targets
-        return Step(loss_sum, num_targets, {"characters": characters})
+        inputs = {"characters": characters}
+        if not self.training:
+            inputs["num_right"] = (logits.argmax(-1) == labels).sum()
+        return Step(loss_sum, num_targets, inputs)
 
     def predict_step(self, batch: dict[str, Any], batch_idx: int) -> list[dict[str, Any]]:
         """One row a prompt: its text and the model's continuation."""
         ids = [row[:length].tolist() for row, length in zip(batch["input_ids"], batch["lengths"].tolist(), strict=True)]
         indices = batch["index"].tolist()
         tokenizer, stop = required_tokenizer(self), batch.get("stop")
-        texts = continuations(self.net, tokenizer, ids, self.decoding, indices, stop, self.on_text)
+        prompts = batch["prompts"]
+        texts = continuations(self.net, tokenizer, prompts, ids, self.decoding, indices, stop, self.on_text)
         return [
             {"index": index, "prompt": prompt, "continuation": text}
-            for index, prompt, text in zip(indices, batch["prompts"], texts, strict=True)
+            for index, prompt, text in zip(indices, prompts, texts, strict=True)
         ]
 
     def generate(
@@ -81,7 +93,7 @@ class LanguageModel(SequenceModule):
         """
         tokenizer = required_tokenizer(self)
         ids = [tokenizer.encode(prompt) for prompt in prompts]
-        return continuations(self.net, tokenizer, ids, decoding or self.decoding, stop=stop)
+        return continuations(self.net, tokenizer, prompts, ids, decoding or self.decoding, stop=stop)
 
     def score(self, texts: Sequence[str], batch_tokens: int = 16384) -> list[tuple[float, int]]:
         """Log-probability of each text at the beginning of a line, its first token included, in evaluation mode.

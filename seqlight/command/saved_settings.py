@@ -20,6 +20,9 @@ TOKENIZER_FLAGS = tuple(
         "tokens.lower_case",
         "tokens.shared",
         "tokens.min_count",
+        "text.lower_case",
+        "text.strip_punctuation",
+        "text.min_count",
     )
 )
 

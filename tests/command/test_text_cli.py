@@ -64,6 +64,28 @@ def test_a_checkpoint_alone_writes_text(run: Run, trained: str) -> None:
     assert [row["continuation"] for row in predictions()] == best
 
 
+def test_a_checkpoint_alone_changes_prompts_as_it_changed_its_text(run: Run) -> None:
+    table = ["text", *(f'"{line.upper()}!"' for line in LINES.splitlines())]
+    Path("lines.csv").write_text("\n".join(table) + "\n")
+    words = ("--data.tokenizer=word", "--data.text.column=text", "--data.text.lower_case=true")
+    done = run("fit", *SMALL, "--data.path=lines.csv", *words, "--data.text.strip_punctuation=true")
+    assert done.code == 0, done.err
+    Path("lines.csv").unlink()
+    Path("cache").rename("gone")
+    few = ("--decoding.max_new_tokens=6", "--decoding.temperature=0")
+    done = run("predict", "--ckpt_path=best", '--data.prompts=["he went", "He, WENT; "]', *few)
+    assert done.code == 0, done.err
+    first, second = (row["continuation"] for row in predictions())
+    assert first == f" {second}"
+    assert second == second.lower()
+    assert len(second.split()) == 6
+    done = run("predict", "--ckpt_path=best", "--data.prompts=['!']")
+    assert done.code == 2
+    assert "nothing is left of '!'" in done.err
+    done = run("predict", "--ckpt_path=best", "--data.text.lower_case=false", "--data.tokenizer_path=null")
+    assert done.code == 2
+
+
 def test_test_and_resume_go_on_with_the_same_tokenizer(run: Run, trained: str) -> None:
     done = run(
         "test", "--ckpt_path=best", '--trainer.callbacks=[{"class_path":"EnglishTests","init_args":{"per_kind":2}}]'

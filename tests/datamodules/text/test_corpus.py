@@ -86,13 +86,33 @@ def test_every_stage_gives_whole_batches(kind: str, size: int, file: str) -> Non
         assert whole["characters"].sum() == len(data.val_text()) - first
 
 
-@pytest.mark.parametrize("kind", ["unigram", "bpe", "byte", "char"])
+@pytest.mark.parametrize("kind", ["unigram", "bpe", "byte", "char", "word"])
 def test_encoding_in_chunks_is_encoding_the_whole(kind: str, file: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(text_files, "PIECE", 100)
     data = corpus(file, tokenizer=kind, vocab_size=300)
     ids = data.stream("train").ids
     assert ids.tolist() == data.tokenizer.encode(data.train_text())
     assert ids.dtype == (np.uint16 if kind in ("unigram", "bpe") else np.uint8)
+
+
+def test_text_is_read_in_lower_case_without_punctuation(file: str) -> None:
+    Path(file).write_text(TEXT.replace("the", "The,").replace("cat", "Tom-Cat"), encoding="utf-8")
+    config = {"lower_case": True, "strip_punctuation": True, "min_count": 2}
+    data = corpus(file, "predict", tokenizer="word", text=config, prompts=["THE tom; zebra"])
+    tokenizer = data.tokenizer
+    words = {word.lower().strip(";,") for word in [*WORDS, "tom"]} - {"€"}  # a sign of currency is no word
+    known = set(tokenizer.pieces(range(4, tokenizer.vocab_size)))
+    assert known - {"€"} == words
+    (row,) = data.predict_set.__getitems__([0])["input_ids"].tolist()
+    assert tokenizer.pieces(row) == ["the", "tom", "[UNK]"]
+    assert tokenizer.decode(data.stream("val").ids[:200]).islower()
+    for changed in ({**config, "strip_punctuation": False}, {**config, "min_count": 10**6}):
+        with contextlib.suppress(ValueError):  # no word is so frequent
+            assert corpus(file, tokenizer="word", text=changed).tokenizer.fingerprint != tokenizer.fingerprint
+    with pytest.raises(ValueError, match=r"^prompts: nothing is left of '!' for the model"):
+        corpus(file, "predict", tokenizer="word", text=config, prompts=["a", "!"])
+    with pytest.raises(ValueError, match=r"^text.min_count must be at least 1"):
+        corpus(file, text={"min_count": 0})
 
 
 def test_tokenizers_learn_from_the_training_share_alone(tmp_path: Path) -> None:

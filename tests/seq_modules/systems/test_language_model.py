@@ -88,7 +88,9 @@ def test_text_is_reported_as_it_grows() -> None:
     module = make("rnn")
     told: list[tuple[int, str]] = []
     module.on_text = lambda row, text: told.append((row, text))
-    (text,) = continuations(module.net, module.tokenizer, [[97]], Decoding(max_new_tokens=5), [7], None, module.on_text)
+    (text,) = continuations(
+        module.net, module.tokenizer, ["a"], [[97]], Decoding(max_new_tokens=5), [7], None, module.on_text
+    )
     assert told[-1] == (7, text)
     assert len(told) == 5
 
@@ -133,6 +135,7 @@ def test_one_batch_is_memorised(kind: str, tmp_path: Path) -> None:
     loss = trainer.callback_metrics["train/loss"].item()
     assert trainer.callback_metrics["train/perplexity"].item() == pytest.approx(math.exp(loss), rel=1e-4)
     assert trainer.callback_metrics["train/bits_per_character"].item() == pytest.approx(loss / math.log(2), rel=1e-4)
+    assert trainer.callback_metrics["val/token_accuracy"] == 31 / 32  # two rows begin with a space
     (text,) = module.generate([TEXT[:3]], Decoding(max_new_tokens=5, temperature=0))
     assert text == TEXT[3:8]
     path = tmp_path / "a.ckpt"
