@@ -32,7 +32,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "datamodules/tokenizers/music/remi.py": ({"datamodules.tokenizers", *NEUTRAL}, {"numpy", "symusic", "miditok"}),
     "datamodules/music/sources/midi_files.py": ({"datamodules", *NEUTRAL}, {"symusic"}),
     "datamodules/music/sources/chorales.py": ({"datamodules", *NEUTRAL}, {"music21"}),
-    "datamodules/text/text_sources.py": ({"datamodules", *NEUTRAL}, {"datasets"}),
+    "datamodules/text/text_sources.py": ({"datamodules", *NEUTRAL}, {"datasets", "lightning"}),
     "datamodules/text/parquet_rows.py": ({"datamodules", *NEUTRAL}, {"datasets"}),
     "datamodules/text/shard_rows.py": ({"datamodules", *NEUTRAL}, {"datasets"}),
     "datamodules/text/document_source.py": ({"datamodules", *NEUTRAL}, {"datasets", "numpy"}),
