@@ -25,6 +25,7 @@ VALUES = {
 }  # fmt: skip
 CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 EMPTY: dict[str, Callable[[], Any]] = {"EMPTY_DICT": dict, "EMPTY_LIST": list, "EMPTY_TUPLE": tuple}
+DAMAGED = (zipfile.BadZipFile, ValueError, LookupError, TypeError, AttributeError, EOFError, RuntimeError, OSError)
 
 
 class UnsafeFileError(Exception):
@@ -57,20 +58,17 @@ def check_outline(path: Path) -> None:
         path: A file as ``torch.save`` writes it.
 
     Raises:
-        UnsafeFileError: It is another file, damaged, holds other objects, or grows beyond its own size.
-        OSError: It cannot be read.
+        UnsafeFileError: It holds other objects, or grows beyond its own size.
+        Exception: It is another file, or damaged: one of :data:`DAMAGED`.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            records = {info.filename: info for info in archive.infolist()}
-            pickles = [name for name in records if name.endswith("/data.pkl")]
-            if len(pickles) != 1 or any(info.compress_type != zipfile.ZIP_STORED for info in records.values()):
-                raise UnsafeFileError("is not a file of torch.save")
-            folder = pickles[0].removesuffix("data.pkl")
-            sizes = {name.removeprefix(f"{folder}data/"): info.file_size for name, info in records.items()}
-            check_tree(outline(archive.read(pickles[0]), sizes))
-    except (zipfile.BadZipFile, ValueError, LookupError, TypeError, AttributeError, EOFError) as error:
-        raise UnsafeFileError("is not a checkpoint, or a damaged one") from error
+    with zipfile.ZipFile(path) as archive:
+        records = {info.filename: info for info in archive.infolist()}
+        pickles = [name for name in records if name.endswith("/data.pkl")]
+        if len(pickles) != 1 or any(info.compress_type != zipfile.ZIP_STORED for info in records.values()):
+            raise UnsafeFileError("is not a file of torch.save")
+        folder = pickles[0].removesuffix("data.pkl")
+        sizes = {name.removeprefix(f"{folder}data/"): info.file_size for name, info in records.items()}
+        check_tree(outline(archive.read(pickles[0]), sizes))
 
 
 def outline(content: bytes, sizes: dict[str, int]) -> Any:
@@ -131,7 +129,9 @@ def outline(content: bytes, sizes: dict[str, int]) -> Any:
 
 def since_mark(stack: list[Any]) -> list[Any]:
     """Takes what lies on the stack above the last mark, and the mark."""
-    at = next(at for at in range(len(stack) - 1, -1, -1) if stack[at] is MARK)
+    at = next((at for at in reversed(range(len(stack))) if stack[at] is MARK), None)
+    if at is None:
+        raise ValueError("no mark")
     items = stack[at + 1 :]
     del stack[at:]
     return items

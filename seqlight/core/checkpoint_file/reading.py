@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from seqlight.core.checkpoint_file.kinds import MisfitError
-from seqlight.core.checkpoint_file.outline import UnsafeFileError, check_outline
+from seqlight.core.checkpoint_file.outline import DAMAGED, UnsafeFileError, check_outline
 from seqlight.core.checkpoint_file.schema import check_schema
 from seqlight.core.errors import UserError
 
@@ -25,7 +25,7 @@ def read_plain(path: str | Path) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except UnsafeFileError as error:
         raise UserError(f"{path}: {error}, and is not loaded; use another, such as --ckpt_path last") from error
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, LookupError, TypeError, OSError) as error:
+    except (pickle.UnpicklingError, *DAMAGED) as error:
         raise UserError(f"{path}: not a checkpoint, or a damaged one; use another, such as --ckpt_path last") from error
 
 
