@@ -92,7 +92,8 @@ class SequenceModule(LightningModule):
         """Updates a stage's metrics, which torchmetrics sums over batches and ranks: every target counts once."""
         inputs = {name: value.detach() for name, value in step.metric_inputs.items()}
         metrics.update(loss_sum=step.loss_sum.detach(), num_targets=step.num_targets, **inputs)
-        self.log_dict(metrics, on_step=False, on_epoch=True, prog_bar=True, batch_size=1)
+        first = {k: metric for k, metric in metrics.items() if metric.update_count == 1}  # Lightning keeps a metric
+        self.log_dict(first, on_step=False, on_epoch=True, prog_bar=True, batch_size=1)
 
     def configure_model(self) -> None:
         """Divides the weights among processes if the strategy has a device mesh for that."""

@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PRETRAINED = ("questions/bert", "reviews/bert")
+PRETRAINED = ("questions/bert", "reviews/bert", "tagging/ewt_bert")
 
 
 def recipes(encoder: str | None) -> list[str]:

@@ -1,6 +1,6 @@
 """Whether every system trains in half precision as in float32: curves of the loss, and their distance.
 
-    python benchmarks/studies/precision_bands.py [--steps 200] [--only NAME] [--plot FILE]
+    python benchmarks/studies/precision_bands.py [--steps 200] [--only NAME] [--plot FILE] [--control] [-- SETTINGS]
 
 Each system's recipe is trained at a small size, without dropout, in 32-true, bf16-mixed and bf16-true (on a GPU in
 16-mixed too), from the same weights on the same batches. A curve is smoothed by the mean over 20 steps. The distance
@@ -8,15 +8,18 @@ is the largest difference of two smoothed curves, in per cent of the first loss 
 stay: 2 % in mixed precision, 8 % in bf16-true, whose weights and moments have three digits. The program fails if one
 does not. The machine's rates of products stand below the table.
 
-Recurrent nets learn formal languages in jumps, and at their recipe's learning rate a change of the first weights by a
-millionth moves such a jump by several steps: two curves then say nothing about precision. They are trained on shorter
-strings at a lower rate.
+Nets learn formal languages in jumps, and at their recipe's learning rate a change of the first weights by a millionth
+moves such a jump by several steps: two curves then say nothing about precision. They are trained on shorter strings at
+a lower rate. ``--control`` measures this: a further column has the distance of a training in float32 whose first
+weights were changed by a millionth. SETTINGS, such as --model.optim.learning_rate=0.002, are added to those of a case.
 """
 
 import argparse
 import contextlib
+import math
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -27,6 +30,8 @@ from seqlight.core.hardware import describe
 from seqlight.core.plots import read_metrics
 
 WINDOW = 20
+CHANGE = 1e-6  # of the control's first weights: the standard deviation, as a fraction of each
+CONTROL = "32-true, changed"
 BANDS = {"bf16-mixed": 0.02, "16-mixed": 0.02, "bf16-true": 0.08}  # of the first loss
 GPT = ("--model.net.d_model=64", "--model.net.num_layers=2", "--model.net.num_heads=2", "--model.net.dropout=0")
 TEXT = ("--data.seq_len=64", "--data.batch_size=16", "--data.cache_dir=cache")
@@ -102,18 +107,34 @@ NO_DROPOUT = {  # whose masks depend on the precision
 }  # fmt: skip
 
 
-def curve(name: str, precision: str, steps: int, folder: str) -> list[float]:
-    """Losses of a training, one a step, smoothed over WINDOW of them."""
+def curve(name: str, precision: str, steps: int, folder: str, further: Sequence[str] = ()) -> list[float]:
+    """Losses of a training, one a step, smoothed over WINDOW of them.
+
+    Args:
+        name: The case.
+        precision: The Trainer's, or CONTROL.
+        steps: Number of steps.
+        folder: Folder of the runs.
+        further: Further settings.
+    """
     from seqlight.command.arguments import prepare
     from seqlight.command.trainer_cli import SeqCLI
 
+    class ChangedCLI(SeqCLI):
+        def before_fit(self) -> None:
+            """Changes the first weights; Lightning calls it."""
+            generator = torch.Generator().manual_seed(1)
+            for weights in self.model.parameters():
+                weights.data.mul_(1 + CHANGE * torch.randn(weights.shape, generator=generator))
+
+    kind = ChangedCLI if precision == CONTROL else SeqCLI
     settings = (
-        f"--trainer.precision={precision}", f"--trainer.max_steps={steps}", "--trainer.max_epochs=-1",
+        f"--trainer.precision={precision.partition(',')[0]}", f"--trainer.max_steps={steps}", "--trainer.max_epochs=-1",
         "--trainer.log_every_n_steps=1", "--trainer.limit_val_batches=1", "--trainer.callbacks=[]",
         "--trainer.enable_progress_bar=false", f"--trainer.default_root_dir={folder}",
     )  # fmt: skip
     with contextlib.redirect_stdout(sys.stderr):
-        cli = SeqCLI(prepare(["fit", *CASES[name], *NO_DROPOUT.get(name, ()), *settings], ("fit",)))
+        cli = kind(prepare(["fit", *CASES[name], *NO_DROPOUT.get(name, ()), *further, *settings], ("fit",)))
     losses = torch.tensor([value for _, value in read_metrics(cli.run_folder / "metrics.csv")["train/loss"]])
     assert len(losses) == steps
     return losses.unfold(0, WINDOW, 1).mean(-1).tolist()
@@ -147,11 +168,13 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--only", default="", help="systems whose name begins so")
     parser.add_argument("--plot", type=Path, help="picture of all curves")
+    parser.add_argument("--control", action="store_true", help="also change the first weights by a millionth")
+    parser.add_argument("settings", nargs="*", help="further settings, after --")
     given = parser.parse_args()
     if given.steps < WINDOW:
         parser.error(f"--steps {given.steps}: at least {WINDOW}, over which curves are smoothed")
     gpu = torch.cuda.is_available()
-    precisions = ["32-true", "bf16-mixed", "bf16-true", *(["16-mixed"] if gpu else [])]
+    precisions = ["32-true", "bf16-mixed", "bf16-true", *(["16-mixed"] if gpu else []), *([CONTROL] if given.control else [])]
     quieten()
     curves: dict[str, dict[str, list[float]]] = {}
     bad = []
@@ -161,10 +184,10 @@ def main() -> None:
     ]
     with tempfile.TemporaryDirectory() as folder:
         for name in [name for name in CASES if name.startswith(given.only)]:
-            found = curves[name] = {p: curve(name, p, given.steps, folder) for p in precisions}
+            found = curves[name] = {p: curve(name, p, given.steps, folder, given.settings) for p in precisions}
             exact = found["32-true"]
             away = {p: distance(found[p], exact) for p in precisions[1:]}
-            bad += [f"{name} in {p}" for p, value in away.items() if not value < BANDS[p]]  # NaN is bad too
+            bad += [f"{name} in {p}" for p, value in away.items() if not value < BANDS.get(p, math.inf)]  # NaN is bad too
             lines.append(
                 f"| {name} | {exact[0]:.3f} | {exact[-1]:.3f} | "
                 + " | ".join(f"{100 * value:.2f} %" for value in away.values())

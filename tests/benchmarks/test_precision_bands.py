@@ -19,15 +19,16 @@ def test_a_row_and_a_picture(
         "--config=parity/lstm_full", "--model.input_noise=0", "--model.net.hidden_size=4", "--data.train_size=256",
         "--data.val_size=32", "--data.batch_size=16", "--trainer.accelerator=cpu",
     ))  # fmt: skip
-    words = ["precision_bands.py", "--only=parity", "--steps=24", "--plot=pictures/curves.png"]
-    monkeypatch.setattr(sys, "argv", words)
+    words = ["precision_bands.py", "--only=parity", "--steps=24", "--plot=pictures/curves.png", "--control"]
+    monkeypatch.setattr(sys, "argv", [*words, "--", "--model.optim.learning_rate=0.01"])
     precision_bands.main()
     said = capsys.readouterr().out
     (row,) = (line for line in said.split("\n") if line.startswith("| parity"))
-    first, last, mixed, true = row.strip("| ").split(" | ")[1:]
+    first, last, mixed, true, changed = row.strip("| ").split(" | ")[1:]
     assert all(0.6 < float(loss) < 0.8 for loss in (first, last))
     assert 0 <= float(true.rstrip(" %")) < 8
     assert 0 <= float(mixed.rstrip(" %")) < 2
+    assert float(changed.rstrip(" %")) < 0.01
     assert "24 steps each." in said
     assert (tmp_path / "pictures/curves.png").stat().st_size > 1000
     monkeypatch.setitem(precision_bands.BANDS, "bf16-true", 0.0)

@@ -2,6 +2,7 @@
 
 import os
 import time
+import traceback
 from collections.abc import Iterable
 from typing import Any, Literal
 
@@ -23,7 +24,8 @@ class Compile(Callback):
     (the last of an epoch) and validation run uncompiled: each further shape would cost seconds of compilation.
 
     The first batch is compiled by a forward and a backward pass that leave weights, random numbers and data unchanged.
-    If that fails, since there is no C++ compiler, say, one line says so and training goes on uncompiled.
+    If that fails, since there is no C++ compiler, say, one line says so and training goes on uncompiled; if the
+    environment variable SEQLIGHT_DEBUG is set (``--debug``), the error is raised.
 
     Args:
         part: ``net.blocks`` each by itself, which compiles one block for all, or the whole ``net``.
@@ -77,6 +79,8 @@ class Compile(Callback):
             try:
                 self._compile_first(trainer, pl_module, batch)
             except Exception as error:  # whatever a compiler raises; a fault of the net itself comes again below
+                if os.environ.get("SEQLIGHT_DEBUG"):
+                    raise
                 self._use(False)
                 self._compiled = []
                 rank_zero_info(f"not compiled: {remedy(error)}. Training goes on uncompiled, more slowly")
@@ -115,7 +119,7 @@ def _tokens(batch: Any) -> int:
 
 
 def remedy(error: BaseException) -> str:
-    """What a failed compilation lacks and how to get it, or the first line of the error that it began with."""
+    """What a failed compilation lacks and how to get it, or the error that it began with, and where that was raised."""
     cause: BaseException | None = error
     compiler = os.environ.get("CXX", "g++")
     while cause is not None:
@@ -130,5 +134,7 @@ def remedy(error: BaseException) -> str:
         if isinstance(cause, OSError):
             place = f"{cause.filename}: {cause.strerror}"
             return f"{place}; name a folder that can be written by the environment variable TORCHINDUCTOR_CACHE_DIR"
-        error, cause = cause, cause.__cause__ or cause.__context__
-    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+        error, cause = cause, cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f"{frames[-1].filename.rpartition('site-packages/')[2]}, line {frames[-1].lineno}; " if frames else ""
+    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]} ({where}--debug shows all of it)"

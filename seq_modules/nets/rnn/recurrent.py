@@ -94,8 +94,9 @@ class Recurrent(nn.Module):
         """The parameters of layer ``index // S`` in direction ``index % S``."""
         return Weights(*(getattr(self, name) for name in self.names[index]))
 
+    @torch.compiler.disable  # it would unroll the kernels, and mistake the sizes of packed rows
     def forward(self, x: Tensor, lengths: Tensor | None = None, state: State | None = None) -> tuple[Tensor, State]:
-        """Runs the net over a batch of sequences.
+        """Runs the net over a batch of sequences; torch.compile leaves it as it is.
 
         Args:
             x: Inputs, (B, T, D).

@@ -346,3 +346,20 @@ def test_bad_inputs_are_named(backend: str, inputs: dict[str, Any], message: str
     with pytest.raises(ValueError) as error:  # noqa: PT011  the whole message is compared
         make((backend, "lstm", "tanh", False))(**{"x": torch.zeros(B, T, D)} | inputs)
     assert str(error.value) == message
+
+
+def test_a_compiled_net_leaves_it_as_it_is() -> None:
+    """Dynamo makes something else of packed rows than PyTorch."""
+    net = nn.ModuleDict({"rnn": make(("fused", "gru", "tanh", False)), "head": nn.Linear(H, 2)})
+    graphs = []
+
+    def run(x: Tensor, lengths: Tensor) -> Tensor:
+        return net["head"](net["rnn"](2 * x, lengths)[0])
+
+    def backend(graph: Any, inputs: Any) -> Any:
+        graphs.append(graph)
+        return graph
+
+    x, lengths = torch.randn(B, T, D), torch.tensor(LENGTHS)
+    assert torch.equal(torch.compile(run, backend=backend)(x, lengths), run(x, lengths))
+    assert len(graphs) == 2  # before it, and behind it
