@@ -174,7 +174,13 @@ def main() -> None:
     if given.steps < WINDOW:
         parser.error(f"--steps {given.steps}: at least {WINDOW}, over which curves are smoothed")
     gpu = torch.cuda.is_available()
-    precisions = ["32-true", "bf16-mixed", "bf16-true", *(["16-mixed"] if gpu else []), *([CONTROL] if given.control else [])]
+    precisions = [
+        "32-true",
+        "bf16-mixed",
+        "bf16-true",
+        *(["16-mixed"] if gpu else []),
+        *([CONTROL] if given.control else []),
+    ]
     quieten()
     curves: dict[str, dict[str, list[float]]] = {}
     bad = []
@@ -187,7 +193,9 @@ def main() -> None:
             found = curves[name] = {p: curve(name, p, given.steps, folder, given.settings) for p in precisions}
             exact = found["32-true"]
             away = {p: distance(found[p], exact) for p in precisions[1:]}
-            bad += [f"{name} in {p}" for p, value in away.items() if not value < BANDS.get(p, math.inf)]  # NaN is bad too
+            bad += [
+                f"{name} in {p}" for p, value in away.items() if not value < BANDS.get(p, math.inf)
+            ]  # NaN is bad too
             lines.append(
                 f"| {name} | {exact[0]:.3f} | {exact[-1]:.3f} | "
                 + " | ".join(f"{100 * value:.2f} %" for value in away.values())

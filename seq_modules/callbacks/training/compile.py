@@ -134,7 +134,7 @@ def remedy(error: BaseException) -> str:
         if isinstance(cause, OSError):
             place = f"{cause.filename}: {cause.strerror}"
             return f"{place}; name a folder that can be written by the environment variable TORCHINDUCTOR_CACHE_DIR"
-        error, cause = cause, cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
+        error, cause = cause, cause.__cause__ or cause.__context__  # suppressed too: Dynamo raises from None
     frames = traceback.extract_tb(error.__traceback__)
     where = f"{frames[-1].filename.rpartition('site-packages/')[2]}, line {frames[-1].lineno}; " if frames else ""
     return f"{type(error).__name__}: {str(error).partition(chr(10))[0]} ({where}--debug shows all of it)"
