@@ -29,6 +29,7 @@ LEARNED: dict[str, type[WordPieceTokenizer] | type[WordTokenizer]] = {
     "wordpiece": WordPieceTokenizer,
     "words": WordTokenizer,
 }
+MOST_SHOWN = 20  # classes; a table of more is not logged
 
 
 class ClassificationDataModule(SequenceDataModule):
@@ -145,6 +146,10 @@ class ClassificationDataModule(SequenceDataModule):
         """The tokenizer. It is read from tokenizer_path, or one process learns it from the training texts for all."""
         if self.tokenizer_path is not None:
             return self._given_tokenizer(self.tokenizer_path)
+        return self.learned_tokenizer()
+
+    def learned_tokenizer(self) -> WordPieceTokenizer | WordTokenizer:
+        """The tokenizer that one process learns from the training texts for all. A subclass may have another."""
         texts, kind = self.splits["train"].texts, LEARNED[self.tokenizer_kind]
         digest = hashlib.sha256("\0".join(texts).encode("utf-8", "surrogatepass")).hexdigest()[:12]
         cased = "" if self.tokens.lower_case else "-cased"
@@ -217,6 +222,8 @@ class ClassificationDataModule(SequenceDataModule):
             self._trained = text_hashes(self.as_read["train"].texts)
         if stage in ("fit", "test"):
             rank_zero_info(self.summary())
+            if self.num_classes <= MOST_SHOWN:
+                rank_zero_info(self.class_table())
         if stage in ("fit", "validate"):
             self.val_set = self._rows("val", self._batch_rows)
         if stage == "test":
@@ -233,6 +240,16 @@ class ClassificationDataModule(SequenceDataModule):
             done = "dropped" if self.split.drop_duplicates else "kept (--data.split.drop_duplicates true drops them)"
             line += f"; repeated texts, {done}: {repeated}"
         return line
+
+    def class_table(self) -> str:
+        """A table of the classes: the number of rows that each has in each split, the classes in their order."""
+        counts = {
+            name: np.bincount(part.labels[part.labels != IGNORED], minlength=self.num_classes).tolist()
+            for name, part in self.splits.items()
+        }
+        rows = [("class", *counts), *zip(self.class_names, *counts.values(), strict=True)]
+        width = max(len(name) for name, *_ in rows)
+        return "\n".join(f"{name:<{width}}" + "".join(f"{value:>8}" for value in values) for name, *values in rows)
 
     def _predict_rows(self) -> TokenRows:
         if self.predict.path is not None:

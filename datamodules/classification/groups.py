@@ -21,6 +21,8 @@ class TextConfig:
         revision: Its branch, tag or commit. ``refs/convert/parquet`` serves old data sets that were scripts.
         column: Column of the text in CSV, JSON lines and tables of the hub.
         label_column: Column of the label.
+        split_column: Column that says which split a row of a file belongs to: train, val (valid, validation, dev) or
+            test; or, as ``is_valid`` does, true for validation and false for training. Default: none.
         encoding: Encoding of all files; by default UTF-8 and, in collections, Latin-1 where a file is not UTF-8.
     """
 
@@ -28,6 +30,7 @@ class TextConfig:
     revision: str | None = None
     column: str = "text"
     label_column: str = "label"
+    split_column: str | None = None
     encoding: str | None = None
 
 

@@ -14,6 +14,11 @@ from seqlight.core.table_rows import table_rows
 MAX_BYTES = 1_000_000_000  # of one file; all of IMDb has 66 MB
 MAX_TEXT = 100_000  # characters of one text, six times IMDb's longest
 SHOWN = 10  # invalid rows that a warning explains; of the others it names only the line
+SPLITS = {
+    **dict.fromkeys(("train", "training", "false", "no", "0"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "dev", "true", "yes", "1"), "val"),
+    "test": "test",
+}  # by what a column of splits says; true and false are those of a column such as is_valid
 ENDINGS = {".csv": ",", ".tsv": "\t", ".jsonl": "", ".ndjson": "", ".txt": ""}
 
 
@@ -24,6 +29,7 @@ class Found:
     Attributes:
         texts: The texts, white space around them removed.
         labels: Their labels as the file has them, "" if the file is read without labels.
+        splits: "train", "val" or "test" of each; None if the file is read without splits.
         rows: Number of each row in the file, from 0 on; invalid rows are counted too.
         lines: Line that each begins on, from 1 on.
         problems: A line for each invalid row: "line 3: ...".
@@ -31,18 +37,22 @@ class Found:
 
     texts: list[str] = field(default_factory=list)
     labels: list[str] = field(default_factory=list)
+    splits: list[str | None] = field(default_factory=list)
     rows: list[int] = field(default_factory=list)
     lines: list[int] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
-    def add(self, row: int, line: int, text: Any, label: str | None = None) -> None:
-        """Adds a row, or a problem if its text or its label is invalid (label None: no label is needed)."""
+    def add(self, row: int, line: int, text: Any, label: str | None = None, split: str | None = None) -> None:
+        """Adds a row, or a problem if its text, label or split is invalid (None: it needs no label, or no split)."""
         fault = "the label is empty" if label == "" else text_fault(text)
+        if split is not None and split.lower() not in SPLITS:
+            fault = f"the split is {split[:40]!r}, and not train, val, test, true or false"
         if fault:
             self.problems.append(f"line {line}: {fault}")
         else:
             self.texts.append(text.strip())
             self.labels.append(label or "")
+            self.splits.append(None if split is None else SPLITS[split.lower()])
             self.rows.append(row)
             self.lines.append(line)
 
@@ -64,7 +74,12 @@ def text_fault(text: Any) -> str | None:
 
 
 def read_table(
-    path: str, name: str, text_column: str = "text", label_column: str | None = None, encoding: str = "utf-8"
+    path: str,
+    name: str,
+    text_column: str = "text",
+    label_column: str | None = None,
+    encoding: str = "utf-8",
+    split_column: str | None = None,
 ) -> Found:
     """The rows of a CSV (.csv, or .tsv with tabs), JSON lines (.jsonl) or text (.txt, a text on each line) file.
 
@@ -74,6 +89,7 @@ def read_table(
         text_column: Column, or key, of the text.
         label_column: Column, or key, of the label; None where labels are not wanted.
         encoding: Of the file.
+        split_column: Column, or key, of the split; None where splits are not wanted.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -95,13 +111,13 @@ def read_table(
         content = file.read_bytes()
         lines = lines_of(decoded(content, encoding, "surrogateescape"))
         if ENDINGS[kind]:
-            _read_csv(list(lines), ENDINGS[kind], text_column, label_column, found)
+            _read_csv(list(lines), ENDINGS[kind], text_column, label_column, split_column, found)
         else:
             for row, line in enumerate(lines):
                 if kind == ".txt":
                     found.add(row, row + 1, line)
                 elif line.strip():
-                    _read_json(row, line, text_column, label_column, found)
+                    _read_json(row, line, text_column, label_column, split_column, found)
     except (UnicodeError, LookupError) as error:
         raise UserError(f"{name} {path}: cannot be read as {encoding} ({error}); give --data.text.encoding") from error
     except _MissingColumnError as error:
@@ -127,7 +143,14 @@ class _MissingColumnError(Exception):
     pass
 
 
-def _read_csv(lines: list[str], delimiter: str, text_column: str, label_column: str | None, found: Found) -> None:
+def _read_csv(
+    lines: list[str],
+    delimiter: str,
+    text_column: str,
+    label_column: str | None,
+    split_column: str | None,
+    found: Found,
+) -> None:
     rows = table_rows(lines, delimiter)
     _, header = next(rows, (1, []))
     if isinstance(header, str):
@@ -136,7 +159,8 @@ def _read_csv(lines: list[str], delimiter: str, text_column: str, label_column: 
     if header:
         header[0] = header[0].strip('"')
     places = {}
-    for column, option in ((text_column, "column"), (label_column, "label_column")):
+    wanted = {"column": text_column, "label_column": label_column, "split_column": split_column}
+    for option, column in wanted.items():
         if column is not None and column not in header:
             raise _MissingColumnError(f"line 1 names no column {column!r} but {header}; give --data.text.{option}")
         places[option] = None if column is None else header.index(column)
@@ -145,11 +169,13 @@ def _read_csv(lines: list[str], delimiter: str, text_column: str, label_column: 
             fault = cells if isinstance(cells, str) else f"{len(cells)} columns instead of {len(header)}"
             found.problems.append(f"line {line}: {fault}")
         else:
-            label = None if places["label_column"] is None else cells[places["label_column"]].strip()
-            found.add(row, line, cells[places["column"]], label)  # type: ignore[index]
+            text, label, split = (None if place is None else cells[place] for place in places.values())
+            found.add(row, line, text, label and label.strip(), split and split.strip())
 
 
-def _read_json(row: int, line: str, text_column: str, label_column: str | None, found: Found) -> None:
+def _read_json(
+    row: int, line: str, text_column: str, label_column: str | None, split_column: str | None, found: Found
+) -> None:
     try:
         content = json.loads(line)
     except (ValueError, RecursionError) as error:  # JSONDecodeError is a ValueError; so is a number of too many digits
@@ -164,4 +190,5 @@ def _read_json(row: int, line: str, text_column: str, label_column: str | None, 
     if label_column is not None and not isinstance(label, str | int):
         found.problems.append(f"line {row + 1}: {label_column} is no word and no whole number")
         return
-    found.add(row, row + 1, content.get(text_column), None if label is None else str(label).strip())
+    split = None if split_column is None else str(content.get(split_column)).strip()
+    found.add(row, row + 1, content.get(text_column), None if label is None else str(label).strip(), split)

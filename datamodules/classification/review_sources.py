@@ -7,6 +7,7 @@ from pathlib import Path
 from lightning.pytorch.utilities import rank_zero_warn
 
 from datamodules.classification.hub_tables import hub_table
+from datamodules.classification.keras_imdb import read_imdb
 from datamodules.classification.labelled_files import ENDINGS, read_table, text_fault
 from datamodules.classification.review_folders import Review, read_reviews, without_breaks
 from seqlight.core.errors import UserError
@@ -16,28 +17,37 @@ HUB_SPLITS = {"train": "train", "validation": "val", "val": "val", "dev": "val",
 
 
 def reviews_at(
-    path: str, test_path: str | None, text_column: str, label_column: str, encoding: str | None
+    path: str,
+    test_path: str | None,
+    text_column: str,
+    label_column: str,
+    encoding: str | None,
+    split_column: str | None = None,
 ) -> list[Review]:
-    """The reviews of a table (.csv, .tsv, .jsonl), or of a collection's folder or zip.
+    """The reviews of a table (.csv, .tsv, .jsonl), of a collection's folder or zip, or of Keras' imdb.npz.
 
     Args:
-        path: The table, folder or zip.
+        path: The table, folder, zip or .npz.
         test_path: A second one, whose reviews are the test data.
         text_column: Column of the text in a table.
         label_column: Column of its label.
         encoding: Of the files; by default UTF-8 and, for folders and zips, Latin-1 where a file is not UTF-8.
+        split_column: Column of a row's split in a table; by default there is none.
 
     Raises:
         FileNotFoundError: There is no such file or folder.
-        UserError: See :func:`read_table` and :func:`read_reviews`.
+        UserError: See :func:`read_table`, :func:`read_reviews` and :func:`read_imdb`.
     """
     reviews = []
     for place, name in ((path, "path"), (test_path, "test_path")):
         if place is None:
             continue
-        if Path(place).suffix.lower() in ENDINGS and not Path(place).expanduser().is_dir():
-            found = read_table(place, name, text_column, label_column, encoding or "utf-8")
-            part = [Review(without_breaks(text), label) for text, label in zip(found.texts, found.labels, strict=True)]
+        if is_keras(place):
+            part = read_imdb(place, name)
+        elif Path(place).suffix.lower() in ENDINGS and not Path(place).expanduser().is_dir():
+            found = read_table(place, name, text_column, label_column, encoding or "utf-8", split_column)
+            rows = zip(found.texts, found.labels, found.splits, strict=True)
+            part = [Review(without_breaks(text), label, split) for text, label, split in rows]
         else:
             part = read_reviews(place, encoding, name)
         for review in part:
@@ -45,6 +55,11 @@ def reviews_at(
                 review.split = "test" if name == "test_path" else None
         reviews += part
     return reviews
+
+
+def is_keras(path: str | None) -> bool:
+    """Whether a path means Keras' imdb.npz."""
+    return path is not None and Path(path).suffix.lower() == ".npz"
 
 
 def reviews_of_hub(hub: str, revision: str | None, text_column: str, label_column: str) -> list[Review]:

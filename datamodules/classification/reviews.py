@@ -10,9 +10,11 @@ from lightning.pytorch.utilities import rank_zero_info
 from datamodules.classification.base import ClassificationDataModule, Splits
 from datamodules.classification.examples import Examples, Split, stratified_folds, stratified_sample
 from datamodules.classification.groups import SplitConfig, TokenConfig
+from datamodules.classification.keras_imdb import read_word_index
 from datamodules.classification.review_folders import Review, without_breaks
-from datamodules.classification.review_sources import classes_of, of_classes, reviews_at, reviews_of_hub
+from datamodules.classification.review_sources import classes_of, is_keras, of_classes, reviews_at, reviews_of_hub
 from datamodules.classification.review_templates import CLASSES, synthetic_reviews
+from datamodules.tokenizers import WordIndexTokenizer, WordPieceTokenizer, WordTokenizer
 from seqlight.core.checks import check_choice, check_range
 from seqlight.core.config_groups import group_from
 from seqlight.core.errors import UserError
@@ -29,7 +31,7 @@ class ReviewSplit(SplitConfig):
         drop_duplicates: Remove from training (and validation) what a later split has, and repetitions. They are
             counted in any case.
         seed: Seed of the fractions and folds; runs of different seeds share them.
-        test_fraction: Fraction of all texts for the test, where the collection has no test of its own.
+        test_fraction: Fraction of the texts for the test, where the collection has no test of its own.
         fold: Cross-validation: test on this fold, 1 to folds, and train on the others.
         folds: Number of folds, at least 2.
         fold_by: How they are made: stratified at random, or by Pang & Lee's numbers (cv000 to cv099 are fold 1).
@@ -58,7 +60,8 @@ class ReviewsDataModule(ClassificationDataModule):
     download.
 
     Args:
-        path: Texts with labels: Pang & Lee's folders or zips, the aclImdb folder, or a .csv, .tsv or .jsonl file. In
+        path: Texts with labels: Pang & Lee's folders or zips, the aclImdb folder, a .csv, .tsv or .jsonl file, or
+            Keras' imdb.npz with imdb_word_index.json beside it, whose words (``tokenizer: words``) keep Keras' ids. In
             its place, ``text.hub`` may be a data set such as stanfordnlp/imdb.
         test_path: A second one for the test. Default: the collection's own test, or a fraction of path.
         classes: The labels, in the order of their numbers; rows with others are left out. Default: all labels, sorted.
@@ -113,7 +116,8 @@ class ReviewsDataModule(ClassificationDataModule):
         """All reviews, of whatever class, read at first use."""
         config = self.text
         if self.path is not None:
-            return reviews_at(self.path, self.test_path, config.column, config.label_column, config.encoding)
+            columns = config.column, config.label_column
+            return reviews_at(self.path, self.test_path, *columns, config.encoding, config.split_column)
         if config.hub is not None:
             return reviews_of_hub(config.hub, config.revision, config.column, config.label_column)
         made: list[Review] = []
@@ -137,11 +141,10 @@ class ReviewsDataModule(ClassificationDataModule):
         if config.fold is not None:
             split = self._fold(reviews, examples.labels, split)
         labels = examples.labels
-        if not (split == "test").any():
-            split[stratified_sample(labels, config.test_fraction, config.seed)] = "test"
-        if not (split == "val").any():
-            rest = np.flatnonzero(split == "train")
-            split[rest[stratified_sample(labels[rest], config.val_fraction, config.seed)]] = "val"
+        for name, fraction in (("test", config.test_fraction), ("val", config.val_fraction)):
+            if not (split == name).any():
+                rest = np.flatnonzero(split == "train")
+                split[rest[stratified_sample(labels[rest], fraction, config.seed)]] = name
         names: tuple[Split, ...] = ("train", "val", "test")
         return {name: examples.take(np.flatnonzero(split == name)) for name in names}
 
@@ -163,6 +166,12 @@ class ReviewsDataModule(ClassificationDataModule):
         if not (folds == config.fold - 1).any():
             raise UserError(f"split.fold {config.fold} of {config.folds} holds no text; give fewer folds")
         return np.where(folds == config.fold - 1, "test", split)
+
+    def learned_tokenizer(self) -> WordPieceTokenizer | WordTokenizer:
+        """See the base class. The words of Keras' data are those of its index, the most frequent first."""
+        if self.tokenizer_kind == "words" and self.path is not None and is_keras(self.path):
+            return WordIndexTokenizer.of(read_word_index(self.path), self.max_vocab_size)
+        return super().learned_tokenizer()
 
     def clean(self, texts: list[str]) -> list[str]:
         """See the base class."""

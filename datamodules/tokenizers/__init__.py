@@ -12,6 +12,7 @@ from datamodules.tokenizers.pair import SideTokenizer, TokenizerPair
 from datamodules.tokenizers.sentencepiece import SentencePieceTokenizer
 from datamodules.tokenizers.stateful import Stateful
 from datamodules.tokenizers.tagging import TaggingTokenizer
+from datamodules.tokenizers.word_index import WordIndexTokenizer
 from datamodules.tokenizers.word_lines import WordLineTokenizer
 from datamodules.tokenizers.wordpiece import WordPieceTokenizer
 from datamodules.tokenizers.words import WordTokenizer
@@ -30,6 +31,7 @@ __all__ = [
     "TaggingTokenizer",
     "Tokenizer",
     "TokenizerPair",
+    "WordIndexTokenizer",
     "WordLineTokenizer",
     "WordPieceTokenizer",
     "WordTokenizer",

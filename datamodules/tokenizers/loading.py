@@ -18,6 +18,7 @@ from datamodules.tokenizers.pair import TokenizerPair
 from datamodules.tokenizers.sentencepiece import SentencePieceTokenizer
 from datamodules.tokenizers.stateful import Stateful
 from datamodules.tokenizers.tagging import TaggingTokenizer
+from datamodules.tokenizers.word_index import WordIndexTokenizer
 from datamodules.tokenizers.word_lines import WordLineTokenizer
 from datamodules.tokenizers.wordpiece import WordPieceTokenizer
 from datamodules.tokenizers.words import WordTokenizer
@@ -50,6 +51,8 @@ def from_state(state: dict[str, Any]) -> Stateful:
             return WordPieceTokenizer(vocabulary, lower, strip)
         case {"kind": "words", "words": str(words)}:
             return WordTokenizer(words, lower_case=state.get("lower_case") is not False)
+        case {"kind": "word_index", "words": str(words)}:
+            return WordIndexTokenizer(words)
         case {"kind": "word_lines", "words": str(words)}:
             return WordLineTokenizer(words, lower_case=state.get("lower_case") is not False)
         case {
@@ -98,7 +101,7 @@ def from_state(state: dict[str, Any]) -> Stateful:
     kind = state.get("kind") if isinstance(state, dict) else state
     raise UserError(
         f"tokenizer of the kind {kind!r} is not known; known are char, byte, sentencepiece, wordpiece, words, "
-        "word_lines, normalized, notes, remi, frames, pair and tagging"
+        "word_lines, word_index, normalized, notes, remi, frames, pair and tagging"
     )
 
 

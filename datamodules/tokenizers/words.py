@@ -68,10 +68,11 @@ class WordTokenizer(Tokenizer):
     """
 
     kind = "words"
+    NAMES = SPECIAL  # of ids 0 to 3
 
     def __init__(self, words: str, lower_case: bool = True) -> None:
         self.lower_case = lower_case
-        self._pieces = [*SPECIAL, *(words.split("\n") if words else ())]
+        self._pieces = [*self.NAMES, *(words.split("\n") if words else ())]
         if len(self._pieces) > MAX_WORDS:
             raise UserError(f"tokenizer has {len(self._pieces):,} words; at most {MAX_WORDS:,} are read")
         self._ids = {piece: i for i, piece in enumerate(self._pieces)}
@@ -79,8 +80,8 @@ class WordTokenizer(Tokenizer):
             twice = Counter(self._pieces).most_common(1)[0][0]
             raise UserError(f"tokenizer has the word {twice!r} twice; each may have one id")
         self.vocab_size = len(self._pieces)
-        self.special = {piece.strip("[]").lower(): i for i, piece in enumerate(SPECIAL)}
-        lengths = [0, 1, 0, 0, *map(len, self._pieces[len(SPECIAL) :])]
+        self.special = {piece.strip("[]").lower(): i for i, piece in enumerate(self.NAMES)}
+        lengths = [*(int(name == "[UNK]") for name in self.NAMES), *map(len, self._pieces[len(SPECIAL) :])]
         self.characters = np.array(lengths, dtype=np.int64)
 
     @staticmethod

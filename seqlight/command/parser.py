@@ -13,6 +13,7 @@ from lightning.pytorch import LightningDataModule, LightningModule
 from lightning.pytorch.cli import LightningArgumentParser
 
 from seq_modules.callbacks import BestCheckpoint, LastCheckpoint
+from seq_modules.callbacks.run.prediction_writer import PredictionFormat
 from seq_modules.generation.decoding_config import Decoding
 from seqlight.command.messages import UNRECOGNIZED, naming_options, one_line
 from seqlight.core.yaml_text import HALF, read_halves, yaml_text
@@ -76,6 +77,12 @@ class Parser(LightningArgumentParser):
         """Adds the experiment, the two checkpoints, how texts are generated, and what a model takes from its data."""
         self.add_argument(
             "--experiment", type=str | None, default=None, help="Folder under runs/; by default the config's name."
+        )
+        self.add_argument(
+            "--predictions",
+            type=PredictionFormat,
+            default="jsonl",
+            help='Files that predict writes: predictions.jsonl, and with "csv" predictions.csv too.',
         )
         self.add_lightning_class_args(BestCheckpoint, "best_checkpoint")
         self.add_lightning_class_args(LastCheckpoint, "last_checkpoint")

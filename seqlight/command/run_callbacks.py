@@ -18,14 +18,16 @@ from seq_modules.callbacks import (
     TimedBar,
 )
 from seq_modules.callbacks.run.machine_rates import MachineRates
+from seq_modules.callbacks.run.prediction_writer import PredictionFormat
 
 
-def run_callbacks(command: str, trainer: Any) -> list[Callback]:
+def run_callbacks(command: str, trainer: Any, predictions: PredictionFormat = "jsonl") -> list[Callback]:
     """Makes them.
 
     Args:
         command: fit, validate, test or predict.
         trainer: The Trainer's settings, with the recipe's callbacks already made.
+        predictions: Files that predict writes.
     """
     found: list[Callback] = []
     configured = trainer.callbacks if isinstance(trainer.callbacks, list) else [trainer.callbacks]
@@ -37,7 +39,7 @@ def run_callbacks(command: str, trainer: Any) -> list[Callback]:
             # Lightning's own Timer ends a training without a validation, and no schedule knows of it.
             found += [MachineRates(), TimeBudget(seconds_of(trainer.max_time))]
     if command == "predict":
-        found += [PredictionWriter(), TextStream()]
+        found += [PredictionWriter(kind=predictions), TextStream()]
     if not trainer.enable_progress_bar:
         found += [EpochLines()] if command == "fit" else []  # one line an epoch, for log files
     elif not any(isinstance(callback, ProgressBar) for callback in configured):

@@ -1,5 +1,6 @@
 """A classifier from the command line: what a checkpoint alone can do, other data, mistakes."""
 
+import csv
 import json
 import shutil
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import Run
-from helpers.commands.runs import predictions
+from helpers.commands.runs import newest, predictions
 from transformers import BertConfig, BertModel
 
 import seqlight
@@ -26,9 +27,12 @@ def test_a_checkpoint_alone_tests_and_predicts_in_the_order_of_the_texts(run: Ru
     assert done.code == 0, done.err
     Path("cache").rename("gone")  # the learned tokenizer is in the checkpoint
     texts = ["Who wrote Hamlet ?", "Why ?", "How many miles is it from the one end of the long river to the other ?"]
-    done = run("predict", "--ckpt_path=best", f"--data.predict.texts={json.dumps(texts)}", "--data.batch_size=2")
+    words = (f"--data.predict.texts={json.dumps(texts)}", "--data.batch_size=2", "--predictions=csv")
+    done = run("predict", "--ckpt_path=best", *words)
     assert done.code == 0, done.err
     rows = predictions()
+    with newest("predictions.csv").open(encoding="utf-8-sig", newline="") as file:
+        assert [row["text"] for row in csv.DictReader(file)] == texts
     assert [row["text"] for row in rows] == texts
     assert not Path("cache").exists()
     module = seqlight.load("best")

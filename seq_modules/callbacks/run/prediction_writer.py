@@ -1,10 +1,11 @@
-"""Predictions on disk, one JSON object a line, in the order of the data."""
+"""Predictions on disk, one JSON object a line and on request as a table, in the order of the data."""
 
 import csv
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
@@ -13,9 +14,12 @@ from lightning.pytorch.utilities import rank_zero_only
 from seq_modules.callbacks.run.text_stream import TextStream
 from seq_modules.callbacks.series.forecast_csv import write_forecasts
 from seq_modules.protocols import WritesPredictions
+from seqlight.core.checks import check_choice
 
+PredictionFormat = Literal["jsonl", "csv"]
 LONG_LIST = 8  # values from which on a list is not printed
 UNPRINTED = ("index", "n_best")
+FORMULA = tuple("=+-@\t\r")  # with which a cell begins that Excel computes
 
 
 class PredictionWriter(BasePredictionWriter):
@@ -27,11 +31,16 @@ class PredictionWriter(BasePredictionWriter):
 
     Args:
         shown: How many rows to print as well, of those that TextStream has not shown while they grew.
+        kind: "csv" writes ``predictions.csv`` too (:func:`write_table`).
+
+    Raises:
+        UserError: The kind is not known.
     """
 
-    def __init__(self, shown: int = 10) -> None:
+    def __init__(self, shown: int = 10, kind: PredictionFormat = "jsonl") -> None:
         super().__init__("batch")
-        self.shown = shown
+        check_choice("kind", kind, PredictionFormat)
+        self.shown, self.kind = shown, kind
         self.path: Path | None = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -75,6 +84,8 @@ class PredictionWriter(BasePredictionWriter):
             part.unlink()
         self.path.write_text("".join(rows[index] + "\n" for index in sorted(rows)), encoding="utf-8")
         in_order = [json.loads(rows[index]) for index in sorted(rows)]
+        if self.kind == "csv":
+            write_table(self.path.with_suffix(".csv"), in_order)
         write_translations(self.path.parent, in_order)
         write_forecasts(self.path.parent, in_order)
         data = trainer.datamodule  # type: ignore[attr-defined]
@@ -89,6 +100,46 @@ class PredictionWriter(BasePredictionWriter):
             print(f"... {len(left) - self.shown} more rows in {self.path}")
         elif streamed:
             print(f"{len(rows)} row{'s' if len(rows) > 1 else ''} in {self.path}")
+
+
+def write_table(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Writes rows as CSV that Excel and pandas open: UTF-8 with a byte-order mark, a header, quotes where needed.
+
+    Each entry is a column; an entry of entries, such as probabilities, is a column for each, named "outer.inner"; a
+    list is JSON. A text that begins like a formula (with =, +, -, @, a tab or a carriage return) and is no number gets
+    an apostrophe before it, since a spreadsheet would compute it; the JSON lines have the text itself.
+
+    Args:
+        path: The file.
+        rows: The rows, which need not have the same entries.
+    """
+    flat = [dict(_columns(row)) for row in rows]
+    columns = list(dict.fromkeys(name for row in flat for name in row))
+    with path.open("w", encoding="utf-8-sig", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(map(_cell, columns))
+        writer.writerows([_cell(row.get(name)) for name in columns] for row in flat)
+
+
+def _columns(row: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in row.items():
+        if isinstance(value, dict) and value:
+            yield from _columns(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, list | dict):
+        return json.dumps(value, ensure_ascii=False)
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) and not _is_number(value) else value
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text)) and text.isprintable()
+    except ValueError:
+        return False
 
 
 def write_translations(folder: Path, rows: Sequence[dict[str, Any]]) -> None:

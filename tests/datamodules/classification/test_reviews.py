@@ -1,5 +1,6 @@
 """Reviews from tables, folds, classes saved in a checkpoint, and invalid arguments."""
 
+import json
 import warnings
 from pathlib import Path
 from typing import Any
@@ -199,3 +200,35 @@ def test_refused_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     (tmp_path / "a.txt").write_text("a text\n")
     with pytest.raises(ValueError, match=r"^path .*a\.txt: a text file has no labels"):
         _ = ReviewsDataModule(path=str(tmp_path / "a.txt")).num_classes
+
+
+@pytest.mark.parametrize("ending", [".csv", ".jsonl"])
+def test_a_column_says_the_split_of_each_row(ending: str, tmp_path: Path) -> None:
+    rows = [(f"film {i}", ("good", "bad")[i % 2], i >= 8) for i in range(12)]
+    path = tmp_path / f"reviews{ending}"
+    if ending == ".csv":  # as fastai writes it
+        path.write_text("label,text,is_valid\n" + "".join(f"{label},{text},{held}\n" for text, label, held in rows))
+    else:
+        objects = [{"text": text, "label": label, "is_valid": held} for text, label, held in rows]
+        path.write_text("".join(json.dumps(row) + "\n" for row in objects))
+    config = TextConfig(split_column="is_valid")
+    data = ReviewsDataModule(path=str(path), text=config, split=ReviewSplit(test_fraction=0.25))
+    assert data.splits["val"].texts == ["film 8", "film 9", "film 10", "film 11"]
+    assert [len(data.splits[name]) for name in ("train", "test")] == [6, 2]  # the test is from the other rows alone
+    assert not set(data.splits["test"].texts) & set(data.splits["val"].texts)
+
+
+def test_splits_by_name_are_kept_and_others_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "reviews.csv"
+    splits = ["train", "Train", "dev", "valid", "test", "test", "later"]
+    lines = [f"film {i},{('good', 'bad')[i % 2]},{split}" for i, split in enumerate(splits)]
+    path.write_text("\n".join(["text,label,split", *lines]))
+    data = ReviewsDataModule(path=str(path), text=TextConfig(split_column="split"))
+    with pytest.warns(UserWarning, match=r"1 rows are left out: line 8: the split is 'later', and not train, val, te"):
+        found = {name: part.texts for name, part in data.splits.items()}
+    assert found == {"train": ["film 0", "film 1"], "val": ["film 2", "film 3"], "test": ["film 4", "film 5"]}
+    assert data.class_table().split("\n") == [
+        "class   train     val    test", "bad         1       1       1", "good        1       1       1"
+    ]  # fmt: skip
+    with pytest.raises(ValueError, match=r"names no column 'is_valid' but .*give --data.text.split_column"):
+        _ = ReviewsDataModule(path=str(path), text=TextConfig(split_column="is_valid")).splits

@@ -1,5 +1,6 @@
 """Predictions on disk: rows in the order of the data, translations one a line."""
 
+import codecs
 import csv
 import json
 from pathlib import Path
@@ -10,7 +11,7 @@ from helpers.toy_translation import SOURCES, Attending, ToyTranslator, loader, t
 from helpers.trainers import quiet_trainer
 
 from seq_modules.callbacks import PredictionWriter
-from seq_modules.callbacks.run.prediction_writer import write_translations
+from seq_modules.callbacks.run.prediction_writer import write_table, write_translations
 
 
 def test_translations_stand_in_the_order_of_the_sources(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -49,6 +50,52 @@ def test_the_best_few_stand_in_a_table(tmp_path: Path) -> None:
             ["1", "1", "-2.000000", "z"],
         ]
     assert (tmp_path / "out.txt").read_text() == "a\tb\nz\n"
+
+
+TEXTS = [
+    "a, b",
+    'she said "no"',
+    "two\nlines\r\nand more",
+    "=1+1",
+    "@cmd",
+    "-1.5",
+    "- no",
+    "+x",
+    "\ttab",
+    "naïve €",
+    "",
+]
+
+
+def test_a_table_is_read_back_by_csv_and_pandas(tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = [
+        {"index": i, "text": text, "probabilities": {"pos": 0.25, "neg": i}, "notes": [[1, "=2"], None]}
+        for i, text in enumerate(TEXTS)
+    ]
+    rows.append({"index": len(TEXTS), "label": True, "text": None})
+    write_table(tmp_path / "predictions.csv", rows)
+    with (tmp_path / "predictions.csv").open(encoding="utf-8-sig", newline="") as file:
+        header, *found = csv.reader(file, strict=True)
+    assert header == ["index", "text", "probabilities.pos", "probabilities.neg", "notes", "label"]
+    safe = {"=1+1": "'=1+1", "@cmd": "'@cmd", "- no": "'- no", "+x": "'+x", "\ttab": "'\ttab"}  # -1.5 is a number
+    assert [row[1] for row in found] == [*(safe.get(text, text) for text in TEXTS), ""]
+    assert found[3] == ["3", "'=1+1", "0.25", "3", '[[1, "=2"], null]', ""]
+    assert found[-1] == [str(len(TEXTS)), "", "", "", "", "True"]
+    assert (tmp_path / "predictions.csv").read_bytes().startswith(codecs.BOM_UTF8)  # by which Excel knows UTF-8
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.read_csv(tmp_path / "predictions.csv", keep_default_na=False)
+    assert list(frame.columns) == header
+    assert frame["text"].tolist() == [row[1] for row in found]
+
+
+def test_the_table_is_written_on_request_in_the_order_of_the_data(tmp_path: Path) -> None:
+    module = ToyTranslator(Attending(1, 1))
+    quiet_trainer(tmp_path, PredictionWriter(kind="csv")).predict(module, loader(), return_predictions=False)
+    with (tmp_path / "predictions.csv").open(encoding="utf-8-sig", newline="") as file:
+        assert [row["source"] for row in csv.DictReader(file)] == SOURCES
+    assert (tmp_path / "predictions.jsonl").exists()
+    with pytest.raises(ValueError, match=r"^kind must be one of 'jsonl', 'csv', not 'xlsx'"):
+        PredictionWriter(kind="xlsx")  # type: ignore[arg-type]
 
 
 def test_other_rows_have_no_translations(tmp_path: Path) -> None:
