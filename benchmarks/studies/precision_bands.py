@@ -1,6 +1,6 @@
 """Whether every system trains in half precision as in float32: curves of the loss, and their distance.
 
-    python benchmarks/studies/precision_bands.py [--steps 200] [--only NAME] [--plot FILE] [--control] [-- SETTINGS]
+    python benchmarks/studies/precision_bands.py [--steps 200] [--only NAME] [--plot FILE] [--control N] [-- SETTINGS]
 
 Each system's recipe is trained at a small size, without dropout, in 32-true, bf16-mixed and bf16-true (on a GPU in
 16-mixed too), from the same weights on the same batches. A curve is smoothed by the mean over 20 steps. The distance
@@ -10,8 +10,9 @@ does not. The machine's rates of products stand below the table.
 
 Nets learn formal languages in jumps, and at their recipe's learning rate a change of the first weights by a millionth
 moves such a jump by several steps: two curves then say nothing about precision. They are trained on shorter strings at
-a lower rate. ``--control`` measures this: a further column has the distance of a training in float32 whose first
-weights were changed by a millionth. SETTINGS, such as --model.optim.learning_rate=0.002, are added to those of a case.
+a lower rate. ``--control`` measures this: N further columns have the distances of trainings in float32 whose first
+weights were changed by a millionth, at random. SETTINGS, such as --model.optim.learning_rate=0.002, are added to those
+of a case.
 """
 
 import argparse
@@ -31,7 +32,7 @@ from seqlight.core.plots import read_metrics
 
 WINDOW = 20
 CHANGE = 1e-6  # of the control's first weights: the standard deviation, as a fraction of each
-CONTROL = "32-true, changed"
+CONTROL = "32-true, changed "  # and the number of the change
 BANDS = {"bf16-mixed": 0.02, "16-mixed": 0.02, "bf16-true": 0.08}  # of the first loss
 GPT = ("--model.net.d_model=64", "--model.net.num_layers=2", "--model.net.num_heads=2", "--model.net.dropout=0")
 TEXT = ("--data.seq_len=64", "--data.batch_size=16", "--data.cache_dir=cache")
@@ -112,7 +113,7 @@ def curve(name: str, precision: str, steps: int, folder: str, further: Sequence[
 
     Args:
         name: The case.
-        precision: The Trainer's, or CONTROL.
+        precision: The Trainer's, or CONTROL with a number.
         steps: Number of steps.
         folder: Folder of the runs.
         further: Further settings.
@@ -123,11 +124,11 @@ def curve(name: str, precision: str, steps: int, folder: str, further: Sequence[
     class ChangedCLI(SeqCLI):
         def before_fit(self) -> None:
             """Changes the first weights; Lightning calls it."""
-            generator = torch.Generator().manual_seed(1)
+            generator = torch.Generator().manual_seed(int(precision.removeprefix(CONTROL)))
             for weights in self.model.parameters():
                 weights.data.mul_(1 + CHANGE * torch.randn(weights.shape, generator=generator))
 
-    kind = ChangedCLI if precision == CONTROL else SeqCLI
+    kind = ChangedCLI if precision.startswith(CONTROL) else SeqCLI
     settings = (
         f"--trainer.precision={precision.partition(',')[0]}", f"--trainer.max_steps={steps}", "--trainer.max_epochs=-1",
         "--trainer.log_every_n_steps=1", "--trainer.limit_val_batches=1", "--trainer.callbacks=[]",
@@ -168,19 +169,14 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--only", default="", help="systems whose name begins so")
     parser.add_argument("--plot", type=Path, help="picture of all curves")
-    parser.add_argument("--control", action="store_true", help="also change the first weights by a millionth")
+    parser.add_argument("--control", type=int, default=0, help="trainings with first weights changed by a millionth")
     parser.add_argument("settings", nargs="*", help="further settings, after --")
     given = parser.parse_args()
     if given.steps < WINDOW:
         parser.error(f"--steps {given.steps}: at least {WINDOW}, over which curves are smoothed")
     gpu = torch.cuda.is_available()
-    precisions = [
-        "32-true",
-        "bf16-mixed",
-        "bf16-true",
-        *(["16-mixed"] if gpu else []),
-        *([CONTROL] if given.control else []),
-    ]
+    precisions = ["32-true", "bf16-mixed", "bf16-true", *(["16-mixed"] if gpu else [])]
+    precisions += [f"{CONTROL}{number + 1}" for number in range(given.control)]
     quieten()
     curves: dict[str, dict[str, list[float]]] = {}
     bad = []

@@ -19,7 +19,7 @@ def test_a_row_and_a_picture(
         "--config=parity/lstm_full", "--model.input_noise=0", "--model.net.hidden_size=4", "--data.train_size=256",
         "--data.val_size=32", "--data.batch_size=16", "--trainer.accelerator=cpu",
     ))  # fmt: skip
-    words = ["precision_bands.py", "--only=parity", "--steps=24", "--plot=pictures/curves.png", "--control"]
+    words = ["precision_bands.py", "--only=parity", "--steps=24", "--plot=pictures/curves.png", "--control=1"]
     monkeypatch.setattr(sys, "argv", [*words, "--", "--model.optim.learning_rate=0.01"])
     precision_bands.main()
     said = capsys.readouterr().out
