@@ -1,5 +1,6 @@
 """What every datamodule shares: loaders that resume at any batch and split the rows over ranks themselves."""
 
+import math
 from typing import Any
 
 import torch
@@ -118,8 +119,14 @@ class SequenceDataModule(LightningDataModule):
         """For the checkpoint: the seed, the epoch, and the number of rows that all ranks have taken in it."""
         if self._loader is None:
             return {"seed": self.seed}
-        epoch, done = self._loader.position
+        epoch, done = self.from_epoch_end(self._loader.position)
         return {"epoch": epoch, "rows": self._loader.batches.rows_before(epoch, done), "seed": self.seed}
+
+    def from_epoch_end(self, position: tuple[int, int]) -> tuple[int, int]:
+        """A position, an epoch and its batches that are done; after the epoch's last batch, that of the next epoch."""
+        epoch, done = position
+        batches: float = math.inf if self.trainer is None else self.trainer.num_training_batches
+        return (epoch + 1, 0) if done >= batches else (epoch, done)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Takes over a checkpoint's position. Lightning calls this after ``setup`` and before it makes the loaders."""

@@ -57,7 +57,7 @@ class SequenceModule(LightningModule):
         self.train_metrics = ExactMetrics(dict(metrics), compute_groups=False).clone(prefix="train/")
         self.val_metrics = collection.clone(prefix="val/")
         self.test_metrics = collection.clone(prefix="test/")
-        self._accumulation = Accumulation()
+        self.accumulation = Accumulation()
 
     def step(self, batch: Any) -> Step:
         """Loss and metric inputs of one batch."""
@@ -72,13 +72,13 @@ class SequenceModule(LightningModule):
         self.log("train/loss", loss.detach(), prog_bar=True, sync_dist=self.trainer.world_size > 1)
         self.measure(self.train_metrics, step)
         if self.trainer.accumulate_grad_batches > 1:
-            loss = self._accumulation.weigh(loss, count, self.trainer, batch_idx)
+            loss = self.accumulation.weigh(loss, count, self.trainer, batch_idx)
         return loss
 
     def on_after_backward(self) -> None:
         """Weighs the targets of accumulated batches equally."""
-        if self._accumulation.counts:
-            self._accumulation.finish(self, self.trainer)
+        if self.accumulation.counts:
+            self.accumulation.finish(self, self.trainer)
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         """Measures a validation batch."""

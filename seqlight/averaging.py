@@ -62,7 +62,7 @@ def load_average(checkpoints: Sequence[str | Path], root: str = "runs") -> "Sequ
 
 def command(words: list[str]) -> str:
     """``seqlight average CHECKPOINT CHECKPOINT ... --output FILE``: writes the file; what to print."""
-    import torch
+    from seqlight.run_files.atomic_checkpoint import write_checkpoint
 
     output, checkpoints = None, []
     rest = iter(words)
@@ -77,9 +77,7 @@ def command(words: list[str]) -> str:
         raise UserError(f"average: --output is missing; {USAGE}")
     if Path(output).exists():
         raise UserError(f"--output {output}: exists already; name a new file")
-    content = average(checkpoints)
-    Path(output).parent.mkdir(parents=True, exist_ok=True)
-    torch.save(content, output)
+    write_checkpoint(average(checkpoints), Path(output))
     return f"{output} has the mean of {len(checkpoints)}\nnext: seqlight test --ckpt_path {shlex.quote(output)}"
 
 

@@ -7,7 +7,7 @@ from seqlight.command.commands import LIGHTNING_COMMANDS, other_command
 from seqlight.command.compile_cache import replace_unwritable_cache
 from seqlight.command.signals import ending_on_sigterm, interruption
 from seqlight.command.terminal import prepare_outputs
-from seqlight.core.errors import Diverged, Terminated, UserError
+from seqlight.core.errors import Diverged, Stopped, Terminated, UserError, WritingError
 
 # What a user can put right; every other exception keeps its traceback.
 MISTAKES = (UserError, FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
@@ -29,8 +29,13 @@ def main() -> None:
         sys.stderr.write("seqlight: stopped by SIGTERM\n")
         sys.exit(143)
     except KeyboardInterrupt:
+        sys.stderr.write("seqlight: stopped by Ctrl-C\n")
         sys.exit(130)
-    except Diverged as error:
+    except Stopped as stop:  # GracefulStop has said how to go on
+        sys.exit(128 + stop.number)
+    except (Diverged, WritingError) as error:
+        if os.environ.get("SEQLIGHT_DEBUG"):
+            raise
         sys.stderr.write(f"seqlight: error: {error}\n")
         sys.exit(1)
     except MISTAKES as error:

@@ -10,9 +10,11 @@ from lightning.pytorch.cli import Namespace
 
 from seqlight.checkpoints import CHECKPOINTS
 from seqlight.core.errors import UserError
+from seqlight.core.files.write_errors import writing
 from seqlight.requeue import job_suffix
 
 CSV_LOGGER = "lightning.pytorch.loggers.CSVLogger"
+OUR_CSV_LOGGER = "seqlight.run_files.metrics_csv.MetricsCSV"
 
 
 def new_run_folder(root: str, experiment: str, command: str, checkpoint: str | None) -> Path:
@@ -43,16 +45,17 @@ def make_unique(parent: Path, name: str) -> Path:
     """A new folder of that name, or of the name with a number if another process was quicker."""
     if rank_zero_only.rank:  # type: ignore[attr-defined]
         return parent / name  # rank 0 makes it and tells the others
-    parent.mkdir(parents=True, exist_ok=True)
     number = 1
-    while True:
-        folder = parent / (name if number == 1 else f"{name}_{number}")
-        try:
-            folder.mkdir()
-        except FileExistsError:
-            number += 1
-        else:
-            return folder
+    with writing(parent):
+        parent.mkdir(parents=True, exist_ok=True)
+        while True:
+            folder = parent / (name if number == 1 else f"{name}_{number}")
+            try:
+                folder.mkdir()
+            except FileExistsError:
+                number += 1
+            else:
+                return folder
 
 
 def point_loggers(trainer: Any, folder: Path) -> None:
@@ -72,6 +75,7 @@ def point_loggers(trainer: Any, folder: Path) -> None:
     for logger in trainer.logger:
         args = logger.init_args
         if logger.class_path == CSV_LOGGER:
+            logger.class_path = OUR_CSV_LOGGER
             args.flush_logs_every_n_steps = 1  # a process that is killed loses no row
         if logger.class_path.rpartition(".")[2] == "WandbLogger":
             args.save_dir = str(folder)

@@ -5,12 +5,12 @@ Here only tensors and plain values are ever built.
 """
 
 import math
-import os
 import pickle
 import warnings
 from pathlib import Path
 from typing import Any
 
+from seqlight.core.checkpoint_file.checksum import is_whole
 from seqlight.core.checkpoint_file.reading import read_plain
 from seqlight.core.errors import UserError
 
@@ -56,15 +56,9 @@ def whole(path: Path) -> Path:
     if file.is_file() and file.stat().st_mtime_ns > (path / INDEX).stat().st_mtime_ns:
         return file
 
-    import torch
+    from seqlight.run_files.atomic_checkpoint import write_checkpoint
 
-    content = read_parts(path)
-    part = file.with_name(f".{file.name}.{os.getpid()}.part")  # several processes may do this at once
-    try:
-        torch.save(content, part)
-        part.replace(file)
-    finally:
-        part.unlink(missing_ok=True)
+    write_checkpoint(read_parts(path), file)  # several processes may do this at once
     return file
 
 
@@ -88,6 +82,8 @@ def read_parts(folder: Path) -> dict[str, Any]:
         def load_bytes(self, read_item: Any, value: Any) -> None:
             self.state_dict[read_item.dest_index.fqn] = torch.load(value, weights_only=True)
 
+    if not is_whole(folder):
+        raise UserError(f"{folder}: damaged, for its checksum does not fit; use another, such as --ckpt_path last")
     try:
         with (folder / INDEX).open("rb") as file:
             index = IndexUnpickler(file).load()

@@ -85,7 +85,7 @@ class EpochBatches(Batches):
 
     def batch_after(self, epoch: int, rows: int) -> int:
         """See :class:`Batches`."""
-        return rows // self.global_size
+        return min(rows // self.global_size, len(self))
 
 
 class RankRows(SequentialSampler):
@@ -138,6 +138,10 @@ class ResumableLoader(DataLoader):
         self.position = self._next
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
+        """The next epoch's batches. An iterator from which no batch is drawn takes no epoch.
+
+        Lightning makes such a one where nothing of an epoch is left but its validation.
+        """
         epoch, done = self._next
         if done >= len(self.batches):
             epoch, done = epoch + 1, 0
@@ -145,10 +149,7 @@ class ResumableLoader(DataLoader):
         self._next = (epoch + 1, 0)
         self.position = (epoch, done)
         self.batches.epoch, self.batches.start = (0, 0) if self.repeat else (epoch, done)
-        return self._count(super().__iter__())
-
-    def _count(self, batches: Iterator[Any]) -> Iterator[Any]:
-        for batch in batches:
+        for batch in super().__iter__():
             self.position = (self.position[0], self.position[1] + 1)
             yield batch
 

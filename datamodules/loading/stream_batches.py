@@ -148,6 +148,7 @@ class StreamLoader:
         return self.batch_size * self.num_replicas
 
     def __iter__(self) -> Iterator[Batch]:
+        """The next epoch's batches. An iterator from which no batch is drawn takes no epoch (see batches.py)."""
         epoch, done = self._next
         if done >= self.batches:
             epoch, done = epoch + 1, 0
@@ -155,10 +156,7 @@ class StreamLoader:
         self.position, self._next = (epoch, done), (epoch + 1, 0)
         if self.repeat:
             self.states, self.rows = list(self._start[0]), self._start[1]
-        return self._batches(self.batches - done)
-
-    def _batches(self, count: int) -> Iterator[Batch]:
-        first = self.rows + self.rank
+        count, first = self.batches - done, self.rows + self.rank
         parts = DataLoader(
             StreamParts(self.streams, list(self.states), first, self.num_replicas, self.batch_size, count),
             batch_size=None,

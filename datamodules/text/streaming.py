@@ -272,7 +272,7 @@ class StreamingTextDataModule(SequenceDataModule):
         """
         if self._streams is None:
             return {"seed": self.seed}
-        epoch, done = self._streams.position
+        epoch, done = self.from_epoch_end(self._streams.position)
         return {
             "seed": self.seed,
             "epoch": epoch,

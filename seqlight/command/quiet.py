@@ -11,14 +11,17 @@ IGNORED_WARNINGS = (
     ".*FSDP2-wrapped module.*returned a view tensor.*",  # logits, which nothing changes in place
     ".*Experiment logs directory.*not empty.*",
 )
+# Advertisements, and signals, about which the command has a line of its own.
+UNTOLD = ("Tip:", "litlogger", "Detected KeyboardInterrupt", "Received SIGTERM")
 
 
 def quieten() -> None:
     """Filters those warnings, and Lightning's advertisements."""
 
-    def is_no_tip(record: logging.LogRecord) -> bool:
-        return "Tip:" not in record.getMessage() and "litlogger" not in record.getMessage()
+    def is_told(record: logging.LogRecord) -> bool:
+        return not any(words in record.getMessage() for words in UNTOLD)
 
-    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(is_no_tip)
+    for name in ("utilities.rank_zero", "trainer.connectors.signal_connector"):
+        logging.getLogger(f"lightning.pytorch.{name}").addFilter(is_told)
     for message in IGNORED_WARNINGS:
         warnings.filterwarnings("ignore", message)

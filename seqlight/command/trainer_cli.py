@@ -14,7 +14,6 @@ import seq_modules  # noqa: F401  and --model CLASS these
 from seq_modules.callbacks import BestCheckpoint, GracefulStop, LastCheckpoint, RunConfig
 from seq_modules.generation.decoding_config import Decoding
 from seq_modules.protocols import HasDecoding
-from seqlight.atomic_checkpoint import AtomicCheckpointIO
 from seqlight.command.lost_process import ending_together
 from seqlight.command.messages import as_user_error, user_errors
 from seqlight.command.parser import Parser
@@ -23,6 +22,8 @@ from seqlight.command.run_callbacks import run_callbacks
 from seqlight.command.run_settings import layered_settings, prepare_run
 from seqlight.command.saved_settings import SavedSettings
 from seqlight.core.checkpoint_file.training_state import check_loops, fits
+from seqlight.core.files.write_errors import writing
+from seqlight.run_files.atomic_checkpoint import AtomicCheckpointIO
 from seqlight.runs import next_command
 
 GROUPS = {"decoding": Decoding, "best_checkpoint": BestCheckpoint, "last_checkpoint": LastCheckpoint}
@@ -98,7 +99,7 @@ class SeqCLI(LightningCLI):
         return super().instantiate_trainer(plugins=given.plugins or [AtomicCheckpointIO()], max_time=None)
 
     def _run_subcommand(self, subcommand: str) -> None:
-        with user_errors(), ending_together(self.trainer):
+        with user_errors(), ending_together(self.trainer), writing(self.run_folder):
             super()._run_subcommand(subcommand)
         if not GracefulStop.received and self.trainer.is_global_zero:
             following = next_command(subcommand, self.run_folder, self.config[subcommand].get("ckpt_path"))

@@ -1,4 +1,4 @@
-"""A user's mistake, a training that came to nothing, and a stop that was asked for."""
+"""A user's mistake, a training that came to nothing, what could not be written, and a stop that was asked for."""
 
 from pathlib import Path
 
@@ -12,6 +12,22 @@ class UserError(ValueError):
 
 class Terminated(KeyboardInterrupt):
     """SIGTERM: whatever heeds Ctrl-C heeds it as well, with another exit code."""
+
+
+class Stopped(BaseException):
+    """A training that a signal has ended, with a checkpoint to go on from.
+
+    Args:
+        number: The signal's.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+class WritingError(Exception):
+    """A file that could not be written, for want of space or rights: shown as one line, with exit code 1."""
 
 
 class Diverged(RuntimeError):  # noqa: N818  what happened, and no fault of the program

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from seqlight.command.arguments import option_word, prepare
 from seqlight.command.signals import interruption
-from seqlight.core.errors import Terminated, UserError
+from seqlight.core.errors import Stopped, Terminated, UserError
 from seqlight.core.plots import read_metrics
 from seqlight.sweep.sweep_file import Sweep
 
@@ -65,6 +65,8 @@ def command_line(words: list[str]) -> "SeqCLI":
         if interrupted := interruption(stop):
             raise interrupted from None
         raise
+    except Stopped as stop:  # whatever Optuna does upon Ctrl-C, it does then
+        raise (Terminated if stop.number == signal.SIGTERM else KeyboardInterrupt) from None
     finally:
         sys.argv[1:] = before
         if (wandb := sys.modules.get("wandb")) is not None and wandb.run is not None:

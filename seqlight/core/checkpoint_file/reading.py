@@ -4,6 +4,7 @@ import pickle
 from pathlib import Path
 from typing import Any
 
+from seqlight.core.checkpoint_file.checksum import is_whole
 from seqlight.core.checkpoint_file.kinds import MisfitError
 from seqlight.core.checkpoint_file.outline import DAMAGED, UnsafeFileError, check_outline
 from seqlight.core.checkpoint_file.schema import check_schema
@@ -21,6 +22,8 @@ def read_plain(path: str | Path) -> Any:
     import torch
 
     try:
+        if not is_whole(Path(path)):
+            raise UnsafeFileError("is damaged, for its checksum does not fit")
         check_outline(Path(path))
         return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except UnsafeFileError as error:

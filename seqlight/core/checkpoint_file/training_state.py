@@ -100,6 +100,13 @@ def check_schedules(states: Sequence[Mapping[str, Any]], schedules: Sequence[Any
             like(own[name])(f"lr_schedulers[{index}].{name}", value)
 
 
+def check_gradients(gradients: Mapping[str, Any], weights: Mapping[str, Any]) -> None:
+    """Refuses gradients of weights that the system does not have, or of another shape."""
+    for name, value in gradients.items():
+        if name not in weights or value.shape != weights[name].shape:
+            raise MisfitError(f"gradients.{name}", "gradient of a weight of this model", value)
+
+
 def check_metrics(states: Mapping[str, Any], metrics: Mapping[str, Any]) -> None:
     """Refuses states of training metrics that are not those of the system."""
     for name, state in states.items():

@@ -4,7 +4,7 @@ import codecs
 import multiprocessing
 import os
 import pickle
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from datamodules.loading.streams import encode_once, smallest_type
 from datamodules.loading.token_windows import RandomWindows, TiledWindows, TokenStream, Windows
 from datamodules.text import text_files
 from datamodules.text.text_files import TextFiles, find_text_files
+from seqlight.core.errors import WritingError
 from seqlight.core.labels import IGNORED
 
 
@@ -112,11 +113,14 @@ def test_unknown_encodings_are_refused(encoding: str, tmp_path: Path) -> None:
 
 
 def test_a_changed_file_has_another_fingerprint(tmp_path: Path) -> None:
-    file = tmp_path / "a"
-    file.write_text("one")
+    file, copy = tmp_path / "a", tmp_path / "b"
+    for path in (file, copy):
+        path.write_text("one")
+        os.utime(path, ns=(1, 1))
     first = TextFiles([file]).fingerprint
-    assert first == TextFiles([file]).fingerprint != TextFiles([file], "latin-1").fingerprint
-    os.utime(file, ns=(1, 1))
+    assert first == TextFiles([copy]).fingerprint != TextFiles([file], "latin-1").fingerprint
+    file.write_text("two")
+    os.utime(file, ns=(1, 1))  # of the same size and time
     assert first != TextFiles([file]).fingerprint
 
 
@@ -154,6 +158,38 @@ def test_a_failure_leaves_nothing_behind(tmp_path: Path) -> None:
     assert encode_once(tmp_path, "s", 10, lambda: [np.arange(3)]).ids.tolist() == [0, 1, 2]
 
 
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
+    "cut": lambda held: held[:-1],
+    "grown": lambda held: held + b"\0",
+    "zeroed": lambda held: held[:500] + bytes(100) + held[600:],
+    "flipped": lambda held: held[:700] + bytes([held[700] ^ 4]) + held[701:],
+    "empty": lambda held: b"",
+}
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_a_damaged_file_is_named_and_made_anew(tmp_path: Path, caplog: pytest.LogCaptureFixture, beside: bool) -> None:
+    caplog.set_level("INFO")
+    ids, made = np.arange(1000) % 251 + 1, []
+
+    def arrays() -> list[np.ndarray]:
+        made.append(True)
+        return [ids]
+
+    path = encode_once(tmp_path, "s", 256, arrays).path
+    for number, damage in enumerate(DAMAGES.values(), start=2):
+        damaged = tmp_path / f".{path.name}.sha256" if beside else path
+        whole = damaged.read_bytes()
+        damaged.write_bytes(damage(whole.ljust(1000, b" ")) if beside else damage(whole))
+        os.utime(damaged, ns=(1, 1))
+        assert encode_once(tmp_path, "s", 256, arrays).ids.tolist() == ids.tolist()
+        assert len(made) == number
+        assert damaged.read_bytes() == whole
+    assert caplog.text.count(f"{path} is damaged, or of a version without checksums, and is made anew") == 5
+    assert encode_once(tmp_path, "s", 256, arrays).path == path
+    assert len(made) == 6
+
+
 def test_the_cache_is_where_systems_keep_theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert cache_folder() == tmp_path / "seqlight"
@@ -161,7 +197,7 @@ def test_the_cache_is_where_systems_keep_theirs(tmp_path: Path, monkeypatch: pyt
     assert cache_folder() == Path.home() / ".cache/seqlight"
     assert cache_folder(str(tmp_path / "x")) == tmp_path / "x"
     (tmp_path / "file").write_text("")
-    with pytest.raises(ValueError, match=r"^cache_dir .* cannot be written .*give --data\.cache_dir"):
+    with pytest.raises(WritingError, match=r"/file cannot be written .*give another folder by --data\.cache_dir"):
         once(tmp_path / "file/x", write_slowly)
 
 

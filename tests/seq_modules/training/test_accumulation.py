@@ -11,6 +11,7 @@ from lightning.pytorch import Callback, Trainer
 from torch import Tensor
 
 from seq_modules.callbacks import GracefulStop, LastCheckpoint
+from seqlight.core.errors import Stopped
 
 
 class Gradients(Callback):
@@ -64,7 +65,7 @@ class StopAt(Callback):
             GracefulStop.received = 15
 
 
-def test_a_stop_waits_for_the_end_of_the_window(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stop_within_a_window_keeps_its_gradients(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(GracefulStop, "received", 0)
     whole = trained("gpt", tmp_path / "whole", 4, 2)
     settings: dict[str, Any] = {"max_epochs": 1, "limit_val_batches": 0, "accumulate_grad_batches": 2}
@@ -72,8 +73,9 @@ def test_a_stop_waits_for_the_end_of_the_window(tmp_path: Path, monkeypatch: pyt
     # The signal comes in the first batch of the second window.
     first, rest = Gradients(), Gradients()
     begun = quiet_trainer(folder, first, StopAt(2), GracefulStop(), LastCheckpoint(), **settings)
-    begun.fit(system("gpt", learning_rate=1e-10), DATA["gpt"](4))
-    assert len(first.steps) == 2
+    with pytest.raises(Stopped):
+        begun.fit(system("gpt", learning_rate=1e-10), DATA["gpt"](4))
+    assert len(first.steps) == 1
     resumed = quiet_trainer(folder, rest, **settings)
     checkpoint = folder / "checkpoints/last.ckpt"
     resumed.fit(system("gpt", learning_rate=1e-10), DATA["gpt"](4), ckpt_path=checkpoint, weights_only=True)

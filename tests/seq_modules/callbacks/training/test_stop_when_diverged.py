@@ -59,9 +59,9 @@ def test_a_save_by_the_clock_waits_for_a_sound_loss(tmp_path: Path) -> None:
     saved: list[bool] = []
     last.save = lambda trainer: saved.append(True)  # type: ignore[method-assign]
     trainer = quiet_trainer(tmp_path, max_epochs=1)
-    last._save_if_sound(trainer, {"loss": torch.tensor(torch.nan)})
-    last._save_if_sound(trainer, {"loss": torch.tensor(1.0)})
-    last._save_if_sound(trainer, None)
+    last.save_if_sound(trainer, {"loss": torch.tensor(torch.nan)})
+    last.save_if_sound(trainer, {"loss": torch.tensor(1.0)})
+    last.save_if_sound(trainer, None)
     assert saved == [True, True]
 
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 from conftest import ROOT, SMALL
 
-from seqlight.atomic_checkpoint import AtomicCheckpointIO
+from seqlight.run_files.atomic_checkpoint import AtomicCheckpointIO
 
 # A callback that ends the process at once, as SIGKILL does, in the middle of training.
 KILLED = """

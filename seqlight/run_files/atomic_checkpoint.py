@@ -1,11 +1,14 @@
-"""Checkpoint files that are always whole."""
+"""Checkpoint files that are always whole, and carry a checksum."""
 
-import shutil
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
+
+from seqlight.core.checkpoint_file.checksum import seal
+from seqlight.core.files.replacing import remove, replacing
+from seqlight.core.files.write_errors import writing
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -16,17 +19,27 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        """Saves a checkpoint; a path with a protocol (``s3://``) is left to Lightning."""
+        """Saves a checkpoint; a path with a protocol (``s3://``) is left to Lightning.
+
+        Raises:
+            WritingError: It could not be written.
+        """
         if storage_options is not None or "://" in str(path):
             super().save_checkpoint(checkpoint, path, storage_options)
-            return
-        path = Path(path)
+        else:
+            write_checkpoint(checkpoint, Path(path))
+
+
+def write_checkpoint(content: dict[str, Any], path: Path) -> None:
+    """Writes a checkpoint's file in one step, in the place of a file or a folder.
+
+    Raises:
+        WritingError: It could not be written; what was there is left as it was.
+    """
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{path.name}.part")
-        try:
-            torch.save(checkpoint, part)
+        with replacing(path) as part:
+            torch.save(content, part)
+            seal(part)
             if path.is_dir():  # a checkpoint in parts, of an earlier run with divided weights
-                shutil.rmtree(path)
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
+                remove(path)

@@ -1,0 +1,61 @@
+"""Files that are replaced in one step: a process that is killed while it writes leaves the earlier file, and a part.
+
+A part is a hidden file beside the file it is to become. It bears the name of its machine and the number of its process,
+by which a later process recognises those that nobody will complete.
+"""
+
+import contextlib
+import os
+import shutil
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+
+def part_of(path: Path) -> Path:
+    """Where this process writes what is to become a file, or a folder."""
+    return path.with_name(f".{path.name}.{socket.gethostname()}-{os.getpid()}.part")
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Gives the part to write to; what is there takes the file's place when the block ends without an error.
+
+    Args:
+        path: The file to write. Its folder must be there.
+    """
+    part = part_of(path)
+    try:
+        yield part
+        with part.open("rb") as file:
+            os.fsync(file.fileno())  # the name must not reach the disk before the contents do
+        part.replace(path)
+    finally:
+        remove(part)
+
+
+def remove(path: Path) -> None:
+    """Removes a file or a folder, if there is one."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def remove_parts(folder: Path) -> None:
+    """Removes the parts in a folder whose processes have ended, as far as that can be known on this machine."""
+    for part in folder.glob(".*.part"):
+        name, _, process = part.name.removesuffix(".part").rpartition("-")
+        if name.endswith(f".{socket.gethostname()}") and process.isdigit() and not _is_alive(int(process)):
+            with contextlib.suppress(OSError):
+                remove(part)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
