@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -21,6 +20,7 @@ from datamodules.tokenizers import WordPieceTokenizer, WordTokenizer, load, save
 from seqlight.core.checks import check_choice, check_range
 from seqlight.core.config_groups import group_from
 from seqlight.core.errors import UserError
+from seqlight.core.files.paths import expanded
 from seqlight.core.labels import IGNORED
 
 Splits = dict[Split, Examples]
@@ -162,7 +162,7 @@ class ClassificationDataModule(SequenceDataModule):
         return self._given_tokenizer(str(path))
 
     def _given_tokenizer(self, path: str) -> WordPieceTokenizer | WordTokenizer:
-        if not Path(path).expanduser().is_file():
+        if not expanded(path).is_file():
             return WordPieceTokenizer.from_pretrained(path, self.tokens.revision)
         found = load(path)
         if not isinstance(found, WordPieceTokenizer | WordTokenizer):

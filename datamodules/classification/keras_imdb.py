@@ -9,7 +9,6 @@ import json
 import pickle
 import zipfile
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, BinaryIO, ClassVar
 
 import numpy as np
@@ -18,6 +17,7 @@ from datamodules.classification.labelled_files import MAX_TEXT, text_fault
 from datamodules.classification.review_folders import Review
 from datamodules.tokenizers.base import UNKNOWN
 from seqlight.core.errors import UserError
+from seqlight.core.files.paths import expanded
 
 INDEX_FILE = "imdb_word_index.json"
 CLASSES = ("neg", "pos")  # labels 0 and 1
@@ -38,7 +38,7 @@ def read_imdb(path: str, name: str = "path") -> list[Review]:
         FileNotFoundError: One of the two files does not exist.
         UserError: A file is not Keras', or holds Python objects other than lists of numbers.
     """
-    place = Path(path).expanduser()
+    place = expanded(path)
     if not place.is_file():
         raise FileNotFoundError(f"{name} {path}: no such file")
     words = [UNKNOWN, *read_word_index(path, name)]
@@ -65,7 +65,7 @@ def read_imdb(path: str, name: str = "path") -> list[Review]:
 
 def read_word_index(path: str, name: str = "path") -> list[str]:
     """The words beside Keras' file, in the order of their ranks from 1 on. Its errors are :func:`read_imdb`'s."""
-    file = Path(path).expanduser().with_name(INDEX_FILE)
+    file = expanded(path).with_name(INDEX_FILE)
     if not file.is_file():
         raise FileNotFoundError(f"{name} {path}: {INDEX_FILE} of Keras must be in the same folder, and is not")
     try:

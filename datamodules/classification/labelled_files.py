@@ -2,13 +2,13 @@
 
 import json
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.utilities import rank_zero_warn
 
 from seqlight.core.encodings import decoded, lines_of
 from seqlight.core.errors import UserError
+from seqlight.core.files.paths import expanded
 from seqlight.core.table_rows import table_rows
 
 MAX_BYTES = 1_000_000_000  # of one file; all of IMDb has 66 MB
@@ -95,7 +95,7 @@ def read_table(
         FileNotFoundError: There is no such file.
         UserError: Its ending is none of these, it is too large, lacks the columns, or has not one proper row.
     """
-    file = Path(path).expanduser()
+    file = expanded(path)
     kind = file.suffix.lower()
     if not file.is_file():
         raise FileNotFoundError(f"{name} {path}: no such file")

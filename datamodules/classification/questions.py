@@ -2,7 +2,6 @@
 
 import random
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -17,6 +16,7 @@ from datamodules.classification.question_templates import synthetic_questions
 from seqlight.core.checks import check_choice
 from seqlight.core.config_groups import group_from
 from seqlight.core.errors import UserError
+from seqlight.core.files.paths import expanded
 
 Labels = Literal["coarse", "fine"]
 Protocol = Literal["official", "first2000"]
@@ -109,7 +109,7 @@ class QuestionsDataModule(ClassificationDataModule):
     def _files(self) -> tuple[Examples, Examples]:
         """All of the training file and of the test file, labels coarse and auxiliary labels fine."""
         if self.path is not None:
-            place = Path(self.path).expanduser()
+            place = expanded(self.path)
             folder = place.parent if place.is_file() else place
             return read_label_file(folder / TRAIN_FILE, "path"), read_label_file(folder / TEST_FILE, "path")
         if (hub := self.text.hub) is not None:

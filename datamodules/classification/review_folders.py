@@ -23,6 +23,7 @@ from datamodules.classification.labelled_files import Found, check_found
 from seqlight.core.encodings import HEAD, encoding_of
 from seqlight.core.errors import UserError
 from seqlight.core.files.found_files import FoundFiles, names_below, printable, sift
+from seqlight.core.files.paths import expanded
 
 MAX_FILES = 500_000
 MAX_FILE = 50_000_000  # bytes of one file, unpacked
@@ -61,7 +62,7 @@ def read_reviews(path: str, encoding: str | None = None, name: str = "path") -> 
         FileNotFoundError: The folder or zip does not exist.
         UserError: It has none of the layouts above, or it is damaged, encrypted or too large.
     """
-    place = Path(path).expanduser()
+    place = expanded(path)
     if not place.exists():
         raise FileNotFoundError(f"{name} {path}: no such folder or file")
     reviews, found = [], Found()

@@ -11,6 +11,7 @@ from datamodules.classification.keras_imdb import read_imdb
 from datamodules.classification.labelled_files import ENDINGS, read_table, text_fault
 from datamodules.classification.review_folders import Review, read_reviews, without_breaks
 from seqlight.core.errors import UserError
+from seqlight.core.files.paths import expanded
 
 MAX_CLASSES = 1000
 HUB_SPLITS = {"train": "train", "validation": "val", "val": "val", "dev": "val", "test": "test"}
@@ -44,7 +45,7 @@ def reviews_at(
             continue
         if is_keras(place):
             part = read_imdb(place, name)
-        elif Path(place).suffix.lower() in ENDINGS and not Path(place).expanduser().is_dir():
+        elif Path(place).suffix.lower() in ENDINGS and not expanded(place).is_dir():
             found = read_table(place, name, text_column, label_column, encoding or "utf-8", split_column)
             rows = zip(found.texts, found.labels, found.splits, strict=True)
             part = [Review(without_breaks(text), label, split) for text, label, split in rows]

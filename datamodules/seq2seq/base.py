@@ -1,12 +1,12 @@
 """Base of the datamodules of pairs: a text to read and a text to write."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from datamodules.base import SequenceDataModule
 from datamodules.seq2seq.pairs import IdRows, PairRows
 from datamodules.tokenizers import TokenizerPair
 from seqlight.core.errors import UserError
+from seqlight.core.files.paths import expanded
 
 
 class Seq2SeqDataModule(SequenceDataModule):
@@ -96,7 +96,7 @@ def read_lines(path: str) -> list[str]:
         FileNotFoundError: There is no such file.
         UserError: It is empty, or not UTF-8.
     """
-    file = Path(path).expanduser()
+    file = expanded(path)
     if not file.is_file():
         raise FileNotFoundError(f"texts_path {path}: no such file; give a file with one text a line")
     try:

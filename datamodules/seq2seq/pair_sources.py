@@ -16,6 +16,7 @@ from datamodules.seq2seq.pair_files import TABLES, Pairs, is_table, read_paralle
 from seqlight.core.checks import MOST_SEED, check_range
 from seqlight.core.errors import UserError
 from seqlight.core.files.found_files import is_stray, named_file
+from seqlight.core.files.paths import expanded
 
 Split = Literal["train", "val", "test"]
 NAMES: dict[Split, tuple[str, ...]] = {
@@ -96,7 +97,7 @@ class PairSource:
             found = {named[key]: partial(self._rows, rows, key) for key, rows in table.items() if key in named}
         elif self.path is None:
             found = {split: partial(self._embedded, split) for split in NAMES}
-        elif isinstance(self.path, str) and (folder := Path(self.path).expanduser()).is_dir():
+        elif isinstance(self.path, str) and (folder := expanded(self.path)).is_dir():
             found = {split: partial(self._one, folder, sets) for split in NAMES if (sets := self._named(folder, split))}
         else:
             found = {"train": partial(self._read, self._files(self.path, "path"))}
@@ -187,8 +188,8 @@ class PairSource:
         if isinstance(path, list):
             if len(path) != 2:
                 raise UserError(f"{option} {path} must be two files, one of {self.source} and one of {self.target}")
-            return [Path(one).expanduser() for one in path]
-        file = Path(path).expanduser()
+            return [expanded(one) for one in path]
+        file = expanded(path)
         if file.is_file() and not is_table(file):
             raise UserError(
                 f"{option} {path}: one file with pairs ends in {', '.join(TABLES)} (or one of these with .gz); of two "

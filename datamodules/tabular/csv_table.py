@@ -3,12 +3,12 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from seqlight.core.encodings import decoded, lines_of
 from seqlight.core.errors import UserError
+from seqlight.core.files.paths import expanded
 from seqlight.core.table_rows import table_rows
 
 MAX_BYTES = 1_000_000_000
@@ -84,7 +84,7 @@ def read_csv(path: str, argument: str) -> Table:
         FileNotFoundError: There is no such file.
         UserError: It is no CSV, has no names of columns or no rows, or a row is too long or too short.
     """
-    file, where = Path(path).expanduser(), f"{argument} {path}"
+    file, where = expanded(path), f"{argument} {path}"
     if not file.is_file():
         raise FileNotFoundError(f"{where}: no such file")
     if file.stat().st_size > MAX_BYTES:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from datamodules.tagging.groups import ColumnConfig
 from seqlight.core.errors import UserError
+from seqlight.core.files.paths import expanded
 
 DOCUMENT = "-DOCSTART-"  # CoNLL-2003's line between documents
 MISSING = "_"  # CoNLL-U's mark of an empty column
@@ -102,7 +103,7 @@ def read_lines(path: str | Path, named: str) -> list[str]:
         FileNotFoundError: There is no such file.
         UserError: It is not UTF-8; the message names the line.
     """
-    file = Path(path).expanduser()
+    file = expanded(path)
     if not file.is_file():
         raise FileNotFoundError(f"{named}: no such file; give one with sentences")
     if file.stat().st_size > MAX_BYTES:

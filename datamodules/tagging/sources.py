@@ -14,6 +14,7 @@ from datamodules.tagging.conll_files import Sentence, parse_conll, read_conll
 from datamodules.tagging.grammar import generated_lines
 from datamodules.tagging.groups import ColumnConfig, TagHubConfig, TagSplit
 from seqlight.core.errors import UserError
+from seqlight.core.files.paths import expanded
 
 Split = Literal["train", "val", "test"]
 # What the name of a split's file, or the hub's name of it, has in it: train.tsv, en_ewt-ud-dev.conllu, eng.testa.
@@ -85,7 +86,7 @@ class TagSource:
 
     def _file(self, name: Split) -> Path | None:
         assert self.path is not None
-        folder = Path(self.path).expanduser()
+        folder = expanded(self.path)
         if not folder.is_dir():
             return folder if name == "train" else None
         pattern = re.compile(rf"(?:^|[-_.])(?:{NAMES[name]})(?:$|[-_.])", re.IGNORECASE)

@@ -18,6 +18,7 @@ from datamodules.tokenizers import TaggingTokenizer, WordPieceTokenizer, load_ta
 from datamodules.tokenizers.words import split_words
 from seqlight.core.config_groups import group_from
 from seqlight.core.errors import UserError
+from seqlight.core.files.paths import expanded
 from seqlight.core.spans import first_fault, is_bio, repaired
 
 MAX_CLASSES = 1000  # a column with more different labels is taken for one of words
@@ -107,7 +108,7 @@ class TaggingDataModule(SequenceDataModule):
     def tokenizer(self) -> TaggingTokenizer:
         """Words, or subwords, and characters: of ``tokenizer_path``, or learned from the training sentences."""
         path, config = self.tokenizer_path, self.tokens
-        if path is not None and Path(path).expanduser().is_file():
+        if path is not None and expanded(path).is_file():
             return load_tagging(path)
         pieces = None if path is None else WordPieceTokenizer.from_pretrained(path, config.revision)
         words = (sentence.words for sentence in self.read("train"))

@@ -1,7 +1,6 @@
 """Texts that a language model continues."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 
@@ -9,6 +8,7 @@ from datamodules.loading.batch_dataset import Batch, BatchDataset
 from datamodules.tokenizers import Tokenizer
 from seqlight.core.encodings import decoded, lines_of
 from seqlight.core.errors import UserError
+from seqlight.core.files.paths import expanded
 
 
 def read_prompts(path: str) -> list[str]:
@@ -18,7 +18,7 @@ def read_prompts(path: str) -> list[str]:
         FileNotFoundError: The file does not exist.
         UserError: The file is not UTF-8, or has an empty line.
     """
-    file = Path(path).expanduser()
+    file = expanded(path)
     if not file.is_file():
         raise FileNotFoundError(f"prompts {path}: no such file; give a list of texts, or a file with one a line")
     try:

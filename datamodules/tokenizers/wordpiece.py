@@ -16,6 +16,7 @@ import numpy as np
 
 from datamodules.tokenizers.base import UNKNOWN, Tokenizer, to_bytes
 from seqlight.core.errors import UserError
+from seqlight.core.files.paths import expanded
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")  # ids 0 to 4 of a vocabulary that is learned here
 CONTINUATION = "##"  # prefix of a piece that continues a word
@@ -148,7 +149,7 @@ class WordPieceTokenizer(Tokenizer):
         Raises:
             UserError: The tokenizer cannot be loaded, or is not BERT's WordPiece.
         """
-        folder = Path(source).expanduser()
+        folder = expanded(source)
         return cls._read(source, folder if folder.is_dir() else _downloaded(source, revision))
 
     @classmethod

@@ -10,6 +10,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from seqlight.core.files.paths import expanded
+
 FOLDERS = ("/usr/share/sounds/sf2", "/usr/share/sounds/sf3", "/usr/share/soundfonts", "/usr/local/share/soundfonts")
 ENDINGS = (".sf2", ".sf3")
 GAIN = 1  # FluidSynth's default, 0.2, is too quiet
@@ -26,7 +28,7 @@ def find_soundfont() -> Path | None:
         FileNotFoundError: SOUNDFONT is not the path of a file.
     """
     if named := os.environ.get("SOUNDFONT"):
-        path = Path(named).expanduser()
+        path = expanded(named)
         if not path.is_file():
             raise FileNotFoundError(f"SOUNDFONT {named!r} is not a file; give a .sf2 or .sf3, or unset it")
         return path

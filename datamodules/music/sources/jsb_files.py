@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from seqlight.core.errors import UserError
+from seqlight.core.files.paths import expanded
 
 Frame = tuple[int, ...]
 """Pitches that sound together, rising, none twice."""
@@ -49,14 +50,14 @@ def read_frames(path: str | Path) -> ChoraleSplits:
         FileNotFoundError: There is no such file.
         ValueError: It is too large, no JSON, or not of the shape above; the message says where.
     """
-    file = Path(path).expanduser()
+    file = expanded(path)
     if not file.is_file():
         raise FileNotFoundError(f"path {path}: no such file; give a JSON with train, valid and test chorales")
     if (size := file.stat().st_size) > FILE_LIMIT:
         raise UserError(f"path {path}: {size} bytes are more than {FILE_LIMIT}; give a file that holds only chorales")
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # of text, JSON, or a number of too many digits
         raise UserError(f"path {path}: it is not JSON ({error}); give one with train, valid and test") from error
     if not isinstance(content, dict) or any(not isinstance(content.get(split), list) for split in SPLITS):
         raise UserError(f"path {path}: it is not an object with the lists train, valid and test")

@@ -1,20 +1,23 @@
 """Reads and writes MIDI files through symusic, and reads folders in which some files may be damaged.
 
-Read are the notes of all instruments but drums, the first time signature, the first key signature and the first tempo.
-Times are rounded to a grid of 24 ticks a quarter; a piece says how many of its notes were moved by this. A note that
+Read are the notes of all instruments but drums, all time signatures, the first key signature and the first tempo; on
+request the notes' velocities and all tempos. Times are rounded to a grid of 24 ticks a quarter; a piece says how many of its notes were moved by this. A note that
 ends on the tick on which it begins is silent, and left out.
 """
 
 from collections import Counter
+from operator import itemgetter
 from pathlib import Path
 from types import ModuleType
+from typing import Any, TypeVar
 
 from datamodules.music.sources.midi_chunks import plain_midi
 from seqlight.core.checks import check_range
 from seqlight.core.errors import UserError
 from seqlight.core.files.found_files import files_below, printable
+from seqlight.core.files.paths import expanded
 from seqlight.music.keys import MODES, Key, key_of_signature, sharps
-from seqlight.music.notes import TICKS_PER_QUARTER, Note, Piece
+from seqlight.music.notes import TICKS_PER_QUARTER, VELOCITY, Metre, Note, Piece
 
 ENDINGS = (".mid", ".midi")
 LARGEST = 8 * 2**20  # bytes of a file; all of Bach fits in one
@@ -22,34 +25,37 @@ MOST_NOTES = 200_000  # of one piece
 MOST_QUARTERS = 100_000  # of one piece: 14 hours at 120 a minute
 WRITTEN_TICKS = 480  # a quarter in written files: the usual number, and a multiple of 24
 CELLO = 42  # General MIDI's program, counted from 0
-VELOCITY = 80
+MOST_METRES, MOST_TEMPOS = 1000, 20_000  # changes in one piece
+T = TypeVar("T")
 PARTS = 16  # most tracks for overlapping notes of one pitch
 
 
-def read_midi(path: str | Path, name: str | None = None) -> Piece:
+def read_midi(path: str | Path, name: str | None = None, velocity: bool = False, tempos: bool = False) -> Piece:
     """The piece in a MIDI file.
 
     Args:
         path: The file.
         name: The piece's name. Default: the file's name without its ending.
+        velocity: Whether notes have the file's velocities; else all have 80.
+        tempos: Whether changes of tempo are kept; else the first tempo holds throughout.
 
     Raises:
         FileNotFoundError: There is no such file.
         ValueError: It is empty, too large, no MIDI file, cut short, damaged, timed in seconds (SMPTE), or has no notes;
             the message says which.
     """
-    file = Path(path).expanduser()
+    file = expanded(path)
     if not file.is_file():
         raise FileNotFoundError(f"path {path}: no such file; give a MIDI file")
     if file.stat().st_size > LARGEST:
         raise UserError(f"path {path}: {file.stat().st_size:,} bytes are more than the {LARGEST:,} that are read")
     try:
-        return _parse(file.read_bytes(), printable(file.stem) if name is None else name)
+        return _parse(file.read_bytes(), printable(file.stem) if name is None else name, velocity, tempos)
     except ValueError as error:
         raise UserError(f"path {path}: {error}") from error
 
 
-def _parse(content: bytes, name: str) -> Piece:
+def _parse(content: bytes, name: str, velocity: bool, tempos: bool) -> Piece:
     """The piece in a file's bytes; a UserError says in a few words why they cannot be read."""
     content = plain_midi(content)
     division = int.from_bytes(content[12:14], "big")
@@ -75,8 +81,12 @@ def _parse(content: bytes, name: str) -> Piece:
                 raise UserError(f"has a note outside the {MOST_QUARTERS:,} quarters that are read")
             start, end = (_on_grid(time, division) for time in (note.start, note.end))
             moved += any(time * TICKS_PER_QUARTER % division != 0 for time in (note.start, note.end))
-            notes.append(Note(start, note.pitch, max(end - start, 1)))
-    return Piece(name, tuple(sorted(notes)), _time_signature(score), _tempo(score), _key(score), moved)
+            loudness = min(max(note.velocity, 1), 127) if velocity else VELOCITY
+            notes.append(Note(start, note.pitch, max(end - start, 1), loudness))
+    metre, *metres = _metres(score, division)
+    tempo, *changes = _tempos(score, division)
+    kept = tuple(changes) if tempos else ()
+    return Piece(name, tuple(sorted(notes)), metre[1], tempo[1], _key(score), moved, tuple(metres), kept)
 
 
 def _on_grid(time: int, division: int) -> int:
@@ -84,19 +94,37 @@ def _on_grid(time: int, division: int) -> int:
     return (2 * time * TICKS_PER_QUARTER + division) // (2 * division)
 
 
-def _time_signature(score: object) -> tuple[int, int]:
-    for signature in score.time_signatures:  # type: ignore[attr-defined]
-        if 1 <= signature.numerator <= 64 and signature.denominator in (1, 2, 4, 8, 16, 32):
-            return signature.numerator, signature.denominator
-    return 4, 4
+def _metres(score: Any, division: int) -> list[tuple[int, Metre]]:
+    """The time signatures, each with the tick at which it begins; the first holds from the beginning."""
+    found = [
+        (_on_grid(one.time, division), (one.numerator, one.denominator))
+        for one in score.time_signatures
+        if 1 <= one.numerator <= 64 and one.denominator in (1, 2, 4, 8, 16, 32)
+    ]
+    return _changes(found, (4, 4), MOST_METRES, "time signatures")
 
 
-def _tempo(score: object) -> float:
-    """Quarters a minute, rounded, since a file has whole microseconds a quarter."""
-    for tempo in score.tempos:  # type: ignore[attr-defined]
-        if 1 <= tempo.qpm <= 1000:
-            return round(tempo.qpm, 2)
-    return 120.0  # the standard's default
+def _tempos(score: Any, division: int) -> list[tuple[int, float]]:
+    """The tempos in quarters a minute, likewise; rounded, since a file has whole microseconds a quarter."""
+    found = [(_on_grid(one.time, division), round(one.qpm, 2)) for one in score.tempos if 1 <= one.qpm <= 1000]
+    return _changes(found, 120.0, MOST_TEMPOS, "tempos")  # the standard's default
+
+
+def _changes(found: list[tuple[int, T]], default: T, most: int, what: str) -> list[tuple[int, T]]:
+    """What a file states from tick to tick, without repetitions; of several at one tick the last, of the first one it.
+
+    Raises:
+        UserError: There are too many.
+    """
+    if len(found) > most:
+        raise UserError(f"{len(found):,} {what} are more than the {most:,} that are read")
+    first, *others = found or [(0, default)]
+    at_tick = {tick: value for tick, value in sorted(others, key=itemgetter(0)) if tick > max(first[0], 0)}
+    kept = [(0, first[1])]
+    for tick, value in at_tick.items():
+        if value != kept[-1][1]:
+            kept.append((tick, value))
+    return kept
 
 
 def _key(score: object) -> Key | None:
@@ -108,10 +136,10 @@ def _key(score: object) -> Key | None:
 
 
 def write_midi(path: str | Path, piece: Piece, program: int = CELLO) -> None:
-    """Writes a piece as a MIDI file that :func:`read_midi` reads back equal; folders are made.
+    """Writes a piece as a MIDI file that :func:`read_midi`, with velocities and tempos, reads back equal.
 
     Args:
-        path: The file.
+        path: The file; its folders are made.
         piece: The piece. Overlapping notes of one pitch go to separate tracks, at most sixteen.
         program: General MIDI's instrument, counted from 0; 42 is the cello.
 
@@ -121,12 +149,14 @@ def write_midi(path: str | Path, piece: Piece, program: int = CELLO) -> None:
     check_range("program", program, least=0, most=127)
     library, scale = symusic(), WRITTEN_TICKS // TICKS_PER_QUARTER
     score = library.Score(WRITTEN_TICKS)
-    score.tempos.append(library.Tempo(0, qpm=piece.quarters_per_minute))
-    score.time_signatures.append(library.TimeSignature(0, *piece.time_signature))
+    for tick, tempo in ((0, piece.quarters_per_minute), *piece.tempos):
+        score.tempos.append(library.Tempo(tick * scale, qpm=tempo))
+    for tick, metre in ((0, piece.time_signature), *piece.metres):
+        score.time_signatures.append(library.TimeSignature(tick * scale, *metre))
     if piece.key is not None:
         score.key_signatures.append(library.KeySignature(0, sharps(*piece.key), MODES.index(piece.key[1])))
     free: list[dict[int, int]] = []  # of each track, when each pitch has ended
-    for start, pitch, duration in piece.notes:
+    for start, pitch, duration, velocity in piece.notes:
         part = next((n for n, ends in enumerate(free) if ends.get(pitch, 0) <= start), len(free))
         if part == PARTS:
             continue  # the same note more than sixteen times at once cannot be heard
@@ -134,7 +164,7 @@ def write_midi(path: str | Path, piece: Piece, program: int = CELLO) -> None:
             free.append({})
             score.tracks.append(library.Track(program=program, is_drum=False, name=piece.name[:60]))
         free[part][pitch] = start + duration
-        score.tracks[part].notes.append(library.Note(start * scale, duration * scale, pitch, VELOCITY))
+        score.tracks[part].notes.append(library.Note(start * scale, duration * scale, pitch, velocity))
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(score.dumps_midi())
@@ -150,7 +180,7 @@ def find_midi_files(path: str | Path, argument: str = "path") -> list[Path]:
     Raises:
         FileNotFoundError: There is no such file or folder, or no MIDI file in it.
     """
-    place = Path(path).expanduser()
+    place = expanded(path)
     if place.is_file():
         return [place]
     if not place.is_dir():
@@ -166,11 +196,13 @@ def find_midi_files(path: str | Path, argument: str = "path") -> list[Path]:
 
 def passed_over(path: str | Path) -> str | None:
     """Which files of a folder are not read, as half a sentence; None if there are none, and for a file."""
-    place = Path(path).expanduser()
+    place = expanded(path)
     return files_below(place, ENDINGS).remark() if place.is_dir() else None
 
 
-def read_folder(path: str | Path, argument: str = "path") -> tuple[list[Piece], list[str]]:
+def read_folder(
+    path: str | Path, argument: str = "path", velocity: bool = False, tempos: bool = False
+) -> tuple[list[Piece], list[str]]:
     """The pieces of a folder (or of one file), and a line for each file that cannot be read.
 
     The name of a piece is its path within the folder, without the ending. Two files that differ only in the ending
@@ -179,19 +211,21 @@ def read_folder(path: str | Path, argument: str = "path") -> tuple[list[Piece], 
     Args:
         path: The folder, or a file.
         argument: The option that messages name.
+        velocity: See :func:`read_midi`.
+        tempos: See :func:`read_midi`.
 
     Raises:
         FileNotFoundError: There is no MIDI file.
         UserError: No file can be read; the message says why the first one cannot.
     """
-    root, pieces, problems = Path(path).expanduser(), [], []
+    root, pieces, problems = expanded(path), [], []
     files = find_midi_files(root, argument)
     stems = Counter(file.with_suffix("") for file in files)
     for file in files:
         inside = file.relative_to(root) if file != root else Path(file.name)
         name = inside.with_suffix("") if stems[file.with_suffix("")] == 1 else inside
         try:
-            pieces.append(read_midi(file, printable(name.as_posix())))
+            pieces.append(read_midi(file, printable(name.as_posix()), velocity, tempos))
         except (ValueError, OSError) as error:
             problems.append(f"{printable(inside)}: {str(error).removeprefix(f'path {file}: ')}")
     if not pieces:

@@ -5,13 +5,13 @@ run. The configuration is plain text, from which the same net is made without it
 """
 
 import json
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
 from seqlight.core.errors import UserError
+from seqlight.core.files.paths import expanded
 
 # Names of the attention's dropout in configurations: of BERT and most others; of DistilBERT and ModernBERT.
 ATTENTION_DROPOUT = ("attention_probs_dropout_prob", "attention_dropout")
@@ -55,7 +55,7 @@ def load_pretrained(source: str, attention_dropout: float | None = None, revisio
 
     logging.set_verbosity_error()  # else a table of the weights that are left out, which heads of other tasks are
     logging.disable_progress_bar()
-    folder = Path(source).expanduser()
+    folder = expanded(source)
     if not folder.is_dir() and (folder.is_absolute() or source.startswith(("./", "../", "~"))):
         raise UserError(f"net.pretrained {source}: no such folder; give one that has config.json and model.safetensors")
     name = str(folder) if folder.is_dir() else source

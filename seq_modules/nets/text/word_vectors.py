@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from seqlight.core.errors import UserError
+from seqlight.core.files.paths import expanded
 
 MAX_BYTES = 16 << 30  # of a file; the largest in use, GloVe's of 840 billion words, has 5.6 GB
 MAX_LINE = 1 << 16  # bytes of a line: 300 numbers take 3 kB
@@ -36,7 +37,7 @@ def read_vectors(path: str | Path, words: Sequence[str], width: int) -> dict[int
         UserError: The file is too large, a line is malformed (its number is named), the width is another, or none of
             the words is there.
     """
-    path = Path(path).expanduser()
+    path = expanded(path)
     named = f"net.embedding.vectors {path}"
     if not path.is_file():
         raise FileNotFoundError(f"{named}: no such file; give GloVe's or word2vec's vectors as text")

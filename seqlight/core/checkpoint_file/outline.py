@@ -6,12 +6,13 @@ gigabytes, a tensor that is larger than its data, lists that double at each leve
 
 import pickletools
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from seqlight.core.checkpoint_file.tree import TreeError, check_tree
+
 MOST_NODES = 4_000_000  # values in all, those in a list that stands at two places counted twice
-MOST_DEPTH = 64
 MARK = object()
 SIZES = {
     **dict.fromkeys(("ByteStorage", "CharStorage", "BoolStorage"), 1),
@@ -68,7 +69,11 @@ def check_outline(path: Path) -> None:
             raise UnsafeFileError("is not a file of torch.save")
         folder = pickles[0].removesuffix("data.pkl")
         sizes = {name.removeprefix(f"{folder}data/"): info.file_size for name, info in records.items()}
-        check_tree(outline(archive.read(pickles[0]), sizes))
+        tree = outline(archive.read(pickles[0]), sizes)
+    try:
+        check_tree(tree, MOST_NODES)
+    except TreeError as error:
+        raise UnsafeFileError(str(error)) from error
 
 
 def outline(content: bytes, sizes: dict[str, int]) -> Any:
@@ -168,32 +173,3 @@ def called(function: Any, args: Any) -> Any:
     if isinstance(function, Global):
         raise UnsafeFileError(f"holds Python objects ({function.module}.{function.name}), which could run code")
     raise UnsafeFileError("calls what is no function")
-
-
-def check_tree(tree: Any) -> None:
-    """Refuses a tree that holds itself, is nested too deep, or has too many values in all."""
-    nodes = 0
-    path: list[tuple[int, Iterator[Any]]] = [(id(tree), children(tree))]
-    open_now = {id(tree)}
-    while path:
-        own, rest = path[-1]
-        child = next(rest, MARK)
-        if child is MARK:
-            path.pop()
-            open_now.discard(own)
-            continue
-        nodes += 1
-        if nodes > MOST_NODES:
-            raise UnsafeFileError(f"stands for more than {MOST_NODES:,} values")
-        if isinstance(child, dict | list | tuple) and not isinstance(child, TensorOutline) and child:
-            if id(child) in open_now:
-                raise UnsafeFileError("has a list that holds itself")
-            if len(path) >= MOST_DEPTH:
-                raise UnsafeFileError(f"has lists that are nested more than {MOST_DEPTH} deep")
-            open_now.add(id(child))
-            path.append((id(child), children(child)))
-
-
-def children(value: Any) -> Iterator[Any]:
-    """The values of a dict, a list or a tuple."""
-    return iter(value.values() if isinstance(value, dict) else value)
