@@ -1,5 +1,6 @@
 """The entry point: ``seqlight fit|validate|test|predict``, ``sweep``, ``average``, ``prove`` and ``configs``."""
 
+import errno
 import os
 import sys
 
@@ -7,10 +8,11 @@ from seqlight.command.commands import LIGHTNING_COMMANDS, other_command
 from seqlight.command.compile_cache import replace_unwritable_cache
 from seqlight.command.signals import ending_on_sigterm, interruption
 from seqlight.command.terminal import prepare_outputs
-from seqlight.core.errors import Diverged, Stopped, Terminated, UserError, WritingError
+from seqlight.core.errors import Diverged, Stopped, Terminated, UserError, WritingError, shortened
 
 # What a user can put right; every other exception keeps its traceback.
 MISTAKES = (UserError, FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
+OF_NAMES = (errno.ENAMETOOLONG, errno.ELOOP, errno.ENXIO)  # what else is wrong with a path that a user gives
 
 
 def main() -> None:
@@ -38,10 +40,11 @@ def main() -> None:
             raise
         sys.stderr.write(f"seqlight: error: {error}\n")
         sys.exit(1)
-    except MISTAKES as error:
-        if os.environ.get("SEQLIGHT_DEBUG"):
+    except (UserError, OSError) as error:
+        is_mistake = isinstance(error, MISTAKES) or (isinstance(error, OSError) and error.errno in OF_NAMES)
+        if not is_mistake or os.environ.get("SEQLIGHT_DEBUG"):
             raise
-        sys.stderr.write(f"seqlight: error: {' '.join(str(error).split())}\n  (--debug shows where)\n")
+        sys.stderr.write(f"seqlight: error: {shortened(' '.join(str(error).split()))}\n  (--debug shows where)\n")
         sys.exit(2)
 
 

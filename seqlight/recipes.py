@@ -8,6 +8,7 @@ from pathlib import Path
 
 import yaml
 
+from seqlight.core.checkpoint_file.tree import TreeError, check_tree
 from seqlight.core.errors import UserError
 
 
@@ -19,7 +20,7 @@ def find_configs() -> Path:
 
 CONFIGS = find_configs()
 DEFAULTS = CONFIGS / "defaults.yaml"
-MAX_BYTES = 1_000_000
+MAX_BYTES, MOST_SETTINGS = 1_000_000, 100_000
 OVERLAYS = ("trainer", "logger", "sweeps")  # folders of configs that are no recipes
 
 
@@ -59,7 +60,10 @@ def check_yaml(path: Path) -> None:
         raise UserError(f"--config {path}: {path.stat().st_size} bytes are no config; at most {MAX_BYTES} are read")
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        check_tree(content, MOST_SETTINGS)
+    except TreeError as error:
+        raise UserError(f"--config {path}: {error}, and is no config") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise UserError(f"--config {path}: not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise UserError(f"--config {path}: holds no settings (key: value)")

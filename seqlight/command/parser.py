@@ -16,7 +16,10 @@ from seq_modules.callbacks import BestCheckpoint, LastCheckpoint
 from seq_modules.callbacks.run.prediction_writer import PredictionFormat
 from seq_modules.generation.decoding_config import Decoding
 from seqlight.command.messages import UNRECOGNIZED, naming_options, one_line
+from seqlight.core.checkpoint_file.tree import check_tree
+from seqlight.core.errors import shortened
 from seqlight.core.yaml_text import HALF, read_halves, yaml_text
+from seqlight.recipes import MOST_SETTINGS
 
 REFUSED = re.compile(r"(?:group '(?P<group>[\w.]+)' does not accept )?(?:option|key) '(?P<key>[\w.]+)'", re.IGNORECASE)
 
@@ -30,6 +33,7 @@ def read_yaml(text: str) -> Any:
     """
     try:
         value = read_halves(text) if HALF.search(text) else _read_yaml(text)
+        check_tree(value, MOST_SETTINGS)
     except (RecursionError, ValueError) as error:  # brackets in brackets, and numbers of thousands of digits
         raise yaml.YAMLError(str(error)) from error
     is_word = text.strip() and "\n" not in text and not text.lstrip().startswith(("[", "{"))
@@ -99,7 +103,7 @@ class Parser(LightningArgumentParser):
         program = parser.prog.replace(" [options]", "")
         if "arguments are required" in message:
             message, hint = "no experiment given: add --config NAME", "`seqlight configs` lists the recipes"
-        line = one_line(message).rstrip(".")
+        line = shortened(one_line(message).rstrip("."))
         if "did you mean" not in line:
             line += f"; {hint or f'see `{program} --help`, or `{program} --model.help CLASS`'}"
         sys.stderr.write(f"{program}: error: {line}\n")

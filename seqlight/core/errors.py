@@ -3,6 +3,14 @@
 from pathlib import Path
 
 
+LONGEST = 1_000  # characters of a message; the value in it may be a whole file
+
+
+def shortened(message: str) -> str:
+    """A message without the middle of a value that would fill the screen."""
+    return message if len(message) <= LONGEST else f"{message[: LONGEST - 300]} ... {message[-300:]}"
+
+
 class UserError(ValueError):
     """Something the user can put right: shown as one line, without a traceback, with exit code 2.
 
