@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-
 LONGEST = 1_000  # characters of a message; the value in it may be a whole file
 
 
