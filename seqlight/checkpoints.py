@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
+from seqlight.core.checkpoint_file.growth import bounded_by
 from seqlight.core.checkpoint_file.reading import read_file
 from seqlight.core.errors import UserError
 from seqlight.core.signatures import parameters_of
@@ -312,7 +313,8 @@ def module_of(content: dict[str, Any], path: Path) -> "SequenceModule":
     if found is None:
         raise UserError(f"{path}: does not say which class it is of; load it with that class's load_from_checkpoint")
     cls: Any = known_class(found["class_path"], LightningModule)
-    module = cls(**found["init_args"])
+    with bounded_by(content["state_dict"], path):
+        module = cls(**found["init_args"])
     check_weights(content, module, path)
     module.on_load_checkpoint(content)
     module.load_state_dict(content["state_dict"])

@@ -16,6 +16,27 @@ from seqlight.recipes import DEFAULTS, experiment_name
 from seqlight.runs import new_run_folder, point_loggers
 
 MOST_NUMPY_SEED = 2**32 - 1  # a run seeds NumPy too, which takes no larger one
+MOST_TRAINER = 2**53  # larger numbers are no longer exact
+# The Trainer's settings with their least values, and smaller ones that stand for something else.
+TRAINER_LEAST: dict[str, tuple[int, tuple[int, ...]]] = {
+    "max_epochs": (1, (-1,)),
+    "min_epochs": (0, ()),
+    "max_steps": (1, (-1,)),
+    "min_steps": (0, ()),
+    "limit_val_batches": (0, ()),
+    "limit_test_batches": (0, ()),
+    "limit_predict_batches": (0, ()),
+    "overfit_batches": (0, ()),
+    "num_sanity_val_steps": (0, (-1,)),
+    "check_val_every_n_epoch": (1, ()),
+    "log_every_n_steps": (0, ()),
+    "accumulate_grad_batches": (1, ()),
+    "gradient_clip_val": (0, ()),
+    "reload_dataloaders_every_n_epochs": (0, ()),
+    "num_nodes": (1, ()),
+    "devices": (0, (-1,)),
+}
+TRAINER_ABOVE = ("limit_train_batches", "val_check_interval")  # 0 would train on nothing, or validate without end
 COPYING = ("spawn", "fork", "notebook")  # strategies whose processes are copies of this one
 
 
@@ -26,11 +47,21 @@ def check_settings(config: Namespace) -> None:
         config: The command's settings.
 
     Raises:
-        UserError: The seed is out of its range, or the strategy copies this process.
+        UserError: The seed or a setting of the Trainer is out of its range, or the strategy copies this process.
     """
     seed = config.get("seed_everything")
     if not isinstance(seed, bool):
         check_range("--seed_everything", seed, least=0, most=MOST_NUMPY_SEED)
+    for name, (least, also) in TRAINER_LEAST.items():
+        value = config.trainer.get(name)
+        numbers = value if isinstance(value, list) else [value]
+        for number in numbers:
+            if isinstance(number, int | float) and not isinstance(number, bool) and number not in also:
+                check_range(f"--trainer.{name}", number, least=least, most=MOST_TRAINER)
+    for name in TRAINER_ABOVE:
+        value = config.trainer.get(name)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            check_range(f"--trainer.{name}", value, above=0, most=MOST_TRAINER)
     strategy = config.trainer.strategy
     if isinstance(strategy, str) and any(f"_{word}" in strategy for word in COPYING):
         raise UserError(
