@@ -5,7 +5,6 @@ and under ``config`` the run's settings. That is enough to test, predict and res
 """
 
 import dataclasses
-import importlib
 import os
 import sys
 from collections.abc import Sequence
@@ -33,9 +32,14 @@ TRAINER_KEYS = (
     "detect_anomaly", "reload_dataloaders_every_n_epochs",
 )  # fmt: skip
 LOGGERS = tuple(f"lightning.pytorch.loggers.{name}" for name in ("CSVLogger", "TensorBoardLogger", "WandbLogger"))
-CALLBACKS = ("seq_modules.callbacks.", "lightning.pytorch.callbacks.early_stopping.EarlyStopping")
-# Arguments of data and loggers that name a place to write to: whoever made the checkpoint has no say in that.
-WRITTEN = ("cache_dir", "sub_dir")
+# What a checkpoint may say of a logger; not where it writes, nor whose account it uses.
+LOGGER_ARGUMENTS = (
+    "save_dir", "name", "version", "prefix", "project", "tags", "group", "job_type", "notes", "offline", "log_model",
+    "log_graph", "default_hp_metric", "flush_logs_every_n_steps",
+)  # fmt: skip
+EARLY_STOPPING = "lightning.pytorch.callbacks.early_stopping.EarlyStopping"
+EXPORTING = ("seq_modules", "datamodules", "seq_modules.callbacks")  # packages whose roots name their classes
+WRITTEN = ("cache_dir",)  # an argument of data that names a place to write to: the checkpoint has no say in that
 
 
 def find_checkpoint(spec: str, command: str, root: str = "runs") -> Path:
@@ -90,6 +94,12 @@ def known_class(path: Any, base: type) -> type | None:
     return found if isinstance(found, type) and issubclass(found, base) else None
 
 
+def is_exported(cls: type) -> bool:
+    """Whether a class is one that a root of our packages names, or of no package of ours."""
+    roots = [sys.modules[name] for name in EXPORTING if cls.__module__.startswith(f"{name}.") and name in sys.modules]
+    return not roots or any(getattr(root, cls.__name__, None) is cls for root in roots)
+
+
 def class_settings(content: dict[str, Any], entry: str, base: type, path: Path) -> dict[str, Any] | None:
     """``{class_path, init_args}`` of a checkpoint's model (``hyper_parameters``) or data, or None if it has none.
 
@@ -101,7 +111,7 @@ def class_settings(content: dict[str, Any], entry: str, base: type, path: Path) 
     if class_path is None:
         return None
     cls = known_class(class_path, base)
-    if cls is None:
+    if cls is None or not is_exported(cls):
         raise UserError(f"{path}: its class {class_path} is none of this program's, so the checkpoint is not loaded")
     accepted = parameters_of(cls)
     kept = {
@@ -182,16 +192,15 @@ def settings(content: dict[str, Any], path: Path, command: str) -> dict[str, Any
     other commands restore the callbacks alone. Files that the checkpoint names are read as if the user had named them,
     but nothing is written to a place that it names (docs/decisions/2026-11-21-language.md).
     """
-    from lightning.pytorch import Callback, LightningDataModule, LightningModule
-    from lightning.pytorch.loggers import Logger
-
+    from datamodules import SequenceDataModule
+    from seq_modules import SequenceModule
     from seq_modules.generation.decoding_config import Decoding
     from seqlight.devices import settings_here
 
     config: dict[str, Any] = {}
     for key, entry, base in (
-        ("model", "hyper_parameters", LightningModule),
-        ("data", "datamodule_hyper_parameters", LightningDataModule),
+        ("model", "hyper_parameters", SequenceModule),
+        ("data", "datamodule_hyper_parameters", SequenceDataModule),
     ):
         if (found := class_settings(content, entry, base, path)) is not None:
             config[key] = found
@@ -201,13 +210,13 @@ def settings(content: dict[str, Any], path: Path, command: str) -> dict[str, Any
     saved = content.get("config") or {}
     trainer = saved["trainer"] if isinstance(saved.get("trainer"), dict) else {}
     kept: dict[str, Any] = {
-        "callbacks": [saved_callback(c) for c in _as_list(trainer.get("callbacks")) if _is_safe(c, CALLBACKS, Callback)]
+        "callbacks": [saved_callback(c) for c in _as_list(trainer.get("callbacks")) if _is_safe_callback(c)]
     }
     if command == "fit":
-        loggers = [c for c in _as_list(trainer.get("logger")) if _is_safe(c, LOGGERS, Logger)]
         kept["logger"] = [
-            {**c, "init_args": {k: v for k, v in (c.get("init_args") or {}).items() if k not in WRITTEN}}
-            for c in loggers
+            {"class_path": c["class_path"], "init_args": {k: v for k, v in _args(c).items() if k in LOGGER_ARGUMENTS}}
+            for c in _as_list(trainer.get("logger"))
+            if c.get("class_path") in LOGGERS and is_plain(_args(c))
         ]
         kept |= {key: trainer[key] for key in TRAINER_KEYS if _is_value(trainer.get(key))} | settings_here(trainer)
         for key in ("best_checkpoint", "last_checkpoint"):
@@ -236,13 +245,13 @@ def saved_callback(callback: dict[str, Any]) -> dict[str, Any]:
     cls = known_class(callback["class_path"], object)
     assert cls is not None
     accepted = parameters_of(cls)
-    args = {name: value for name, value in (callback.get("init_args") or {}).items() if name in accepted}
+    args = {name: value for name, value in _args(callback).items() if name in accepted}
     for name in getattr(cls, "reads", ()):
         file = args.get(name)
         if isinstance(file, str) and not Path(file).exists():
             rank_zero_info(f"the checkpoint's {callback['class_path']} has {name} {file}, not found here and left out")
             args[name] = None
-    return {**callback, "init_args": args}
+    return {"class_path": callback["class_path"], "init_args": args}
 
 
 def runs_root(path: Path, experiment: Any) -> Path | None:
@@ -269,12 +278,18 @@ def _as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _is_safe(item: Any, allowed: tuple[str, ...], base: type) -> bool:
-    """Whether a saved callback or logger is of an allowed class that is imported, with plain arguments."""
-    if not isinstance(item, dict) or not str(item.get("class_path")).startswith(allowed):
+def _args(item: dict[str, Any]) -> dict[str, Any]:
+    return item.get("init_args") or {}
+
+
+def _is_safe_callback(item: dict[str, Any]) -> bool:
+    """Whether a saved callback is of a class that may stand in a checkpoint, with plain arguments."""
+    from lightning.pytorch import Callback
+
+    cls = known_class(item["class_path"], Callback)
+    if cls is None or not is_plain(_args(item)):
         return False
-    plain = all(map(is_plain, (item.get("init_args") or {}).values()))
-    return plain and known_class(item["class_path"], base) is not None
+    return item["class_path"] == EARLY_STOPPING or (cls.__module__.startswith("seq_modules.") and is_exported(cls))
 
 
 def load(checkpoint: str | Path, root: str = "runs") -> "SequenceModule":
@@ -306,13 +321,12 @@ def module_of(content: dict[str, Any], path: Path) -> "SequenceModule":
     Raises:
         UserError: It does not fit its class, or that is not known.
     """
-    from lightning.pytorch import LightningModule
+    from seq_modules import SequenceModule  # its classes must be known before a checkpoint may name one
 
-    importlib.import_module("seq_modules")  # its classes must be known before a checkpoint may name one
-    found = class_settings(content, "hyper_parameters", LightningModule, path)
+    found = class_settings(content, "hyper_parameters", SequenceModule, path)
     if found is None:
         raise UserError(f"{path}: does not say which class it is of; load it with that class's load_from_checkpoint")
-    cls: Any = known_class(found["class_path"], LightningModule)
+    cls: Any = known_class(found["class_path"], SequenceModule)
     with bounded_by(content["state_dict"], path):
         module = cls(**found["init_args"])
     check_weights(content, module, path)
