@@ -5,6 +5,7 @@ Both map (B, T, D) to (B, T, D), causally, and can be fed step by step with a st
 B batch, T time, D width.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from seq_modules.nets.rnn.recurrent import build_recurrent
 from seq_modules.nets.rnn.recurrent_config import RecurrentConfig
 from seq_modules.nets.transformer.attention import rotary_tables
-from seq_modules.nets.transformer.block import Block, drop, random_bytes
+from seq_modules.nets.transformer.block import Block, drop, drop_embedding, random_bytes
 from seqlight.core.checks import check_range
 from seqlight.core.errors import UserError
 
@@ -118,13 +119,12 @@ class TransformerBackbone(nn.Module):
         """
         if x.shape[1] > self.max_seq_len:
             raise UserError(f"net.max_seq_len {self.max_seq_len} is too short for {x.shape[1]} frames; give more")
-        noise: Tensor | None = None
+        noises: Sequence[Tensor | None] = [None] * len(self.blocks)
         if self.training and self.dropout:
-            noise = random_bytes(2 * len(self.blocks) + 1, *x.shape, device=x.device)
-            x = drop(x, noise[-1], self.dropout)
+            x, noises = drop_embedding(x, self.dropout, len(self.blocks))
         rotary = self.tables[:, : x.shape[1]]
-        for layer, block in enumerate(self.blocks):
-            x = block(x, rotary=rotary, noise=None if noise is None else noise[2 * layer : 2 * layer + 2])
+        for block, noise in zip(self.blocks, noises, strict=True):
+            x = block(x, rotary=rotary, noise=noise)
         return self.norm(x)
 
     def decode_step(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:

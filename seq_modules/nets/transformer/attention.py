@@ -16,6 +16,7 @@ from seqlight.core.hardware import multiplies_bf16
 
 Kind = Literal["auto", "sdpa", "eager"]
 Attend = Callable[[Tensor, Tensor, Tensor], Tensor]  # queries, keys, values, each (B, H, ·, K), to (B, H, T, K)
+LayerAttend = Callable[[int, Tensor, Tensor, Tensor], Tensor]  # the same with the layer's number before
 MAX_EAGER_STEPS = 256  # longest sequence for which "auto" is eager
 EPS = 1e-6  # of root-mean-square norms; torch's default depends on the precision, and is 0.008 in bf16
 

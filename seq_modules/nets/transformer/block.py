@@ -174,6 +174,22 @@ def random_bytes(*shape: int, device: torch.device) -> Tensor:
     return words.view(torch.uint8)[:size].view(shape)
 
 
+def drop_embedding(x: Tensor, fraction: float, layers: int, branches: int = 2) -> tuple[Tensor, list[Tensor]]:
+    """Dropout before the first block, and random bytes for that of all blocks, which are drawn together.
+
+    Args:
+        x: Embeddings (B, T, D).
+        fraction: See :func:`drop`.
+        layers: Number of blocks.
+        branches: Branches of a block.
+
+    Returns:
+        The embeddings, and each block's noise (branches, B, T, D).
+    """
+    noise = random_bytes(layers * branches + 1, *x.shape, device=x.device)
+    return drop(x, noise[-1], fraction), list(noise[:-1].split(branches))
+
+
 def drop(x: Tensor, noise: Tensor, fraction: float) -> Tensor:
     """Dropout (Srivastava et al. 2014) by random bytes: zeros where the byte is small, the rest scaled up to the mean.
 

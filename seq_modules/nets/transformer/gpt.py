@@ -4,7 +4,7 @@ B batch, T time, D width, H heads, K head size, L layers, V vocabulary, S longes
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -14,14 +14,12 @@ from torch import Tensor, nn
 
 from seq_modules.nets.precision import at_least_float32
 from seq_modules.nets.transformer import gpt_decoding
-from seq_modules.nets.transformer.attention import Kind, causal_mask, chosen, rotary_tables
-from seq_modules.nets.transformer.block import Activation, Block, Norm, drop, make_norm, random_bytes
+from seq_modules.nets.transformer.attention import Kind, LayerAttend, causal_mask, chosen, rotary_tables
+from seq_modules.nets.transformer.block import Activation, Block, Norm, drop_embedding, make_norm
 from seq_modules.nets.transformer.gpt_extras import Extras, ExtrasConfig, NgramConfig, zero_init
 from seq_modules.nets.transformer.positions import Positions, alibi_slopes, causal_alibi, sinusoidal_table
 from seqlight.core.checks import check_choice, check_range
 from seqlight.core.errors import UserError
-
-LayerAttend = Callable[[int, Tensor, Tensor, Tensor], Tensor]  # attention.Attend with the layer's number before
 
 
 @dataclass(frozen=True)
@@ -194,25 +192,19 @@ class GPT(nn.Module):
             shape = tuple(input_ids.shape)
             raise ValueError(f"input_ids must be (B, T) with T at most max_seq_len {self.max_seq_len}, not {shape}")
         steps = input_ids.shape[1]
-        x, rotary, noise = self.embed(input_ids, slice(0, steps))
+        x, rotary, noises = self.embed(input_ids, slice(0, steps))
         mask = None if self.alibi is None or attend is not None else causal_alibi(self.alibi, steps, x.dtype)
         if mask is None and chosen(self.config.attention, x.device.type, x.dtype, steps) == "eager":
             mask = causal_mask(steps, x.device, x.dtype)  # once for all layers
         more = {} if self.extras is None else self.extras.block_inputs(x, input_ids)
-        for layer, block in enumerate(self.blocks):
-            x = block(
-                x,
-                rotary=rotary,
-                mask=mask,
-                attend=None if attend is None else partial(attend, layer),
-                noise=None if noise is None else noise[2 * layer : 2 * layer + 2],
-                **more,
-            )
+        for layer, (block, noise) in enumerate(zip(self.blocks, noises, strict=True)):
+            own = None if attend is None else partial(attend, layer)
+            x = block(x, rotary=rotary, mask=mask, attend=own, noise=noise, **more)
         return self.norm(x)
 
     def embed(
         self, ids: Tensor, at: slice | Tensor, read: Tensor | None = None
-    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    ) -> tuple[Tensor, Tensor | None, Sequence[Tensor | None]]:
         """The inputs of the blocks.
 
         Args:
@@ -221,8 +213,8 @@ class GPT(nn.Module):
             read: Where ``ids`` are the newest alone, all that the rows have read, (B, S).
 
         Returns:
-            The residual stream (B, T, D); tables for rotation, (2, T, K) or (2, B, T, K); random bytes
-            (2·L + 1, B, T, D) for dropout. None for what the net has not.
+            The residual stream (B, T, D); tables for rotation, (2, T, K) or (2, B, T, K); each block's random bytes
+            (2, B, T, D) for dropout. None for what the net has not.
         """
         x = self.token_embedding(ids)  # (B, T, D)
         if self.token_scale != 1:
@@ -231,15 +223,14 @@ class GPT(nn.Module):
             x = x + self.position_table[at]  # (T, D), or (B, T, D)
         if self.extras is not None:
             x = self.extras.add_ngrams(x, ids, at, read)
-        noise = None
+        noises: Sequence[Tensor | None] = [None] * len(self.blocks)
         if self.training and self.config.dropout:
-            noise = random_bytes(2 * len(self.blocks) + 1, *x.shape, device=x.device)
-            x = drop(x, noise[-1], self.config.dropout)
+            x, noises = drop_embedding(x, self.config.dropout, len(self.blocks))
         if self.extras is not None:
             x = self.extras.normalised(x)
         if torch.is_autocast_enabled(x.device.type) and x.dtype == torch.float32:
             x = x.to(torch.get_autocast_dtype(x.device.type))
-        return x, None if self.rotary is None else self.rotary[:, at].to(x.dtype), noise
+        return x, None if self.rotary is None else self.rotary[:, at].to(x.dtype), noises
 
     def logits(self, x: Tensor) -> Tensor:
         """(..., V) from the head's input (..., D), in float32 where the net is in half precision."""

@@ -4,7 +4,7 @@ B batch, S time of the source, T time of the target, D width, H heads, K head si
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -14,14 +14,12 @@ from torch import Tensor, nn
 from seq_modules.nets.precision import at_least_float32
 from seq_modules.nets.shared_embeddings import share_embeddings
 from seq_modules.nets.transformer import seq2seq_decoding
-from seq_modules.nets.transformer.attention import rotary_tables
-from seq_modules.nets.transformer.block import Block, drop, make_norm, random_bytes
+from seq_modules.nets.transformer.attention import LayerAttend, rotary_tables
+from seq_modules.nets.transformer.block import Block, drop_embedding, make_norm
 from seq_modules.nets.transformer.positions import sinusoidal_table
 from seq_modules.nets.transformer.seq2seq_config import Seq2SeqTransformerConfig
 from seqlight.core.checks import check_range
 from seqlight.core.errors import UserError
-
-LayerAttend = Callable[[int, Tensor, Tensor, Tensor], Tensor]  # attention.Attend with the layer's number before
 
 
 class Memory(NamedTuple):
@@ -138,15 +136,12 @@ class EncoderDecoderTransformer(nn.Module):
             source_mask: See there.
             attend: Self-attention of a layer, in place of the usual one.
         """
-        x, rotary, noise = self.embed(self.source_embedding, self.source_positions, source_ids, 2 * len(self.encoder))
+        given = self.source_embedding, self.source_positions, source_ids
+        x, rotary, noises = self.embed(*given, layers=len(self.encoder))
         mask = source_mask[:, None, None]  # (B, 1, 1, S): for all heads and queries
-        for layer, block in enumerate(self.encoder):
+        for layer, (block, noise) in enumerate(zip(self.encoder, noises, strict=True)):
             x = block(
-                x,
-                rotary=rotary,
-                mask=mask,
-                attend=None if attend is None else partial(attend, layer),
-                noise=None if noise is None else noise[2 * layer : 2 * layer + 2],
+                x, rotary=rotary, mask=mask, attend=None if attend is None else partial(attend, layer), noise=noise
             )
         return Memory(self.encoder_norm(x), mask)
 
@@ -165,8 +160,9 @@ class EncoderDecoderTransformer(nn.Module):
             attend: Self-attention of a layer, in place of the causal one.
             attend_memory: Cross-attention of a layer, in place of the usual one.
         """
-        x, rotary, noise = self.embed(self.target_embedding, self.target_positions, target_ids, 3 * len(self.decoder))
-        for layer, block in enumerate(self.decoder):
+        given = self.target_embedding, self.target_positions, target_ids
+        x, rotary, noises = self.embed(*given, layers=len(self.decoder), branches=3)
+        for layer, (block, noise) in enumerate(zip(self.decoder, noises, strict=True)):
             x = block(
                 x,
                 rotary=rotary,
@@ -174,25 +170,33 @@ class EncoderDecoderTransformer(nn.Module):
                 memory=memory.states if isinstance(memory.states, Tensor) else memory.states[layer],
                 memory_mask=memory.mask,
                 attend_memory=None if attend_memory is None else partial(attend_memory, layer),
-                noise=None if noise is None else noise[3 * layer : 3 * layer + 3],
+                noise=noise,
             )
         return self.decoder_norm(x)
 
     def embed(
-        self, embedding: nn.Embedding, positions: Tensor | None, ids: Tensor, branches: int, start: int = 0
-    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        self,
+        embedding: nn.Embedding,
+        positions: Tensor | None,
+        ids: Tensor,
+        *,
+        layers: int = 0,
+        branches: int = 2,
+        start: int = 0,
+    ) -> tuple[Tensor, Tensor | None, Sequence[Tensor | None]]:
         """The inputs of the blocks.
 
         Args:
             embedding: The source's or the target's.
             positions: Their learned positions.
             ids: (B, T).
-            branches: How many branches the blocks have, for dropout.
+            layers: How many blocks read them, for dropout.
+            branches: Branches of a block.
             start: Position of the first id.
 
         Returns:
-            The residual stream (B, T, D); tables for rotation, (2, T, K); random bytes (branches, B, T, D) for dropout.
-            None for what the net has not.
+            The residual stream (B, T, D); tables for rotation, (2, T, K); each block's random bytes (branches, B, T, D)
+            for dropout. None for what the net has not.
         """
         end = start + ids.shape[1]
         if end > self.max_seq_len:
@@ -205,13 +209,12 @@ class EncoderDecoderTransformer(nn.Module):
         table = self.sinusoids if positions is None else positions
         if table is not None:
             x = x + table[at]
-        noise = None
+        noises: Sequence[Tensor | None] = [None] * layers
         if self.training and self.config.dropout:
-            noise = random_bytes(branches + 1, *x.shape, device=x.device)
-            x = drop(x, noise[-1], self.config.dropout)
+            x, noises = drop_embedding(x, self.config.dropout, layers, branches)
         if torch.is_autocast_enabled(x.device.type) and x.dtype == torch.float32:
             x = x.to(torch.get_autocast_dtype(x.device.type))
-        return x, None if self.rotary is None else self.rotary[:, at].to(x.dtype), noise
+        return x, None if self.rotary is None else self.rotary[:, at].to(x.dtype), noises
 
     def logits(self, x: Tensor) -> Tensor:
         """(..., V) from the head's input (..., D), in float32 where the net is in half precision."""

@@ -210,7 +210,7 @@ def decode_step(net: "EncoderDecoderTransformer", ids: Tensor, state: Seq2SeqSta
         UserError: The targets have ``max_seq_len`` tokens already.
     """
     state.prepare(len(ids))
-    x, rotary, _ = net.embed(net.target_embedding, net.target_positions, ids[:, None], 0, state.target.length)
+    x, rotary, _ = net.embed(net.target_embedding, net.target_positions, ids[:, None], start=state.target.length)
     state.target.append()
     x = x[:, 0]
     for step in state.steps:
