@@ -1,6 +1,7 @@
 """What every datamodule shares: loaders that resume at any batch and split the rows over ranks themselves."""
 
 import math
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -8,6 +9,7 @@ from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, default_convert
 
 from datamodules.loading.batches import Batches, EpochBatches, RankRows, ResumableLoader
+from datamodules.loading.file_prints import file_prints
 from seqlight.core.checks import MOST_SEED, check_range
 from seqlight.core.config_groups import save_hyperparameters
 from seqlight.core.errors import UserError
@@ -74,8 +76,7 @@ class SequenceDataModule(LightningDataModule):
         batches = self.train_batches()
         position = self._loader.position if self._loader is not None else (0, 0)
         if self._resume_at is not None:
-            epoch, rows = self._resume_at
-            position, self._resume_at = (epoch, batches.batch_after(epoch, rows)), None
+            position, self._resume_at = self._position(batches, *self._resume_at), None
         self._loader = ResumableLoader(
             self.train_set,
             batches,
@@ -121,6 +122,26 @@ class SequenceDataModule(LightningDataModule):
             return {"seed": self.seed}
         epoch, done = self.from_epoch_end(self._loader.position)
         return {"epoch": epoch, "rows": self._loader.batches.rows_before(epoch, done), "seed": self.seed}
+
+    def _position(self, batches: Batches, epoch: int, rows: int) -> tuple[int, int]:
+        """Epoch, and number of its batches that are done after so many rows; an epoch that is done is the next one."""
+        done = batches.batch_after(epoch, rows)
+        return (epoch + 1, 0) if done >= len(batches) else (epoch, done)
+
+    def resumed_batches(self) -> int | None:
+        """Batches that are done of the epoch in which a checkpoint was saved; None if none was loaded.
+
+        The batch size may be another than it was: the batch that begins at or before the checkpoint's row comes next.
+        """
+        return None if self._resume_at is None else self._position(self.train_batches(), *self._resume_at)[1]
+
+    def file_prints(self) -> dict[str, str]:
+        """What the files held that options name, such as ``path``, when this was first called: 12 hex digits each."""
+        return self._file_prints
+
+    @cached_property
+    def _file_prints(self) -> dict[str, str]:
+        return file_prints(dict(self.hparams))
 
     def from_epoch_end(self, position: tuple[int, int]) -> tuple[int, int]:
         """A position, an epoch and its batches that are done; after the epoch's last batch, that of the next epoch."""

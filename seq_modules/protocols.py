@@ -59,6 +59,24 @@ class HasTokenizer(Protocol):
 
 
 @runtime_checkable
+class HasFilePrints(Protocol):
+    """Data that say in a few digits what their files hold."""
+
+    def file_prints(self) -> dict[str, str]:
+        """Digits for each option that names files, such as ``path``."""
+        ...
+
+
+@runtime_checkable
+class ResumesRows(Protocol):
+    """Data that know their rows' position in an epoch, whatever the batch size was."""
+
+    def resumed_batches(self) -> int | None:
+        """Batches that are done of the epoch in which a checkpoint was saved; None if none was loaded."""
+        ...
+
+
+@runtime_checkable
 class HasDecoding(Protocol):
     """A system that generates; the command sets its ``decoding`` from ``--decoding``."""
 

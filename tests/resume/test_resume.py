@@ -43,6 +43,7 @@ def fit(
     seed: int = 0,
     log_every: int = 2,
     extra: tuple[Callback, ...] = (),
+    data: ToyData | None = None,
 ) -> ToyModule:
     seed_everything(seed, verbose=False)
     module, callbacks = ToyModule(), [*extra, RNGState(), BestCheckpoint(), LastCheckpoint(), GracefulStop()]
@@ -50,7 +51,9 @@ def fit(
         callbacks.append(SignalAt(stop_at))
     trainer = quiet_trainer(folder, *callbacks, max_epochs=3, log_every_n_steps=log_every)
     with contextlib.suppress(Stopped):
-        trainer.fit(module, ToyData(num_workers=workers), ckpt_path=resume, weights_only=True if resume else None)
+        trainer.fit(
+            module, data or ToyData(num_workers=workers), ckpt_path=resume, weights_only=True if resume else None
+        )
     return module
 
 
@@ -166,6 +169,26 @@ def test_a_finished_run_says_how_to_train_more(run: Run) -> None:
     again = run("fit", "--ckpt_path", str(stopped))
     assert again.code == 0
     assert "--trainer.max_epochs MORE" in again.out
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have many workers.*")
+@pytest.mark.parametrize("batch_size", [8, 3])
+def test_another_batch_size_takes_every_row_in_its_turn(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, batch_size: int
+) -> None:
+    caplog.set_level("INFO")
+    first = fit(tmp_path / "first", stop_at=EPOCH + 6)  # 7 batches of the second epoch are done: 28 rows
+    whole = fit(tmp_path / "whole")
+    GracefulStop.received = 0
+    checkpoint = tmp_path / "first/checkpoints/last.ckpt"
+    rest = fit(tmp_path / "rest", resume=checkpoint, data=ToyData(batch_size=batch_size))
+    assert caplog.text.count(f"other settings: data.batch_size was 4 and is now {batch_size}; rows of the epoch") == 1
+    order = [row for batch in whole.seen[EPOCH : 2 * EPOCH] for row in batch]
+    begun = 28 // batch_size * batch_size
+    left = -(-(37 - begun) // batch_size)  # batches of the second epoch
+    assert [row for batch in rest.seen[:left] for row in batch] == order[begun:]
+    assert sorted(row for batch in rest.seen[left:] for row in batch) == list(range(37))
+    assert len(first.seen) == EPOCH + 7
 
 
 @pytest.mark.filterwarnings("ignore:.*does not have many workers.*")

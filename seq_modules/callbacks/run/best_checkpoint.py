@@ -1,7 +1,6 @@
 """``best.ckpt``: the model at its best on the validation data."""
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +9,13 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities import rank_zero_info
 
+from seq_modules.protocols import HasFilePrints
+from seqlight.core.checkpoint_file.changes import NOT_VALIDATED, changes
+from seqlight.core.checkpoint_file.checksum import is_whole
 from seqlight.core.checkpoint_file.reading import read_plain
 from seqlight.core.checks import check_choice
-
-# Arguments of data, and groups of them, that leave the validation data as they are.
-NOT_VALIDATED = {
-    "batch_size", "num_workers", "cache_dir", "seed", "prompts", "prompt", "predict", "stop", "texts", "tokenizer_path",
-    "program", "train_size", "epoch_size", "crops", "augment",
-}  # fmt: skip
+from seqlight.core.files.replacing import replacing
+from seqlight.core.files.write_errors import writing
 
 
 class BestCheckpoint(ModelCheckpoint):
@@ -54,8 +52,10 @@ class BestCheckpoint(ModelCheckpoint):
         super().setup(trainer, pl_module, stage)
 
     def check_monitor_top_k(self, trainer: Trainer, current: torch.Tensor | None = None) -> bool:
-        """Whether a model is the best so far; one whose metric is no number never is, were it the first."""
-        return current is not None and bool(current.isfinite()) and super().check_monitor_top_k(trainer, current)
+        """Whether a model is the best so far; one whose metric or loss is no number never is, were it the first."""
+        loss = trainer.callback_metrics.get("val/loss")
+        is_sound = current is not None and bool(current.isfinite()) and (loss is None or bool(loss.isfinite().all()))
+        return is_sound and super().check_monitor_top_k(trainer, current)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Notes the state; the score is read from the best checkpoint's own file when training starts.
@@ -79,15 +79,19 @@ class BestCheckpoint(ModelCheckpoint):
         path = Path(self.dirpath) / "best.ckpt"
         if trainer.is_global_zero and not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            unfinished = path.with_name("best.ckpt.part")
-            (shutil.copytree if before.is_dir() else shutil.copyfile)(before, unfinished)
-            unfinished.rename(path)  # whole under its name, or not there
+            with writing(path), replacing(path) as part:
+                (shutil.copytree if before.is_dir() else shutil.copyfile)(before, part)
         self.best_model_score = self.kth_value = torch.tensor(score)
         self.best_model_path = self.kth_best_model_path = str(path)
         self.best_k_models = {str(path): self.best_model_score}
 
     def _score_in(self, path: Path, trainer: Trainer) -> float | None:
         """The score of a best checkpoint; None if it is not the best of this training, by this metric, on this data."""
+        if not path.exists():
+            return None
+        if not is_whole(path):
+            rank_zero_info(f"{path} is damaged: best.ckpt is the best of the validations from here on")
+            return None
         path = path / "meta.pt" if path.is_dir() else path  # a checkpoint in parts (seqlight/sharded_checkpoints.py)
         try:
             content = read_plain(path)
@@ -101,40 +105,9 @@ class BestCheckpoint(ModelCheckpoint):
             rank_zero_info(f"{path} is of another training than {trainer.ckpt_path}, and not taken for its best")
             return None
         data = trainer.datamodule  # type: ignore[attr-defined]
-        changed = changed_data(content.get("datamodule_hyper_parameters"), None if data is None else dict(data.hparams))
-        if changed:
-            rank_zero_info(
-                f"data.{changed[0]} was {changed[1]} and is now {changed[2]}: best.ckpt is the best of the validations "
-                "from here on"
-            )
+        arguments = None if data is None else dict(data.hparams)
+        files = data.file_prints() if isinstance(data, HasFilePrints) else {}
+        if changed := changes(content, arguments, files, NOT_VALIDATED):
+            rank_zero_info(f"{changed[0]}: best.ckpt is the best of the validations from here on")
             return None
         return score
-
-
-def changed_data(before: Any, now: dict[str, Any] | None) -> tuple[str, Any, Any] | None:
-    """The first argument of the data, with both values, in which the validation data may differ; None if there is none.
-
-    Args:
-        before: The arguments by name in a checkpoint, groups as dicts.
-        now: The present ones; None without data of one's own.
-    """
-    if not isinstance(before, dict) or now is None:
-        return None
-    flat_before, flat_now = dict(_flat(before)), dict(_flat(now))
-    for name in flat_now:
-        if (
-            not NOT_VALIDATED.intersection(name.split("."))
-            and name in flat_before
-            and flat_before[name] != flat_now[name]
-        ):
-            return name, flat_before[name], flat_now[name]
-    return None
-
-
-def _flat(arguments: dict[str, Any], group: str = "") -> Iterator[tuple[str, Any]]:
-    """Arguments by their full names, such as ``split.val_fraction``."""
-    for name, value in arguments.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{group}{name}.")
-        elif not name.startswith("_"):
-            yield f"{group}{name}", list(value) if isinstance(value, tuple) else value

@@ -5,8 +5,11 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 
+from seq_modules.protocols import HasFilePrints, ResumesRows
+from seqlight.core.checkpoint_file.changes import changes
 from seqlight.core.checkpoint_file.training_state import (
     check_gradients,
     check_metrics,
@@ -44,6 +47,7 @@ class ResumeTraining(Callback):
             grads = {name: weight.grad for name, weight in pl_module.named_parameters() if weight.grad is not None}
             checkpoint["gradients"] = grads
             checkpoint["accumulated"] = [count.item() for count in pl_module.accumulation.counts]
+        checkpoint["data_files"] = _prints_of(trainer)
         progress = trainer.fit_loop.epoch_progress.current
         if progress.processed == progress.ready:  # the epoch is over
             return
@@ -68,12 +72,34 @@ class ResumeTraining(Callback):
         held = checkpoint.get("hyper_parameters", {}).get("optim", {}).get("optimizer", wanted)
         if held != wanted:
             raise UserError(f"optim.optimizer {wanted} cannot go on from a training with {held}; leave it out")
+        self._follow_data(trainer, checkpoint)
         self.metrics = checkpoint.get("train_metrics", {})
         self.gradients, self.counts = checkpoint.get("gradients", {}), checkpoint.get("accumulated", [])
         fits(trainer.ckpt_path, lambda: check_gradients(self.gradients, dict(pl_module.named_parameters())))
         metrics = dict(pl_module.train_metrics.items(keep_base=True))
         fits(trainer.ckpt_path, lambda: check_metrics(self.metrics, metrics))
         self.states = {name: checkpoint.get(name, []) for name in ("optimizer_states", "lr_schedulers")}
+
+    def _follow_data(self, trainer: Trainer, checkpoint: dict[str, Any]) -> None:
+        """Logs what is other than it was, and lets Lightning count an epoch's batches in their present size."""
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        arguments = None if data is None else dict(data.hparams)
+        said = changes(checkpoint, arguments, _prints_of(trainer))
+        settings = (checkpoint.get("config") or {}).get("trainer") or {}
+        before, now = settings.get("accumulate_grad_batches"), trainer.accumulate_grad_batches
+        if before not in (None, now):
+            said.append(f"trainer.accumulate_grad_batches was {before} and is now {now}")
+        progress = checkpoint.get("loops", {}).get("fit_loop", {}).get("epoch_loop.batch_progress")
+        in_epoch = progress is not None and not progress["is_last_batch"]
+        done = data.resumed_batches() if in_epoch and isinstance(data, ResumesRows) else None
+        if done is not None and done != progress["current"]["ready"]:
+            counts = progress["current"]
+            is_open = counts["ready"] - counts["completed"]  # 1 if it was saved before the batch had ended
+            counts |= {"ready": done, "started": done, "processed": done, "completed": done - is_open}
+            said = said or ["a batch of all processes has another size than it had"]
+        if said:
+            rest = "; rows of the epoch that was broken off may come twice or not at all" if in_epoch else ""
+            rank_zero_info(f"training goes on with other settings: {', '.join(said)}{rest}")
 
     def on_fit_start(self, trainer: Trainer, pl_module: Any) -> None:
         """Notes the optimiser's settings; Lightning has made it, and fills it from the checkpoint after this.
@@ -86,6 +112,7 @@ class ResumeTraining(Callback):
             fits(trainer.ckpt_path, lambda: check_optimizers(self.states["optimizer_states"], trainer.optimizers))
             fits(trainer.ckpt_path, lambda: check_schedules(self.states["lr_schedulers"], schedules))
         self.states = {}
+        _prints_of(trainer)  # before the files may change
         groups = [group for optimizer in trainer.optimizers for group in optimizer.param_groups]
         self.settings = [{name: value for name, value in group.items() if name != "params"} for group in groups]
 
@@ -126,3 +153,9 @@ class ResumeTraining(Callback):
         """Begins the epoch's metrics anew, except in the rest of an epoch that was broken off."""
         if trainer.current_epoch != self.epoch:
             pl_module.train_metrics.reset()
+
+
+def _prints_of(trainer: Trainer) -> dict[str, str]:
+    """What the files of the data hold, as rank 0 reads them."""
+    data = trainer.datamodule  # type: ignore[attr-defined]
+    return data.file_prints() if trainer.is_global_zero and isinstance(data, HasFilePrints) else {}

@@ -27,8 +27,9 @@ def replacing(path: Path) -> Iterator[Path]:
     part = part_of(path)
     try:
         yield part
-        with part.open("rb") as file:
-            os.fsync(file.fileno())  # the name must not reach the disk before the contents do
+        if part.is_file():
+            with part.open("rb") as file:
+                os.fsync(file.fileno())  # the name must not reach the disk before the contents do
         part.replace(path)
     finally:
         remove(part)

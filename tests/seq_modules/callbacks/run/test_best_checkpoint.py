@@ -11,7 +11,6 @@ from helpers.trainers import quiet_trainer
 from lightning.pytorch import seed_everything
 
 from seq_modules.callbacks import BestCheckpoint, LastCheckpoint
-from seq_modules.callbacks.run.best_checkpoint import changed_data
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*")
 
@@ -79,11 +78,3 @@ def test_a_model_whose_loss_is_no_number_is_never_the_best(tmp_path: Path) -> No
     assert not (tmp_path / "nan/checkpoints/best.ckpt").exists()
     fit(tmp_path / "later", ToyData(), 2, module=NaNAtFirst())
     assert content(tmp_path / "later")["global_step"] == 20
-
-
-def test_which_arguments_change_the_validation_data() -> None:
-    before = {"path": "a", "split": {"val_fraction": 0.1}, "windows": {"crops": "tiled"}, "batch_size": 4, "gone": 1}
-    assert changed_data(before, {**before, "batch_size": 8, "windows": {"crops": "random"}, "new": 2}) is None
-    assert changed_data(before, {**before, "split": {"val_fraction": 0.2}}) == ("split.val_fraction", 0.1, 0.2)
-    assert changed_data(before, {**before, "path": "b"}) == ("path", "a", "b")
-    assert changed_data(None, before) is changed_data(before, None) is None
