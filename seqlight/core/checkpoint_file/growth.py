@@ -1,22 +1,21 @@
-"""A model that is built from a checkpoint's hyperparameters cannot become much larger than the checkpoint."""
+"""A model cannot become much larger than the checkpoint that describes it, nor larger than the machine's memory."""
 
 import contextlib
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from seqlight.core.errors import UserError
 
-TIMES = 4  # so much larger than the weights in the file a model may be, and what a small one has besides:
+TIMES = 4  # so much larger than the weights in a checkpoint a model may be, and what a small one has besides:
 ELEMENTS, TENSORS, MODULES = 2**24, 10_000, 10_000
+MOST_PARTS = 1_000_000  # tensors, and modules, of any model
 
 
 @contextlib.contextmanager
 def bounded_by(weights: Mapping[str, Any], path: str | Path) -> Iterator[None]:
     """Refuses a model as soon as it registers more weights or modules than could be in the checkpoint.
-
-    torch allocates without touching, and a tensor is registered before it is filled: a layer of a terabyte costs
-    nothing, and the first of a billion layers too many ends it.
 
     Args:
         weights: The checkpoint's state dict.
@@ -25,18 +24,41 @@ def bounded_by(weights: Mapping[str, Any], path: str | Path) -> Iterator[None]:
     Raises:
         UserError: The model is larger.
     """
-    from torch.nn.modules import module
-
     held = sum(value.numel() for value in weights.values())
-    left = {
-        "weights": TIMES * held + ELEMENTS,
-        "tensors": TIMES * len(weights) + TENSORS,
-        "modules": TIMES * len(weights) + MODULES,
-    }
     refusal = (
         f"{path}: the model would be far larger than the checkpoint, which has {held:,} weights; leave out --model "
         "options that change its shape, or use another checkpoint"
     )
+    tensors, modules = (TIMES * len(weights) + least for least in (TENSORS, MODULES))
+    with bounded(TIMES * held + ELEMENTS, tensors, modules, refusal):
+        yield
+
+
+@contextlib.contextmanager
+def bounded_by_memory() -> Iterator[None]:
+    """Refuses a model as soon as it registers more weights than the machine's memory holds.
+
+    Raises:
+        UserError: The model is larger.
+    """
+    size = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    refusal = (
+        f"the model needs more memory than this machine has ({size / 2**30:.0f} GiB); give smaller --model.net sizes"
+    )
+    with bounded(size // 4, MOST_PARTS, MOST_PARTS, refusal):
+        yield
+
+
+@contextlib.contextmanager
+def bounded(weights: int, tensors: int, modules: int, refusal: str) -> Iterator[None]:
+    """Refuses a model with more weights, tensors or modules than these, in the words of ``refusal``.
+
+    torch allocates without touching, and a tensor is registered before it is filled: a layer of a terabyte costs
+    nothing, and the first of a billion layers too many ends it.
+    """
+    from torch.nn.modules import module
+
+    left = {"weights": weights, "tensors": tensors, "modules": modules}
 
     def take(what: str, count: int) -> None:
         left[what] -= count
