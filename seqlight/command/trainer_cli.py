@@ -21,6 +21,7 @@ from seqlight.command.precision import PrecisionTrainer
 from seqlight.command.run_callbacks import run_callbacks
 from seqlight.command.run_settings import layered_settings, prepare_run
 from seqlight.command.saved_settings import SavedSettings
+from seqlight.core.checkpoint_file.growth import bounded_by, bounded_by_memory
 from seqlight.core.checkpoint_file.training_state import check_loops, fits
 from seqlight.core.files.write_errors import writing
 from seqlight.run_files.atomic_checkpoint import AtomicCheckpointIO
@@ -77,10 +78,11 @@ class SeqCLI(LightningCLI):
         """As Lightning's; a value that a constructor refuses is the user's mistake."""
         for cls, key in [*((cls, key) for key, cls in GROUPS.items()), (Callback, None)]:
             self.parser.add_instantiator(lambda cls, *args, **kwargs: cls(*args, **kwargs), cls, key=key)
+        content: dict[str, Any] = (self.saved.content if self.saved else None) or {}
         try:
-            super().instantiate_classes()
+            with bounded_by(content["state_dict"], self.saved.path) if self.saved else bounded_by_memory():
+                super().instantiate_classes()
             if self.saved:
-                content: dict[str, Any] = self.saved.content or {}
                 fits(self.saved.path, lambda: check_loops(content, self.trainer))
                 self.saved.check_model(self.model, self.datamodule)
         except (ValueError, TypeError, MisconfigurationException) as error:
