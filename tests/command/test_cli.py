@@ -239,7 +239,10 @@ def test_checkpoints_that_are_none(run: Run, run_folder: Path, tmp_path: Path) -
     torch.save({"a": 1}, tmp_path / "other.ckpt")
     for name in ("cut", "words", "empty", "other"):
         for command in ("test", "fit"):
-            check_refusal(run(command, "--ckpt_path", f"{name}.ckpt"), rf"{name}\.ckpt: (is damaged|not a (Lightning )?checkpoint)")
+            check_refusal(
+                run(command, "--ckpt_path", f"{name}.ckpt"),
+                rf"{name}\.ckpt: (is damaged|not a (Lightning )?checkpoint)",
+            )
     check_refusal(run("test", "--ckpt_path", "nope.ckpt"), r"nope\.ckpt: no such file")
     (tmp_path / "empty_folder").mkdir()
     check_refusal(run("test", "--ckpt_path", "empty_folder"), r"empty_folder: the folder has no checkpoints/best\.ckpt")
