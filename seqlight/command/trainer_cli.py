@@ -7,6 +7,7 @@ from typing import Any
 
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 import datamodules  # noqa: F401  --data CLASS finds its classes by name
@@ -25,6 +26,7 @@ from seqlight.core.checkpoint_file.growth import bounded_by, bounded_by_memory
 from seqlight.core.checkpoint_file.training_state import check_loops, fits
 from seqlight.core.files.write_errors import writing
 from seqlight.run_files.atomic_checkpoint import AtomicCheckpointIO
+from seqlight.run_files.patient_loggers import patient
 from seqlight.runs import next_command
 
 GROUPS = {"decoding": Decoding, "best_checkpoint": BestCheckpoint, "last_checkpoint": LastCheckpoint}
@@ -76,6 +78,7 @@ class SeqCLI(LightningCLI):
 
     def instantiate_classes(self) -> None:
         """As Lightning's; a value that a constructor refuses is the user's mistake."""
+        self.parser.add_instantiator(patient, Logger)
         for cls, key in [*((cls, key) for key, cls in GROUPS.items()), (Callback, None)]:
             self.parser.add_instantiator(lambda cls, *args, **kwargs: cls(*args, **kwargs), cls, key=key)
         content: dict[str, Any] = (self.saved.content if self.saved else None) or {}

@@ -38,9 +38,31 @@ class RunConfig(SaveConfigCallback):
                 file.write(f"# with the checkpoint {self.checkpoint}\n")
             file.write(yaml_text(self.plain))
 
-    @rank_zero_only
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Logs the config, once the loggers may be used."""
+        self.log_config(trainer)
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """As :meth:`on_fit_start`, of a run that only validates."""
+        if trainer.state.fn == "validate":
+            self.log_config(trainer)
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """As :meth:`on_fit_start`."""
+        self.log_config(trainer)
+
+    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """As :meth:`on_fit_start`."""
+        self.log_config(trainer)
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Gives what a run without training logs the step and the epoch of the checkpoint."""
+        if trainer.state.fn != "fit" and "loops" in checkpoint:
+            trainer.fit_loop.load_state_dict(checkpoint["loops"]["fit_loop"])
+
+    @rank_zero_only
+    def log_config(self, trainer: Trainer) -> None:
+        """Logs the config in every logger but the CSV file's."""
         for logger in trainer.loggers:
             if isinstance(logger, CSVLogger):
                 continue  # it would write the same again, beside config.yaml
