@@ -1,0 +1,115 @@
+"""Loggers that cannot end a run: whatever one lacks or raises costs one line, and metrics.csv has all the same."""
+
+import contextlib
+import functools
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.loggers.logger import DummyLogger, Logger
+from lightning.pytorch.utilities import rank_zero_warn
+
+from seqlight.core.errors import shortened
+
+CONNECTING = 10  # seconds that W&B may take to answer before the run is kept offline
+METHODS = ("log_metrics", "log_hyperparams", "log_graph", "save", "finalize", "after_save_checkpoint")
+MEDIA = ("log_image", "log_audio", "log_text", "log_table")  # of W&B
+
+
+class Patient:
+    """What :func:`patient` puts in front of a logger's class."""
+
+    def forgiving(self, doing: str) -> contextlib.AbstractContextManager[None]:
+        """Tells of an error, the first time that it comes in this method, and goes on."""
+        return _forgiving(self, doing)
+
+    @property
+    def experiment(self) -> Any:
+        """The logger's own object, whose methods are forgiven too; None if it cannot be made."""
+        with self.forgiving("experiment"):
+            try:
+                return _Forgiven(super().experiment, self)  # type: ignore[misc]
+            except Exception as error:
+                if not isinstance(self, WandbLogger) or os.environ.get("WANDB_MODE") == "offline":
+                    raise
+                rank_zero_warn(f"W&B: {reason(error)}; this run is kept offline, for `wandb sync` to send")
+                os.environ["WANDB_MODE"] = "offline"
+                return _Forgiven(super().experiment, self)  # type: ignore[misc]
+        return _Forgiven(None, self)
+
+
+class _Forgiven:
+    """An object whose methods do nothing where they would raise an error.
+
+    Args:
+        target: The object; None stands for one that could not be made.
+        logger: Whose it is.
+    """
+
+    def __init__(self, target: Any, logger: Patient) -> None:
+        self._target, self._logger = target, logger
+
+    def __getattr__(self, name: str) -> Any:
+        if self._target is None:
+            return lambda *_, **__: None
+        found = getattr(self._target, name)
+        return _forgiven(found, self._logger, name) if callable(found) else found
+
+
+def patient(cls: type[Logger], *args: Any, **kwargs: Any) -> Logger:
+    """Makes a logger of a class, of a subclass of it that forgives errors.
+
+    Args:
+        cls: The class.
+        args, kwargs: Arguments of its constructor.
+
+    Returns:
+        The logger, or one that does nothing where a package is missing.
+    """
+    if issubclass(cls, WandbLogger):
+        import wandb
+
+        kwargs["settings"] = kwargs.get("settings") or wandb.Settings(init_timeout=CONNECTING)
+    methods = {name: _method(name) for name in (*METHODS, *MEDIA) if hasattr(cls, name)}
+    try:
+        return type(cls.__name__, (Patient, cls), methods)(*args, **kwargs)
+    except ImportError as error:
+        rank_zero_warn(f"{cls.__name__}: {reason(error)}; it is left out, and metrics.csv has everything")
+        return DummyLogger()
+
+
+def _method(name: str) -> Callable[..., Any]:
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        with self.forgiving(name):
+            return getattr(super(type(self), self), name)(*args, **kwargs)
+
+    return call
+
+
+def _forgiven(method: Callable[..., Any], logger: Patient, name: str) -> Callable[..., Any]:
+    @functools.wraps(method)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        with logger.forgiving(name):
+            return method(*args, **kwargs)
+
+    return call
+
+
+@contextlib.contextmanager
+def _forgiving(logger: Any, doing: str) -> Iterator[None]:
+    told = logger.__dict__.setdefault("_told", set())
+    try:
+        yield
+    except Exception as error:
+        if doing not in told:
+            told.add(doing)
+            rank_zero_warn(
+                f"{type(logger).__name__}: {doing} has failed ({reason(error)}); the run goes on, and metrics.csv has "
+                "everything"
+            )
+
+
+def reason(error: Exception) -> str:
+    """An error as part of a line."""
+    return shortened(" ".join(str(error).split()) or type(error).__name__)[:300].rstrip(".")
