@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.loggers import CSVLogger, WandbLogger
 from lightning.pytorch.loggers.logger import DummyLogger, Logger
 from lightning.pytorch.utilities import rank_zero_warn
 
@@ -67,6 +67,8 @@ def patient(cls: type[Logger], *args: Any, **kwargs: Any) -> Logger:
     Returns:
         The logger, or one that does nothing where a package is missing.
     """
+    if issubclass(cls, CSVLogger):  # a run whose metrics cannot be written has no use
+        return cls(*args, **kwargs)
     if issubclass(cls, WandbLogger):
         import wandb
 
