@@ -7,10 +7,12 @@ and under ``config`` the run's settings. That is enough to test, predict and res
 import dataclasses
 import os
 import sys
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
+from seqlight.core.checkpoint_file.checksum import is_whole
 from seqlight.core.checkpoint_file.growth import bounded_by
 from seqlight.core.checkpoint_file.reading import read_file
 from seqlight.core.errors import UserError
@@ -68,6 +70,11 @@ def find_checkpoint(spec: str, command: str, root: str = "runs") -> Path:
         newest = max(saved, key=lambda file: file.stat().st_mtime_ns).parents[1]
         if not (newest / CHECKPOINTS / f"{spec}.ckpt").exists():
             print(f"--ckpt_path {spec}: {files[-1]}, because {newest} has no {spec}.ckpt", file=sys.stderr)
+        while not (is_whole(files[-1]) and (files[-1].is_dir() or zipfile.is_zipfile(files[-1]))):
+            damaged = files.pop()
+            if not files:
+                raise UserError(f"--ckpt_path {spec}: {damaged} is damaged, and no run under {root}/ has another")
+            print(f"--ckpt_path {spec}: {files[-1]}, because {damaged} is damaged", file=sys.stderr)
         return whole(files[-1])
     if path.is_dir():
         want = "last" if command == "fit" else "best"

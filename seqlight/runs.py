@@ -10,11 +10,12 @@ from lightning.pytorch.cli import Namespace
 
 from seqlight.checkpoints import CHECKPOINTS
 from seqlight.core.errors import UserError
+from seqlight.core.files.replacing import remove_parts
 from seqlight.core.files.write_errors import writing
 from seqlight.requeue import job_suffix
 
 CSV_LOGGER = "lightning.pytorch.loggers.CSVLogger"
-OUR_CSV_LOGGER = "seqlight.run_files.metrics_csv.MetricsCSV"
+METRICS_CSV = "seqlight.run_files.metrics_csv.MetricsCSV"
 
 
 def new_run_folder(root: str, experiment: str, command: str, checkpoint: str | None) -> Path:
@@ -22,7 +23,8 @@ def new_run_folder(root: str, experiment: str, command: str, checkpoint: str | N
 
     Training gets ``root/experiment/<time>``, in a job of SLURM with the job's number. What is done with a run's
     checkpoint lies in that run's folder, as ``<command>/<time>``; with a checkpoint from elsewhere, in
-    ``root/experiment/<command>/<time>``.
+    ``root/experiment/<command>/<time>``. What processes left half written, of the experiment's runs and beside the
+    checkpoint, is removed.
     """
     if Path(experiment).is_absolute() or ".." in Path(experiment).parts:
         raise UserError(f"--experiment {experiment}: give a name or a path below {root}/")
@@ -34,6 +36,9 @@ def new_run_folder(root: str, experiment: str, command: str, checkpoint: str | N
         parent = Path(checkpoint).parent.parent / command
     else:
         parent = Path(root, experiment, command)
+    beside = [Path(checkpoint).parent] if checkpoint else []
+    for folder in (*Path(root, experiment).glob(f"*/{CHECKPOINTS}"), *beside):
+        remove_parts(folder)
     return make_unique(parent, datetime.now().strftime("%Y-%m-%d_%H-%M-%S") + job_suffix())
 
 
@@ -75,7 +80,7 @@ def point_loggers(trainer: Any, folder: Path) -> None:
     for logger in trainer.logger:
         args = logger.init_args
         if logger.class_path == CSV_LOGGER:
-            logger.class_path = OUR_CSV_LOGGER
+            logger.class_path = METRICS_CSV
             args.flush_logs_every_n_steps = 1  # a process that is killed loses no row
         if logger.class_path.rpartition(".")[2] == "WandbLogger":
             args.save_dir = str(folder)

@@ -22,6 +22,7 @@ from datamodules.text.text_sources import hub_builder, text_column
 from seqlight.core.checks import check_choice
 from seqlight.core.encodings import HEAD, encoding_of, known_encoding
 from seqlight.core.errors import UserError
+from seqlight.core.files.digests import print_of_all
 
 SampleBy = Literal["paragraph", "line", "document"]
 KINDS = {".parquet": "parquet", ".jsonl": "json", ".ndjson": "json", ".json": "json", ".txt": "text"}
@@ -98,9 +99,9 @@ class DocumentSource:
 
     @cached_property
     def fingerprint(self) -> str:
-        """12 hex digits of what the documents depend on; the contents are not read."""
-        marks = [(str(file), (stat := file.stat()).st_size, stat.st_mtime_ns) for file in self.files]
-        return hashlib.sha256(repr((self.config, self.split, marks)).encode()).hexdigest()[:12]
+        """12 hex digits of what the documents depend on: the configuration, and what the files hold."""
+        marks = (self.config, self.split, print_of_all(self.files))
+        return hashlib.sha256(repr(marks).encode()).hexdigest()[:12]
 
     def dataset(self, shards: int = 1) -> Any:
         """The data set, a ``datasets.IterableDataset``.

@@ -11,7 +11,7 @@ from lightning.pytorch.utilities import rank_zero_info
 
 from seqlight.core.encodings import encoding_of_file, known_encoding
 from seqlight.core.errors import UserError
-from seqlight.core.files.digests import READ_WHOLE, digest_of_all
+from seqlight.core.files.digests import print_of_all
 from seqlight.core.files.found_files import FoundFiles, copies_among, files_below, is_stray, printable
 
 PIECE = 2**20  # bytes read at a time
@@ -97,8 +97,7 @@ class TextFiles:
     @property
     def fingerprint(self) -> str:
         """12 hex digits of the files' contents and encoding; of very large files, also of their times of change."""
-        times = [file.stat().st_mtime_ns for file in self.files] if self.size > READ_WHOLE else []
-        return hashlib.sha256(repr((self.encoding, digest_of_all(self.files), times)).encode()).hexdigest()[:12]
+        return hashlib.sha256(repr((self.encoding, print_of_all(self.files))).encode()).hexdigest()[:12]
 
     @property
     def size(self) -> int:

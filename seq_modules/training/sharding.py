@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from shutil import rmtree
 from typing import Any
 
 from lightning.pytorch.core.optimizer import LightningOptimizer
@@ -21,7 +20,9 @@ from torch.optim import Optimizer
 
 from seq_modules.nets.transformer.block import Block
 from seq_modules.training.distributed import trainer_of
+from seqlight.core.checkpoint_file.checksum import seal
 from seqlight.core.errors import UserError
+from seqlight.core.files.replacing import part_of, remove
 
 
 class FullyShardedStrategy(ModelParallelStrategy):
@@ -61,14 +62,12 @@ class FullyShardedStrategy(ModelParallelStrategy):
 
     def save_checkpoint(self, checkpoint: dict[str, Any], filepath: str | Path, storage_options: Any = None) -> None:
         """Saves beside the old checkpoint and then renames: a process that is killed leaves a whole one."""
-        path = Path(self.broadcast(filepath))
-        part = path.with_name(f".{path.name}.part")
-        if self.is_global_zero:
-            remove(part)  # of a process that was killed
-        self.barrier()
+        path, part = self.broadcast((Path(filepath), part_of(Path(filepath))))
         super().save_checkpoint(checkpoint, part, storage_options)
         self.barrier()
         if self.is_global_zero:
+            if part.is_dir():
+                seal(part)  # a single file is sealed as it is written
             remove(path)
             part.replace(path)
         self.barrier()
@@ -123,14 +122,6 @@ def named(state: dict[str, Any], names: list[str]) -> dict[str, Any]:
     name = dict(zip(numbers, names, strict=True))
     groups = [{**group, "params": [name[number] for number in group["params"]]} for group in state["param_groups"]]
     return {"state": {name[number]: own for number, own in state["state"].items()}, "param_groups": groups}
-
-
-def remove(path: Path) -> None:
-    """Removes a file or a folder, if there is one."""
-    if path.is_dir():
-        rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def shard(module: Any, mesh: DeviceMesh) -> None:

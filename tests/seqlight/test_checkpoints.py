@@ -23,6 +23,7 @@ from seqlight.checkpoints import (
     settings,
 )
 from seqlight.core.errors import UserError
+from seqlight.run_files.atomic_checkpoint import write_checkpoint
 
 BEST = "checkpoints/best.ckpt"
 
@@ -156,12 +157,27 @@ def test_find_and_read(run_folder: Path, tmp_path: Path) -> None:
         read_checkpoint(tmp_path / "a.ckpt")
 
 
+def save_in_turn(folder: Path, *names: str) -> None:
+    for time, name in enumerate(names):
+        write_checkpoint({"time": time}, folder / name)
+        os.utime(folder / name, (time, time))
+
+
+def test_a_damaged_best_is_passed_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save_in_turn(tmp_path, *(f"{name}/{BEST}" for name in ("a", "b", "c")))
+    (tmp_path / "c" / BEST).write_bytes((tmp_path / "c" / BEST).read_bytes()[:-1])
+    os.utime(tmp_path / "c" / BEST, (2, 2))
+    assert find_checkpoint("best", "test", str(tmp_path)) == tmp_path / "b" / BEST
+    expected = f"--ckpt_path best: {tmp_path / 'b' / BEST}, because {tmp_path / 'c' / BEST} is damaged\n"
+    assert capsys.readouterr().err == expected
+    for name in ("a", "b"):
+        (tmp_path / name / BEST).write_bytes(b"")
+    with pytest.raises(UserError, match=r"is damaged, and no run under .* has another"):
+        find_checkpoint("best", "test", str(tmp_path))
+
+
 def test_best_of_an_older_run_is_announced(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for time, name in enumerate(("old/checkpoints/last.ckpt", f"old/{BEST}", "new/checkpoints/last.ckpt")):
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-        os.utime(path, (time, time))
+    save_in_turn(tmp_path, "old/checkpoints/last.ckpt", f"old/{BEST}", "new/checkpoints/last.ckpt")
     assert find_checkpoint("last", "test", str(tmp_path)) == tmp_path / "new/checkpoints/last.ckpt"
     assert capsys.readouterr().err == ""
     assert find_checkpoint("best", "test", str(tmp_path)) == tmp_path / "old" / BEST

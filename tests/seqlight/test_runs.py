@@ -1,12 +1,14 @@
 """Folders of runs, where loggers write, and what to run next."""
 
+import socket
+import subprocess
 from pathlib import Path
 
 import pytest
 from lightning.pytorch.cli import Namespace
 
 from seqlight.core.errors import UserError
-from seqlight.runs import CSV_LOGGER, make_unique, new_run_folder, next_command, point_loggers
+from seqlight.runs import METRICS_CSV, make_unique, new_run_folder, next_command, point_loggers
 
 
 @pytest.fixture(autouse=True)
@@ -26,6 +28,19 @@ def test_where_the_folder_lies() -> None:
     assert new_run_folder("runs", "a/b", "test", "sent.ckpt").parent == Path("runs/a/b/test")
 
 
+def test_what_a_killed_run_left_half_written_is_removed() -> None:
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    parts = [Path("runs/a", run, f"checkpoints/.last.ckpt.{socket.gethostname()}-{ended.pid}.part") for run in "xy"]
+    for part in parts:
+        part.parent.mkdir(parents=True)
+        part.touch()
+    new_run_folder("runs", "b", "fit", "runs/a/x/checkpoints/last.ckpt")
+    assert [part.exists() for part in parts] == [False, True]
+    new_run_folder("runs", "a", "fit", None)
+    assert not parts[1].exists()
+
+
 @pytest.mark.parametrize("experiment", ["/tmp/x", "../x", "a/../../x"])
 def test_no_folder_outside_the_runs(experiment: str) -> None:
     with pytest.raises(UserError, match="a path below runs/"):
@@ -37,7 +52,7 @@ def test_a_csv_logger_comes_first_and_writes_every_row(logger: object) -> None:
     trainer = Namespace(logger=logger)
     point_loggers(trainer, Path("runs/a/now"))
     first, *others = trainer.logger
-    assert first.class_path == CSV_LOGGER
+    assert first.class_path == METRICS_CSV
     assert len(others) == isinstance(logger, list)
     for each in trainer.logger:
         assert (each.init_args.save_dir, each.init_args.name, each.init_args.version) == ("runs", "a", "now")

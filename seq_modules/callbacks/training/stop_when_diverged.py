@@ -2,6 +2,7 @@
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities import rank_zero_info
 
 from seq_modules.callbacks.run.run_folder import run_folder
 from seqlight.core.checks import check_range
@@ -11,7 +12,8 @@ from seqlight.core.errors import Diverged
 class StopWhenDiverged(Callback):
     """Ends training with an error once the loss of several batches in a row was NaN or infinite.
 
-    No checkpoint is saved then: ``last.ckpt`` and ``best.ckpt`` stay those of a time before.
+    A line says so at the first of them. No checkpoint is saved then: ``last.ckpt`` and ``best.ckpt`` stay those of a
+    time before.
 
     Args:
         patience: Batches in a row, at least 1. A training that ends before has diverged if its last loss is no number.
@@ -28,11 +30,11 @@ class StopWhenDiverged(Callback):
         check_range("ask_every", ask_every, least=1)
         self.patience, self.ask_every = patience, ask_every
         self._count: torch.Tensor | None = None  # of losses in a row that were no numbers, up to the newest
-        self._seen = 0
+        self._seen = self._in_a_row = 0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Starts to count."""
-        self._count, self._seen = None, 0
+        self._count, self._seen, self._in_a_row = None, 0, 0
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: object, batch: object, batch_idx: int
@@ -46,21 +48,29 @@ class StopWhenDiverged(Callback):
         self._count = torch.where(finite, 0, before + 1)
         is_cheap = loss.device.type == "cpu" and trainer.world_size == 1
         if is_cheap or self._seen % self.ask_every == 0:
-            self._check(trainer, pl_module, self.patience)
+            before, self._in_a_row = self._in_a_row, self._check(trainer, pl_module, self.patience)
+            if self._in_a_row and not before:
+                rank_zero_info(f"\n{self._said(trainer, pl_module, self._in_a_row)}; training goes on for now")
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Looks at the last loss, before the last checkpoint is saved."""
         self._check(trainer, pl_module, 1)
 
-    def _check(self, trainer: Trainer, pl_module: LightningModule, least: int) -> None:
+    def _check(self, trainer: Trainer, pl_module: LightningModule, least: int) -> int:
+        """Ends training if a rank has had so many; the number of this rank's otherwise."""
         count = 0 if self._count is None else int(self._count)
         if not trainer.strategy.reduce_boolean_decision(count >= least, all=False):
-            return
-        weights = torch.nn.utils.get_total_norm([weight.detach() for weight in pl_module.parameters()])
+            return count
         raise Diverged(
-            f"training has diverged: up to step {trainer.global_step} the loss was NaN or infinite in {count} batches "
-            f"in a row (norm of the weights: {weights:.4g}); give a lower --model.optim.learning_rate, or "
-            "--trainer.gradient_clip_val 1.0. Checkpoints in "
+            f"training has diverged: {self._said(trainer, pl_module, count)}. Checkpoints in "
             f"{run_folder(trainer) / 'checkpoints'} are of a time before, if there are any",
             run_folder(trainer),
+        )
+
+    def _said(self, trainer: Trainer, pl_module: LightningModule, count: int) -> str:
+        weights = torch.nn.utils.get_total_norm([weight.detach() for weight in pl_module.parameters()])
+        batches = f"{count} batches in a row" if count > 1 else "a batch"
+        return (
+            f"up to step {trainer.global_step} the loss was NaN or infinite in {batches} (norm of the weights: "
+            f"{weights:.4g}); give a lower --model.optim.learning_rate, or --trainer.gradient_clip_val 1.0"
         )

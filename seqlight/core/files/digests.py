@@ -27,6 +27,16 @@ def digest_of_all(paths: Sequence[Path]) -> str:
     return hashlib.sha256(repr(found).encode()).hexdigest()[:12]
 
 
+def print_of_all(paths: Sequence[Path]) -> str:
+    """As :func:`digest_of_all`; of files that are not read whole, the times of change count too.
+
+    For what is kept on one machine. On another one, or of a copy, the times differ.
+    """
+    states = [_state(path) for path in paths]
+    times = [state[1] for state in states] if sum(state[0] for state in states) > READ_WHOLE else []
+    return f"{digest_of_all(paths)}-{times}"
+
+
 def _state(path: Path) -> tuple[int, int, int, int]:
     """Size, time of change, time of the last change of either, and number of a file."""
     found = path.stat()

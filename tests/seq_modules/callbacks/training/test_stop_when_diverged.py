@@ -34,11 +34,15 @@ def fit(folder: Path, module: ToyModule, *callbacks: Any, **kwargs: Any) -> None
 
 
 @pytest.mark.parametrize("value", [torch.nan, torch.inf])
-def test_a_few_in_a_row_end_training(tmp_path: Path, value: float) -> None:
+def test_a_few_in_a_row_end_training(tmp_path: Path, caplog: pytest.LogCaptureFixture, value: float) -> None:
+    caplog.set_level("INFO")
     module = Lossy({4, 6, 7, 8, 9}, value)
     with pytest.raises(Diverged, match="up to step 8 the loss was NaN or infinite in 3 batches in a row") as ended:
         fit(tmp_path, module, StopWhenDiverged())
     assert "--model.optim.learning_rate" in str(ended.value)
+    for step in (4, 6):
+        assert caplog.text.count(f"up to step {step} the loss was NaN or infinite in a batch (norm of the weights") == 1
+    assert caplog.text.count("training goes on for now") == 2
     assert ended.value.folder == tmp_path
     assert not (tmp_path / "checkpoints/last.ckpt").exists()
 
@@ -49,7 +53,7 @@ def test_single_ones_do_not(tmp_path: Path) -> None:
 
 
 def test_the_last_loss_counts_alone_and_nothing_is_saved(tmp_path: Path) -> None:
-    with pytest.raises(Diverged, match=r"up to step 2 .* in 1 batches"):
+    with pytest.raises(Diverged, match=r"up to step 2 .* in a batch"):
         fit(tmp_path, Lossy({2}), StopWhenDiverged(), max_steps=2)
     assert not (tmp_path / "checkpoints/last.ckpt").exists()
 

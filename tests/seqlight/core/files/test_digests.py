@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from seqlight.core.files import digests
-from seqlight.core.files.digests import digest_of, digest_of_all
+from seqlight.core.files.digests import digest_of, digest_of_all, print_of_all
 
 
 def test_contents_decide(tmp_path: Path) -> None:
@@ -33,3 +33,6 @@ def test_very_large_files_are_read_in_pieces(tmp_path: Path, monkeypatch: pytest
         assert (digest_of_all([path]) != whole) == is_read, at
     path.write_bytes(bytes(9951))
     assert digest_of_all([path]) != whole
+    known = print_of_all([path])
+    os.utime(path, ns=(7, 7))
+    assert print_of_all([path]) != known
