@@ -7,7 +7,6 @@ from seq_modules.callbacks.points.decision_boundary import DecisionBoundary
 from seq_modules.callbacks.run.best_checkpoint import BestCheckpoint
 from seq_modules.callbacks.run.curves import Curves
 from seq_modules.callbacks.run.epoch_lines import EpochLines
-from seq_modules.callbacks.run.forecast import Forecast
 from seq_modules.callbacks.run.graceful_stop import GracefulStop
 from seq_modules.callbacks.run.last_checkpoint import LastCheckpoint
 from seq_modules.callbacks.run.prediction_writer import PredictionWriter
@@ -15,6 +14,7 @@ from seq_modules.callbacks.run.resume_training import ResumeTraining
 from seq_modules.callbacks.run.rng_state import RNGState
 from seq_modules.callbacks.run.run_config import RunConfig
 from seq_modules.callbacks.run.text_stream import TextStream
+from seq_modules.callbacks.run.time_estimate import TimeEstimate
 from seq_modules.callbacks.run.timed_bar import TimedBar
 from seq_modules.callbacks.series.error_by_horizon import ErrorByHorizon
 from seq_modules.callbacks.series.forecast_plots import ForecastPlots
@@ -57,7 +57,6 @@ __all__ = [
     "EnglishTests",
     "EpochLines",
     "ErrorByHorizon",
-    "Forecast",
     "ForecastPlots",
     "GracefulStop",
     "GradientFlow",
@@ -80,6 +79,7 @@ __all__ = [
     "TextAttention",
     "TextStream",
     "TimeBudget",
+    "TimeEstimate",
     "TimedBar",
     "TranslationReport",
 ]

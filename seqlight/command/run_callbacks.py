@@ -8,7 +8,6 @@ from lightning.pytorch.callbacks import ProgressBar, Timer
 from seq_modules.callbacks import (
     Curves,
     EpochLines,
-    Forecast,
     GracefulStop,
     PredictionWriter,
     RNGState,
@@ -16,6 +15,7 @@ from seq_modules.callbacks import (
     TextStream,
     TimeBudget,
     TimedBar,
+    TimeEstimate,
 )
 from seq_modules.callbacks.run.machine_rates import MachineRates
 from seq_modules.callbacks.run.prediction_writer import PredictionFormat
@@ -32,7 +32,7 @@ def run_callbacks(command: str, trainer: Any, predictions: PredictionFormat = "j
     found: list[Callback] = []
     configured = trainer.callbacks if isinstance(trainer.callbacks, list) else [trainer.callbacks]
     if command == "fit":
-        found += [RNGState(), Curves(), Forecast()]
+        found += [RNGState(), Curves(), TimeEstimate()]
         if not any(isinstance(callback, StopWhenDiverged) for callback in configured):
             found.append(StopWhenDiverged())
         if trainer.max_time:

@@ -1,4 +1,4 @@
-"""The forecast of a training's time, by a clock that the test moves."""
+"""The estimate of a training's time, by a clock that the test moves."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,9 +11,9 @@ from lightning.pytorch.callbacks import EarlyStopping
 
 from datamodules import ParityDataModule
 from seq_modules import ParityModule
-from seq_modules.callbacks import Forecast, TimeBudget
-from seq_modules.callbacks.run import forecast
-from seq_modules.callbacks.run.forecast import in_words
+from seq_modules.callbacks import TimeBudget, TimeEstimate
+from seq_modules.callbacks.run import time_estimate
+from seq_modules.callbacks.run.time_estimate import in_words
 from seq_modules.callbacks.training import time_budget
 
 LATE = {"max_epochs": 1000, "check_val_every_n_epoch": 20}
@@ -40,11 +40,11 @@ def said(
 ) -> list[str]:
     """What is printed by a training with 10 batches of training and 4 of validation in an epoch."""
     clock, lines = Clock(batches), []
-    for module in (forecast, time_budget):
+    for module in (time_estimate, time_budget):
         monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: clock.now))
     monkeypatch.setattr(Trainer, "print", lambda self, line: lines.append(line))
     data = ParityDataModule(batch_size=2, train_size=20, val_size=8, max_length=3)
-    fitted = quiet_trainer(folder, *callbacks, Forecast(), clock, **settings)
+    fitted = quiet_trainer(folder, *callbacks, TimeEstimate(), clock, **settings)
     fitted.fit(ParityModule(net={"hidden_size": 1}), data)  # type: ignore[arg-type]
     assert clock.seen == batches
     return lines
@@ -63,6 +63,9 @@ def said(
         # Ten batches are three steps: two of four batches, and the rest.
         ({"max_epochs": 1000, "accumulate_grad_batches": 4, "limit_val_batches": 0}, (), "about 102 minutes",
          "2.0 s a step, 3,000 steps; "),
+        # One batch an epoch, as of a small table: a validation stands between any two steps.
+        ({"max_epochs": 1000, "limit_train_batches": 1}, (), "about 3.5 hours",
+         "500 ms a step, 1,000 steps, 985 validations of 12.0 s; "),
         ({"max_epochs": -1, "limit_val_batches": 0}, (TimeBudget(1800),), "about 30 minutes", "500 ms a step, 3,3"),
         (LATE, (EarlyStopping("val/loss"),), "at most about 89 minutes", "50 validations of 4.0 s; "),
     ],

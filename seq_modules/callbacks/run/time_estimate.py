@@ -18,7 +18,7 @@ LEAST_STEPS, LEAST_SECONDS = 3, 10.0  # that are measured, both
 WORTH_SAYING = 600.0  # seconds of training
 
 
-class Forecast(Callback):
+class TimeEstimate(Callback):
     """Prints once, on rank 0, how long a training will take if that is more than ten minutes.
 
     The median time of a step counts, so that a second compilation or a save among the measured steps does not. A
@@ -29,7 +29,7 @@ class Forecast(Callback):
         self._is_done = False
         self._started = 0.0
         self._steps_seen = 0
-        self._step_ended: float | None = None  # when the step before ended; None after a validation
+        self._step_ended: float | None = None  # when the step before ended, later by the validation since then
         self._steps: list[float] = []  # seconds of each measured step
         self._validation_started, self._validation_batch_started = 0.0, 0.0
         self._validation: float | None = None  # seconds
@@ -84,13 +84,16 @@ class Forecast(Callback):
         return f"{about} {in_words(seconds)} on this machine ({', '.join(parts)}; Ctrl-C keeps what is done)"
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Takes the time, and leaves the step after the validation out."""
-        self._validation_started, self._step_ended = time.monotonic(), None
+        """Takes the time."""
+        self._validation_started = time.monotonic()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Knows how long a whole validation takes."""
-        if not self._is_done and not trainer.sanity_checking:
-            self._validation = time.monotonic() - self._validation_started
+        """Knows how long a whole validation takes, and leaves it out of the step's time."""
+        if self._is_done or trainer.sanity_checking:
+            return
+        self._validation = time.monotonic() - self._validation_started
+        if self._step_ended is not None:
+            self._step_ended += self._validation
 
     def on_validation_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
