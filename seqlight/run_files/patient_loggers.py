@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -26,17 +25,19 @@ class Patient:
 
     @property
     def experiment(self) -> Any:
-        """The logger's own object, whose methods are forgiven too; None if it cannot be made."""
-        with self.forgiving("experiment"):
-            try:
-                return _Forgiven(super().experiment, self)  # type: ignore[misc]
-            except Exception as error:
-                if not isinstance(self, WandbLogger) or os.environ.get("WANDB_MODE") == "offline":
-                    raise
-                rank_zero_warn(f"W&B: {reason(error)}; this run is kept offline, for `wandb sync` to send")
-                os.environ["WANDB_MODE"] = "offline"
-                return _Forgiven(super().experiment, self)  # type: ignore[misc]
-        return _Forgiven(None, self)
+        """The logger's own object, whose methods are forgiven too, or one without effect if it cannot be made."""
+        if not hasattr(self, "_forgiven"):
+            self._forgiven = _Forgiven(None, self)
+            with self.forgiving("experiment"):
+                try:
+                    self._forgiven = _Forgiven(super().experiment, self)  # type: ignore[misc]
+                except Exception as error:
+                    if not isinstance(self, WandbLogger):
+                        raise
+                    rank_zero_warn(f"W&B: {reason(error)}; this run is kept offline, for `wandb sync` to send")
+                    self._wandb_init["mode"] = "offline"  # the environment is read once in a program
+                    self._forgiven = _Forgiven(super().experiment, self)  # type: ignore[misc]
+        return self._forgiven
 
 
 class _Forgiven:
@@ -50,9 +51,15 @@ class _Forgiven:
     def __init__(self, target: Any, logger: Patient) -> None:
         self._target, self._logger = target, logger
 
+    def __call__(self, *args: Any, **kwargs: Any) -> "_Forgiven":
+        """What an object that could not be made gives."""
+        return self
+
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
         if self._target is None:
-            return lambda *_, **__: None
+            return self
         found = getattr(self._target, name)
         return _forgiven(found, self._logger, name) if callable(found) else found
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from seq_modules.callbacks.music.music_writer import Audio, checked_audio, piano_roll, write_music
@@ -97,8 +97,11 @@ class MusicSamples(Callback):
         for logger in trainer.loggers:
             if hasattr(logger, "log_image"):  # W&B, which takes files by their path
                 logger.log_image(key=name, images=[str(files["png"])])
-                if "wav" in files and hasattr(logger, "log_audio"):
-                    logger.log_audio(key=f"{name}_audio", audios=[str(files["wav"])])
+                if "wav" in files and isinstance(logger, WandbLogger):
+                    import wandb
+
+                    # A list of sounds, as log_audio gives, would want another package to measure them.
+                    logger.log_metrics({f"{name}_audio": wandb.Audio(str(files["wav"]))})  # type: ignore[dict-item]
             elif isinstance(logger, TensorBoardLogger):
                 logger.experiment.add_figure(name, piano_roll(piece), trainer.global_step)
                 if "wav" in files:
