@@ -1,11 +1,13 @@
 """``--trainer.precision auto``: the quickest sound precision of the machine."""
 
 import sys
+from importlib.util import find_spec
 from typing import Any, Literal
 
 from lightning.pytorch import Trainer
 
 from seqlight.core import hardware
+from seqlight.core.errors import UserError
 from seqlight.devices import accelerator_here, launched_processes
 
 # Lightning's values, whose type has a private name, and "auto".
@@ -39,11 +41,17 @@ def settle(trainer: Any, command: str, words: list[str]) -> None:
         trainer: The command's settings of the Trainer, which are changed.
         command: fit, validate, test or predict.
         words: The command line, to be lengthened by the value if it is the program's own.
+
+    Raises:
+        UserError: A given precision cannot be had here.
     """
     device = accelerator_here(str(trainer.accelerator)) or "cpu"
+    check_available(str(trainer.precision), device)
     if trainer.precision == "auto":
         started = launched_processes() not in (None, (1, 1))
         trainer.precision, reason = quickest(device, measured=not started)
+        if trainer.precision == "16-mixed" and "FullySharded" in str(getattr(trainer, "strategy", "")):
+            trainer.precision, reason = "32-true", "sharded weights cannot be trained in 16-mixed"
         if words == sys.argv[1:]:
             sys.argv.append(f"--trainer.precision={trainer.precision}")
         say(f"precision: {trainer.precision} ({reason})")
@@ -52,6 +60,21 @@ def settle(trainer: Any, command: str, words: list[str]) -> None:
             f"precision: {trainer.precision}, though this processor emulates products in bf16, slowly; "
             "--trainer.precision auto takes the quickest"
         )
+
+
+def check_available(precision: str, device: str) -> None:
+    """Refuses what Lightning would take, and then fail with.
+
+    Raises:
+        UserError: The value needs a package that is not installed, or another device.
+    """
+    if precision.startswith("transformer-engine") and find_spec("transformer_engine") is None:
+        raise UserError(
+            f"--trainer.precision {precision} needs NVIDIA's transformer_engine, which is not installed; "
+            "give bf16-mixed or auto"
+        )
+    if precision == "16-true" and device == "cpu":
+        raise UserError("--trainer.precision 16-true: losses become NaN in float16 on a CPU; give bf16-true or auto")
 
 
 def is_bf16(precision: Any) -> bool:

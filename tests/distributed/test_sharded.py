@@ -21,7 +21,7 @@ COMMON = (
     "--trainer.max_epochs=2", "--trainer.log_every_n_steps=1", "--trainer.gradient_clip_val=0.5",
     '--trainer.callbacks=[{"class_path":"GradientNorm"}]', "--trainer.accelerator=cpu",
 )  # fmt: skip
-STRATEGY = ("--config=trainer/fsdp", "--trainer.accelerator=cpu", "--trainer.devices=2")
+STRATEGY = ("--config=trainer/fsdp", "--trainer.accelerator=cpu", "--trainer.devices=2", "--trainer.precision=32-true")
 TWO = (*STRATEGY, "--data.batch_size=4")
 COMPILED = '--trainer.callbacks+={"class_path":"Compile","init_args":{"backend":"eager"}}'
 TRANSLATOR = (
@@ -132,7 +132,14 @@ def one_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tup
     """Words of a training with the strategy in this process, which is its only one; undone afterwards."""
     (tmp_path / "text.txt").write_text(LINES)
     before = dict(os.environ)
-    yield (*COMMON, "--config=trainer/fsdp", "--trainer.accelerator=cpu", "--trainer.devices=1", "--data.batch_size=8")
+    yield (
+        *COMMON,
+        "--config=trainer/fsdp",
+        "--trainer.accelerator=cpu",
+        "--trainer.devices=1",
+        "--trainer.precision=32-true",
+        "--data.batch_size=8",
+    )
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
     os.environ.clear()

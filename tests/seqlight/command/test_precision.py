@@ -76,6 +76,23 @@ def test_a_gpu_goes_by_its_capability(
     assert precision.quickest("mps")[0] == "32-true"
 
 
+def test_sharded_weights_are_not_trained_in_16_mixed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision, "accelerator_here", lambda accelerator: "cuda")
+    monkeypatch.setattr(hardware, "compute_capability", lambda: (7, 5))
+    for strategy, chosen in (("seq_modules.training.sharding.FullyShardedStrategy", "32-true"), ("ddp", "16-mixed")):
+        trainer = SimpleNamespace(precision="auto", accelerator="gpu", strategy=strategy)
+        precision.settle(trainer, "fit", [])
+        assert trainer.precision == chosen
+
+
+@pytest.mark.parametrize(("value", "said"), [("transformer-engine", "transformer_engine"), ("16-true", "NaN")])
+def test_what_cannot_be_had_is_refused(run: Run, value: str, said: str) -> None:
+    done = run("fit", "--config=parity/lstm_last", *TINY, f"--trainer.precision={value}", "--trainer.accelerator=cpu")
+    assert done.code == 2
+    assert done.err.startswith("seqlight: error: --trainer.precision")
+    assert said in done.err
+
+
 def test_other_processes_of_the_run_get_the_value(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
