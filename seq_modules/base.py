@@ -66,7 +66,7 @@ class SequenceModule(LightningModule):
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """The batch's mean loss, from ``step``'s sum and count."""
         step = self.step(batch)
-        # Divided by the ranks' mean number of targets, DDP's mean of gradients is the gradient of the joined batch.
+        # Divided by the ranks' mean number of targets, DDP's mean of gradients is the gradient of the global batch.
         count = self.trainer.strategy.reduce(step.num_targets.float(), reduce_op="mean")
         loss = step.loss_sum / count.clamp(min=1 / self.trainer.world_size)  # a batch without targets has loss 0
         self.log("train/loss", loss.detach(), prog_bar=True, sync_dist=self.trainer.world_size > 1)

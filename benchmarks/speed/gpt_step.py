@@ -164,7 +164,7 @@ def main() -> None:
         f"the peer: {'net' if args.compile_peer else 'none'}, its attention's dropout: "
         f"{'as elsewhere' if args.attention_dropout else 'none'}\n"
     )
-    print("| net | precision | engine | ms a step | tokens/s | speed, transformers = 1 | GF/s, of the machine's |")
+    print("| net | precision | engine | ms a step | tokens/s | speed, transformers = 1 | GFLOP/s, of the machine's |")
     print("|---|---|---|---:|---:|---|---|")
     for name in args.configs:
         for precision in args.precisions:

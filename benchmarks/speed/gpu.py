@@ -229,7 +229,7 @@ def main() -> None:
                 print(lines[-1], file=sys.stderr, flush=True)
     lines.append(
         f"\n{dist.get_world_size()} process(es) over {dist.get_backend()}, {name(device.type)}, "
-        f"{rates(device.type).bf16:,.0f} GF/s in bf16, torch {torch.__version__}; {given.seconds:g} s each."
+        f"{rates(device.type).bf16:,.0f} GFLOP/s in bf16, torch {torch.__version__}; {given.seconds:g} s each."
     )
     if dist.get_rank() == 0:
         print("\n".join(lines))

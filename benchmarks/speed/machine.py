@@ -22,11 +22,11 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=2.0, help="about how long each number of threads is measured")
     args = parser.parse_args()
     found = hardware.measure(args.device, seconds=args.seconds)
-    whole = f"fp32 {found.fp32:.0f} and bf16 {found.bf16:.0f} GF/s"
+    whole = f"fp32 {found.fp32:.0f} and bf16 {found.bf16:.0f} GFLOP/s"
     if args.device == "cpu":
         one = hardware.one_thread(seconds=args.seconds)
         whole = (
-            f"fp32 {one.fp32:.0f} and bf16 {one.bf16:.0f} GF/s on one thread by its own clock; {whole} "
+            f"fp32 {one.fp32:.0f} and bf16 {one.bf16:.0f} GFLOP/s on one thread by its own clock; {whole} "
             f"by the wall clock, threads {torch.get_num_threads()}"
         )
     versions = f"torch {torch.__version__}, Python {platform.python_version()}"

@@ -1,4 +1,4 @@
-"""Accumulated batches whose gradient is that of the joined batch, whatever number of targets each of them has."""
+"""Accumulated batches whose gradient is that of the global batch, whatever number of targets each of them has."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -50,7 +50,7 @@ class Accumulation:
         return self.counts[0].clamp(min=1 / trainer.world_size)
 
     def finish(self, module: nn.Module, trainer: Any) -> None:
-        """After a batch's backward pass: at the end of a window, gives the gradients the size of the joined batch's."""
+        """After a batch's backward pass: at the end of a window, gives the gradients the size of the global batch's."""
         if in_window(trainer, self.batch_idx):
             return
         total = torch.stack(self.counts).sum().clamp(min=1 / trainer.world_size)

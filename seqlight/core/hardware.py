@@ -35,8 +35,8 @@ class Rates:
     """Measured rates of a linear layer's products, forward and backward.
 
     Attributes:
-        fp32: Of float32, in GF/s (10⁹ multiplications and additions a second).
-        bf16: Of bfloat16, in GF/s; 0 where such a product ends the process in an illegal instruction.
+        fp32: Of float32, in GFLOP/s (10⁹ multiplications and additions a second).
+        bf16: Of bfloat16, in GFLOP/s; 0 where such a product ends the process in an illegal instruction.
     """
 
     fp32: float
@@ -153,7 +153,7 @@ def describe(device: str = "cpu") -> str:
     """The machine in one line, to stand beside any figure that depends on its speed."""
     found = rates(device)
     threads = f" on one thread; threads {torch.get_num_threads()}" if device == "cpu" else ""
-    measured = f"{found.fp32:.0f} GF/s in fp32, {found.bf16:.0f} in bf16"
+    measured = f"{found.fp32:.0f} GFLOP/s in fp32, {found.bf16:.0f} in bf16"
     return f"{name(device)}: {measured}{threads}; torch {torch.__version__}"
 
 

@@ -1,4 +1,4 @@
-"""Two processes that accumulate batches train as one does with the joined batch, by DDP and with divided weights."""
+"""Two processes that accumulate batches train as one does with the global batch, by DDP and with divided weights."""
 
 from pathlib import Path
 

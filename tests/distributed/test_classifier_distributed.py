@@ -1,4 +1,4 @@
-"""Two processes train classifiers as one does with the joined batch, resume them, and predict each text once."""
+"""Two processes train classifiers as one does with the global batch, resume them, and predict each text once."""
 
 import json
 from pathlib import Path

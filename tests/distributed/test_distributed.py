@@ -1,4 +1,4 @@
-"""Two processes on the CPU do what one does with the joined batch: through the command, as a user starts them."""
+"""Two processes on the CPU do what one does with the global batch: through the command, as a user starts them."""
 
 import json
 import signal

@@ -1,4 +1,4 @@
-"""Two processes train a perceptron as one does with the joined batch, and test and predict each row once."""
+"""Two processes train a perceptron as one does with the global batch, and test and predict each row once."""
 
 import json
 from pathlib import Path

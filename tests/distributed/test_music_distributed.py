@@ -1,4 +1,4 @@
-"""Two processes train music decoders as one does with the joined batch, and predict each row once."""
+"""Two processes train music decoders as one does with the global batch, and predict each row once."""
 
 import json
 import os
@@ -17,7 +17,7 @@ COMMON = (
     "--trainer.max_epochs=1",
     "--trainer.log_every_n_steps=1", "--trainer.callbacks=[]", "--trainer.accelerator=cpu",
 )  # fmt: skip
-# Settings, a joined batch's rows, and what predict is asked for.
+# Settings, rows of a global batch, and what predict is asked for.
 MODELS = {
     "music/lstm": (
         ("--model.net.d_model=16", "--model.net.rnn.hidden_size=16", "--model.ensemble_size=1",

@@ -1,4 +1,4 @@
-"""Two processes train on a stream as one does with the joined batch; documents of unequal numbers stop nobody."""
+"""Two processes train on a stream as one does with the global batch; documents of unequal numbers stop nobody."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Two processes train a tagger as one does with the joined batch, resume, measure, and write each sentence once."""
+"""Two processes train a tagger as one does with the global batch, resume, measure, and write each sentence once."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Two processes train a language model as one does with the joined batch, resume it, and predict each row once."""
+"""Two processes train a language model as one does with the global batch, resume it, and predict each row once."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Accumulated batches train as the joined batch does, for every system."""
+"""Accumulated batches train as the global batch does, for every system."""
 
 from pathlib import Path
 from typing import Any

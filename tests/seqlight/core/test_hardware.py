@@ -29,7 +29,7 @@ def test_measuring_leaves_random_numbers_and_gradients_alone() -> None:
     with torch.inference_mode():
         found = hardware.measure("cpu", seconds=0.0)
     assert torch.equal(torch.rand(4), expected)
-    assert found.fp32 > 0.1  # GF/s; no processor that runs torch is slower
+    assert found.fp32 > 0.1  # GFLOP/s; no processor that runs torch is slower
     assert found.bf16 > 0.0
     assert found.ratio == found.bf16 / found.fp32
 
@@ -55,7 +55,7 @@ def test_a_machine_is_measured_once_on_one_thread(monkeypatch: pytest.MonkeyPatc
         hardware.rates.cache_clear()
     assert calls == [(1, "thread_time")]
     assert line.startswith("A processor, ")
-    assert line.endswith(f": 12 GF/s in fp32, 34 in bf16 on one thread; threads 2; torch {torch.__version__}")
+    assert line.endswith(f": 12 GFLOP/s in fp32, 34 in bf16 on one thread; threads 2; torch {torch.__version__}")
 
 
 @pytest.mark.parametrize(("code", "printed", "bf16"), [(0, "30.5 900.25\n", 900.25), (-4, "", 0.0)])
