@@ -83,7 +83,7 @@ def write_parquet(folder: Path, size: int) -> None:
 
 
 def write_midi_files(folder: Path, size: int) -> None:
-    """``size`` MIDI files of 100 notes each."""
+    """``size`` MIDI files of 1,000 notes each, some pages of music."""
     from datamodules.music.sources.midi_files import write_midi
     from seqlight.music.notes import Note, Piece
 
@@ -91,13 +91,13 @@ def write_midi_files(folder: Path, size: int) -> None:
     for number in range(size):
         if number % 1000 == 0:
             (folder / f"{number:05d}").mkdir()
-        pitches = rng.integers(48, 72, 100).tolist()
+        pitches = rng.integers(48, 72, 1000).tolist()
         notes = tuple(Note(12 * place, pitch, 12) for place, pitch in enumerate(pitches))
         write_midi(folder / f"{number // 1000 * 1000:05d}" / f"{number:05d}.mid", Piece(f"{number}", notes))
 
 
 def write_table(ending: str) -> Callable[[Path, int], None]:
-    """``size`` rows of about 100 characters with one of two labels."""
+    """``size`` rows of about 70 characters with one of two labels."""
 
     def write(folder: Path, size: int) -> None:
         texts = (line for text in documents(2, 10**12) for line in text.rstrip().split(". "))
