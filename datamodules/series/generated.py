@@ -10,7 +10,7 @@ import numpy as np
 
 from datamodules.series.dates import Step
 from datamodules.series.series_csv import Series
-from seqlight.core.checks import check_range
+from seqlight.core.checks import MOST_SEED, check_range
 from seqlight.core.errors import UserError
 
 START, HOUR = datetime(2020, 1, 1), 3600.0
@@ -49,7 +49,7 @@ class GeneratedSeries:
         check_range("generated.num_rows", self.num_rows, least=10)
         check_range("generated.level_shifts", self.level_shifts, least=0)
         check_range("generated.noise", self.noise, least=0)
-        check_range("generated.seed", self.seed, least=0)
+        check_range("generated.seed", self.seed, least=0, most=MOST_SEED)
         if min(self.seasons, default=2) < 2:
             raise UserError(f"generated.seasons must be periods of at least 2 rows, not {self.seasons}")
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from seqlight.core.checks import check_choice, check_range
+from seqlight.core.checks import MOST_SEED, check_choice, check_range
 from seqlight.core.errors import UserError
 
 Bio = Literal["check", "repair", "ignore"]
@@ -81,7 +81,7 @@ class TagSplit:
     def __post_init__(self) -> None:
         check_range("split.val_fraction", self.val_fraction, above=0, below=1)
         check_range("split.test_fraction", self.test_fraction, above=0, below=1 - self.val_fraction)
-        check_range("split.seed", self.seed, least=0)
+        check_range("split.seed", self.seed, least=0, most=MOST_SEED)
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,22 @@
 """A command's settings before anything is made of them: layers, checks, then precision, run folder, loggers."""
 
+import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from types import NoneType
+from typing import Any, get_type_hints
 
 from lightning.pytorch.cli import LightningArgumentParser, Namespace
 
 from seq_modules.callbacks import TimedBar
+from seq_modules.generation.decoding_config import Decoding
+from seqlight.checkpoints import known_class
 from seqlight.command.arguments import config_values, option, values_as_configs
 from seqlight.command.precision import settle
 from seqlight.command.saved_settings import SavedSettings
 from seqlight.core.checks import check_range
 from seqlight.core.errors import UserError
+from seqlight.core.signatures import parameters_of
 from seqlight.core.yaml_text import yaml_text
 from seqlight.recipes import DEFAULTS, experiment_name
 from seqlight.runs import new_run_folder, point_loggers
@@ -52,6 +58,10 @@ def check_settings(config: Namespace) -> None:
     seed = config.get("seed_everything")
     if not isinstance(seed, bool):
         check_range("--seed_everything", seed, least=0, most=MOST_NUMPY_SEED)
+    for place, settings in (("model", config.model), ("data", config.get("data"))):
+        if settings and (cls := known_class(settings.class_path, object)) is not None:
+            check_nulls(place, types_of(cls), settings.init_args)
+    check_nulls("decoding", get_type_hints(Decoding), config.decoding)
     for name, (least, also) in TRAINER_LEAST.items():
         value = config.trainer.get(name)
         numbers = value if isinstance(value, list) else [value]
@@ -67,6 +77,27 @@ def check_settings(config: Namespace) -> None:
         raise UserError(
             f"--trainer.strategy {strategy}: copies of a process cannot share its files; use ddp, which starts new ones"
         )
+
+
+def types_of(cls: type) -> dict[str, Any]:
+    """The types of a class's arguments, without those whose default is None, whatever their type says."""
+    return {name: kept.annotation for name, kept in parameters_of(cls).items() if kept.default is not None}
+
+
+def check_nulls(place: str, types: Mapping[str, Any], values: Mapping[str, Any] | Namespace) -> None:
+    """Refuses null where a type has no None; the parser takes it for an option that is left out.
+
+    Args:
+        place: The option of the arguments, such as "model".
+        types: Their types by name.
+        values: Their values, those of groups among them.
+    """
+    for name, kind in types.items():
+        value = values.get(name)
+        if value is None and isinstance(kind, type) and kind not in (Any, NoneType) and name in values:
+            raise UserError(f"{place}.{name} must be {kind.__name__}, not null; leave it out for its default")
+        if dataclasses.is_dataclass(kind) and isinstance(value, Mapping | Namespace):
+            check_nulls(f"{place}.{name}", get_type_hints(kind), value)
 
 
 def layered_settings(parser: LightningArgumentParser, words: list[str]) -> tuple[Namespace, SavedSettings | None]:

@@ -3,12 +3,14 @@
 A group's fields are named with the group: ``check_range("optim.learning_rate", rate, above=0)``.
 """
 
+import math
 from collections.abc import Sequence
 from operator import ge, gt, le, lt
 from typing import Any, get_args
 
 from seqlight.core.errors import UserError
 
+MOST_WHOLE = 2**31 - 1
 MOST_SEED = 2**63 - 1  # what every generator of random numbers takes
 
 
@@ -21,19 +23,23 @@ def check_range(
     above: float | None = None,
     below: float | None = None,
 ) -> None:
-    """Refuses a number outside its range, and NaN.
+    """Refuses a number outside its range, NaN and infinity, and a whole number that no index holds.
 
     Args:
         name: The argument's name.
         value: Its value; None stands for an option that is left out, and passes.
         least: Smallest value allowed.
-        most: Largest value allowed.
+        most: Largest value allowed. Default: of whole numbers without ``below``, :data:`MOST_WHOLE`.
         above: The value must be larger than this.
         below: The value must be smaller than this.
 
     Raises:
         UserError: The value is not a number of the range.
     """
+    if most is None and below is None and isinstance(value, int):
+        most = MOST_WHOLE if value > MOST_WHOLE else None  # a message names it only where it matters
+    if isinstance(value, float) and math.isinf(value) and most is None and below is None:
+        raise UserError(f"{name} must be a finite number, not {value}")
     limits = (("at least", least, ge), ("above", above, gt), ("at most", most, le), ("below", below, lt))
     given = [(word, limit, holds) for word, limit, holds in limits if limit is not None]
     if value is not None and not all(holds(value, limit) for _, limit, holds in given):

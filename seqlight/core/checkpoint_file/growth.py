@@ -10,7 +10,7 @@ from seqlight.core.errors import UserError
 
 TIMES = 4  # so much larger than the weights in a checkpoint a model may be, and what a small one has besides:
 ELEMENTS, TENSORS, MODULES = 2**24, 10_000, 10_000
-MOST_PARTS = 1_000_000  # tensors, and modules, of any model
+MOST_PARTS = 100_000  # tensors, and modules, of any model
 
 
 @contextlib.contextmanager
