@@ -58,10 +58,6 @@ def check_settings(config: Namespace) -> None:
     seed = config.get("seed_everything")
     if not isinstance(seed, bool):
         check_range("--seed_everything", seed, least=0, most=MOST_NUMPY_SEED)
-    for place, settings in (("model", config.model), ("data", config.get("data"))):
-        if settings and (cls := known_class(settings.class_path, object)) is not None:
-            check_nulls(place, types_of(cls), settings.init_args)
-    check_nulls("decoding", get_type_hints(Decoding), config.decoding)
     for name, (least, also) in TRAINER_LEAST.items():
         value = config.trainer.get(name)
         numbers = value if isinstance(value, list) else [value]
@@ -77,6 +73,21 @@ def check_settings(config: Namespace) -> None:
         raise UserError(
             f"--trainer.strategy {strategy}: copies of a process cannot share its files; use ddp, which starts new ones"
         )
+
+
+def check_arguments(config: Namespace) -> None:
+    """Refuses null for an argument of the model, the data or the decoding that cannot be None.
+
+    Args:
+        config: The command's settings.
+
+    Raises:
+        UserError: The message names the option.
+    """
+    for place, settings in (("model", config.model), ("data", config.get("data"))):
+        if settings and (cls := known_class(settings.class_path, object)) is not None:
+            check_nulls(place, types_of(cls), settings.init_args)
+    check_nulls("decoding", get_type_hints(Decoding), config.decoding)
 
 
 def types_of(cls: type) -> dict[str, Any]:
@@ -120,6 +131,7 @@ def layered_settings(parser: LightningArgumentParser, words: list[str]) -> tuple
         layers += ["--config", yaml_text(saved.config)] if saved.config else []
     config = parser.parse_args([*layers, *values_as_configs(rest)])
     check_settings(config[command])
+    check_arguments(config[command])
     if saved:
         saved.check_class(config[command].model.class_path)
         saved.log_devices(config[command].trainer)
