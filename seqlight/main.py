@@ -33,7 +33,9 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.stderr.write("seqlight: stopped by Ctrl-C\n")
         sys.exit(130)
-    except Stopped as stop:  # GracefulStop has said how to go on
+    except Stopped as stop:
+        if os.environ.get("LOCAL_RANK", "0") == "0":  # one line, however many processes there are
+            sys.stderr.write(f"seqlight: {stop}\n")
         sys.exit(128 + stop.number)
     except (Diverged, WritingError) as error:
         if os.environ.get("SEQLIGHT_DEBUG"):

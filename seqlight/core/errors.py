@@ -22,14 +22,15 @@ class Terminated(KeyboardInterrupt):
 
 
 class Stopped(BaseException):
-    """A training that a signal has ended, with a checkpoint to go on from.
+    """A training that a signal has ended, with a checkpoint to go on from: shown as one line.
 
     Args:
-        number: The signal's.
+        message: The line, with the command that resumes the training.
+        number: The signal's, from which the exit code is made.
     """
 
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
+    def __init__(self, message: str, number: int) -> None:
+        super().__init__(message)
         self.number = number
 
 

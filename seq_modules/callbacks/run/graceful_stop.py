@@ -128,13 +128,12 @@ class GracefulStop(Callback):
         if self._is_stopping:
             for callback in _last_checkpoints(trainer):
                 callback.publish(trainer)
-            say_how_to_go_on(trainer)
-            raise Stopped(GracefulStop.received)
+            raise Stopped(how_to_go_on(trainer), GracefulStop.received)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Logs the command that resumes the training, if a signal came at its very end."""
         if GracefulStop.received:
-            say_how_to_go_on(trainer)
+            rank_zero_info(how_to_go_on(trainer))
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Restores the handlers there were before training, as Lightning has done by now; after an error too."""
@@ -144,13 +143,12 @@ class GracefulStop(Callback):
         self._previous = {}
 
 
-def say_how_to_go_on(trainer: Trainer) -> None:
-    """Logs the command that resumes the training."""
-    if paths := [callback.path for callback in _last_checkpoints(trainer) if callback.path and callback.path.exists()]:
-        path = shlex.quote(str(paths[0]))
-        rank_zero_info(f"\nstopped at step {trainer.global_step}; to go on: seqlight fit --ckpt_path {path}")
-    else:
-        rank_zero_info(f"\nstopped at step {trainer.global_step}; no checkpoint was saved")
+def how_to_go_on(trainer: Trainer) -> str:
+    """What has ended the training, and the command that resumes it."""
+    name = {signal.SIGINT: "Ctrl-C"}.get(GracefulStop.received) or signal.Signals(GracefulStop.received).name
+    paths = [callback.path for callback in _last_checkpoints(trainer) if callback.path and callback.path.exists()]
+    way = f"to go on: seqlight fit --ckpt_path {shlex.quote(str(paths[0]))}" if paths else "no checkpoint was saved"
+    return f"stopped by {name} at step {trainer.global_step}; {way}"
 
 
 def _last_checkpoints(trainer: Trainer) -> list[LastCheckpoint]:

@@ -1,0 +1,354 @@
+"""Kills trainings of every system at random moments, resumes them, and compares them with trainings left alone.
+
+    python benchmarks/reliability/kill_runs.py                        # 50 kills of each system; hours of one core
+    python benchmarks/reliability/kill_runs.py --kills 10 --systems parity GPT --seed 3
+
+Signals are SIGTERM, SIGINT and SIGKILL in turn. The moment is drawn from the whole run: the reading of the settings,
+the data, the checks before training, training and validation. The processes are forked from one that has imported
+torch, so that no moment is lost on imports. ``last.ckpt`` is saved as often as its cost allows. For each kill it is
+checked that
+
+* SIGTERM ends the process with exit code 143 and SIGINT with 130, with one line and no traceback,
+* ``last.ckpt`` and ``best.ckpt`` are whole if they are there, and after SIGTERM or SIGINT no unfinished file is left,
+* the resumed training ends with weights and moments of the optimiser equal to the bit to those of the one left alone,
+* the two files ``metrics.csv`` together have every row of its file, with the same values, and none that it lacks,
+* ``best.ckpt`` at the end has the same weights, and nothing unfinished is left.
+
+A training that was killed before its first save is begun again, and has nothing to be compared but its end.
+"""
+
+import argparse
+import csv
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import matplotlib  # noqa: E402
+import torch  # noqa: E402
+from helpers.hostile.systems import SYSTEMS  # noqa: E402
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGKILL)
+CODES = {signal.SIGTERM: 143, signal.SIGINT: 130, signal.SIGKILL: -signal.SIGKILL}
+LONG = (
+    "--trainer.max_epochs=6", "--trainer.log_every_n_steps=1", "--trainer.accelerator=cpu", "--trainer.callbacks=[]",
+    "--trainer.limit_train_batches=12", "--trainer.limit_val_batches=6", "--trainer.enable_progress_bar=false",
+    "--last_checkpoint.minutes=0.00001",
+)  # fmt: skip
+# In place of what makes the systems' trainings small: enough batches for an epoch of twelve.
+SIZES = {
+    "parity": ("--data.train_size=96", "--data.val_size=48", "--data.batch_size=8"),
+    "formal": ("--data.train_size=96", "--data.val_size=48", "--data.batch_size=8"),
+    "translation": ("--data.train_size=96", "--data.val_size=48"),
+    "mlp": ("--data.points.size=150", "--data.batch_size=8"),
+    "GPT": ("--data.windows.epoch_size=48", "--data.windows.eval_size=24"),
+    "RNN LM": ("--data.windows.epoch_size=48", "--data.windows.eval_size=24"),
+    "music events": ("--data.windows.epoch_size=48",),
+}
+TIMED = ("seconds", "minutes", "time")  # metrics that no two trainings share
+END = 60.0  # seconds after which a process that was told to end is taken to hang
+
+
+@dataclass
+class Forked:
+    """A command in a process of its own.
+
+    Args:
+        words: The command.
+        folder: Where it runs; what it says is in the file ``said``.
+    """
+
+    words: Sequence[str]
+    folder: Path
+    process: int = 0
+    code: int | None = None
+
+    def __post_init__(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        sys.stdout.flush()
+        self.process = os.fork()
+        if not self.process:
+            self._live()
+
+    def _live(self) -> None:
+        """The child's life; it does not return."""
+        code = 1
+        try:
+            said = os.open(self.folder / "said", os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+            os.dup2(said, 1)
+            os.dup2(said, 2)
+            sys.stdout, sys.stderr = os.fdopen(1, "w", buffering=1), os.fdopen(2, "w", buffering=1)
+            os.chdir(self.folder)
+            os.environ["XDG_CACHE_HOME"] = str(self.folder.parent / "cache")
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+            from seqlight.main import main
+
+            sys.argv = ["seqlight", *self.words]
+            try:
+                main()
+            except SystemExit as stop:
+                code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+        except BaseException:
+            import traceback
+
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+
+    def wait(self, seconds: float) -> bool:
+        """Waits so long for the end; whether it has come."""
+        end = time.monotonic() + seconds
+        while self.code is None:
+            done, status = os.waitpid(self.process, os.WNOHANG)
+            if done:
+                self.code = os.waitstatus_to_exitcode(status)
+            elif time.monotonic() > end:
+                return False
+            else:
+                time.sleep(0.002)
+        return True
+
+    @property
+    def said(self) -> str:
+        """What it has said so far."""
+        path = self.folder / "said"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+
+@dataclass
+class Report:
+    """What became of the kills of a system by a signal.
+
+    Attributes:
+        counts: Kills, those before the first save, and faults by kind.
+        faults: Each fault in a line.
+        slowest: Most seconds from the signal to the end.
+    """
+
+    counts: Counter[str] = field(default_factory=Counter)
+    faults: list[str] = field(default_factory=list)
+    slowest: float = 0.0
+
+
+class Kills:
+    """Trainings of one system, killed and resumed.
+
+    Args:
+        words: The command ``fit`` of a short training.
+        folder: Where everything is done.
+        warm: Whether a training before the others fills the cache, whose making takes a part of the time.
+    """
+
+    def __init__(self, words: Sequence[str], folder: Path, warm: bool = True) -> None:
+        self.words, self.folder, self.count = ("fit", *words), folder, 0
+        for name in ("warm", "whole")[not warm :]:
+            started = time.monotonic()
+            whole = Forked(self.words, folder / name)
+            whole.wait(600)
+            assert whole.code == 0, whole.said
+            self.seconds = time.monotonic() - started
+        made = run_of(folder / "whole")
+        assert made is not None
+        self.whole, self.rows = made, rows(made)
+
+    def kill(self, number: signal.Signals, moment: float, report: Report) -> None:
+        """Kills a training after a fraction of its time, resumes it, and reports.
+
+        Args:
+            number: The signal.
+            moment: Fraction of the time that the training left alone took.
+            report: What is lengthened.
+        """
+        self.count += 1
+        place = self.folder / f"{self.count}"
+        first = Forked(self.words, place)
+        if first.wait(moment * self.seconds):
+            report.counts["ended before"] += 1
+            shutil.rmtree(place)
+            return
+        told = time.monotonic()
+        os.kill(first.process, number)
+        report.counts["kills"] += 1
+        faults: list[str] = []
+        if not first.wait(END):
+            faults.append("hangs: does not end")
+            os.kill(first.process, signal.SIGKILL)
+            first.wait(END)
+        report.slowest = max(report.slowest, time.monotonic() - told)
+        faults += self.of_the_end(first, number)
+        begun = run_of(place)
+        last = None if begun is None else begun / "checkpoints/last.ckpt"
+        if begun is None or last is None or not last.exists():
+            report.counts["before the first save"] += 1
+            again = Forked(self.words, place / "again")
+            again.wait(600)
+            faults += self.of_the_rest(again, run_of(place / "again"), None)
+        else:
+            faults += [f"damaged: {path.name}" for path in begun.rglob("*.ckpt") if not whole(path)]
+            rest = Forked(("fit", f"--ckpt_path={last}"), place)
+            rest.wait(600)
+            faults += self.of_the_rest(rest, run_of(place), begun)
+        if not faults:
+            shutil.rmtree(place)
+        for fault in faults:
+            report.counts[fault.partition(":")[0]] += 1
+            report.faults.append(f"{number.name} at {moment:.3f} ({place}): {fault}")
+
+    def of_the_end(self, process: Forked, number: signal.Signals) -> list[str]:
+        """What was wrong with how the killed process ended."""
+        faults = []
+        if process.code not in (CODES[number], -number):  # before the program has set its handlers, the system ends it
+            faults.append(f"exit code: {process.code}")
+        if "Traceback" in process.said:
+            faults.append(f"traceback: {process.said.strip().splitlines()[-1]}")
+        if number != signal.SIGKILL and process.code == CODES[number]:
+            lines = [line for line in process.said.splitlines() if "stopped by" in line]
+            if len(lines) != 1:
+                faults.append(f"lines: {lines}")
+            if list(process.folder.rglob("*.part")):
+                faults.append("unfinished: files are left after the end")
+        return faults
+
+    def of_the_rest(self, process: Forked, run: Path | None, begun: Path | None) -> list[str]:
+        """What was wrong with the resumed training, or with one that was begun again."""
+        if process.code != 0 or run is None:
+            return [f"resume: exit code {process.code}: {process.said.strip().splitlines()[-1:]}"]
+        faults = []
+        if run == begun:  # all had been trained: the rest is nothing
+            return faults if same(run, self.whole, "last.ckpt") else ["weights: those of a finished training differ"]
+        if not same(run, self.whole, "last.ckpt"):
+            faults.append("weights: differ from those of the training left alone")
+        if (self.whole / "checkpoints/best.ckpt").exists() and not same(run, self.whole, "best.ckpt"):
+            faults.append("best: differs from that of the training left alone")
+        faults += self.of_rows([run] if begun is None else [begun, run])
+        if list(process.folder.rglob("*.part")):
+            faults.append("unfinished: files are left after the resumed training")
+        return faults
+
+    def of_rows(self, runs: Sequence[Path]) -> list[str]:
+        """How the metrics of runs together differ from those of the training left alone."""
+        found, faults = rows(*runs), []
+        if missing := sorted(set(self.rows) - set(found)):
+            faults.append(f"rows: {len(missing)} are missing, the first {missing[0]}")
+        if other := sorted(key for key in found if found[key] != self.rows.get(key)):
+            faults.append(f"rows: {len(other)} are others, the first {other[0]}")
+        return faults
+
+
+def run_of(folder: Path) -> Path | None:
+    """The newest run's folder below one; None if there is none with a config."""
+    runs = [path.parent for path in folder.rglob("config.yaml")]
+    return max(runs, key=lambda path: (path / "config.yaml").stat().st_mtime_ns, default=None)
+
+
+def whole(path: Path) -> bool:
+    """Whether a checkpoint is read without an error."""
+    from seqlight.checkpoints import read_checkpoint
+
+    try:
+        read_checkpoint(path)
+    except ValueError:
+        return False
+    return True
+
+
+def same(one: Path, other: Path, name: str) -> bool:
+    """Whether the weights and the optimiser's moments of two runs' checkpoints are equal to the bit."""
+    files = [run / "checkpoints" / name for run in (one, other)]
+    if not all(file.exists() for file in files):
+        return False
+    contents = [torch.load(file, weights_only=True) for file in files]
+    return equal(*(content["state_dict"] for content in contents)) and equal(
+        *(content["optimizer_states"][0]["state"] for content in contents)
+    )
+
+
+def equal(one: Any, other: Any) -> bool:
+    """Whether two nested values are equal to the bit."""
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(equal(one[key], other[key]) for key in one)
+    return torch.equal(one, other) if isinstance(one, torch.Tensor) else one == other
+
+
+def rows(*runs: Path) -> dict[tuple[str, int], set[str]]:
+    """The values of each metric at each step, in the files of runs; of one that a kill has cut, its whole lines."""
+    found: dict[tuple[str, int], set[str]] = {}
+    for run in runs:
+        path = run / "metrics.csv"
+        if not path.exists():
+            continue
+        for row in csv.DictReader(path.read_text().splitlines()):
+            for name, value in row.items():
+                if value and name not in ("step", "epoch") and not any(word in name for word in TIMED):
+                    found.setdefault((name, int(row["step"])), set()).add(value)
+    return found
+
+
+def prepare() -> None:
+    """Imports what every child needs."""
+    import seqlight.command.trainer_cli  # noqa: F401
+    from seq_modules.callbacks import Curves
+
+    matplotlib.get_cachedir()
+    Curves.on_fit_end = lambda *_: None  # type: ignore[method-assign]  # pictures take longer than all else
+
+
+def words_of(name: str, book: Path) -> list[str]:
+    """The words of a system's short training."""
+    system = SYSTEMS[name]
+    given = [word.replace("book.txt", str(book)) for word in system.words]
+    return [f"--config={system.recipe}", *given, *LONG, *SIZES.get(name, ())]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--kills", type=int, default=50, help="of each system")
+    parser.add_argument("--systems", nargs="+", default=list(SYSTEMS), choices=list(SYSTEMS), metavar="SYSTEM")
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    prepare()
+    folder = Path(tempfile.mkdtemp(prefix="kills-"))
+    book = folder / "book.txt"
+    book.write_text(
+        "".join(f"The {one} sees the {other}.\n" for one in ("fox", "cat") for other in ("sea", "sun")) * 300
+    )
+    print("| system | signal | kills | before the first save | faults | slowest end, s |\n|---|---|---:|---:|---|---:|")
+    faults: list[str] = []
+    for name in args.systems:
+        rng = random.Random(f"{args.seed} {name}")
+        reports = {number: Report() for number in SIGNALS}
+        kills = Kills(words_of(name, book), folder / name.replace(" ", "_"))
+        for turn in range(args.kills):
+            report = reports[SIGNALS[turn % len(SIGNALS)]]
+            done = report.counts["kills"]
+            while report.counts["kills"] == done:
+                kills.kill(SIGNALS[turn % len(SIGNALS)], rng.random(), report)
+        for number, report in reports.items():
+            no_faults = ("kills", "ended before", "before the first save")
+            kinds = [f"{count} {kind}" for kind, count in report.counts.items() if kind not in no_faults]
+            said = ", ".join(kinds) or "none"
+            counts = f"{report.counts['kills']} | {report.counts['before the first save']}"
+            print(f"| {name} | {number.name} | {counts} | {said} | {report.slowest:.1f} |", flush=True)
+            faults += report.faults
+    print("\n".join(faults))
+    if not faults:
+        shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    main()
