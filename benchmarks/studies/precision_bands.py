@@ -152,7 +152,10 @@ def draw(curves: dict[str, dict[str, list[float]]], file: Path) -> None:
 
     rows = -(-len(curves) // 5)
     figure = Figure(figsize=(16, 3 * rows), layout="constrained")
-    for panel, (name, found) in zip(figure.subplots(rows, 5, squeeze=False).flat, curves.items(), strict=False):
+    panels = figure.subplots(rows, 5, squeeze=False).flatten()
+    for panel in panels[len(curves) :]:
+        panel.set_axis_off()
+    for panel, (name, found) in zip(panels, curves.items(), strict=False):
         for precision, values in found.items():
             panel.plot(range(WINDOW, WINDOW + len(values)), values, label=precision, linewidth=1)
         panel.set(title=name, xlabel="step", ylabel=f"loss, mean of {WINDOW} steps")
