@@ -1,6 +1,7 @@
 """Two processes on the CPU do what one does with the global batch: through the command, as a user starts them."""
 
 import json
+import os
 import signal
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 import torch
 from conftest import Run, run_in
 from helpers.commands.runs import by_two_processes
-from helpers.processes.commands import ODD_PARITY, finish, only, start, wait_until_trained
+from helpers.processes.commands import ODD_PARITY, finish, only, rank_processes, start, wait_until_trained
 
 from seqlight.core.plots import read_metrics
 
@@ -97,23 +98,25 @@ def test_torchrun(one_and_two: tuple[Path, Path], tmp_path: Path) -> None:
     assert len(list((tmp_path / "runs/parity/lstm_last").iterdir())) == 1  # one folder, made by rank 0
 
 
-@pytest.mark.parametrize(("overlay", "number"), [("trainer/cpu", signal.SIGINT), ("trainer/ddp", signal.SIGTERM)])
-def test_a_signal_saves_and_says_how_to_go_on(run: Run, tmp_path: Path, overlay: str, number: signal.Signals) -> None:
-    words = ["fit", "--config", "parity/lstm_last", "--config", overlay, *ODD_PARITY, "--data.batch_size=10"]
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_and_says_how_to_go_on(run: Run, tmp_path: Path, number: signal.Signals) -> None:
+    words = ["fit", "--config=parity/lstm_last", "--config=trainer/ddp", *ODD_PARITY, "--data.batch_size=10"]
     process = start([*words, "--trainer.max_epochs=100000", "--trainer.callbacks=[]"], tmp_path)
     wait_until_trained(tmp_path)
-    process.send_signal(number)
+    # A terminal sends Ctrl-C to all processes; kill, and a batch system, their signal to the first.
+    for pid in rank_processes(process).values() if number == signal.SIGINT else [process.pid]:
+        os.kill(pid, number)
     said, _ = process.communicate(timeout=600)
     assert process.returncode == 128 + number, said
     assert "Traceback" not in said
     checkpoint = only(tmp_path, "last.ckpt").relative_to(tmp_path)
-    assert f"to go on: seqlight fit --ckpt_path {checkpoint}" in said
+    assert said.count(f"to go on: seqlight fit --ckpt_path {checkpoint}") == 1
     step = torch.load(tmp_path / checkpoint, weights_only=True)["global_step"]
     assert step > 0
-    words = ["fit", "--ckpt_path", str(checkpoint), f"--trainer.max_steps={step + 2}", "--config", overlay]
-    if overlay == "trainer/cpu":
-        assert run(*words).code == 0
+    words = ["fit", "--ckpt_path", str(checkpoint), f"--trainer.max_steps={step + 2}"]
+    if number == signal.SIGINT:
+        assert run(*words, "--config=trainer/cpu").code == 0
     else:
-        by_two_processes(tmp_path, [words])
+        by_two_processes(tmp_path, [[*words, "--config=trainer/ddp"]])
     newest = max(tmp_path.rglob("last.ckpt"), key=lambda path: path.stat().st_mtime_ns)
     assert torch.load(newest, weights_only=True)["global_step"] == step + 2
