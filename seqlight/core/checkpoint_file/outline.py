@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from seqlight.core.checkpoint_file.tree import TreeError, check_tree
 
-MOST_NODES = 4_000_000  # values in all, those in a list that stands at two places counted twice
+MOST_NODES = 1_000_000  # values in all, those in a list that stands at two places counted twice
 MARK = object()
 SIZES = {
     **dict.fromkeys(("ByteStorage", "CharStorage", "BoolStorage"), 1),
