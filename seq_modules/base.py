@@ -15,7 +15,7 @@ from seq_modules.training.distributed import keep_buffers_apart
 from seq_modules.training.metrics.exact_metrics import ExactMetrics
 from seq_modules.training.metrics.means import MeanLoss
 from seq_modules.training.optim import OptimConfig, build_optimizer, with_schedule
-from seq_modules.training.rounding import with_stochastic_rounding
+from seq_modules.training.optimizers.rounding import with_stochastic_rounding
 from seq_modules.training.sharding import class_of, shard
 from seq_modules.training.tokenizer import check_tokenizer, save_tokenizer, take_tokenizer
 from seqlight.core.config_groups import class_path, group_from, save_hyperparameters

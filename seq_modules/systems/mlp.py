@@ -15,7 +15,7 @@ from seq_modules.nets.mlp.styles import STYLES
 from seq_modules.nets.precision import at_least_float32
 from seq_modules.protocols import HasFeatures
 from seq_modules.training.optim import OptimConfig, decay_groups, refuse_muon
-from seq_modules.training.sgd import WrittenOutSGD
+from seq_modules.training.optimizers.sgd import WrittenOutSGD
 from seqlight.core.checks import check_choice, required
 from seqlight.core.config_groups import group_from
 from seqlight.core.errors import UserError

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import Parameter
 from torch.optim import Optimizer
 
-from seq_modules.training.muon import MuonAdamW, hidden_matrices
+from seq_modules.training.optimizers.muon import MuonAdamW, hidden_matrices
 from seq_modules.training.progress import budget_of
 from seq_modules.training.schedule import ENDLESS, Schedule, scheduler
 from seqlight.core.checks import check_choice, check_range

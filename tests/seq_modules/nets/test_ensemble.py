@@ -10,7 +10,7 @@ from seq_modules.generation import Decoding, generate
 from seq_modules.nets.ensemble import Ensemble, averaged
 from seq_modules.nets.transformer.gpt import GPT, GPTConfig
 from seq_modules.nets.transformer.gpt_extras import ExtrasConfig, NgramConfig
-from seq_modules.training.muon import hidden_matrices
+from seq_modules.training.optimizers.muon import hidden_matrices
 
 V, S = 11, 8
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from seq_modules import SequenceModule
-from seq_modules.training.muon import MuonAdamW
 from seq_modules.training.optim import OptimConfig, adamw
+from seq_modules.training.optimizers.muon import MuonAdamW
 from seq_modules.training.progress import Budget
 from seq_modules.training.schedule import learning_rate_factor, scheduler
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from seq_modules.nets.transformer.attention import causal_mask
 from seq_modules.nets.transformer.block import Block, random_bytes
 from seq_modules.nets.transformer.cache import KVCache
-from seq_modules.training.muon import hidden_matrices
+from seq_modules.training.optimizers.muon import hidden_matrices
 
 B, T, S, D, H, F = 3, 7, 5, 12, 2, 20
 LENGTHS, MEMORY_LENGTHS = torch.tensor([7, 4, 1]), torch.tensor([5, 2, 1])

@@ -12,7 +12,7 @@ from seq_modules.nets.transformer.positions import sinusoidal_table
 from seq_modules.nets.transformer.seq2seq import EncoderDecoderTransformer
 from seq_modules.nets.transformer.seq2seq_config import Seq2SeqTransformerConfig
 from seq_modules.nets.transformer.transformers_weights import from_marian
-from seq_modules.training.muon import hidden_matrices
+from seq_modules.training.optimizers.muon import hidden_matrices
 
 B, S, T, D, H, F, V = 3, 6, 40, 12, 2, 20, 17
 LENGTHS = torch.tensor([6, 3, 1])

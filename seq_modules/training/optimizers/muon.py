@@ -1,7 +1,7 @@
 """Muon for hidden matrices, AdamW for the rest, in one optimiser: Lightning's automatic optimisation takes only one.
 
 torch.optim.Muon would need a second optimiser for the rest, and would treat a fused projection of queries, keys and
-values, which holds three matrices, as one; tests/seq_modules/training/test_muon.py compares with it where both apply.
+values, which holds three matrices, as one; the tests compare with it where both apply.
 """
 
 import math
@@ -15,6 +15,7 @@ from torch.nn import Parameter
 from torch.optim import Optimizer
 from torch.optim.adamw import adamw
 
+from seq_modules.training.optimizers.closure import closure_loss
 from seqlight.core.checks import check_range
 from seqlight.core.errors import UserError
 from seqlight.core.hardware import multiplies_bf16
@@ -153,10 +154,7 @@ class MuonAdamW(Optimizer):
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One step of all groups; gives what the closure, which Lightning passes, gives."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+        loss = closure_loss(closure)
         for group in self.param_groups:
             trained = [p for p in group["params"] if p.grad is not None]
             if trained and group["rule"] == "muon":

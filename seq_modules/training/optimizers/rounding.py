@@ -14,6 +14,8 @@ from torch.distributed.tensor import DTensor
 from torch.nn import Parameter
 from torch.optim import Optimizer
 
+from seq_modules.training.optimizers.closure import closure_loss
+
 BUNCH = 2**22  # weights that are in float32 at a time: 64 MB with their gradients and two moments
 
 
@@ -45,10 +47,7 @@ class StochasticRounding(Optimizer):
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One step of all groups; gives what the closure, which Lightning passes, gives."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+        loss = closure_loss(closure)
         groups = self.param_groups
         groups[0]["roundings"] = groups[0].get("roundings", 0) + 1
         generator = torch.Generator(groups[0]["params"][0].device).manual_seed(groups[0]["roundings"])

@@ -7,6 +7,7 @@ import torch
 from torch.optim import Optimizer
 
 from seq_modules.reference.numpy_mlp import sgd_update
+from seq_modules.training.optimizers.closure import closure_loss
 
 
 class WrittenOutSGD(Optimizer):
@@ -32,10 +33,7 @@ class WrittenOutSGD(Optimizer):
         Args:
             closure: Computes the gradients and returns the loss; Lightning gives one.
         """
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+        loss = closure_loss(closure)
         for group in self.param_groups:
             for weight in group["params"]:
                 if weight.grad is None:

@@ -11,9 +11,9 @@ from helpers.trainers import quiet_trainer
 from torch.nn import Parameter
 from torch.optim import SGD, AdamW, Optimizer
 
-from seq_modules.training.muon import MuonAdamW
-from seq_modules.training.rounding import BUNCH, bunches, round_stochastically, with_stochastic_rounding
-from seq_modules.training.sgd import WrittenOutSGD
+from seq_modules.training.optimizers.muon import MuonAdamW
+from seq_modules.training.optimizers.rounding import BUNCH, bunches, round_stochastically, with_stochastic_rounding
+from seq_modules.training.optimizers.sgd import WrittenOutSGD
 
 OPTIMIZERS: dict[str, Callable[[Parameter], Optimizer]] = {
     "adamw": lambda p: AdamW([p], lr=1e-4),

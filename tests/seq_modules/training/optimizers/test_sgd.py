@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from seq_modules.training.optim import OptimConfig, build_optimizer
-from seq_modules.training.sgd import WrittenOutSGD
+from seq_modules.training.optimizers.sgd import WrittenOutSGD
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.8])

@@ -9,7 +9,14 @@ from torch import nn
 from torch.nn import Parameter
 from torch.optim import lr_scheduler
 
-from seq_modules.training.muon import JORDAN, MARGIN, POLAR_EXPRESS, MuonAdamW, hidden_matrices, orthogonalise
+from seq_modules.training.optimizers.muon import (
+    JORDAN,
+    MARGIN,
+    POLAR_EXPRESS,
+    MuonAdamW,
+    hidden_matrices,
+    orthogonalise,
+)
 from seqlight.core import hardware
 
 SHAPES = [(8, 8), (24, 8), (8, 24), (8, 8), (1, 5), (8, 24)]

@@ -1,0 +1,1 @@
+"""Optimisers of our own, and stochastic rounding in front of any optimiser."""
