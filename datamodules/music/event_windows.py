@@ -4,8 +4,8 @@ A piece of N events is the sequence START, those events, END. It has N + 1 label
 END. The inputs of a window at s are the events from s - 1 on (START at 0). Its labels are s to s + T - 1. T is the
 window's length, F the number of fields, B the batch size.
 
-With signatures, the first event of every window is its piece's signature (metre and key), wherever the window lies in
-the piece, and the window has one event fewer. A signature has no label, so the same labels count with and without it.
+With signatures, the first event of every window is a signature, the piece's key and the metre at the window's start,
+and the window has one event fewer. A signature has no label, so the same labels count with and without it.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ import torch
 
 from datamodules.loading.batch_dataset import Batch, BatchDataset
 from datamodules.loading.counters import random_words
-from datamodules.tokenizers import MusicTokenizer, RemiTokenizer
+from datamodules.tokenizers import MusicTokenizer, NoteTokenizer, RemiTokenizer
 from seqlight.core.labels import IGNORED
 from seqlight.music.notes import Piece, stretched
 
@@ -44,6 +44,12 @@ class EventWindows(BatchDataset):
             self.notes = np.concatenate([part for count in counts for part in ([0], count, [1])])
         self.heads = np.array([tokenizer.head(piece) for piece in pieces])  # signatures, (pieces, 0 or 1, F)
         self.signatures = tokenizer.signatures
+        self.metres: np.ndarray | None = None  # id of the metre at each row of the table
+        if isinstance(tokenizer, NoteTokenizer) and tokenizer.signatures is not None:
+            ids = [tokenizer.metre_ids(piece, part) for piece, part in zip(pieces, events, strict=True)]
+            begins = [tokenizer.signatures.metre_id(piece.time_signature) for piece in pieces]
+            parts = zip(begins, ids, strict=True)
+            self.metres = np.concatenate([part for first, found in parts for part in ([first], found, [first])])
         self.counts = np.array([len(piece) + 1 for piece in events])  # labels of each piece
         self.bases = np.cumsum(self.counts + 1) - (self.counts + 1)  # where each begins in the table
         self.span = seq_len - self.heads.shape[1]  # events of a window, without a signature
@@ -84,6 +90,13 @@ class EventWindows(BatchDataset):
             "labels": torch.from_numpy(np.concatenate([np.full_like(heads, IGNORED), labels], axis=1)),
             "index": torch.from_numpy(index),
         }
+
+    def _heads(self, pieces: np.ndarray, starts: np.ndarray) -> np.ndarray:
+        """The signatures (B, 0 or 1, F) of windows of ``pieces`` (B,), with the metres at their ``starts`` (B,)."""
+        heads = self.heads[pieces]
+        if self.signatures is not None and self.metres is not None:
+            heads[:, 0, self.signatures.metre_column] = self.metres[self.bases[pieces] + starts]
+        return heads
 
     def _are_pitches(self, ids: np.ndarray) -> np.ndarray:
         return (self.first_pitch <= ids) & (ids <= self.last_pitch)
@@ -156,7 +169,7 @@ class TrainEvents(EventWindows):
         starts = _below(words[2], counts - self.span + 2 * half + 1) - half
         starts = np.clip(starts, 0, np.maximum(counts - self.span, 0))
         semitones = self.down[versions] + _below(words[3], self.up[versions] - self.down[versions] + 1)
-        heads = self.heads[versions]
+        heads = self._heads(versions, starts)
         if self.signatures is not None:
             heads = self.signatures.transposed(heads, semitones[:, None])
             heads = self.signatures.hidden(heads, *(words[4:, :, None] % HIDDEN == 0))
@@ -192,7 +205,8 @@ class EvalEvents(EventWindows):
         index = np.asarray(rows, dtype=np.int64)
         pieces, numbers = self.pieces[index], self.numbers[index]
         first = np.where(numbers == 0, 0, self.span - self.stride)
-        starts, heads = numbers * self.stride, self.heads[pieces]
+        starts = numbers * self.stride
+        heads = self._heads(pieces, starts)
         batch = self._batch(pieces, starts, index, first, np.zeros_like(index), heads)
         longest = heads.shape[1] + int((self.counts[pieces] - starts).max())  # the rest is padding
         return batch | {name: batch[name][:, :longest] for name in ("input_ids", "labels")}

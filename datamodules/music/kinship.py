@@ -41,7 +41,7 @@ def note_traits(piece: Piece) -> list[Hashable]:
     if not piece.notes:
         return []
     base = piece.notes[0].pitch
-    return [tuple((start, pitch - base, duration) for start, pitch, duration in piece.notes)]
+    return [tuple((start, pitch - base, duration) for start, pitch, duration, _ in piece.notes)]
 
 
 def tune_traits(piece: Piece) -> list[Hashable]:
@@ -52,7 +52,7 @@ def tune_traits(piece: Piece) -> list[Hashable]:
     """
     quarters = -(-piece.end // TICKS_PER_QUARTER)
     highest: list[int | None] = [None] * quarters
-    for start, pitch, duration in piece.notes:
+    for start, pitch, duration, _ in piece.notes:
         for quarter in range(-(-start // TICKS_PER_QUARTER), -(-(start + duration) // TICKS_PER_QUARTER)):
             highest[quarter] = max(pitch, highest[quarter] or 0)
     frames = tuple(() if pitch is None else (pitch,) for pitch in highest)

@@ -29,7 +29,6 @@ from datamodules.music.sources.etudes import etudes
 from datamodules.music.sources.midi_files import CELLO, read_folder, write_midi
 from datamodules.music.splits import Splits, hold_out, split_pieces
 from datamodules.tokenizers import MusicTokenizer, NoteTokenizer, RemiTokenizer, load_notes
-from datamodules.tokenizers.music.midi import ALL_NOTES, ONE_VOICE
 from seqlight.core.checks import check_range
 from seqlight.core.config_groups import group_from
 from seqlight.core.errors import UserError
@@ -160,7 +159,7 @@ class MidiDataModule(SequenceDataModule):
             if self.source.kind == "chorales":
                 return chorales(self.cache, self.tokens.voices)
             return etudes(self.source.num_etudes, self.split.seed)
-        pieces, self.problems = read_folder(self.path, "path")
+        pieces, self.problems = read_folder(self.path, "path", self.tokens.velocity)
         report_passed_over(self._origin, self.path)
         report_left_out(self._origin, len(pieces), self.problems)
         count, moved = count_notes(pieces), sum(piece.moved for piece in pieces)
@@ -174,24 +173,30 @@ class MidiDataModule(SequenceDataModule):
     @cached_property
     def tokenizer(self) -> MusicTokenizer:
         """The tokenizer: read from ``tokenizer_path``, or learned from the training pieces."""
-        fields, signatures = ONE_VOICE if self.top else ALL_NOTES, self.tokens.signatures
+        signatures = self.tokens.signatures
         if self.tokenizer_path is None:
             values = self.augment.note_values
             versions = [version for piece in self.splits["train"] for version in versions_of(piece, values)]
             if self.tokens.kind == "remi":
                 return RemiTokenizer.train(versions, self.top, self.transpose)
-            return NoteTokenizer.train(versions, fields, self.transpose, signatures)
+            return NoteTokenizer.train(versions, self.tokens.fields, self.transpose, signatures)
         tokenizer = load_notes(self.tokenizer_path)
         for name, given, held in (
             ("kind", self.tokens.kind, "remi" if isinstance(tokenizer, RemiTokenizer) else "events"),
             ("voices", self.tokens.voices, "top" if tokenizer.one_voice else "all"),
             ("signatures", str(signatures).lower(), str(tokenizer.signatures is not None).lower()),
+            ("velocity", str(self.tokens.velocity).lower(), str("velocity" in tokenizer.fields).lower()),
         ):
             if given != held:
                 raise UserError(
                     f"tokens.{name} {given} does not fit the tokenizer of {self.tokenizer_path}; leave it out"
                 )
         return tokenizer
+
+    @property
+    def fields(self) -> list[str]:
+        """Names of an event's fields."""
+        return list(self.tokenizer.fields)
 
     @property
     def vocab_sizes(self) -> list[int]:
@@ -247,7 +252,8 @@ class MidiDataModule(SequenceDataModule):
         if stage == "test":
             self.test_set = self._evaluation("test")
         if stage == "predict":
-            prompts, problems = read_prompts(self.prompt.source, self.prompt.bars)
+            kept = self.tokens.velocity, self.prompt.tempo_changes
+            prompts, problems = read_prompts(self.prompt.source, self.prompt.bars, *kept)
             report_passed_over(f"prompt.source {self.prompt.source}", self.prompt.source)
             report_left_out(f"prompt.source {self.prompt.source}", len(prompts), problems)
             if self.top:
@@ -270,7 +276,9 @@ class MidiDataModule(SequenceDataModule):
             raise UserError(
                 f"prompt.metre {beats}/{fraction} is not a metre that training had; choose one of {choices}"
             )
-        return replace(prompt, time_signature=metre or prompt.time_signature, key=self.prompt.parsed_key or prompt.key)
+        if metre is not None:
+            prompt = replace(prompt, time_signature=metre, metres=())
+        return replace(prompt, key=self.prompt.parsed_key or prompt.key)
 
     def _evaluation(self, split: str) -> EvalEvents:
         report_unseen(split, self.splits[split], self.tokenizer)

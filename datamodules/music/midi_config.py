@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from datamodules.tokenizers.music.midi import ALL_NOTES, LOUDNESS, ONE_VOICE
 from datamodules.tokenizers.music.signatures import Metre, parse_metre
 from seqlight.core.checks import MOST_SEED, check_choice, check_range
 from seqlight.core.errors import UserError
@@ -74,20 +75,29 @@ class TokensConfig:
         voices: "top": the top voice, a note is (pitch, duration). "all": all notes, each (shift, pitch, duration).
         signatures: Put an event with the piece's metre and key before the notes of every window. The key is that of the
             file's key signature; without one it is unknown.
+        velocity: Also read, model and write the loudness of each note, as its last field. Losses of notes with and
+            without it do not compare.
 
     Raises:
-        UserError: A value is none of the choices, or signatures are combined with REMI.
+        UserError: A value is none of the choices, or signatures or velocity are combined with REMI.
     """
 
     kind: TokenKind = "events"
     voices: Voices = "top"
     signatures: bool = False
+    velocity: bool = False
 
     def __post_init__(self) -> None:
         check_choice("tokens.kind", self.kind, TokenKind)
         check_choice("tokens.voices", self.voices, Voices)
-        if self.signatures and self.kind == "remi":
-            raise UserError("tokens.signatures true needs tokens.kind events")
+        for name in ("signatures", "velocity"):
+            if getattr(self, name) and self.kind == "remi":
+                raise UserError(f"tokens.{name} true needs tokens.kind events")
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Fields of an event."""
+        return (ONE_VOICE if self.voices == "top" else ALL_NOTES) + LOUDNESS * self.velocity
 
 
 @dataclass(frozen=True)
@@ -150,6 +160,8 @@ class MusicPromptConfig:
         key: With signatures: key of the prediction, such as "G major" or "c# minor". Default: the prompt's; unknown
             with source none.
         samples: Number of pieces to generate from each prompt.
+        tempo_changes: Keep the prompt's changes of tempo in the written music, the last of which holds on. By default
+            its first tempo holds throughout.
 
     Raises:
         UserError: A value is out of its range, or no metre or key.
@@ -160,6 +172,7 @@ class MusicPromptConfig:
     metre: str | None = None
     key: str | None = None
     samples: int = 1
+    tempo_changes: bool = False
 
     def __post_init__(self) -> None:
         if not self.source:

@@ -36,12 +36,16 @@ class PiecePrompts(Dataset):
         }
 
 
-def read_prompts(prompt: str, bars: int | None) -> tuple[list[Piece], list[str]]:
+def read_prompts(
+    prompt: str, bars: int | None, velocity: bool = False, tempos: bool = False
+) -> tuple[list[Piece], list[str]]:
     """The prompts, and a line for each file that is left out.
 
     Args:
         prompt: ``prelude``, ``none``, or a MIDI file or a folder of them.
         bars: Number of bars to take of each piece; None takes all. The prelude has four.
+        velocity: Whether the notes of files have their velocities.
+        tempos: Whether changes of tempo are kept.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -53,7 +57,7 @@ def read_prompts(prompt: str, bars: int | None) -> tuple[list[Piece], list[str]]
     if prompt == "prelude":
         pieces = [PRELUDE]
     else:
-        pieces, problems = read_folder(prompt, "prompt.source")
+        pieces, problems = read_folder(prompt, "prompt.source", velocity, tempos)
     if bars is not None:
         pieces = [first_bars(piece, bars) for piece in pieces]
         for piece in pieces:

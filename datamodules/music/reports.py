@@ -6,7 +6,7 @@ from lightning.pytorch.utilities import rank_zero_info
 
 from datamodules.music.sources.midi_files import passed_over
 from datamodules.tokenizers import MusicTokenizer
-from seqlight.music.notes import Piece
+from seqlight.music.notes import Piece, metres_of
 
 SHOWN = 20  # files left out that are named
 
@@ -35,11 +35,11 @@ def report_unseen(what: str, pieces: Sequence[Piece], tokenizer: MusicTokenizer)
     unseen = sum(map(tokenizer.unseen, pieces))
     if unseen:
         rank_zero_info(
-            f"{what}: {unseen:,} of {count_notes(pieces):,} notes have a pitch, a duration or a shift that training "
-            "did not have, and are read as the nearest"
+            f"{what}: {unseen:,} of {count_notes(pieces):,} notes have a pitch, a duration, a shift or a velocity that "
+            "training did not have, and are read as the nearest"
         )
     known = tokenizer.signatures
-    others = [piece.name for piece in pieces if known is not None and piece.time_signature not in known.metres]
+    others = [piece.name for piece in pieces if known is not None and not metres_of(piece) <= set(known.metres)]
     if others:
         rank_zero_info(
             f"{what}: {len(others):,} of {len(pieces):,} pieces ({others[0]}{', ...' if others[1:] else ''}) have a "

@@ -69,8 +69,10 @@ def from_state(state: dict[str, Any]) -> Stateful:
             "highest": int(highest),
             "durations": list(durations),
             "shifts": list(shifts),
-        } if isinstance(metres := state.get("metres"), list | None):
-            return NoteTokenizer(fields, lowest, highest, durations, shifts, metres)
+        } if isinstance(metres := state.get("metres"), list | None) and isinstance(
+            velocities := state.get("velocities", []), list
+        ):
+            return NoteTokenizer(fields, lowest, highest, durations, shifts, metres, velocities)
         case {
             "kind": "remi",
             "lowest": int(lowest),

@@ -24,7 +24,7 @@ from seq_modules.nets.music.event_net import EventNet
 from seq_modules.nets.rnn.language_net import RNNConfig, RNNNet
 from seq_modules.nets.rnn.recurrent_config import RecurrentConfig
 from seq_modules.nets.transformer.gpt import GPT, GPTConfig
-from seq_modules.systems.music_generation import FIELDS, MusicGeneration, generate_music
+from seq_modules.systems.music_generation import MusicGeneration, fields_of, generate_music
 from seq_modules.training.metrics.means import Perplexity
 from seq_modules.training.metrics.notes import FieldAccuracy, FieldLoss, NatsPerNote
 from seq_modules.training.optim import OptimConfig
@@ -40,12 +40,13 @@ from seqlight.music.notes import Piece
 class MusicDecoder(SequenceModule):
     """Base of the music decoders: loss over a note's fields, and generation with any net that reads events.
 
-    A note is an event of two or three ids, (pitch, duration) or (shift, pitch, duration), END being one as well; or it
-    is spelled by several events of one id (REMI's tokens). The loss is that of a whole event, the sum over its fields
-    in nats. Divided by the notes, of which a batch says how many there are (``notes``) if not every event is one, it
-    compares with any other model of notes (``nats_per_note`` in validation and test). Everything is measured on real
-    music: each note after the true ones before it, and with chained heads a field after the true fields before it, so
-    that ``duration_accuracy`` is that of the duration where the pitch is known.
+    A note is an event of two to four ids: (pitch, duration) or (shift, pitch, duration), and perhaps its velocity.
+    END is one as well. Or a note is spelled by several events of one id (REMI's tokens). The loss is that of a whole
+    event, the sum over its fields in nats. Divided by the notes, of which a batch says how many there are (``notes``)
+    if not every event is one, it compares with any other model of the same notes (``nats_per_note`` in validation and
+    test). Everything is measured on real music: each note after the true ones before it, and with chained heads a
+    field after the true fields before it, so that ``duration_accuracy`` is that of the duration where the pitch is
+    known.
 
     Args:
         backbone: Makes a net of the embedding of what it reads; it has no head.
@@ -58,6 +59,7 @@ class MusicDecoder(SequenceModule):
         ensemble_size: Number of nets.
         generation: Limits of a prediction.
         optim: Optimiser and schedule.
+        fields: Names of the fields.
 
     Attributes:
         generation: As the argument; may be replaced before a prediction.
@@ -81,12 +83,12 @@ class MusicDecoder(SequenceModule):
         ensemble_size: int,
         generation: MusicGeneration | dict[str, Any],
         optim: OptimConfig | dict[str, Any],
+        fields: Sequence[str] | None,
     ) -> None:
         sizes = list(required("vocab_sizes", vocab_sizes))
-        if len(sizes) not in FIELDS:
-            raise UserError(f"vocab_sizes {sizes} must be one (token), two (pitch, duration) or three (shift)")
+        names = fields_of(sizes, fields)
         metrics: dict[str, Metric] = {"perplexity": Perplexity()}
-        for field, name in enumerate(FIELDS[len(sizes)]):
+        for field, name in enumerate(names):
             metrics |= {f"{name}_accuracy": FieldAccuracy(field), f"{name}_loss": FieldLoss(field)}
         super().__init__(metrics, optim)
         for evaluated in (self.val_metrics, self.test_metrics):
@@ -95,7 +97,8 @@ class MusicDecoder(SequenceModule):
         self.generation = group_from(MusicGeneration, generation)
         self.decoding = Decoding()
         config = group_from(NoteConfig, notes)
-        self.net = EventNet(backbone, sizes, d_model, width, config, ensemble_size, pitch_ids, ticks)
+        pitch = names.index("pitch") if "pitch" in names else None
+        self.net = EventNet(backbone, sizes, d_model, width, config, ensemble_size, pitch_ids, ticks, pitch)
 
     def setup(self, stage: str) -> None:
         """See the base class. A signature stays in every window."""
@@ -141,21 +144,28 @@ class MusicDecoder(SequenceModule):
         return Step(inputs["field_losses"].sum(), counted[0], inputs)
 
     def predict_step(self, batch: dict[str, Any], batch_idx: int) -> list[dict[str, Any]]:
-        """One row a prompt: its notes, and those that the model adds, (start, pitch, duration) in ticks."""
+        """One row a prompt: its notes, and those that the model adds, (start, pitch, duration) in ticks.
+
+        A fourth number is the velocity, if it is modelled. Changes of metre and tempo, if there are any, are pairs of
+        the tick and what begins there.
+        """
         indices = batch["index"].tolist()
         rows = []
         for index, (given, piece) in zip(indices, self.continuations(batch["prompts"], indices), strict=True):
             made = Counter(piece.notes) - Counter(given.notes)
+            values = 4 if "velocity" in required_tokenizer(self).fields else 3
             rows.append(
                 {
                     "index": index,
                     "prompt": given.name,
-                    "prompt_notes": [list(note) for note in given.notes],
-                    "notes": [list(note) for note in sorted(made.elements())],
+                    "prompt_notes": [list(note[:values]) for note in given.notes],
+                    "notes": [list(note[:values]) for note in sorted(made.elements())],
                     "time_signature": list(given.time_signature),
                     "quarters_per_minute": given.quarters_per_minute,
                     "key": None if given.key is None else list(given.key),
                 }
+                | ({"metres": [[tick, list(metre)] for tick, metre in given.metres]} if given.metres else {})
+                | ({"tempos": [list(change) for change in given.tempos]} if given.tempos else {})
             )
         return rows
 
@@ -203,11 +213,13 @@ class MusicDecoder(SequenceModule):
         """
         tokenizer, bars, pieces = required_tokenizer(self), self.generation.max_bars, []
         ids = [tokenizer.encode(prompt) for prompt in prompts]
-        like = [(prompt.name, prompt.time_signature, prompt.quarters_per_minute, prompt.key) for prompt in prompts]
-        begun = [tokenizer.decode(events, *of) for events, of in zip(ids, like, strict=True)]
+        begun = [
+            replace(prompt, notes=tokenizer.decode(events).notes) for events, prompt in zip(ids, prompts, strict=True)
+        ]
         found = generate_music(self.net, tokenizer, begun, ids, rows, decoding or self.decoding, self.generation)
         for place, new in enumerate(found):
-            piece = tokenizer.decode(np.concatenate([ids[place], new]), *like[place])
+            notes = tokenizer.decode(np.concatenate([ids[place], new])).notes
+            piece = replace(prompts[place], notes=notes)
             pieces.append(piece if bars is None else truncated(piece, end_of_bars(begun[place], bars)))
         return list(zip(begun, pieces, strict=True))
 
@@ -225,6 +237,7 @@ class TransformerMusicDecoder(MusicDecoder):
         ensemble_size: Number of nets, trained in rotation, a batch each, whose probabilities are averaged afterwards.
         generation: Limits of a prediction; not saved.
         optim: Optimiser and schedule.
+        fields: Names of a note's fields; comes from the data. Default: those without velocity.
 
     Raises:
         UserError: A value is out of its range, or two do not go together.
@@ -250,6 +263,7 @@ class TransformerMusicDecoder(MusicDecoder):
         optim: OptimConfig = OptimConfig(
             learning_rate=1e-3, weight_decay=0.1, beta2=0.99, warmup_steps=100, schedule="cosine", fused=True
         ),
+        fields: list[str] | None = None,
     ) -> None:
         config = group_from(GPTConfig, net)
         if config.extras.value_embeddings or config.extras.logit_softcap is not None:
@@ -260,7 +274,9 @@ class TransformerMusicDecoder(MusicDecoder):
             return GPT(embedding.num_embeddings, config, embedding=embedding, head=nn.Identity())
 
         data = (vocab_sizes, pitch_ids, ticks)
-        super().__init__(backbone, config.d_model, config.d_model, *data, notes, ensemble_size, generation, optim)
+        super().__init__(
+            backbone, config.d_model, config.d_model, *data, notes, ensemble_size, generation, optim, fields
+        )
         self.save_hyperparameters(ignore=["generation"])
 
 
@@ -276,6 +292,7 @@ class RNNMusicDecoder(MusicDecoder):
         ensemble_size: Number of nets, trained in rotation, a batch each, whose probabilities are averaged afterwards.
         generation: Limits of a prediction; not saved.
         optim: Optimiser and schedule.
+        fields: Names of a note's fields; comes from the data. Default: those without velocity.
 
     Raises:
         UserError: A value is out of its range, or two do not go together.
@@ -295,6 +312,7 @@ class RNNMusicDecoder(MusicDecoder):
         optim: OptimConfig = OptimConfig(
             learning_rate=3e-3, weight_decay=0.1, warmup_steps=50, schedule="cosine", fused=True
         ),
+        fields: list[str] | None = None,
     ) -> None:
         config = group_from(RNNConfig, net)
 
@@ -303,6 +321,6 @@ class RNNMusicDecoder(MusicDecoder):
 
         data = (vocab_sizes, pitch_ids, ticks)
         super().__init__(
-            backbone, config.d_model, config.rnn.hidden_size, *data, notes, ensemble_size, generation, optim
+            backbone, config.d_model, config.rnn.hidden_size, *data, notes, ensemble_size, generation, optim, fields
         )
         self.save_hyperparameters(ignore=["generation"])

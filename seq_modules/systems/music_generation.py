@@ -21,7 +21,30 @@ from seqlight.core.errors import UserError
 from seqlight.music.bars import elapsed_ticks, end_of_bars
 from seqlight.music.notes import Piece
 
-FIELDS = {1: ("token",), 2: ("pitch", "duration"), 3: ("shift", "pitch", "duration")}
+FIELDS = (  # of an event
+    ("token",),
+    ("pitch", "duration"),
+    ("shift", "pitch", "duration"),
+    ("pitch", "duration", "velocity"),
+    ("shift", "pitch", "duration", "velocity"),
+)
+
+
+def fields_of(vocab_sizes: Sequence[int], fields: Sequence[str] | None) -> tuple[str, ...]:
+    """The names of an event's fields.
+
+    Args:
+        vocab_sizes: Ids of each field.
+        fields: The names. Default: those without velocity that are as many.
+
+    Raises:
+        UserError: There are no such fields, or not as many as ``vocab_sizes``.
+    """
+    found = next((names for names in FIELDS[:3] if len(names) == len(vocab_sizes)), ()) if fields is None else tuple(fields)
+    if found not in FIELDS or len(found) != len(vocab_sizes):
+        known = "; ".join(", ".join(names) for names in FIELDS)
+        raise UserError(f"vocab_sizes {list(vocab_sizes)} must be one number for each field of an event: {known}")
+    return found
 
 
 @dataclass(frozen=True)
@@ -97,7 +120,7 @@ def generate_music(
             f"max_bars {bars} are not reached in {decoding.max_new_tokens} {unit}; "
             "--decoding.max_new_tokens allows for more"
         )
-    late = fields != 2  # with shifts or bars, the event that fills the bars is behind them
+    late = tokenizer.fields[0] != "pitch"  # with shifts or bars, the event that fills the bars is behind them
     lengths = [len(e) - (end or (filled and late)) for e, end, filled in zip(new, ended, full, strict=True)]
     return [
         np.array(events[:length], dtype=np.int64).reshape(-1, fields)
@@ -122,7 +145,7 @@ def event_rules(tokenizer: Any, vocab_sizes: Sequence[int], limits: MusicGenerat
             f"{high}"
         )
     allowed = []
-    for name, size, of_notes in zip(FIELDS[len(vocab_sizes)], vocab_sizes, tokenizer.note_sizes, strict=True):
+    for name, size, of_notes in zip(tokenizer.fields, vocab_sizes, tokenizer.note_sizes, strict=True):
         ids = in_range if name == "pitch" else [True] * size
         allowed.append([may and i < of_notes for i, may in enumerate(ids)])
     if len(vocab_sizes) == 1:

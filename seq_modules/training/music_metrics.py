@@ -227,7 +227,7 @@ class OutOfRange(PieceMetric):
 
     def counted(self, piece: Piece) -> np.ndarray:
         """Notes outside, and all."""
-        outside = sum(not self.lowest <= pitch <= self.highest for _, pitch, _ in piece.notes)
+        outside = sum(not self.lowest <= note.pitch <= self.highest for note in piece.notes)
         return np.array([outside, len(piece.notes)], dtype=float)
 
     def compute(self) -> Tensor:

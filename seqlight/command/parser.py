@@ -48,8 +48,8 @@ set_dumper("yaml", yaml_text)
 
 # What a model takes from its data (a model without the argument, and data without the attribute, are left alone).
 LINKED = (
-    "source_vocab_size", "vocab_size", "num_classes", "num_aux_classes", "pad_id", "vocab_sizes", "pitch_ids", "ticks",
-    "frame_size", "feature_names", "class_names", "num_characters", "statistics", "lookback", "horizon",
+    "source_vocab_size", "vocab_size", "num_classes", "num_aux_classes", "pad_id", "vocab_sizes", "fields", "pitch_ids",
+    "ticks", "frame_size", "feature_names", "class_names", "num_characters", "statistics", "lookback", "horizon",
 )  # fmt: skip
 
 

@@ -13,15 +13,16 @@ from seqlight.music.notes import Piece, bar_ticks
 
 def elapsed_ticks(events: np.ndarray, tokenizer: Any) -> int:
     """Ticks by which events (N, F) advance the time: the sum of the durations of one voice, or of the shifts."""
-    one_voice = len(tokenizer.fields) == 2
+    one_voice = tokenizer.fields[0] == "pitch"
     values, ids = (tokenizer.durations, events[:, 1]) if one_voice else (tokenizer.shifts, events[:, 0])
     return sum(values[i] for i in ids.tolist())
 
 
 def end_of_bars(piece: Piece, bars: int) -> int:
     """The tick at which ``bars`` further bars end. They begin after the bar in which the piece ends."""
-    end, bar = piece.end, bar_ticks(piece)
-    return (-(-end // bar) + bars) * bar
+    start = max((tick for tick, _ in piece.metres if tick < piece.end), default=0)
+    bar = bar_ticks(piece, start)
+    return start + (-(-(piece.end - start) // bar) + bars) * bar
 
 
 def truncated(piece: Piece, limit: int) -> Piece:

@@ -149,7 +149,7 @@ INTERVALS = 256  # symbols below it are intervals (-127 to 127, plus 127), from 
 def symbols(voice: Sequence[Note]) -> list[int]:
     """One voice of n notes as 2 n - 1 symbols (integers, at least 0): durations, with the intervals between them."""
     text = []
-    for at, (_, pitch, duration) in enumerate(voice):
+    for at, (_, pitch, duration, _) in enumerate(voice):
         if at:
             text.append(pitch - voice[at - 1][1] + 127)
         text.append(INTERVALS + duration)

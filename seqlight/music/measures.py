@@ -73,7 +73,7 @@ def split_voices(notes: Sequence[Note], prompt_notes: int = 0) -> list[list[Chor
         prompt_notes: Number of notes of the prompt, which come first.
     """
     together: dict[tuple[int, int, bool], list[int]] = {}
-    for number, (start, pitch, duration) in enumerate(notes):
+    for number, (start, pitch, duration, _) in enumerate(notes):
         together.setdefault((start, start + duration, number < prompt_notes), []).append(pitch)
     voices: list[list[Chord]] = []
     for (start, end, prompt), pitches in sorted(together.items(), key=lambda item: (item[0][0], -max(item[1]))):
@@ -114,7 +114,7 @@ def quantisation_error(times: set[int], step: int) -> int:
 def measures(piece: Piece, voice: Sequence[Chord]) -> list[list[Symbol]]:
     """The symbols of a voice by bar. Rests fill every bar. There are as many bars as the piece has, at most 400."""
     bar, unit = bar_ticks(piece), triplet_unit(piece)
-    end = max((start + duration for start, _, duration in piece.notes), default=1)
+    end = max(piece.end, 1)
     length = min(MAX_BARS, -(-end // bar)) * bar
     chords, triplets = quantised(voice, unit)
     bars: list[list[Symbol]] = [[] for _ in range(length // bar)]

@@ -15,6 +15,8 @@ from seqlight.music.keys import Key
 
 TICKS_PER_QUARTER = 24
 HIGHEST_PITCH = 127  # in MIDI; the lowest is 0
+VELOCITY = 80  # of notes whose loudness is not known
+Metre = tuple[int, int]  # beats of a bar, and denominator of the beat's note value
 
 
 class Note(NamedTuple):
@@ -24,11 +26,13 @@ class Note(NamedTuple):
         start: Onset in ticks from the beginning of the piece.
         pitch: MIDI pitch, 0 to 127.
         duration: Duration in ticks, at least 1.
+        velocity: Loudness in MIDI, 1 to 127.
     """
 
     start: int
     pitch: int
     duration: int
+    velocity: int = VELOCITY
 
 
 @dataclass(frozen=True)
@@ -42,14 +46,18 @@ class Piece:
         quarters_per_minute: Tempo at the beginning.
         key: Tonic as a pitch class, and "major" or "minor", if the source states it. Ignored by ``==``.
         moved: Number of notes that were quantised to the grid when the file was read. Ignored by ``==``.
+        metres: Further time signatures, each with the tick at which it begins, sorted; a bar begins there.
+        tempos: Further tempos in quarters a minute, each with the tick at which it begins, sorted.
     """
 
     name: str
     notes: tuple[Note, ...]
-    time_signature: tuple[int, int] = (4, 4)
+    time_signature: Metre = (4, 4)
     quarters_per_minute: float = 72.0
     key: Key | None = field(default=None, compare=False)
     moved: int = field(default=0, compare=False)
+    metres: tuple[tuple[int, Metre], ...] = ()
+    tempos: tuple[tuple[int, float], ...] = ()
 
     @property
     def end(self) -> int:
@@ -57,20 +65,58 @@ class Piece:
         return max((note.start + note.duration for note in self.notes), default=0)
 
 
-def bar_ticks(piece: Piece) -> int:
-    """Number of ticks in a bar, at least 1."""
-    beats, value = piece.time_signature
+def metre_at(piece: Piece, tick: int) -> Metre:
+    """The time signature that holds at a time."""
+    return next((metre for start, metre in reversed(piece.metres) if start <= tick), piece.time_signature)
+
+
+def metres_of(piece: Piece) -> set[Metre]:
+    """All time signatures of a piece."""
+    return {piece.time_signature, *(metre for _, metre in piece.metres)}
+
+
+def bar_ticks(piece: Piece, tick: int = 0) -> int:
+    """Number of ticks in a bar at a time, by default at the beginning; at least 1."""
+    beats, value = metre_at(piece, tick)
     return max(1, beats * 4 * TICKS_PER_QUARTER // value)
 
 
 def bar_number(piece: Piece, tick: int) -> int:
     """Number of the bar that contains a time; the first bar is 1.
 
-    The first time signature is assumed to hold for the whole piece. The piece is assumed to begin with a full bar,
-    because a MIDI file does not state an upbeat.
+    The piece is assumed to begin with a full bar, because a MIDI file does not state an upbeat. A bar within which the
+    time signature changes ends there.
     """
-    beats, fraction = piece.time_signature
-    return tick * fraction // (4 * TICKS_PER_QUARTER * beats) + 1
+    number, begin = 0, 0
+    (beats, fraction) = piece.time_signature
+    for start, metre in piece.metres:
+        if start > tick:
+            break
+        number -= -(start - begin) * fraction // (4 * TICKS_PER_QUARTER * beats)  # rounded up
+        begin, (beats, fraction) = start, metre
+    return number + (tick - begin) * fraction // (4 * TICKS_PER_QUARTER * beats) + 1
+
+
+def bar_starts(piece: Piece, end: int) -> list[int]:
+    """The ticks before ``end`` at which bars begin."""
+    found: list[int] = []
+    changes = [(0, piece.time_signature), *piece.metres]
+    for (start, (beats, value)), until in zip(changes, [*(tick for tick, _ in piece.metres), end], strict=True):
+        quarters = 4 * TICKS_PER_QUARTER * beats
+        bars = -(-(min(until, end) - start) * value // quarters)
+        found += [start + bar * quarters // value for bar in range(bars)]
+    return found
+
+
+def seconds_at(piece: Piece, tick: int) -> float:
+    """Seconds from the beginning of a piece to a time, by its tempos."""
+    found, begin, tempo = 0.0, 0, piece.quarters_per_minute
+    for start, following in piece.tempos:
+        if start >= tick:
+            break
+        found += (start - begin) * 60 / tempo / TICKS_PER_QUARTER
+        begin, tempo = start, following
+    return found + (tick - begin) * 60 / tempo / TICKS_PER_QUARTER
 
 
 def top_voice(piece: Piece) -> Piece:
@@ -109,15 +155,35 @@ def stretched(piece: Piece, times: int, over: int = 1) -> Piece | None:
     """
     if any(note.start * times % over or note.duration * times % over for note in piece.notes):
         return None
-    notes = [Note(start * times // over, pitch, duration * times // over) for start, pitch, duration in piece.notes]
-    beats, fraction = piece.time_signature
-    metre = (beats, fraction * over // times) if fraction * over % times == 0 else (beats * times, fraction * over)
-    return replace(piece, notes=tuple(notes), time_signature=metre)
+    notes = [
+        note._replace(start=note.start * times // over, duration=note.duration * times // over) for note in piece.notes
+    ]
+    return replace(
+        piece,
+        notes=tuple(notes),
+        time_signature=_stretched_metre(piece.time_signature, times, over),
+        metres=tuple((tick * times // over, _stretched_metre(metre, times, over)) for tick, metre in piece.metres),
+        tempos=tuple((tick * times // over, tempo) for tick, tempo in piece.tempos),
+    )
+
+
+def _stretched_metre(metre: Metre, times: int, over: int) -> Metre:
+    beats, fraction = metre
+    return (beats, fraction * over // times) if fraction * over % times == 0 else (beats * times, fraction * over)
 
 
 def first_bars(piece: Piece, bars: int) -> Piece:
-    """The piece with the notes that start in its first bars."""
-    return replace(piece, notes=tuple(note for note in piece.notes if bar_number(piece, note.start) <= bars))
+    """The piece with the notes that start in its first bars, and the changes of metre and tempo in them."""
+
+    def kept(tick: int) -> bool:
+        return bar_number(piece, tick) <= bars
+
+    return replace(
+        piece,
+        notes=tuple(note for note in piece.notes if kept(note.start)),
+        metres=tuple(change for change in piece.metres if kept(change[0])),
+        tempos=tuple(change for change in piece.tempos if kept(change[0])),
+    )
 
 
 def excerpts(pieces: Iterable[Piece], length: int) -> list[Piece]:
@@ -138,6 +204,5 @@ def excerpts(pieces: Iterable[Piece], length: int) -> list[Piece]:
 
 
 def to_note(values: Sequence[int]) -> Note:
-    """The note with the values (start, pitch, duration), such as those of a prediction, as plain ints."""
-    start, pitch, duration = values
-    return Note(int(start), int(pitch), int(duration))
+    """The note with the values (start, pitch, duration) or also velocity, such as those of a prediction, as ints."""
+    return Note(*map(int, values))

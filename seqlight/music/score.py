@@ -58,9 +58,9 @@ def svg(piece: Piece, prompt_notes: int = 0) -> str:
 
 
 def mei(piece: Piece, prompt_notes: int = 0) -> str:
-    """The score of a piece as an MEI document with one part. Arguments as for :func:`svg`."""
+    """The score of a piece as an MEI document with one part, in its first metre. Arguments as for :func:`svg`."""
     sounding = np.zeros(12)
-    for _, pitch, duration in piece.notes:
+    for _, pitch, duration, _ in piece.notes:
         sounding[pitch % 12] += duration
     tonic, mode = find_key(sounding)
     fifths = sharps(tonic, mode)

@@ -103,7 +103,7 @@ def onset_jaccard(piece: Piece, bars: Iterable[int] | None = None) -> float | No
 def _similarity_of_bars(piece: Piece, ticks: int) -> float | None:
     """Mean Jaccard index of successive bars of ``ticks`` ticks; None if all onsets are in one bar."""
     bars: dict[int, set[int]] = {}
-    for start, _, _ in piece.notes:
+    for start, *_ in piece.notes:
         bars.setdefault(start // ticks, set()).add(start % ticks)
     # At least one bar of a pair has an onset. The index with an empty bar is 0.
     pairs = [at for at in {at for bar in bars for at in (bar - 1, bar)} if min(bars) <= at < max(bars)]

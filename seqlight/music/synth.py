@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from seqlight.music.notes import TICKS_PER_QUARTER, Piece
+from seqlight.music.notes import VELOCITY, Piece, seconds_at
 
 Sound = np.ndarray[Any, np.dtype[np.float32]]
 
@@ -53,16 +53,17 @@ def render(piece: Piece, rate: int = SAMPLE_RATE) -> Sound:
     Returns:
         Samples, (N,), between -0.7 and 0.7; a tenth of a second of silence for a piece without notes.
     """
-    tick = 60 / piece.quarters_per_minute / TICKS_PER_QUARTER  # in seconds
     parts = []
-    for start, pitch, duration in piece.notes:
-        if start * tick < MAX_SECONDS:
-            parts.append((round(start * tick * rate), pitch, min(duration * tick, MAX_NOTE_SECONDS)))
-    length = max((start + math.ceil((time + RELEASE) * rate) for start, _, time in parts), default=rate // 10)
+    for start, pitch, duration, velocity in piece.notes:
+        begin = seconds_at(piece, start)
+        time = round(seconds_at(piece, start + duration) - begin, 9)  # equal notes have equal sounds
+        if begin < MAX_SECONDS:
+            parts.append((round(begin * rate), pitch, min(time, MAX_NOTE_SECONDS), velocity))
+    length = max((start + math.ceil((time + RELEASE) * rate) for start, _, time, _ in parts), default=rate // 10)
     mix = np.zeros(length, dtype=np.float32)
-    for start, pitch, time in parts:
+    for start, pitch, time, velocity in parts:
         sound = tone(pitch, time, rate)
-        mix[start : start + len(sound)] += sound
+        mix[start : start + len(sound)] += sound * np.float32(velocity / VELOCITY)
     loudest = float(np.abs(mix).max())
     return mix * np.float32(PEAK / loudest) if loudest else mix
 

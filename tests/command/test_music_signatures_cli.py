@@ -35,12 +35,12 @@ def test_a_model_is_told_metre_and_key(run: Run, kind: str, voices: str) -> None
     assert (row["time_signature"], row["key"]) == ([3, 4], [1, "minor"])
     written = read_midi(newest("*.mid"))
     assert (written.time_signature, written.key) == ((3, 4), (1, "minor"))
-    assert [list(note) for note in written.notes] == row["notes"]
+    assert [list(note[:3]) for note in written.notes] == row["notes"]
     module = seqlight.load("best")
     module.generation = MusicGeneration(stop_at_end=False)
     begin = Piece("none", (), (3, 4), key=(1, "minor"))
     (made,) = module.sample_pieces(1, Decoding(max_new_tokens=50), begin)
-    assert [list(note) for note in made.notes] == row["notes"]
+    assert [list(note[:3]) for note in made.notes] == row["notes"]
 
 
 def test_a_prompt_has_its_own_or_what_is_asked_for(run: Run) -> None:

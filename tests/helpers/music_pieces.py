@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from hypothesis import strategies as st
 
-from seqlight.music.notes import Note, Piece
+from seqlight.music.notes import VELOCITY, Note, Piece
 
 C_MAJOR = (48, 50, 52, 53, 55, 57, 59, 60, 62, 64, 65, 67)
 
@@ -50,7 +50,9 @@ def tune(length: int, seed: int, tonic: int = 0, name: str = "tune") -> Piece:
     return piece_of(events[:length], name)
 
 
-def sorted_notes(latest: int, highest: int, longest: int) -> st.SearchStrategy[tuple[Note, ...]]:
+def sorted_notes(
+    latest: int, highest: int, longest: int, velocity: st.SearchStrategy[int] = st.just(VELOCITY)
+) -> st.SearchStrategy[tuple[Note, ...]]:
     """One to forty notes as a piece holds them, for hypothesis: the latest onset, highest pitch, longest duration."""
-    note = st.builds(Note, st.integers(0, latest), st.integers(0, highest), st.integers(1, longest))
+    note = st.builds(Note, st.integers(0, latest), st.integers(0, highest), st.integers(1, longest), velocity)
     return st.lists(note, min_size=1, max_size=40).map(lambda notes: tuple(sorted(notes)))

@@ -1,8 +1,8 @@
 """Reads and writes MIDI files through symusic, and reads folders in which some files may be damaged.
 
 Read are the notes of all instruments but drums, all time signatures, the first key signature and the first tempo; on
-request the notes' velocities and all tempos. Times are rounded to a grid of 24 ticks a quarter; a piece says how many of its notes were moved by this. A note that
-ends on the tick on which it begins is silent, and left out.
+request the notes' velocities and all tempos. Times are rounded to a grid of 24 ticks a quarter; a piece says how many
+of its notes were moved by this. A note that ends on the tick on which it begins is silent, and left out.
 """
 
 from collections import Counter

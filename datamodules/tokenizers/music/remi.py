@@ -103,7 +103,7 @@ class RemiTokenizer(Stateful):
         score: Any = Score(TICKS_PER_QUARTER)
         track: Any = Track(program=0)
         read = [note._replace(pitch=folded(note.pitch, self.lowest, self.highest)) for note in self._voice(piece).notes]
-        for start, pitch, duration in sorted(read):
+        for start, pitch, duration, _ in sorted(read):
             track.notes.append(Sound(start, duration, pitch, 64))
         score.tracks.append(track)
         ids = self._miditok.encode(score)[0].ids if read else []

@@ -11,21 +11,22 @@ import numpy as np
 
 from seqlight.core.errors import UserError
 from seqlight.music.keys import MODES, Key
+from seqlight.music.notes import Metre
 
 KEYS = 24  # twelve major ones from C upwards, then the minor ones
 MOST_METRES = 64
-Metre = tuple[int, int]
 
 
 class Signatures:
     """Metres and keys to events.
 
-    The last field but one has the key and the last the metre; a field before these has the id "signature". One more id
+    The field of the pitch has the key and the next one the metre; any other field has the id "signature". One more id
     stands for an unknown key, and one for a metre that training did not have.
 
     Args:
         note_sizes: Ids of each field that the notes have.
         metres: Pairs such as (3, 4): beats of a bar, and the fraction of a whole note that a beat is. Sorted here.
+        pitch_column: Number of the field of the pitch.
 
     Attributes:
         metres: In the order of the ids.
@@ -35,29 +36,36 @@ class Signatures:
         UserError: A pair is not a metre.
     """
 
-    def __init__(self, note_sizes: Sequence[int], metres: Iterable[Sequence[int]]) -> None:
+    def __init__(self, note_sizes: Sequence[int], metres: Iterable[Sequence[int]], pitch_column: int) -> None:
         self.metres: list[Metre] = sorted({_checked(metre) for metre in metres})
-        self.sizes = [*[1] * (len(note_sizes) - 2), KEYS + 1, len(self.metres) + 1]
+        self.key_column, self.metre_column = pitch_column, pitch_column + 1
+        self.sizes = [1] * len(note_sizes)
+        self.sizes[self.key_column : self.metre_column + 1] = KEYS + 1, len(self.metres) + 1
         self._first = np.array(note_sizes, dtype=np.int64)
 
     def event(self, metre: Metre, key: Key | None) -> np.ndarray:
         """The event of a metre and a key (None: unknown), (F,)."""
         ids = self._first.copy()
-        ids[-2] += KEYS if key is None else key[0] + 12 * MODES.index(key[1])
-        ids[-1] += self.metres.index(metre) if metre in self.metres else len(self.metres)
+        ids[self.key_column] += KEYS if key is None else key[0] + 12 * MODES.index(key[1])
+        ids[self.metre_column] = self.metre_id(metre)
         return ids
+
+    def metre_id(self, metre: Metre) -> int:
+        """The id of a metre in its field."""
+        known = self.metres.index(metre) if metre in self.metres else len(self.metres)
+        return int(self._first[self.metre_column]) + known
 
     def transposed(self, events: np.ndarray, semitones: np.ndarray) -> np.ndarray:
         """Events (..., F) with their keys moved by as many semitones (...)."""
-        moved, keys = events.copy(), events[..., -2] - self._first[-2]
-        moved[..., -2] += np.where(keys < KEYS, keys // 12 * 12 + (keys + semitones) % 12 - keys, 0)
+        moved, keys = events.copy(), events[..., self.key_column] - self._first[self.key_column]
+        moved[..., self.key_column] += np.where(keys < KEYS, keys // 12 * 12 + (keys + semitones) % 12 - keys, 0)
         return moved
 
     def hidden(self, events: np.ndarray, key: np.ndarray, metre: np.ndarray) -> np.ndarray:
         """Events (..., F) with an unknown key where ``key`` is true (...), and an unknown metre where ``metre`` is."""
-        masked = events.copy()
-        masked[..., -2] = np.where(key, self._first[-2] + KEYS, events[..., -2])
-        masked[..., -1] = np.where(metre, self._first[-1] + len(self.metres), events[..., -1])
+        masked, last = events.copy(), self._first + self.sizes - 1
+        for column, hidden in ((self.key_column, key), (self.metre_column, metre)):
+            masked[..., column] = np.where(hidden, last[column], events[..., column])
         return masked
 
 

@@ -55,6 +55,8 @@ class MusicWriter(Callback):
                     tuple(row.get("time_signature", Piece.time_signature)),
                     row.get("quarters_per_minute", Piece.quarters_per_minute),
                     None if row.get("key") is None else tuple(row["key"]),
+                    metres=tuple((tick, tuple(metre)) for tick, metre in row.get("metres", ())),
+                    tempos=tuple((tick, tempo) for tick, tempo in row.get("tempos", ())),
                 )
                 name = "-".join([f"{row['index']:05d}", *re.findall(r"[\w.]+", Path(piece.name).name)[:8]])
                 stem = run_folder(trainer) / "music" / name

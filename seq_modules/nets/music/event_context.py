@@ -55,30 +55,39 @@ class EventFeatures(NamedTuple):
 class EventContext:
     """Events (B, N, F) with their intervals, counts and keys.
 
-    The last two fields are pitch and duration. Rows may be padded with ids 0 on the left, or on the right, where the
-    results mean nothing.
+    The field of the pitch is followed by that of the duration. Rows may be padded with ids 0 on the left, or on the
+    right, where the results mean nothing.
 
     Attributes:
         events: Ids (B, N, F).
         anchors: Id of the last pitch up to and with each event, (B, N); -1 where there is none.
-        keys: Two numbers for each event that do not depend on the musical key, (B, N, 2): of all its fields with the
-            interval in place of the pitch, and of the interval alone. Marks (ids 0 and 1 of the first field;
-            signatures) match nothing.
+        keys: Two numbers for each event that do not depend on the musical key, (B, N, 2): of its fields up to the
+            duration with the interval in place of the pitch, and of the interval alone. Marks (ids 0 and 1 of the first
+            field; signatures) match nothing.
         counts: How often each pitch class has sounded, (B, N, 12), the first being that of id 0.
-        clock: Ticks after each event, (B, N): when the next one begins or, with three fields, when this one began.
+        clock: Ticks after each event, (B, N): when the next one begins or, with shifts, when this one began.
         places: How many notes have begun at each place of each of the PERIODS, (B, N, PLACES).
 
     Args:
         events: As the attribute.
         first_pitch: The smallest id of the field pitch that is one; those below are rests and marks.
         last_pitch: The greatest; those above are marks too.
-        ticks: How far each id of the field duration (with three fields: shift) moves the clock on, (V,); 24 to the
-            quarter. None: no metre is counted.
+        ticks: How far each id of the field duration (with shifts: shift) moves the clock on, (V,); 24 to the quarter.
+            None: no metre is counted.
+        pitch: Number of the field of the pitch: 0 where the first field is no shift. Default: the last but one.
     """
 
-    def __init__(self, events: Tensor, first_pitch: int, last_pitch: int, ticks: Tensor | None = None) -> None:
+    def __init__(
+        self,
+        events: Tensor,
+        first_pitch: int,
+        last_pitch: int,
+        ticks: Tensor | None = None,
+        pitch: int | None = None,
+    ) -> None:
         self.events, self.first_pitch, self.last_pitch, self.ticks = events, first_pitch, last_pitch, ticks
-        places, pitches = torch.arange(events.shape[1], device=events.device), events[..., -2]
+        self.pitch = events.shape[-1] - 2 if pitch is None else pitch
+        places, pitches = torch.arange(events.shape[1], device=events.device), events[..., self.pitch]
         last = torch.where(self._sounding(events), places, NOTHING).cummax(1).values
         self.anchors = torch.where(last >= 0, pitches.gather(1, last.clamp(min=0)), NOTHING)
         before = F.pad(self.anchors, (1, 0), value=NOTHING)[:, :-1]
@@ -89,7 +98,7 @@ class EventContext:
 
     def append(self, event: Tensor) -> None:
         """Appends one event to each row, (B, F)."""
-        pitch, before = event[:, None, -2], self.anchors[:, -1:]
+        pitch, before = event[:, None, self.pitch], self.anchors[:, -1:]
         anchor = torch.where(self._sounding(event[:, None]), pitch, before)
         self.events = torch.cat((self.events, event[:, None]), dim=1)
         self.anchors = torch.cat((self.anchors, anchor), dim=1)
@@ -101,10 +110,10 @@ class EventContext:
 
     def _keys(self, events: Tensor, before: Tensor) -> Tensor:
         """Keys (B, N, 2) of events (B, N, F) that follow the anchors ``before`` (B, N)."""
-        pitches = events[..., -2]
+        pitches = events[..., self.pitch]
         moved = torch.where(before >= 0, pitches - before, NONE) + 2 * NONE  # positive, and no rest
         whole = interval = torch.where(self._sounding(events), moved, pitches)
-        for field in (*range(events.shape[-1] - 2), -1):
+        for field in (*range(self.pitch), self.pitch + 1):
             whole = whole * SIDE + events[..., field]
         marks = (events[..., :1] < 2) | (pitches > self.last_pitch)[..., None]
         return torch.stack((whole, interval), dim=-1).masked_fill(marks, NOTHING)
@@ -123,22 +132,23 @@ class EventContext:
 
     def _sounding(self, events: Tensor) -> Tensor:
         """Whether events (..., F) are notes, (...)."""
-        return (events[..., -2] >= self.first_pitch) & (events[..., -2] <= self.last_pitch)
+        pitches = events[..., self.pitch]
+        return (pitches >= self.first_pitch) & (pitches <= self.last_pitch)
 
     def _classes(self, events: Tensor) -> Tensor:
         """One at the pitch class of each event, (B, N, 12); nothing at those without a pitch."""
-        pitches = events[..., -2]
+        pitches = events[..., self.pitch]
         return F.one_hot(pitches % 12, 12) * self._sounding(events)[..., None]
 
     def _moved(self, events: Tensor) -> Tensor:
         """Ticks by which each event moves the clock on, (B, N)."""
         if self.ticks is None:
             return torch.zeros_like(events[..., 0])
-        return self.ticks[events[..., -1 if events.shape[-1] == 2 else 0]]
+        return self.ticks[events[..., 0 if self.pitch else 1]]
 
     def _placed(self, events: Tensor, clock: Tensor) -> Tensor:
         """One at each event's place in each period, (B, N, PLACES), of the clock (B, N) after it; none for a rest."""
-        began = clock - self._moved(events) if events.shape[-1] == 2 else clock
+        began = clock if self.pitch else clock - self._moved(events)
         periods, begins = _periods(clock.device)
         at = begins + began[..., None] % periods // GRID  # (B, N, periods)
         placed = torch.zeros(*began.shape, PLACES, dtype=torch.long, device=clock.device)
@@ -206,9 +216,10 @@ class EventContext:
         found = events[row, then]  # (B, T, M, F)
         now, before = anchors[row, places[None]], anchors[row, then - 1]
         sounding = self._sounding(found)
-        moved = torch.where(sounding, found[..., -2] + now - before, found[..., -2])
+        pitches = found[..., self.pitch]
+        moved = torch.where(sounding, pitches + now - before, pitches)
         inside = ~sounding | ((now >= 0) & (before >= 0) & (moved >= self.first_pitch) & (moved <= self.last_pitch))
-        found = torch.cat((found[..., :-2], moved[..., None], found[..., -1:]), dim=-1)
+        found = torch.cat((found[..., : self.pitch], moved[..., None], found[..., self.pitch + 1 :]), dim=-1)
         classes = (2 * (best + 1).float().log2()).long().clamp(max=LAGS - 1)
         real = inside & (lengths.amax(-1) > 0)  # (B, T, M)
         missing = size - best.shape[-1]

@@ -25,8 +25,8 @@ class NoteConfig:
     """What a net reads and predicts of a note.
 
     Attributes:
-        heads: "chained" predicts each field given those before it (shift, pitch, duration); "independent" predicts all
-            fields as if unrelated.
+        heads: "chained" predicts each field given those before it (shift, pitch, duration, velocity); "independent"
+            predicts all fields as if unrelated.
         relative: Also read the intervals from the last pitches, give the heads the scale and the metre of the piece so
             far, and predict a pitch by its distance to the last one too. What is learned in one key then holds in all;
             the net learns so much faster that it needs more dropout.
@@ -61,6 +61,7 @@ class EventHead(nn.Module):
         width: Width of the net's output, D.
         config: What is read and predicted of a note.
         pitch_ids: Smallest and greatest id of the field pitch that is one; by default all are.
+        pitch: Number of the field pitch. Default: the last but one.
     """
 
     def __init__(
@@ -69,14 +70,15 @@ class EventHead(nn.Module):
         width: int,
         config: NoteConfig = NoteConfig(),
         pitch_ids: Sequence[int] | None = None,
+        pitch: int | None = None,
     ) -> None:
         super().__init__()
-        self.vocab_sizes = list(vocab_sizes)
+        self.vocab_sizes, self.pitch = list(vocab_sizes), len(vocab_sizes) - 2 if pitch is None else pitch
         self.outputs = nn.ModuleList(nn.Linear(width, size) for size in vocab_sizes)
         self.chained = config.heads == "chained" and len(vocab_sizes) > 1
         self.earlier = EventEmbedding(vocab_sizes[:-1], width) if self.chained else None
         self.mixes = nn.ModuleList(nn.Linear(2 * width, width) for _ in vocab_sizes[1:]) if self.chained else None
-        self.distances = nn.Linear(width, 2 * vocab_sizes[-2]) if config.relative else None
+        self.distances = nn.Linear(width, 2 * vocab_sizes[self.pitch]) if config.relative else None
         self.scale = nn.Linear(PROFILE, width, bias=False) if config.relative else None
         self.pitch_ids = None if pitch_ids is None else (pitch_ids[0], pitch_ids[1])
         self.copies: nn.ModuleList | None = None
@@ -116,7 +118,7 @@ class EventHead(nn.Module):
             before = self.earlier.of(torch.stack(chosen, dim=-1)).to(x.dtype)
             x = x + F.gelu(self.mixes[at - 1](torch.cat([x, before], dim=-1)))  # (..., 2·D) -> (..., D)
         z = self.outputs[at](x)
-        if self.distances is not None and features.anchor is not None and at == len(self.vocab_sizes) - 2:
+        if self.distances is not None and features.anchor is not None and at == self.pitch:
             z = z + self.by_distance(self.distances(x), features.anchor)
         if self.copies is not None and features.retrieved is not None:
             z = z + self._copied(x, features.retrieved, chosen)

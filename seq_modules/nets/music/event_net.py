@@ -111,6 +111,7 @@ class EventNet(nn.Module):
         pitch_ids: Smallest and greatest id of the field pitch that is one. Needed with ``relative`` or ``retrieved``.
         ticks: How far each id of the field that moves the clock moves it; see :class:`EventContext`. Needed with
             ``relative``.
+        pitch: Number of the field pitch, 1 after a shift or 0. Default: the last field but one.
 
     Raises:
         UserError: A value is out of its range, missing, or does not go with events of one field.
@@ -128,8 +129,10 @@ class EventNet(nn.Module):
         ensemble_size: int = 1,
         pitch_ids: Sequence[int] | None = None,
         ticks: Sequence[int] | None = None,
+        pitch: int | None = None,
     ) -> None:
         super().__init__()
+        self.pitch = len(vocab_sizes) - 2 if pitch is None else pitch
         check_range("ensemble_size", ensemble_size, least=1)
         if (config.relative or config.retrieved) and len(vocab_sizes) < 2:
             name = "relative" if config.relative else "retrieved"
@@ -139,7 +142,7 @@ class EventNet(nn.Module):
             )
         if (config.relative or config.retrieved) and (pitch_ids is None or len(pitch_ids) != 2):
             raise UserError(f"pitch_ids must be the smallest and the greatest id of a pitch, not {pitch_ids}")
-        timed = vocab_sizes[-1 if len(vocab_sizes) == 2 else 0]
+        timed = vocab_sizes[1 if self.pitch == 0 else 0]
         if config.relative and (ticks is None or len(ticks) != timed):
             raise UserError(f"ticks must be {timed} numbers, one for each id that moves the clock on, not {ticks}")
         self.register_buffer(
@@ -147,9 +150,9 @@ class EventNet(nn.Module):
         )
         self.vocab_sizes, self.pitch_ids = list(vocab_sizes), None if pitch_ids is None else list(pitch_ids)
         self.relative, self.retrieved = config.relative, config.retrieved
-        self.sizes = input_sizes(vocab_sizes, config.relative)
+        self.sizes = input_sizes(vocab_sizes, config.relative, self.pitch)
         backbones = [backbone(EventEmbedding(self.sizes, d_model)) for _ in range(ensemble_size)]
-        heads = [EventHead(vocab_sizes, width, config, pitch_ids) for _ in range(ensemble_size)]
+        heads = [EventHead(vocab_sizes, width, config, pitch_ids, self.pitch) for _ in range(ensemble_size)]
         members = [EventMember(net, head) for net, head in zip(backbones, heads, strict=True)]
         self.members: Any = members[0] if ensemble_size == 1 else Ensemble(members)
 
@@ -261,13 +264,13 @@ class EventNet(nn.Module):
             return None
         assert self.pitch_ids is not None
         first, last = self.pitch_ids
-        return EventContext(unpack(input_ids, self.vocab_sizes), first, last, self.ticks)
+        return EventContext(unpack(input_ids, self.vocab_sizes), first, last, self.ticks, self.pitch)
 
     def _read(self, input_ids: Tensor, context: EventContext | None) -> Tensor:
         """The last T ids (B, T) as the backbones read them: with the intervals as further fields, if relative."""
         if not self.relative or context is None:
             return input_ids
-        side = self.vocab_sizes[-2]
+        side = self.vocab_sizes[self.pitch]
         intervals = context.intervals()[:, -input_ids.shape[1] :]  # (B, T, INTERVALS)
         fields = unpack(input_ids, self.vocab_sizes)
         shifted = torch.where(intervals == NONE, 2 * side, intervals + side)
@@ -291,6 +294,12 @@ class EventSteps(nn.Module):
         return self.net.states(input_ids)
 
 
-def input_sizes(vocab_sizes: Sequence[int], relative: bool) -> list[int]:
-    """Ids of each field that a backbone reads: the event's and, if relative, its intervals, between -V and V."""
-    return [*vocab_sizes, *[2 * vocab_sizes[-2] + 1] * INTERVALS] if relative else list(vocab_sizes)
+def input_sizes(vocab_sizes: Sequence[int], relative: bool, pitch: int) -> list[int]:
+    """Ids of each field that a backbone reads: the event's and, if relative, its intervals, between -V and V.
+
+    Args:
+        vocab_sizes: Ids of each field of an event.
+        relative: Whether intervals are read.
+        pitch: Number of the field of pitches, of which there are V.
+    """
+    return [*vocab_sizes, *[2 * vocab_sizes[pitch] + 1] * INTERVALS] if relative else list(vocab_sizes)

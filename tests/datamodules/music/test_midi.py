@@ -157,7 +157,7 @@ def test_the_tokenizer_learns_from_the_training_pieces_alone(tmp_path: Path, cap
         module = data("test", path=str(tmp_path), held_out="odd", transpose_up=0)
     assert 7 not in module.tokenizer.durations
     assert 127 not in module.tokenizer.pitches
-    assert "test: 2 of 3 notes have a pitch, a duration or a shift" in " ".join(caplog.messages)
+    assert "test: 2 of 3 notes have a pitch, a duration, a shift or a velocity" in " ".join(caplog.messages)
 
 
 def test_transposition_and_note_values_are_settings() -> None:

@@ -9,6 +9,7 @@ from datamodules.music.sources.etudes import etudes
 from datamodules.tokenizers import NoteTokenizer
 from datamodules.tokenizers.music.midi import ALL_NOTES, ONE_VOICE
 from seqlight.core.labels import IGNORED
+from seqlight.music.notes import Note, Piece
 
 PIECES = etudes(8, 2)
 
@@ -80,3 +81,18 @@ def test_without_signatures_windows_are_as_before() -> None:
     ]
     assert torch.equal(rows[0]["input_ids"], rows[1]["input_ids"][:, 1:])
     assert torch.equal(rows[0]["labels"], rows[1]["labels"][:, 1:])
+
+
+@pytest.mark.parametrize("fields", [ONE_VOICE, ALL_NOTES])
+def test_each_window_tells_the_metre_at_its_start(fields: tuple[str, ...]) -> None:
+    notes = tuple(Note(24 * at, 60 + at % 5, 24) for at in range(20))
+    piece = Piece("changes", notes, (3, 4), metres=((144, (2, 4)), (240, (6, 8))))
+    tokenizer = NoteTokenizer.train([piece], fields, signatures=True)
+    windows = EvalEvents([piece], tokenizer, 6, 3)
+    batch = windows.__getitems__(range(len(windows)))
+    known = tokenizer.signatures
+    # A window from s reads the notes from s - 1 on; START has the metre of the beginning.
+    first = [24 * max(3 * number - 1, 0) for number in range(len(windows))]
+    expected = [known.metre_id((3, 4) if at < 144 else (2, 4) if at < 240 else (6, 8)) for at in first]
+    assert batch["input_ids"][:, 0, known.metre_column].tolist() == expected
+    assert len(set(expected)) == 3

@@ -50,7 +50,7 @@ def overlap(here: list[int], there: list[int]) -> float:
     ("metric", "values"),
     [
         (IntervalOverlap, lambda p: [max(-24, min(24, b[1] - a[1])) for a, b in itertools.pairwise(p.notes)]),
-        (DurationOverlap, lambda p: [d for *_, d in p.notes]),
+        (DurationOverlap, lambda p: [note.duration for note in p.notes]),
         (OnsetTimeOverlap, lambda p: [b[0] - a[0] for a, b in itertools.pairwise(p.notes)]),
     ],
 )
@@ -86,14 +86,14 @@ def test_pitch_class_divergence() -> None:
     both = [piece_of([(pitch, 6) for pitch in pitches]) for pitches in (minor, scale)]
     assert measured(PitchClassDivergence([both[1]]), [both[0]]) == pytest.approx(expected, abs=1e-12)
     for semitones in range(12):  # the key does not matter, of neither
-        moved = [piece_from(p.name, tuple((s, pitch + semitones, d) for s, pitch, d in p.notes)) for p in both]
+        moved = [piece_from(p.name, tuple((s, pitch + semitones, d) for s, pitch, d, _ in p.notes)) for p in both]
         assert measured(PitchClassDivergence([both[1]]), [moved[0]]) == pytest.approx(expected, abs=1e-12)
         assert measured(PitchClassDivergence([moved[1]]), [both[0]]) == pytest.approx(expected, abs=1e-12)
 
 
 def test_scale_consistency() -> None:
     def brute(piece: Piece) -> float:
-        pitches = [pitch for _, pitch, _ in piece.notes]
+        pitches = [note.pitch for note in piece.notes]
         scales = [{(tonic + step) % 12 for step in (0, 2, 4, 5, 7, 9, 11)} for tonic in range(12)]
         return max(sum(pitch % 12 in scale for pitch in pitches) for scale in scales) / len(pitches)
 
@@ -127,7 +127,7 @@ def test_onset_jaccard() -> None:
     assert measured(OnsetJaccard(), [dotted]) < 0.5
     assert measured(OnsetJaccard([96, 36]), [dotted]) == 1  # in bars of 3/8
     assert math.isnan(measured(OnsetJaccard(), [piece_of([(60, 6)] * 3)]))  # one bar
-    late = piece_from("late", tuple((start + 960, pitch, ticks) for start, pitch, ticks in piece.notes))
+    late = piece_from("late", tuple((start + 960, pitch, ticks) for start, pitch, ticks, _ in piece.notes))
     assert measured(OnsetJaccard(), [late]) == measured(OnsetJaccard(), [piece])
 
 
@@ -185,8 +185,8 @@ def test_nonsense_is_told_from_music() -> None:
         return {name: float(value) for name, value in metrics.compute().items()}
 
     def shuffled(piece: Piece) -> Piece:
-        pitches = generator.sample([pitch for _, pitch, _ in piece.notes], len(piece.notes))
-        return piece_from("", tuple((s, p, d) for (s, _, d), p in zip(piece.notes, pitches, strict=True)))
+        pitches = generator.sample([note.pitch for note in piece.notes], len(piece.notes))
+        return piece_from("", tuple((s, p, d) for (s, _, d, _), p in zip(piece.notes, pitches, strict=True)))
 
     real, mixed = values(fresh), values([shuffled(piece) for piece in fresh])
     wild = values([melody(100, generator) for _ in range(8)])

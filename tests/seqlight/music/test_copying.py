@@ -6,7 +6,7 @@ import pytest
 from helpers.music_pieces import melody, piece_from, piece_of
 
 from seqlight.music.copying import CopyIndex, Match
-from seqlight.music.notes import top_voice
+from seqlight.music.notes import Note, top_voice
 
 
 def quadratic(voice: list, others: list[list]) -> list[int]:
@@ -18,7 +18,7 @@ def quadratic(voice: list, others: list[list]) -> list[int]:
             for end in range(len(other)):
                 length = 0
                 while length <= min(at, end):
-                    (_, p, d), (_, q, e) = voice[at - length], other[end - length]
+                    (_, p, d, _), (_, q, e, _) = voice[at - length], other[end - length]
                     if d != e or p - q != voice[at][1] - other[end][1]:
                         break
                     length += 1
@@ -40,8 +40,8 @@ def test_equal_to_a_search_over_all_pairs_of_positions(seed: int) -> None:
         if notes:
             there = training[number].notes[end - notes + 1 : end + 1]
             here = piece.notes[at - notes + 1 : at + 1]
-            assert {p - q for (_, p, _), (_, q, _) in zip(here, there, strict=True)} == {here[0][1] - there[0][1]}
-            assert [d for *_, d in here] == [d for *_, d in there]
+            assert {p - q for (_, p, *_), (_, q, *_) in zip(here, there, strict=True)} == {here[0][1] - there[0][1]}
+            assert [note.duration for note in here] == [note.duration for note in there]
     covered = {at - back for at, match in enumerate(matches) if match.notes >= 4 for back in range(match.notes)}
     assert index.lengths(piece, 4) == (max(expected), len(covered), 60)
 
@@ -52,9 +52,9 @@ def test_a_planted_copy_is_found_with_its_place_and_key(semitones: int) -> None:
     training = [melody(200, generator, name=f"piece {number}") for number in range(5)]
     source = training[3].notes[80:100]
     own = melody(120, generator).notes
-    planted = [(pitch + semitones, duration) for _, pitch, duration in source]
+    planted = [(pitch + semitones, duration) for _, pitch, duration, _ in source]
     # Beside the copy stand durations that the training pieces do not have: it is exactly twenty notes long.
-    events = [*[note[1:] for note in own[:50]], (50, 1), *planted, (50, 1), *[note[1:] for note in own[50:]]]
+    events = [*[note[1:3] for note in own[:50]], (50, 1), *planted, (50, 1), *[note[1:3] for note in own[50:]]]
     piece = piece_of(events)
     copy = CopyIndex(training).longest(piece)
     assert (copy.notes, copy.source, copy.semitones) == (20, "piece 3", semitones)
@@ -98,4 +98,4 @@ def test_a_chord_counts_as_its_highest_note() -> None:
 
 def test_a_note_of_the_top_voice_ends_where_the_next_begins() -> None:
     piece = piece_from("held", [(0, 60, 50), (12, 40, 6), (24, 62, 12)])
-    assert top_voice(piece).notes == ((0, 60, 12), (12, 40, 6), (24, 62, 12))
+    assert top_voice(piece).notes == (Note(0, 60, 12), Note(12, 40, 6), Note(24, 62, 12))

@@ -4,7 +4,21 @@ import pytest
 from helpers.music_pieces import tune
 
 from datamodules.music.sources.etudes import etudes
-from seqlight.music.notes import Note, Piece, bar_number, excerpts, first_bars, stretched, top_voice, transposed
+from seqlight.music.bars import end_of_bars
+from seqlight.music.notes import (
+    Note,
+    Piece,
+    bar_number,
+    bar_starts,
+    bar_ticks,
+    excerpts,
+    first_bars,
+    metre_at,
+    seconds_at,
+    stretched,
+    top_voice,
+    transposed,
+)
 
 CHORDS = Piece(
     "chords",
@@ -76,3 +90,30 @@ def test_excerpts_have_equal_lengths_and_keep_their_onsets() -> None:
     assert parts[2].notes == piece.notes[64:96]
     with pytest.raises(ValueError, match=r"^length must be at least 1"):
         excerpts([piece], 0)
+
+
+CHANGING = Piece(
+    "changing", tuple(Note(24 * at, 60, 24) for at in range(14)), (3, 4), 60.0,
+    metres=((144, (2, 4)), (228, (6, 8))), tempos=((24, 120.0), (144, 30.0)),
+)  # fmt: skip
+
+
+def test_bars_follow_the_time_signatures() -> None:
+    # Two bars of 3/4, two of 2/4 of which a change cuts the second short, then 6/8.
+    assert bar_starts(CHANGING, 336) == [0, 72, 144, 192, 228, 300]
+    counted = [sum(start <= tick for start in bar_starts(CHANGING, tick + 1)) for tick in range(0, 500, 7)]
+    assert [bar_number(CHANGING, tick) for tick in range(0, 500, 7)] == counted
+    assert [bar_ticks(CHANGING, tick) for tick in (0, 143, 144, 228)] == [72, 72, 48, 72]
+    assert [metre_at(CHANGING, tick) for tick in (0, 144, 500)] == [(3, 4), (2, 4), (6, 8)]
+    begun = first_bars(CHANGING, 3)
+    assert [note.start for note in begun.notes] == [24 * at for at in range(8)]
+    assert (begun.metres, begun.tempos) == (CHANGING.metres[:1], CHANGING.tempos)
+    assert end_of_bars(begun, 2) == 192 + 2 * 48
+    doubled = stretched(CHANGING, 2)
+    assert doubled is not None
+    assert bar_starts(doubled, 672) == [2 * tick for tick in bar_starts(CHANGING, 336)]
+
+
+def test_seconds_follow_the_tempos() -> None:
+    assert [seconds_at(CHANGING, tick) for tick in (0, 24, 36, 144, 168)] == [0, 1, 1.25, 3.5, 5.5]
+    assert seconds_at(Piece("a", (), quarters_per_minute=90.0), 48) == pytest.approx(4 / 3)

@@ -66,9 +66,11 @@ def read(document: str, staves: int = 1) -> tuple[list[tuple[int, int, int]], li
 @pytest.mark.parametrize("seed", range(3))
 def test_round_trip_of_notes_on_the_grid(metre: tuple[int, int], seed: int) -> None:
     piece = melody(80, random.Random(seed), durations=(3, 6, 9, 12, 18, 24, 36, 60, 96))
-    piece = piece_from(piece.name, piece.notes[:30] + tuple((s + 30, p, d) for s, p, d in piece.notes[30:]), metre)
+    piece = piece_from(
+        piece.name, piece.notes[:30] + tuple(note._replace(start=note.start + 30) for note in piece.notes[30:]), metre
+    )
     notes, lengths = read(score.mei(piece))
-    assert notes == list(piece.notes)
+    assert notes == [note[:3] for note in piece.notes]
     assert set(lengths) == {bar_ticks(piece)}
 
 
@@ -84,7 +86,7 @@ def test_triplets(metre: tuple[int, int]) -> None:
     document = score.mei(piece)
     assert "<tuplet" in document
     back, lengths = read(document)
-    assert back == notes
+    assert back == [note[:3] for note in notes]
     assert set(lengths) == {bar_ticks(piece)}
 
 
@@ -93,8 +95,8 @@ def test_times_off_the_grid_are_quantised() -> None:
     piece = melody(60, generator, durations=(5, 7, 11, 13, 17, 29))
     notes, lengths = read(score.mei(piece))
     assert set(lengths) == {96}
-    assert [pitch for _, pitch, _ in notes] == [pitch for _, pitch, _ in piece.notes]
-    for (start, _, _), (own, _, _) in zip(notes, piece.notes, strict=True):
+    assert [pitch for _, pitch, _ in notes] == [note.pitch for note in piece.notes]
+    for (start, _, _), (own, *_) in zip(notes, piece.notes, strict=True):
         assert abs(start - own) <= 1
 
 
@@ -102,7 +104,7 @@ def test_chords_and_voices() -> None:
     upper = [(24 * at, pitch, 24) for at in range(8) for pitch in (72 - at % 3, 67, 64 - at % 2)]
     chorale = piece_from("chorale", tuple(sorted([*upper, (0, 48, 96), (96, 43, 96)])))
     document = score.mei(chorale)
-    assert read(document)[0] == list(chorale.notes)
+    assert read(document)[0] == [note[:3] for note in chorale.notes]
     voices = split_voices(chorale.notes)
     assert [chord.pitches for chord in voices[-1]] == [(48,), (43,)]
     assert all(a.end <= b.start for voice in voices for a, b in pairwise(voice))
@@ -123,7 +125,7 @@ def test_major_keys_need_no_accidentals(tonic: int, signature: str) -> None:
     document = score.mei(piece_of([(pitch, 12) for pitch in scale]))
     assert f'keysig="{signature}"' in document
     assert " accid=" not in document
-    assert read(document)[0] == list(piece_of([(pitch, 12) for pitch in scale]).notes)
+    assert read(document)[0] == [note[:3] for note in piece_of([(pitch, 12) for pitch in scale]).notes]
 
 
 def test_accidentals_hold_for_a_bar() -> None:

@@ -34,7 +34,7 @@ def test_each_note_sounds_at_its_time() -> None:
     piece = piece_of([(57, 24), (64, 48), (60, 12), (69, 12)])
     sound, rate = synth.render(piece, 16_000), 16_000
     tick = 60 / 72 / 24
-    for start, pitch, duration in piece.notes:  # the second half of each, when the one before has died away
+    for start, pitch, duration, _ in piece.notes:  # the second half of each, when the one before has died away
         part = sound[int((start + duration / 2) * tick * rate) : int((start + duration) * tick * rate)]
         assert round(69 + 12 * math.log2(strongest(part, rate) / 440)) == pitch
     assert len(sound) == pytest.approx((96 * tick + synth.RELEASE) * rate, abs=2)

@@ -2,6 +2,7 @@
 
 import random
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,9 +17,23 @@ from seqlight.music.notes import Note, Piece
 symusic = pytest.importorskip("symusic")
 
 NOTES = st.lists(
-    st.builds(Note, st.integers(0, 5000), st.integers(0, 127), st.integers(1, 2000)), min_size=1, max_size=60
+    st.builds(Note, st.integers(0, 5000), st.integers(0, 127), st.integers(1, 2000), st.integers(1, 127)),
+    min_size=1,
+    max_size=60,
 ).map(lambda notes: tuple(sorted(notes)))
 METRES = st.tuples(st.integers(1, 64), st.sampled_from([1, 2, 4, 8, 16, 32]))
+
+
+def distinct(changes: list[tuple[int, tuple[int, int]]]) -> tuple[tuple[int, tuple[int, int]], ...]:
+    """Changes from the beginning on, in order, each to something else."""
+    found = [(0, changes[0][1])]
+    for tick, metre in sorted(dict(changes[1:]).items()):
+        if metre != found[-1][1] and tick:
+            found.append((tick, metre))
+    return tuple(found)
+
+
+CHANGES = st.lists(st.tuples(st.integers(0, 5000), METRES), min_size=1, max_size=6).map(distinct)
 
 
 @pytest.fixture
@@ -28,15 +43,39 @@ def good(tmp_path: Path) -> bytes:
 
 
 @settings(max_examples=50, deadline=None)
-@given(NOTES, METRES, st.integers(10, 400))
+@given(NOTES, CHANGES, CHANGES)
 def test_what_is_written_reads_back_equal(
-    tmp_path_factory: pytest.TempPathFactory, notes: tuple[Note, ...], metre: tuple[int, int], tempo: int
+    tmp_path_factory: pytest.TempPathFactory,
+    notes: tuple[Note, ...],
+    metres: tuple[tuple[int, tuple[int, int]], ...],
+    times: tuple[tuple[int, tuple[int, int]], ...],
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "written.mid"
-    piece = Piece("written", notes, metre, float(tempo))
+    (_, tempo), *tempos = [(tick, 10.0 + 6 * beats + fraction) for tick, (beats, fraction) in times]
+    kept = tuple(one for one, before in zip(tempos, [(0, tempo), *tempos], strict=False) if one[1] != before[1])
+    piece = Piece("written", notes, metres[0][1], tempo, metres=metres[1:], tempos=kept)
     write_midi(path, piece)
-    assert read_midi(path) == piece
+    assert read_midi(path, velocity=True, tempos=True) == piece
     assert read_midi(path).moved == 0
+    plain = tuple(sorted(note._replace(velocity=80) for note in notes))
+    assert read_midi(path) == replace(piece, notes=plain, tempos=())
+
+
+def test_of_changes_repetitions_and_those_of_one_tick_are_put_together(tmp_path: Path) -> None:
+    score = symusic.Score(480)
+    score.tracks.append(symusic.Track())
+    score.tracks[0].notes.append(symusic.Note(0, 480, 60, 0x7F))
+    for tick, beats in ((0, 3), (0, 4), (480, 3), (960, 5), (960, 2), (1920, 2), (2400, 99)):
+        score.time_signatures.append(symusic.TimeSignature(tick, beats, 4))
+    (tmp_path / "a.mid").write_bytes(score.dumps_midi())
+    piece = read_midi(tmp_path / "a.mid")
+    assert (piece.time_signature, piece.metres) == ((3, 4), ((48, (2, 4)),))
+    many = [symusic.TimeSignature(n, 2 + n % 2, 4) for n in range(1001)]
+    for one in many:
+        score.time_signatures.append(one)
+    (tmp_path / "a.mid").write_bytes(score.dumps_midi())
+    with pytest.raises(ValueError, match=r"a.mid: 1,00\d time signatures are more than the 1,000 that are read"):
+        read_midi(tmp_path / "a.mid")
 
 
 @pytest.mark.parametrize("key", [None, *((tonic, mode) for tonic in range(12) for mode in ("major", "minor"))])

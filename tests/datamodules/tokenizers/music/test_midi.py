@@ -1,5 +1,6 @@
 """Notes as events: exact round trips, nearest values for unseen ones, and any ids can be decoded."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,28 +13,32 @@ from hypothesis import strategies as st
 from datamodules.music.sources.etudes import etudes
 from datamodules.music.sources.prelude import PRELUDE
 from datamodules.tokenizers import CharTokenizer, NoteTokenizer, from_state, load, load_notes, save
-from datamodules.tokenizers.music.midi import ALL_NOTES, MOST_VALUES, ONE_VOICE
+from datamodules.tokenizers.music.midi import ALL_NOTES, FIELD_SETS, LOUDNESS, MOST_VALUES, ONE_VOICE
 from seqlight.music.notes import Note, Piece, top_voice, transposed
 
 NOTES = sorted_notes(latest=300, highest=127, longest=100)
-FIELDS = st.sampled_from([ONE_VOICE, ALL_NOTES])
+LOUD = sorted_notes(latest=300, highest=127, longest=100, velocity=st.integers(1, 127))
+FIELDS = st.sampled_from(FIELD_SETS)
 
 
 @settings(max_examples=50, deadline=None)
-@given(NOTES, FIELDS)
+@given(LOUD, FIELDS)
 def test_round_trip_is_exact_for_values_seen_in_training(notes: tuple[Note, ...], fields: tuple[str, ...]) -> None:
     piece = Piece("a", notes, (3, 8), 100.0)
     tokenizer = NoteTokenizer.train([piece], fields)
     ids = tokenizer.encode(piece)
     assert tokenizer.unseen(piece) == 0
-    assert (ids >= ([2, 1] if fields == ONE_VOICE else [2, 1, 1])).all()  # no START, END or "nothing"
+    assert (ids >= [2, *[1] * (len(fields) - 1)]).all()  # no START, END or "nothing"
     assert (ids < tokenizer.vocab_sizes).all()
     back = tokenizer.decode(ids, "a", (3, 8), 100.0)
-    assert back == (top_voice(piece) if fields == ONE_VOICE else piece)
+    expected = top_voice(piece) if tokenizer.one_voice else piece
+    if "velocity" not in fields:
+        expected = replace(expected, notes=tuple(sorted(note._replace(velocity=80) for note in expected.notes)))
+    assert back == expected
 
 
 @settings(max_examples=50, deadline=None)
-@given(NOTES, NOTES, FIELDS)
+@given(NOTES, NOTES, st.sampled_from([ONE_VOICE, ALL_NOTES]))
 def test_values_not_seen_in_training_become_the_nearest(
     notes: tuple[Note, ...], others: tuple[Note, ...], fields: tuple[str, ...]
 ) -> None:
@@ -88,6 +93,37 @@ def test_all_notes_by_hand() -> None:
     assert tokenizer.encode(piece).tolist() == [[3, 1, 2], [3, 1, 3], [2, 8, 3], [4, 3, 1]]
     # A shift beside "nothing" still counts.
     assert tokenizer.decode([[3, 0, 2], [3, 1, 0], [3, 1, 2]]).notes == (Note(36, 60, 12),)
+
+
+def test_velocities_by_hand() -> None:
+    piece = Piece("", (Note(12, 60, 12, 30), Note(24, 67, 24, 90), Note(60, 62, 6, 30)))
+    one = NoteTokenizer.train([piece], ONE_VOICE + LOUDNESS)
+    assert one.velocities == [0, 30, 90]
+    # rest, C, G, rest, D; a rest has the velocity of the note before it, the first one that of the note after it
+    assert one.encode(piece)[:, 2].tolist() == [1, 1, 2, 2, 1]
+    every = NoteTokenizer.train([piece], ALL_NOTES + LOUDNESS, signatures=True)
+    assert every.velocities == [0, 30, 90, 0]
+    assert every.head(piece).tolist() == [[every.note_sizes[0], every.note_sizes[1] + 24, every.note_sizes[2], 3]]
+    heard = every.decode(every.encode(Piece("", (Note(0, 60, 12, 1), Note(0, 62, 12, 61), Note(0, 64, 12, 127)))))
+    assert [note.velocity for note in heard.notes] == [30, 90, 90]  # the nearest of those that training had
+    assert every.unseen(Piece("", (Note(12, 60, 12, 31),))) == 1
+    assert from_state(every.state()).fingerprint == every.fingerprint
+    with pytest.raises(ValueError, match="velocities must be at most 127"):
+        NoteTokenizer(ONE_VOICE + LOUDNESS, 40, 60, [24], velocities=[128])
+
+
+def test_metres_that_change_are_told_from_the_notes_on() -> None:
+    piece = Piece("", tuple(Note(24 * at, 60, 12) for at in range(6)), (3, 4), metres=((72, (2, 4)), (120, (6, 8))))
+    for fields in (ONE_VOICE, ALL_NOTES):
+        tokenizer = NoteTokenizer.train([piece], fields, signatures=True)
+        known = tokenizer.signatures
+        assert known is not None
+        assert known.metres == [(2, 4), (3, 4), (6, 8)]
+        events = tokenizer.encode(piece)
+        onsets = [24 * at // (2 if tokenizer.one_voice else 1) for at in range(len(events))]  # rests are events too
+        expected = [known.metre_id((3, 4) if at < 72 else (2, 4) if at < 120 else (6, 8)) for at in onsets]
+        assert tokenizer.metre_ids(piece, events).tolist() == expected
+        assert tokenizer.head(piece)[0, known.metre_column] == known.metre_id((6, 8))  # that of what follows
 
 
 def test_a_pitch_out_of_range_is_moved_by_octaves() -> None:

@@ -46,7 +46,7 @@ def test_notes_are_the_same_with_and_without_signatures(
 def test_transposition_changes_the_key_and_not_the_metre(
     metres: list[tuple[int, int]], metre: tuple[int, int], key: tuple[int, str], semitones: int, fields: int
 ) -> None:
-    signatures = Signatures([9, 30, 20][-fields:], metres)
+    signatures = Signatures([9, 30, 20][-fields:], metres, fields - 2)
     moved = signatures.transposed(signatures.event(metre, key)[None], np.array([semitones]))
     assert np.array_equal(moved[0], signatures.event(metre, ((key[0] + semitones) % 12, key[1])))
     untold = signatures.event(metre, None)
@@ -59,7 +59,7 @@ def test_transposition_changes_the_key_and_not_the_metre(
 
 def test_every_metre_and_key_has_an_id_of_its_own() -> None:
     metres = [(3, 4), (4, 4), (6, 8)]
-    signatures = Signatures([7, 5], metres)
+    signatures = Signatures([7, 5], metres, 0)
     keys = [*((tonic, mode) for mode in ("major", "minor") for tonic in range(12)), None]
     events = {tuple(signatures.event(metre, key)) for metre in [*metres, (5, 4)] for key in keys}
     assert events == {(7 + key, 5 + metre) for key in range(KEYS + 1) for metre in range(4)}

@@ -86,7 +86,7 @@ def test_fit_test_and_predict_write_music(run: Run, monkeypatch: pytest.MonkeyPa
         row = json.loads(line)
         piece = read_midi(folder / f"{row['index']:05d}-prelude.mid")
         expected = sorted(map(tuple, row["prompt_notes"] + row["notes"]))
-        assert [tuple(note) for note in piece.notes] == expected
+        assert [note[:3] for note in piece.notes] == expected
 
     assert run("fit", "--config=music/lstm", *SMALL, "--trainer.callbacks=[]").code == 0
     newest = max(Path().rglob("last.ckpt"), key=lambda path: path.stat().st_mtime_ns)

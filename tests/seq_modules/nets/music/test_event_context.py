@@ -188,3 +188,19 @@ def test_a_signature_is_no_note() -> None:
     assert torch.equal(signed.profiles(5), plain.profiles(5))
     for ours, theirs in zip(signed.retrieve(2), plain.retrieve(2), strict=True):
         assert torch.equal(ours[:, 1:], theirs)
+
+
+@pytest.mark.parametrize("fields", [2, 3])
+def test_a_field_behind_the_duration_is_retrieved_and_changes_nothing_else(fields: int) -> None:
+    events, first = drawn(fields, 3, 40, 7)
+    ticks, loud = torch.tensor([0, 6, 12, 24, 18]), torch.arange(120).view(3, 40, 1) % 7
+    without = EventContext(events, first, PITCHES - 1, ticks)
+    context = EventContext(torch.cat((events, loud), dim=-1)[:, :30], first, PITCHES - 1, ticks, pitch=fields - 2)
+    for t in range(30, 40):
+        context.append(torch.cat((events, loud), dim=-1)[:, t])
+    assert torch.equal(context.profiles(40), without.profiles(40))
+    assert torch.equal(context.intervals(), without.intervals())
+    ours, theirs = context.retrieve(4), without.retrieve(4)
+    assert torch.equal(ours.lengths, theirs.lengths)
+    assert torch.equal(ours.elements[..., :-1], theirs.elements)
+    assert ours.elements[..., -1].any()
