@@ -78,15 +78,16 @@ def point_loggers(trainer: Any, folder: Path) -> None:
         loggers.insert(0, Namespace(class_path=CSV_LOGGER, init_args=Namespace(save_dir="runs")))
     trainer.logger = sorted(loggers, key=lambda logger: logger.class_path != CSV_LOGGER)
     for logger in trainer.logger:
-        args = logger.init_args
+        args = logger.get("init_args", Namespace())  # a class without arguments has none
+        place = {"save_dir": str(folder.parent.parent), "name": folder.parent.name, "version": folder.name}
         if logger.class_path == CSV_LOGGER:
             logger.class_path = METRICS_CSV
-            args.flush_logs_every_n_steps = 1  # a process that is killed loses no row
+            args.update(Namespace(**place, flush_logs_every_n_steps=1))  # a process that is killed loses no row
         if logger.class_path.rpartition(".")[2] == "WandbLogger":
             args.save_dir = str(folder)
             args.name = args.get("name") or f"{folder.parent.name}/{folder.name}"
         else:
-            args.save_dir, args.name, args.version = str(folder.parent.parent), folder.parent.name, folder.name
+            args.update(Namespace({name: value for name, value in place.items() if name in args}))
 
 
 def next_command(command: str, run_folder: Path, checkpoint: str | None) -> str:
