@@ -20,6 +20,7 @@ from seqlight.core.series import SeriesStatistics
 from seqlight.music.notes import Piece
 
 __all__ = [
+    "ChecksLengths",
     "Classifies",
     "ComposesMusic",
     "Forecasts",
@@ -64,6 +65,15 @@ class HasFilePrints(Protocol):
 
     def file_prints(self) -> dict[str, str]:
         """Digits for each option that names files, such as ``path``."""
+        ...
+
+
+@runtime_checkable
+class ChecksLengths(Protocol):
+    """Data that know where their rows come from, and refuse those that a net cannot read."""
+
+    def check_longest(self, stage: str, longest: int) -> None:
+        """Raises UserError, with the file and line, if a row of the stage has more than ``longest`` tokens."""
         ...
 
 

@@ -2,11 +2,15 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from datamodules.base import SequenceDataModule
-from datamodules.seq2seq.pairs import IdRows, PairRows
+from datamodules.seq2seq.pairs import IdRows, PairRows, RowOrigin
 from datamodules.tokenizers import TokenizerPair
 from seqlight.core.errors import UserError
 from seqlight.core.files.paths import expanded
+
+LONG_TEXT = "split it into sentences"  # what helps where a text is longer than the net reads
 
 
 class Seq2SeqDataModule(SequenceDataModule):
@@ -68,25 +72,46 @@ class Seq2SeqDataModule(SequenceDataModule):
     def _batch_rows(self) -> int:
         return self.batch_size * self._ranks().get("num_replicas", 1)
 
-    def pair_rows(self, sources: Sequence[str], targets: Sequence[str] | None, what: str) -> PairRows:
+    def pair_rows(
+        self, sources: Sequence[str], targets: Sequence[str] | None, what: str, origin: RowOrigin | None = None
+    ) -> PairRows:
         """Pairs to evaluate, with their texts, in batches of similar length.
 
         Args:
             sources: Texts to read.
             targets: Texts to write. None: they are not known.
             what: What they are, for the progress bar.
+            origin: Where they come from.
         """
         tokenizer = self.tokenizer
         ids = IdRows.encode(tokenizer.source, sources, f"{what} sources")
         target_ids = None if targets is None else IdRows.encode(tokenizer.target, targets, f"{what} targets")
-        return PairRows(ids, target_ids, sources, targets, self._batch_rows)
+        return PairRows(ids, target_ids, sources, targets, self._batch_rows, origin)
 
     def setup(self, stage: str) -> None:
         """Lightning calls this before each stage; for predict it needs no data but the texts."""
         super().setup(stage)
         if stage == "predict":
             texts = read_lines(self.texts_path) if self.texts_path is not None else self.texts or list(self.examples)
-            self.predict_set = self.pair_rows(texts, None, "predict")
+            lines, where = np.arange(1, len(texts) + 1), f"texts_path {self.texts_path}" if self.texts_path else "texts"
+            origin = RowOrigin(where, lines, LONG_TEXT, "line" if self.texts_path else "number")
+            self.predict_set = self.pair_rows(texts, None, "predict", origin)
+
+    def check_longest(self, stage: str, longest: int) -> None:
+        """Refuses pairs of a stage that are longer than the net reads.
+
+        Args:
+            stage: fit, validate, test or predict, whose ``setup`` was called.
+            longest: Most tokens of a sequence that the net reads, its end included.
+
+        Raises:
+            UserError: One is longer; the message names its file and line.
+        """
+        for rows in {"fit": (self.train_set, self.val_set), "validate": (self.val_set,), "test": (self.test_set,)}.get(
+            stage, (self.predict_set,)
+        ):
+            if isinstance(rows, PairRows):
+                rows.check_longest(longest)
 
 
 def read_lines(path: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,12 +45,15 @@ class Pairs:
 
     def leave_out(self, chosen: np.ndarray, why: str) -> "Pairs":
         """The pairs that are not chosen (N,); one warning says how many are, on which lines, and why."""
-        if not chosen.any():
-            return self
-        lines = self.lines[chosen]
-        shown = ", ".join(map(str, lines[:SHOWN])) + (", ..." if len(lines) > SHOWN else "")
-        rank_zero_warn(f"{self.where}: {len(lines):,} of {len(self):,} pairs {why} and are left out: line {shown}")
-        return self.take(np.flatnonzero(~chosen))
+        self.warn_of(chosen, f"{why} and are left out")
+        return self.take(np.flatnonzero(~chosen)) if chosen.any() else self
+
+    def warn_of(self, chosen: np.ndarray, what: str) -> None:
+        """One warning that says how many pairs are chosen (N,), on which lines, and what of them; none if none are."""
+        if chosen.any():
+            lines = self.lines[chosen]
+            shown = ", ".join(map(str, lines[:SHOWN])) + (", ..." if len(lines) > SHOWN else "")
+            rank_zero_warn(f"{self.where}: {len(lines):,} of {len(self):,} pairs {what}: line {shown}")
 
 
 def is_table(path: Path) -> bool:
@@ -128,7 +132,7 @@ def _lines(path: Path, encoding: str) -> list[str]:
     encoding = known_encoding(encoding)
     try:
         content = gzip.decompress(path.read_bytes()) if path.suffix.lower() == ".gz" else path.read_bytes()
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise UserError(f"path {path}: cannot be read ({error})") from error
     try:
         return list(lines_of(decoded(content, encoding)))

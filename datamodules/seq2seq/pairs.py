@@ -1,6 +1,7 @@
 """Pairs of texts as rows of token ids. N pairs, B of a batch, S and T tokens of its longest source and target."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -9,6 +10,7 @@ from datamodules.loading.batch_dataset import Batch, BatchDataset
 from datamodules.loading.buckets import even_order
 from datamodules.loading.progress import progress_bar
 from datamodules.tokenizers import SideTokenizer
+from seqlight.core.errors import UserError
 from seqlight.core.labels import BOS, EOS, IGNORED, PAD
 
 CHUNK = 10_000  # texts encoded at a time: an array for each of a million would take more memory than the ids
@@ -87,6 +89,23 @@ def _padded(rows: Sequence[np.ndarray], filler: int) -> tuple[torch.Tensor, torc
     return torch.from_numpy(ids), torch.from_numpy(mask)
 
 
+@dataclass(frozen=True)
+class RowOrigin:
+    """Where rows come from, for messages.
+
+    Attributes:
+        where: A file, or what else they were given by.
+        lines: Line, or number, of each row there (N,).
+        remedy: What to do about a row that is longer than the net reads.
+        unit: What the lines are.
+    """
+
+    where: str
+    lines: np.ndarray
+    remedy: str
+    unit: str = "line"
+
+
 class PairRows(BatchDataset):
     """Pairs in a fixed order, in which batches have rows of similar length unless ``batch_rows`` is 1.
 
@@ -96,6 +115,7 @@ class PairRows(BatchDataset):
         texts: The sources themselves. If given, each batch has them as ``sources``.
         references: The targets themselves. If given, each batch has them as ``references``.
         batch_rows: Rows of a global batch, on which the order depends.
+        origin: Where they come from.
 
     Attributes:
         lengths: Tokens of each source and target, with one for its end (N, 2), or (N, 1) without targets.
@@ -108,8 +128,10 @@ class PairRows(BatchDataset):
         texts: Sequence[str] | None = None,
         references: Sequence[str] | None = None,
         batch_rows: int = 1,
+        origin: RowOrigin | None = None,
     ) -> None:
         self.sources, self.targets, self.texts, self.references = sources, targets, texts, references
+        self.origin = origin
         sides = [sources] if targets is None else [sources, targets]
         self.lengths = np.stack([side.lengths for side in sides], axis=1) + 1
         size = len(sources)
@@ -117,6 +139,24 @@ class PairRows(BatchDataset):
 
     def __len__(self) -> int:
         return len(self.sources)
+
+    def check_longest(self, longest: int) -> None:
+        """Refuses rows that are longer than a net reads.
+
+        Args:
+            longest: Most tokens of a sequence that the net reads, its end included.
+
+        Raises:
+            UserError: A row is longer; the message names its line.
+        """
+        too_long = np.flatnonzero((self.lengths > longest).any(axis=1))
+        if len(too_long) and (origin := self.origin) is not None:
+            row, more = too_long[0], len(too_long) - 1
+            raise UserError(
+                f"{origin.where}: {origin.unit} {origin.lines[row]} has {self.lengths[row].max():,} tokens"
+                f"{f' ({more:,} more are too long)' if more else ''}, and the net reads {longest:,} at most "
+                f"(net.max_seq_len); {origin.remedy}"
+            )
 
     def __getitems__(self, places: Sequence[int]) -> Batch:
         """The batch of the rows at some places: see :func:`pad_pairs`; with ``sources`` and ``references`` as texts."""

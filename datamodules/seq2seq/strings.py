@@ -47,7 +47,7 @@ class RandomStrings:
 class StringsDataModule(Seq2SeqDataModule):
     """Random strings with their copy, their reverse, or their letters sorted; one id a letter.
 
-    The strings are generated row by row without end. The test's strings are longer than those of training.
+    The strings are generated row by row without end. The test has all lengths of training and longer ones.
 
     Args:
         task: What is to be done with a string.
@@ -76,7 +76,7 @@ class StringsDataModule(Seq2SeqDataModule):
         letters: str = "abcdefghijklmnopqrstuvwxyz",
         min_length: int = 1,
         max_length: int = 20,
-        test_min_length: int = 21,
+        test_min_length: int = 1,
         test_max_length: int = 40,
         batch_size: int = 128,
         train_size: int = 25_600,

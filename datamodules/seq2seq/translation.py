@@ -15,19 +15,24 @@ from datamodules.seq2seq.base import Seq2SeqDataModule
 from datamodules.seq2seq.pair_files import Pairs
 from datamodules.seq2seq.pair_sources import PairSource, PairSplitConfig, PairTextConfig, Split
 from datamodules.seq2seq.pair_tokens import PairTokenConfig, PairTokenizerKind, PairTokenizers
-from datamodules.seq2seq.pairs import IdRows, PairRows
+from datamodules.seq2seq.pairs import IdRows, PairRows, RowOrigin
 from datamodules.seq2seq.swapped import SideWords, check_languages
 from datamodules.tokenizers import TokenizerPair, load_pair
 from seqlight.core.checks import check_range
 from seqlight.core.config_groups import group_from
 from seqlight.core.errors import UserError
 
+# What helps where a pair is longer than the net reads.
+LONG_TRAINING = "lower data.tokens.max_len to that, which leaves longer training pairs out, or raise the other"
+LONG_EVALUATION = "raise it, or take the pair out of the files; data.tokens.max_len is for training pairs"
+
 
 class TranslationDataModule(Seq2SeqDataModule):
     """Sentences of one language with their translations into another.
 
-    Training batches have sentences of similar length. Pairs with an empty side, or whose sides look swapped, are left
-    out with a warning that names their lines; two files with different numbers of lines are refused.
+    Training batches have sentences of similar length. Pairs with an empty side are left out, and so are training pairs
+    whose sides look swapped; a warning names their lines. Validation and test pairs that look swapped stay, with such a
+    warning, so that every command measures the same pairs. Two files with different numbers of lines are refused.
 
     Args:
         path: Where the pairs are: a folder with files such as train.de, train.en, val.de and so on, or with tables such
@@ -90,7 +95,10 @@ class TranslationDataModule(Seq2SeqDataModule):
         self._words: SideWords | None = None  # of the training pairs, once they are read
 
     def read(self, name: Split) -> Pairs:
-        """The pairs of a split, those left out whose sides look swapped.
+        """The pairs of a split, of training those left out whose sides look swapped.
+
+        What looks swapped is told by the words of the training pairs, once they are read, else by those of the split
+        itself.
 
         Raises:
             FileNotFoundError: A file is missing.
@@ -100,18 +108,17 @@ class TranslationDataModule(Seq2SeqDataModule):
             return self._train
         pairs = self._pairs.read(name)
         check_languages(pairs.sources, pairs.targets, self.source, self.target, pairs.where)
+        words = SideWords(pairs.sources, pairs.targets) if name == "train" or self._words is None else self._words
+        swapped, looks = words.swapped(pairs.sources, pairs.targets), "look swapped (each side reads like the other's)"
         if name == "train":
-            self._words = SideWords(pairs.sources, pairs.targets)
-        if self._words is not None:
-            swapped = self._words.swapped(pairs.sources, pairs.targets)
-            if swapped.mean() > 0.5:
-                raise UserError(
-                    f"path: {pairs.where}: the sides look swapped beside those of the training pairs; put the files in "
-                    "their places"
-                )
-            pairs = pairs.leave_out(swapped, "look swapped (each side reads like the other language)")
-        if name == "train":
-            self._train = pairs
+            self._words, self._train = words, pairs.leave_out(swapped, looks)
+            return self._train
+        if swapped.mean() > 0.5:
+            raise UserError(
+                f"path: {pairs.where}: the sides look swapped beside those of the training pairs; put the files in "
+                "their places"
+            )
+        pairs.warn_of(swapped, f"{looks} and are kept, as all pairs to evaluate")
         return pairs
 
     @cached_property
@@ -136,16 +143,20 @@ class TranslationDataModule(Seq2SeqDataModule):
         if stage == "fit":
             self.train_set = self._train_rows()
         if stage in ("fit", "validate"):
-            pairs = self.read("val")
-            self.val_set = self.pair_rows(pairs.sources, pairs.targets, "validation")
+            self.val_set = self._eval_rows("val", "validation")
         if stage == "test":
-            pairs = self.read("test")
-            self.test_set = self.pair_rows(pairs.sources, pairs.targets, "test")
+            self.test_set = self._eval_rows("test", "test")
+
+    def _eval_rows(self, name: Split, what: str) -> PairRows:
+        pairs = self.read(name)
+        origin = RowOrigin(pairs.where, pairs.lines, LONG_EVALUATION)
+        return self.pair_rows(pairs.sources, pairs.targets, what, origin)
 
     def _train_rows(self) -> PairRows:
         pairs, tokenizer = self.read("train"), self.tokenizer
         sources = IdRows.encode(tokenizer.source, pairs.sources, "training sources")
         targets = IdRows.encode(tokenizer.target, pairs.targets, "training targets")
+        lines = pairs.lines
         fits = self.tokens.fits(np.stack([sources.lengths, targets.lengths], axis=1) + 1)
         self.left_out, self._train = int((~fits).sum()), None
         if self.left_out:
@@ -155,9 +166,10 @@ class TranslationDataModule(Seq2SeqDataModule):
                 f"side{ratio}, and are left out (--data.tokens.max_len)"
             )
             sources, targets = (side.take(np.flatnonzero(fits)) for side in (sources, targets))
+            lines = lines[fits]
         if not fits.any():
             raise UserError(f"tokens.max_len {self.tokens.max_len} leaves no training pair; give more")
-        return PairRows(sources, targets)
+        return PairRows(sources, targets, origin=RowOrigin(pairs.where, lines, LONG_TRAINING))
 
     def train_batches(self) -> Batches:
         """Batches of pairs of similar length, of so many rows or so many tokens."""

@@ -18,6 +18,8 @@ from seq_modules.generation.loop import Choice, State, decode
 from seq_modules.generation.sampling import CHUNK, log_probs, penalised, seen_ids, suppress_
 from seqlight.core.errors import UserError
 
+Candidate = tuple[float, int, int]  # sum of log-probabilities, row that is continued, token
+
 
 @dataclass
 class Hypothesis:
@@ -87,14 +89,14 @@ class BeamChooser:
                 self.seen = seen_ids(self.prompts, logits.shape[1], logits.device)
             new = penalised(new, self.seen, self.decoding.repetition_penalty)
         scores = new.new_zeros(len(new), 1) if self.scores is None else self.scores
-        totals, parents, tokens = best_ways(new, scores, 2 * beams)  # twice K, so that K remain where K end
+        totals, parents, tokens = best_candidates(new, scores, 2 * beams)  # twice K, so that K remain where K end
         if totals[:, 0].isnan().any():
             raise UserError("net: its logits are not numbers (NaN); its weights are broken, or training diverged")
 
         step, rows, ids, kept, sources = len(self.steps), list[int](), list[int](), list[list[float]](), list[int]()
-        candidates = zip(self.sources, totals.tolist(), parents.tolist(), tokens.tolist(), strict=True)
-        for source, *ways in candidates:
-            partial = self._finish(source, step, list(zip(*ways, strict=True)))
+        of_sources = zip(self.sources, totals.tolist(), parents.tolist(), tokens.tolist(), strict=True)
+        for source, *candidates in of_sources:
+            partial = self._finish(source, step, list(zip(*candidates, strict=True)))
             if not partial or not self._can_improve(source, step + 1, partial[0][0]):
                 continue
             sources.append(source)
@@ -110,17 +112,17 @@ class BeamChooser:
             self.seen = self.seen[chosen[1]].scatter_(1, chosen[0][:, None], True)
         return Choice(chosen[0], ids, [False] * len(ids), chosen[1])
 
-    def _finish(self, source: int, step: int, ways: list[tuple[float, int, int]]) -> list[tuple[float, int, int]]:
+    def _finish(self, source: int, step: int, candidates: list[Candidate]) -> list[Candidate]:
         """Puts the sequences that end with this step aside; returns the K best of the others.
 
         Args:
             source: The source.
             step: The step, from 0.
-            ways: The best 2·K ways to go on, in order: sum of log-probabilities, row that is continued, token.
+            candidates: The best 2·K continuations, in order: sum of log-probabilities, row that is continued, token.
         """
         beams, length = self.decoding.beams, step + 1
-        finished, partial = list(self.finished[source]), list[tuple[float, int, int]]()
-        for rank, (total, parent, token) in enumerate(ways):
+        finished, partial = list(self.finished[source]), list[Candidate]()
+        for rank, (total, parent, token) in enumerate(candidates):
             if total == -math.inf:  # ruled out, and so are those behind it
                 break
             ended = token == self.eos_id or (
@@ -128,7 +130,7 @@ class BeamChooser:
             )
             if not ended and length < self.limits[source]:
                 partial.append((total, parent, token))
-            elif rank < beams:  # an end must be among the K best ways
+            elif rank < beams:  # an end must be among the K best candidates
                 score = total / length**self.decoding.length_penalty
                 finished.append(Finished(score, step, parent, token, ended))
         finished.sort(key=lambda one: -one.score)  # stable: of equal scores, the earlier and likelier comes first
@@ -171,8 +173,8 @@ def beam_search(state: State, chooser: BeamChooser) -> list[list[Hypothesis]]:
     return chooser.hypotheses()
 
 
-def best_ways(new: Tensor, scores: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
-    """The best ways to go on with each source's rows, the best first.
+def best_candidates(new: Tensor, scores: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The best continuations of each source's rows by one token, the best first.
 
     The largest of many numbers are found among those chunks of them that have the largest maxima: for 64 sources with 5
     rows of 8,000 tokens that takes less than half as long as torch.topk of all.
@@ -180,7 +182,7 @@ def best_ways(new: Tensor, scores: Tensor, count: int) -> tuple[Tensor, Tensor, 
     Args:
         new: Log-probabilities of the next token of each row, (B, V).
         scores: Sums of log-probabilities so far, (sources, rows of a source).
-        count: How many ways; there are fewer if there are not so many.
+        count: How many candidates; there are fewer if there are not so many.
 
     Returns:
         Sums with the next token, rows that are continued, and tokens, each (sources, count).

@@ -35,8 +35,8 @@ class Decoding:
         early_stopping: End beam search as soon as there are as many complete texts as beams. By default it ends when
             no partial text has a better score than the worst of these.
         n_best: Texts that are returned for each source, at most the number of beams. For translations.
-        max_source_ratio: Most tokens of a translation for each token of its source, and 10 more; max_new_tokens is a
-            limit in any case. Above 0. None: max_new_tokens alone.
+        max_source_ratio: A translation has at most this times its source's tokens, plus 10; max_new_tokens is a limit
+            in any case. Above 0. None: 3 for translations.
 
     Raises:
         UserError: A setting is out of its range, or two do not go together.

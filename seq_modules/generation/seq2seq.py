@@ -220,10 +220,10 @@ def check_sources(sources: Sequence[Sequence[int]], rows: Sequence[int], longest
     """Refuses sources that are empty or longer than the net reads, and another number of rows."""
     for place, source in enumerate(sources):
         if not len(source):
-            raise UserError(f"sources: number {place} is empty; give it at least its end-of-sequence token")
+            raise UserError(f"sources[{place}] is empty; give it at least its end-of-sequence token")
         if longest is not None and len(source) > longest:
             raise UserError(
-                f"sources: number {place} has {len(source)} tokens, more than the net reads (max_seq_len {longest}); "
+                f"sources[{place}] has {len(source)} tokens, more than the net reads (max_seq_len {longest}); "
                 "shorten it, or split it into sentences"
             )
     if len(rows) != len(sources):
@@ -234,7 +234,8 @@ def max_new_tokens(decoding: Decoding, source_length: int, longest: int | None =
     """Most tokens of a translation.
 
     Args:
-        decoding: The settings: ``max_source_ratio`` times the source's length plus 10, at most ``max_new_tokens``.
+        decoding: The settings: ``max_source_ratio`` times the source's length plus 10 (None: no such limit), at most
+            ``max_new_tokens``.
         source_length: Tokens of the source, the end-of-sequence token included.
         longest: Longest target that the net reads.
     """

@@ -8,10 +8,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch.nn.functional as F
+from lightning.pytorch import Callback
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
 from seq_modules.base import SequenceModule, Step
+from seq_modules.callbacks.text.alignments import Alignments
+from seq_modules.callbacks.text.attention_page import AttentionPage
 from seq_modules.generation.beam import Hypothesis
 from seq_modules.generation.decoding_config import Decoding
 from seq_modules.generation.seq2seq import replace_unknown, translate
@@ -20,6 +23,7 @@ from seq_modules.nets.rnn.seq2seq import EncoderDecoderRNN
 from seq_modules.nets.rnn.seq2seq_config import Seq2SeqRNNConfig
 from seq_modules.nets.transformer.seq2seq import EncoderDecoderTransformer
 from seq_modules.nets.transformer.seq2seq_config import Seq2SeqTransformerConfig
+from seq_modules.protocols import ChecksLengths
 from seq_modules.training.metrics.exact_metrics import ExactMetrics
 from seq_modules.training.metrics.tokens import TokenAccuracy, TokenPerplexity
 from seq_modules.training.metrics.translation import SCORES, Score, translation_metrics
@@ -29,6 +33,8 @@ from seqlight.core.checks import check_choice, check_range, required
 from seqlight.core.config_groups import group_from
 from seqlight.core.errors import UserError
 from seqlight.core.labels import EOS, IGNORED, UNK
+
+MAX_SOURCE_RATIO = 3.0  # where Decoding.max_source_ratio is None; an untrained net would go on to max_new_tokens
 
 
 @dataclass
@@ -50,9 +56,9 @@ class Seq2SeqModule(SequenceModule):
     Args:
         label_smoothing: Fraction of each target's probability that the loss spreads over all tokens, in [0, 1) (Szegedy
             et al. 2016). In training alone: the loss of validation and test is the negative log-likelihood.
-        scores: Scores of the translations. Default: all, which are bleu, bleu_lower_tok, chrf and exact_match. BLEU is
+        scores: Scores of the translations. Default: all, which are bleu, bleu_lower, chrf and exact_match. BLEU is
             0 where texts have fewer than four words.
-        validate_bleu: Translate the validation data, greedily, for these scores, at every validation.
+        validate_scores: Translate the validation data, greedily, for these scores, at every validation.
         copy_unknown: Replace each unknown word of a translation by the source's word that was attended to most.
         optim: Optimiser and schedule.
 
@@ -68,13 +74,13 @@ class Seq2SeqModule(SequenceModule):
         self,
         label_smoothing: float,
         scores: Sequence[Score] | None,
-        validate_bleu: bool,
+        validate_scores: bool,
         copy_unknown: bool,
         optim: OptimConfig | dict[str, Any],
     ) -> None:
         super().__init__({"perplexity": TokenPerplexity(), "token_accuracy": TokenAccuracy()}, optim)
         check_range("label_smoothing", label_smoothing, least=0, below=1)
-        self.label_smoothing, self.validate_bleu, self.copy_unknown = label_smoothing, validate_bleu, copy_unknown
+        self.label_smoothing, self.validate_scores, self.copy_unknown = label_smoothing, validate_scores, copy_unknown
         self.scores = SCORES if scores is None else tuple(scores)
         if not self.scores:
             raise UserError("scores is empty; give at least one of " + ", ".join(SCORES))
@@ -87,15 +93,27 @@ class Seq2SeqModule(SequenceModule):
         """Takes the tokenizers of the data, if there are any.
 
         Raises:
-            UserError: Two vocabularies are to be trained with one table of embeddings.
+            UserError: Two vocabularies are to be trained with one table of embeddings, or the net cannot read so long a
+                pair.
         """
         super().setup(stage)
+        data, longest = getattr(self.trainer, "datamodule", None), getattr(self.net, "max_seq_len", None)
+        if longest is not None and isinstance(data, ChecksLengths):
+            data.check_longest(stage, longest)
         nets = EncoderDecoderTransformer | EncoderDecoderRNN
         one_table = isinstance(self.net, nets) and self.net.config.share_embeddings == "all"
         if stage == "fit" and one_table and self.tokenizer is not None and not self.tokenizer.shared:
             raise UserError(
                 "net.share_embeddings all needs one vocabulary for both sides (--data.tokens.shared true); use decoder"
             )
+
+    def configure_callbacks(self) -> list[Callback]:
+        """Adds pictures of the net's attention, if it has any, after ``test``, unless the Trainer has such callbacks."""
+        found = super().configure_callbacks()
+        if isinstance(self.net, EncoderDecoderRNN) and self.net.attention is None:
+            return found
+        given = [type(callback) for callback in self.trainer.callbacks]  # type: ignore[attr-defined]
+        return found + [kind() for kind in (Alignments, AttentionPage) if kind not in given]
 
     def forward(self, source_ids: Tensor, source_mask: Tensor, target_ids: Tensor) -> Tensor:
         """Logits of the next target token at every step, (B, T, V).
@@ -121,9 +139,9 @@ class Seq2SeqModule(SequenceModule):
         return Step(loss, counted.sum(), {"nll_sum": nll, "num_right": num_right})
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
-        """Measures a validation batch and, with ``validate_bleu``, its greedy translations."""
+        """Measures a validation batch and, with ``validate_scores``, its greedy translations."""
         super().validation_step(batch, batch_idx)
-        if self.validate_bleu and "references" in batch:
+        if self.validate_scores and "references" in batch:
             greedy = replace(self.decoding, temperature=0, top_k=None, top_p=None, min_p=None, beams=1, n_best=1)
             self.score(self.val_scores, batch, self.translations(batch, greedy))
 
@@ -173,6 +191,8 @@ class Seq2SeqModule(SequenceModule):
         self, ids: list[list[int]], sources: Sequence[str], rows: list[int], decoding: Decoding
     ) -> list[list[TextHypothesis]]:
         """As :meth:`generate`, of ids that end in the end-of-sequence token; row numbers are for sampling."""
+        if decoding.max_source_ratio is None:
+            decoding = replace(decoding, max_source_ratio=MAX_SOURCE_RATIO)
         found = translate(self.net, ids, decoding, rows)
         return [
             [TextHypothesis(one.ids, one.score, one.ended, self.text_of(one.ids, source, text)) for one in hypotheses]
@@ -200,9 +220,9 @@ class Seq2SeqTransformer(Seq2SeqModule):
         net: Shape of the net.
         label_smoothing: Fraction of each target's probability that the loss spreads over all tokens, in [0, 1) (Szegedy
             et al. 2016). In training alone: the loss of validation and test is the negative log-likelihood.
-        scores: Scores of the translations. Default: all, which are bleu, bleu_lower_tok, chrf and exact_match. BLEU is
+        scores: Scores of the translations. Default: all, which are bleu, bleu_lower, chrf and exact_match. BLEU is
             0 where texts have fewer than four words.
-        validate_bleu: Translate the validation data, greedily, for these scores, at every validation.
+        validate_scores: Translate the validation data, greedily, for these scores, at every validation.
         copy_unknown: Replace each unknown word of a translation by the source's word that was attended to most.
         optim: Optimiser and schedule.
 
@@ -217,11 +237,11 @@ class Seq2SeqTransformer(Seq2SeqModule):
         net: Seq2SeqTransformerConfig = Seq2SeqTransformerConfig(),
         label_smoothing: float = 0.1,
         scores: list[Score] | None = None,
-        validate_bleu: bool = True,
+        validate_scores: bool = True,
         copy_unknown: bool = True,
         optim: OptimConfig = OptimConfig(beta2=0.98, warmup_steps=1000, schedule="inverse_sqrt", fused=True),
     ) -> None:
-        super().__init__(label_smoothing, scores, validate_bleu, copy_unknown, optim)
+        super().__init__(label_smoothing, scores, validate_scores, copy_unknown, optim)
         self.save_hyperparameters()
         sizes = required("source_vocab_size", source_vocab_size), required("vocab_size", vocab_size)
         self.net = EncoderDecoderTransformer(*sizes, group_from(Seq2SeqTransformerConfig, net))
@@ -236,9 +256,9 @@ class Seq2SeqRNN(Seq2SeqModule):
         net: Shape of the net.
         label_smoothing: Fraction of each target's probability that the loss spreads over all tokens, in [0, 1) (Szegedy
             et al. 2016). In training alone: the loss of validation and test is the negative log-likelihood.
-        scores: Scores of the translations. Default: all, which are bleu, bleu_lower_tok, chrf and exact_match. BLEU is
+        scores: Scores of the translations. Default: all, which are bleu, bleu_lower, chrf and exact_match. BLEU is
             0 where texts have fewer than four words.
-        validate_bleu: Translate the validation data, greedily, for these scores, at every validation.
+        validate_scores: Translate the validation data, greedily, for these scores, at every validation.
         copy_unknown: Replace each unknown word of a translation by the source's word that was attended to most.
         optim: Optimiser and schedule; AdamW, for Muon needs the blocks of a Transformer.
 
@@ -253,11 +273,11 @@ class Seq2SeqRNN(Seq2SeqModule):
         net: Seq2SeqRNNConfig = Seq2SeqRNNConfig(),
         label_smoothing: float = 0.1,
         scores: list[Score] | None = None,
-        validate_bleu: bool = True,
+        validate_scores: bool = True,
         copy_unknown: bool = True,
         optim: OptimConfig = OptimConfig(fused=True),
     ) -> None:
-        super().__init__(label_smoothing, scores, validate_bleu, copy_unknown, optim)
+        super().__init__(label_smoothing, scores, validate_scores, copy_unknown, optim)
         self.save_hyperparameters()
         refuse_muon(self.optim)
         sizes = required("source_vocab_size", source_vocab_size), required("vocab_size", vocab_size)
@@ -265,11 +285,17 @@ class Seq2SeqRNN(Seq2SeqModule):
 
 
 def rows_of(batch: dict[str, Any], found: Sequence[list[TextHypothesis]]) -> list[dict[str, Any]]:
-    """Rows for files and callbacks: a source each, with its translation and, of several, all with their scores."""
-    rows = []
+    """Rows for files and callbacks: a source each, with its translation and, of several, all with their scores.
+
+    An empty source has an empty translation without a score, and no others.
+    """
+    rows: list[dict[str, Any]] = []
     for index, source, hypotheses in zip(batch["index"].tolist(), batch["sources"], found, strict=True):
+        if not source.strip():
+            rows.append({"index": index, "source": source, "translation": "", "score": None})
+            continue
         best = hypotheses[0]
-        row = {"index": index, "source": source, "translation": best.text, "score": best.score}
+        row: dict[str, Any] = {"index": index, "source": source, "translation": best.text, "score": best.score}
         if len(hypotheses) > 1:
             row["n_best"] = [{"translation": one.text, "score": one.score} for one in hypotheses]
         rows.append(row)

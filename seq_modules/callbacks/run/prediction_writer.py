@@ -48,7 +48,10 @@ class PredictionWriter(BasePredictionWriter):
         if stage == "predict":
             self.path = Path(trainer.log_dir or trainer.default_root_dir) / "predictions.jsonl"
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._part(trainer.global_rank).touch()
+
+    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begins the rank's file, once every ``setup`` has found the data in order."""
+        self._part(trainer.global_rank).touch()
 
     def _part(self, rank: int) -> Path:
         assert self.path is not None
@@ -145,7 +148,8 @@ def _is_number(text: str) -> bool:
 def write_translations(folder: Path, rows: Sequence[dict[str, Any]]) -> None:
     """Writes the translations among the rows, in their order, to ``out.txt``, and several per source to ``n_best.tsv``.
 
-    Each translation is one line; a line break in it becomes a space. The translation of an empty source is empty.
+    Each translation is one line; a line break in it becomes a space. The translation of an empty source is an empty
+    line, and ``n_best.tsv`` has none of it.
     """
     translated = [row for row in rows if "translation" in row]
     if not translated:
@@ -158,7 +162,8 @@ def write_translations(folder: Path, rows: Sequence[dict[str, Any]]) -> None:
         writer = csv.writer(file, delimiter="\t", lineterminator="\n")
         writer.writerow(("index", "rank", "score", "translation"))
         for row in translated:
-            for rank, one in enumerate(row.get("n_best", [row]), start=1):
+            of_row = row.get("n_best", [row] if row["score"] is not None else [])
+            for rank, one in enumerate(of_row, start=1):
                 writer.writerow((row["index"], rank, f"{one['score']:.6f}", one_line(one["translation"])))
 
 

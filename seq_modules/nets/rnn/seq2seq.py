@@ -22,7 +22,7 @@ from seq_modules.nets.source_groups import SourceGroups
 from seqlight.core.checks import check_range
 
 
-class Memory(NamedTuple):
+class EncoderOutput(NamedTuple):
     """What the encoder has made of the sources.
 
     Attributes:
@@ -42,13 +42,13 @@ class DecoderState(NamedTuple):
     """The state of generation.
 
     Attributes:
-        memory: Of the sources, one each however many rows read it.
+        encoded: The encoder's output for the sources, one each however many rows read it.
         groups: Which rows those are.
         hidden: State of the recurrent layers, of B rows.
         fed: What the next step is fed beside its token, (B, 1, H); None without input feeding.
     """
 
-    memory: Memory
+    encoded: EncoderOutput
     groups: SourceGroups
     hidden: State
     fed: Tensor | None
@@ -116,15 +116,15 @@ class EncoderDecoderRNN(nn.Module):
             source_mask: Booleans (B, S), true at the tokens.
             target_ids: (B, T), from the beginning-of-sequence token on. A step depends on no later one.
         """
-        memory = self.encode(source_ids, source_mask)
-        return self.logits(self.decode(target_ids, self.start(memory)).outputs)
+        encoded = self.encode(source_ids, source_mask)
+        return self.logits(self.decode(target_ids, self.start(encoded)).outputs)
 
-    def encode(self, source_ids: Tensor, source_mask: Tensor) -> Memory:
+    def encode(self, source_ids: Tensor, source_mask: Tensor) -> EncoderOutput:
         """What the decoder needs of a source; arguments as for :meth:`forward`."""
         x = F.dropout(self.source_embedding(source_ids), self.dropout, self.training)
         states, last = self.encoder(x, source_mask.sum(1))
         keys = None if self.attention is None else self.attention.key(states)
-        return Memory(states, keys, source_mask, self.cross_over(last))
+        return EncoderOutput(states, keys, source_mask, self.cross_over(last))
 
     def cross_over(self, last: State) -> State:
         """The decoder's first state, of the encoder's last one, (L·S, B, H) each part."""
@@ -140,14 +140,14 @@ class EncoderDecoderRNN(nn.Module):
             made.append(h if place else h.tanh())
         return (made[0], made[1]) if isinstance(last, tuple) else made[0]
 
-    def start(self, memory: Memory) -> DecoderState:
+    def start(self, encoded: EncoderOutput) -> DecoderState:
         """The state before the first target token."""
         fed = None
         if self.config.input_feeding:
-            h = memory.last[0] if isinstance(memory.last, tuple) else memory.last
+            h = encoded.last[0] if isinstance(encoded.last, tuple) else encoded.last
             fed = torch.zeros_like(h[-1]) if self.attention is not None else h[-1]
             fed = fed[:, None]  # (B, H) -> (B, 1, H)
-        return DecoderState(memory, SourceGroups(len(memory.mask)), memory.last, fed)
+        return DecoderState(encoded, SourceGroups(len(encoded.mask)), encoded.last, fed)
 
     def decode(self, target_ids: Tensor, state: DecoderState) -> Decoded:
         """Reads more of a target, (B, T), after what the state has read."""
@@ -169,11 +169,11 @@ class EncoderDecoderRNN(nn.Module):
         """What the head reads, (B, T, H), of the decoder's states (B, T, H); and the attention's weights (B, T, S)."""
         if self.attention is None:
             return outputs, None
-        memory, width = state.memory, state.groups.width
-        assert memory.keys is not None
+        encoded, width = state.encoded, state.groups.width
+        assert encoded.keys is not None
         queries = outputs.unflatten(0, (-1, width)).flatten(1, 2)  # (B, T, H) -> (N, W·T, H): a source's rows together
-        weights = self.attention(queries, memory.keys, memory.mask)  # (N, W·T, S)
-        context = weights.to(memory.states.dtype) @ memory.states  # (N, W·T, M)
+        weights = self.attention(queries, encoded.keys, encoded.mask)  # (N, W·T, S)
+        context = weights.to(encoded.states.dtype) @ encoded.states  # (N, W·T, M)
         # (N, W·T, ·) -> (B, T, ·)
         context, weights = (found.unflatten(1, (width, -1)).flatten(0, 1) for found in (context, weights))
         return torch.tanh(self.combine(torch.cat((context, outputs), dim=2))), weights
@@ -205,13 +205,13 @@ class EncoderDecoderRNN(nn.Module):
 
     def reorder(self, state: DecoderState, rows: Tensor) -> DecoderState:
         """The state in which row i is what row ``rows[i]`` was, for ``rows`` (B',): some several times, some not."""
-        memory, sources = state.memory, state.groups.reorder(rows.tolist())
+        encoded, sources = state.encoded, state.groups.reorder(rows.tolist())
         if sources is not None:
             at = torch.tensor(sources, device=rows.device)
-            keys = None if memory.keys is None else memory.keys[at]
-            memory = Memory(memory.states[at], keys, memory.mask[at], select(memory.last, at))
+            keys = None if encoded.keys is None else encoded.keys[at]
+            encoded = EncoderOutput(encoded.states[at], keys, encoded.mask[at], select(encoded.last, at))
         fed = None if state.fed is None else state.fed[rows]
-        return DecoderState(memory, state.groups, select(state.hidden, rows), fed)
+        return DecoderState(encoded, state.groups, select(state.hidden, rows), fed)
 
     def cross_attention(self, source_ids: Tensor, source_mask: Tensor, target_ids: Tensor) -> Tensor | None:
         """Attention weights (B, 1, 1, T, S), each row with the sum 1; None without attention; arguments as forward."""

@@ -22,7 +22,7 @@ from seqlight.core.checks import check_range
 from seqlight.core.errors import UserError
 
 
-class Memory(NamedTuple):
+class EncoderOutput(NamedTuple):
     """What the decoder attends to.
 
     Attributes:
@@ -128,7 +128,7 @@ class EncoderDecoderTransformer(nn.Module):
         """
         return self.logits(self.decode(target_ids, self.encode(source_ids, source_mask)))
 
-    def encode(self, source_ids: Tensor, source_mask: Tensor, attend: LayerAttend | None = None) -> Memory:
+    def encode(self, source_ids: Tensor, source_mask: Tensor, attend: LayerAttend | None = None) -> EncoderOutput:
         """The encoder's output for a source; arguments as for :meth:`forward`.
 
         Args:
@@ -143,12 +143,12 @@ class EncoderDecoderTransformer(nn.Module):
             x = block(
                 x, rotary=rotary, mask=mask, attend=None if attend is None else partial(attend, layer), noise=noise
             )
-        return Memory(self.encoder_norm(x), mask)
+        return EncoderOutput(self.encoder_norm(x), mask)
 
     def decode(
         self,
         target_ids: Tensor,
-        memory: Memory,
+        encoded: EncoderOutput,
         attend: LayerAttend | None = None,
         attend_memory: LayerAttend | None = None,
     ) -> Tensor:
@@ -156,7 +156,7 @@ class EncoderDecoderTransformer(nn.Module):
 
         Args:
             target_ids: See :meth:`forward`.
-            memory: Of :meth:`encode`.
+            encoded: Of :meth:`encode`.
             attend: Self-attention of a layer, in place of the causal one.
             attend_memory: Cross-attention of a layer, in place of the usual one.
         """
@@ -167,8 +167,8 @@ class EncoderDecoderTransformer(nn.Module):
                 x,
                 rotary=rotary,
                 attend=None if attend is None else partial(attend, layer),
-                memory=memory.states if isinstance(memory.states, Tensor) else memory.states[layer],
-                memory_mask=memory.mask,
+                memory=encoded.states if isinstance(encoded.states, Tensor) else encoded.states[layer],
+                memory_mask=encoded.mask,
                 attend_memory=None if attend_memory is None else partial(attend_memory, layer),
                 noise=noise,
             )

@@ -194,9 +194,9 @@ def prefill(
     Returns:
         Logits (B, V) after each row, and the state for :func:`decode_step`.
     """
-    memory = net.encode(source_ids, source_mask)
-    assert isinstance(memory.states, Tensor)
-    state = Seq2SeqState(net, memory.states, memory.mask)
+    encoded = net.encode(source_ids, source_mask)
+    assert isinstance(encoded.states, Tensor)
+    state = Seq2SeqState(net, encoded.states, encoded.mask)
     for ids in target_ids.unbind(1):
         logits, state = decode_step(net, ids, state)
     return logits, state
@@ -255,6 +255,6 @@ def attention_maps(
 
     visible = source_mask[:, None, None]
     causal = visible.new_ones(target_ids.shape[1], target_ids.shape[1]).tril()
-    memory = net.encode(source_ids, source_mask, partial(attend, "encoder", visible))
-    net.decode(target_ids, memory, partial(attend, "decoder", causal), partial(attend, "cross", visible))
+    encoded = net.encode(source_ids, source_mask, partial(attend, "encoder", visible))
+    net.decode(target_ids, encoded, partial(attend, "decoder", causal), partial(attend, "cross", visible))
     return {name: torch.stack(layers, dim=1) for name, layers in maps.items()}  # L × (B, H, ·, ·) -> (B, L, H, ·, ·)

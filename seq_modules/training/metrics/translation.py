@@ -15,7 +15,7 @@ from torchmetrics import Metric
 
 from seq_modules.training.metrics.means import Fraction
 
-Score = Literal["bleu", "bleu_lower_tok", "chrf", "exact_match"]
+Score = Literal["bleu", "bleu_lower", "chrf", "exact_match"]
 
 
 class CorpusScore(Metric):
@@ -96,7 +96,7 @@ def is_exact(hypothesis: str, reference: str) -> bool:
 
 METRICS: dict[Score, Callable[[], Metric]] = {
     "bleu": BLEU,
-    "bleu_lower_tok": partial(BLEU, lowercase=True),
+    "bleu_lower": partial(BLEU, lowercase=True),
     "chrf": ChrF,
     "exact_match": ExactMatch,
 }

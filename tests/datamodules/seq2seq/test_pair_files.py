@@ -35,9 +35,11 @@ def test_compressed_files_are_read(tmp_path: Path) -> None:
     for file, side in zip(files, (DE, EN), strict=True):
         file.write_bytes(gzip.compress("\n".join(side).encode()))
     assert read_parallel(files[0], files[1], "utf-8").targets == EN
-    files[0].write_bytes(files[0].read_bytes()[:20])
-    with pytest.raises(ValueError, match=r"^path .*a\.de\.gz: cannot be read"):
-        read_parallel(files[0], files[1], "utf-8")
+    whole = files[0].read_bytes()
+    for damaged in (whole[:20], whole[:10] + b"\xff" * 8 + whole[18:], b"no archive"):  # cut off, other bytes, no gzip
+        files[0].write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"^path .*a\.de\.gz: cannot be read"):
+            read_parallel(files[0], files[1], "utf-8")
 
 
 def test_tables_give_the_same_pairs(tmp_path: Path) -> None:

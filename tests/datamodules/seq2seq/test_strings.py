@@ -1,4 +1,4 @@
-"""Strings: each task is done as Python does it, the test's are longer, and batches are as every system expects."""
+"""Strings: each task is done as Python does it, the test has longer ones, batches are as every system expects."""
 
 import pytest
 import torch
@@ -15,7 +15,7 @@ def test_the_target_is_the_task_done(task: str) -> None:
         "reverse": lambda text: "".join(reversed(text)),
         "sort": lambda t: "".join(sorted(t)),
     }
-    for made, low, high in ((data.train_set, 1, 20), (data.val_set, 1, 20), (data.test_set, 21, 40)):
+    for made, low, high in ((data.train_set, 1, 20), (data.val_set, 1, 20), (data.test_set, 1, 40)):
         pairs = made.pairs(range(2000))
         assert all(target == done[task](source) for source, target in pairs)
         lengths = {len(source) for source, _ in pairs}
@@ -61,7 +61,7 @@ def test_wrong_values_are_refused_by_name() -> None:
         ({"task": "double"}, "^task must be one of"),
         ({"letters": "aaa"}, "^letters 'aaa' must have two"),
         ({"max_length": 0}, "^max_length must be at least 1"),
-        ({"test_max_length": 3}, "^test_max_length must be at least 21"),
+        ({"test_min_length": 4, "test_max_length": 3}, "^test_max_length must be at least 4"),
         ({"train_size": 0}, "^train_size must be at least 1"),
         ({"texts": []}, "^texts is empty"),
         ({"texts": ["a"], "texts_path": "a.txt"}, "^texts_path a.txt and texts are both given"),

@@ -142,6 +142,17 @@ def test_a_single_swapped_pair_is_left_out_with_its_line(parallel: Callable[...,
         assert len(of.read("train")) == 719
 
 
+@pytest.mark.parametrize("command", ["fit", "validate", "test"])
+def test_every_command_evaluates_the_same_pairs(parallel: Callable[..., Path], command: str) -> None:
+    many = [(f"{de[:-1]} und {other}", f"{en[:-1]} and {last}") for de, en in TRAIN for other, last in TRAIN[:20]]
+    mixed = [*many[:60], many[41][::-1]]
+    of = data(parallel(train=many, val=mixed, test=mixed))
+    with pytest.warns(UserWarning, match=r"\.de and .*: 1 of 61 pairs look swapped .* are kept, .*: line 61$"):
+        of.setup(command)
+    rows = of.test_set if command == "test" else of.val_set
+    assert sorted(zip(rows.texts, rows.references, strict=True)) == sorted(mixed)
+
+
 @pytest.mark.parametrize("tokenizer", ["unigram", "bpe", "words", "char"])
 @pytest.mark.parametrize("shared", [True, False])
 def test_tokenizers_are_learned_once_and_bring_texts_back(tokenizer: Any, shared: bool, cache: Path) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from seq_modules.generation import Decoding, generate
-from seq_modules.generation.beam import BeamChooser, Hypothesis, beam_search, best_ways, largest
+from seq_modules.generation.beam import BeamChooser, Hypothesis, beam_search, best_candidates, largest
 from seq_modules.generation.state import new_state
 from seq_modules.nets.ensemble import Ensemble
 from seq_modules.nets.rnn.language_net import RNNConfig, RNNNet
@@ -289,13 +289,13 @@ def test_bad_settings_are_refused() -> None:
 
 @pytest.mark.parametrize("columns", [10, 600, 5000, 5003])
 @pytest.mark.parametrize("width", [1, 3])
-def test_the_best_ways_are_those_of_sorting_all(columns: int, width: int) -> None:
+def test_the_best_candidates_are_those_of_sorting_all(columns: int, width: int) -> None:
     torch.manual_seed(columns)
     scores = torch.randn(4, width).double()
     scores[2, 1:] = -torch.inf
     for log_probs in (torch.randn(4 * width, columns).double(), torch.randint(9, (4 * width, columns)).double()):
         for count in (1, 4, 10):
-            totals, rows, tokens = best_ways(log_probs, scores, count)
+            totals, rows, tokens = best_candidates(log_probs, scores, count)
             ways = scores.view(-1, 1) + log_probs
             expected = ways.view(4, -1).sort(dim=-1, descending=True, stable=True).values[:, :count]
             assert torch.equal(totals, expected)
@@ -310,6 +310,6 @@ def test_of_equal_values_the_first_are_taken() -> None:
     values = torch.tensor([[1.0, 2, 1, 2, 1], [0, 0, 0, 0, 0], [5, 4, 3, 2, 1]])
     assert largest(values, 3)[1].tolist() == [[1, 3, 0], [0, 1, 2], [0, 1, 2]]
     assert largest(values, 9)[1].tolist() == [[1, 3, 0, 2, 4], [0, 1, 2, 3, 4], [0, 1, 2, 3, 4]]
-    _, rows, tokens = best_ways(torch.zeros(4, 5003), torch.zeros(2, 2), 3)
+    _, rows, tokens = best_candidates(torch.zeros(4, 5003), torch.zeros(2, 2), 3)
     assert tokens.tolist() == [[0, 1, 2]] * 2
     assert rows.tolist() == [[0] * 3, [2] * 3]

@@ -304,9 +304,9 @@ def test_modes_come_back_and_bad_input_is_refused() -> None:
     assert translate(net, [], Decoding()) == []
     translate(net, SOURCES, Decoding(2))
     assert net.training
-    with pytest.raises(ValueError, match=r"^sources: number 1 is empty"):
+    with pytest.raises(ValueError, match=r"^sources\[1\] is empty"):
         translate(net, [[4], []], Decoding())
-    with pytest.raises(ValueError, match=r"^sources: number 0 has 41 tokens, more than the net reads \(max_seq_len 40"):
+    with pytest.raises(ValueError, match=r"^sources\[0\] has 41 tokens, more than the net reads \(max_seq_len 40"):
         translate(net, [[4] * 41], Decoding())
     with pytest.raises(ValueError, match=r"^rows must number every source: 1 numbers for 2"):
         translate(net, [[4], [5]], Decoding(), rows=[0])

@@ -19,6 +19,7 @@ from datamodules.tokenizers import TokenizerPair
 from datamodules.tokenizers.char import CharTokenizer
 from seq_modules import Seq2SeqModule, Seq2SeqRNN, Seq2SeqTransformer
 from seq_modules.generation.decoding_config import Decoding
+from seq_modules.generation.seq2seq import translate
 from seq_modules.nets.rnn.recurrent_config import RecurrentConfig
 from seq_modules.nets.rnn.seq2seq_config import Seq2SeqRNNConfig
 from seq_modules.nets.transformer.seq2seq_config import Seq2SeqTransformerConfig
@@ -116,7 +117,7 @@ def test_one_batch_is_memorised(kind: str, tmp_path: Path) -> None:
     assert found["val/perplexity"].item() == pytest.approx(math.exp(found["val/loss"].item()), rel=1e-5)
     assert found["train/perplexity"] < 1.1 < found["train/loss"].exp()  # the likelihood, not the smoothed loss
     assert found["val/chrf"] == pytest.approx(100)
-    assert {"val/bleu", "val/bleu_lower_tok"} <= found.keys()
+    assert {"val/bleu", "val/bleu_lower"} <= found.keys()
 
     best = [one[0] for one in module.generate([source for source, _ in PAIRS])]
     assert [one.text for one in best] == [target for _, target in PAIRS]
@@ -176,7 +177,7 @@ def test_translations_get_the_scores_that_are_named(tmp_path: Path) -> None:
 def test_validation_translates_greedily_or_not_at_all() -> None:
     batch = batch_of(PAIRS)
     for wanted in (True, False):
-        module = make("dot", validate_bleu=wanted).eval()
+        module = make("dot", validate_scores=wanted).eval()
         module.decoding = Decoding(beams=4, n_best=4)
         module.log_dict = lambda *args, **kwargs: None  # type: ignore[method-assign]
         with mock.patch.object(module, "translate", wraps=module.translate) as translate:
@@ -274,3 +275,11 @@ def test_an_empty_source_has_an_empty_translation() -> None:
     full, empty, blank = (found[0].text for found in module.generate(["abc", "", " "], decoding))
     assert full  # an untrained net writes something
     assert (empty, blank) == ("", "")
+
+
+def test_without_a_limit_of_its_own_a_translation_is_bounded_by_its_source() -> None:
+    module = make("additive")
+    for given, ratio in ((None, 3), (1.5, 1.5)):
+        with mock.patch("seq_modules.systems.seq2seq.translate", wraps=translate) as called:
+            module.generate(["abc"], Decoding(max_source_ratio=given))
+        assert called.call_args.args[2] == Decoding(max_source_ratio=ratio)

@@ -138,7 +138,7 @@ def test_steps_equal_the_whole_target_for_reordered_beams_too(
             parents = torch.tensor([2, 0, 3, 2])
         state, written, rows = net.reorder(state, parents), written[parents], rows[parents]
         if step < 4:
-            assert len(state.memory.mask) == B  # beams share what is kept of their source
+            assert len(state.encoded.mask) == B  # beams share what is kept of their source
 
 
 @pytest.mark.parametrize("feeding", [False, True])
@@ -164,8 +164,8 @@ def test_a_step_depends_on_no_later_one() -> None:
 
 def test_without_attention_the_last_state_is_all_that_is_read() -> None:
     net, (source_ids, mask, target_ids) = make(attention="none"), inputs()
-    memory = net.encode(source_ids, mask)
-    blind = net.start(memory._replace(states=torch.full_like(memory.states, math.nan)))
+    encoded = net.encode(source_ids, mask)
+    blind = net.start(encoded._replace(states=torch.full_like(encoded.states, math.nan)))
     assert torch.equal(net.logits(net.decode(target_ids, blind).outputs), net(source_ids, mask, target_ids))
     assert net.cross_attention(source_ids, mask, target_ids) is None
 
@@ -178,11 +178,11 @@ def test_attention_weights_are_those_of_the_output(feeding: bool) -> None:
     assert weights.shape == (B, 1, 1, T, S)
     torch.testing.assert_close(weights.sum(-1), torch.ones(B, 1, 1, T, dtype=torch.float64))
     assert (weights[1, ..., 3:] == 0).all()
-    memory = net.encode(source_ids, mask)
+    encoded = net.encode(source_ids, mask)
     # With the source's states replaced by their means under the weights, any attention gives the same output.
-    decoded = net.decode(target_ids[:, :1], net.start(memory))
-    context = weights[:, 0, 0, :1] @ memory.states
-    flat = net.decode(target_ids[:, :1], net.start(memory._replace(states=context.expand(-1, S, -1))))
+    decoded = net.decode(target_ids[:, :1], net.start(encoded))
+    context = weights[:, 0, 0, :1] @ encoded.states
+    flat = net.decode(target_ids[:, :1], net.start(encoded._replace(states=context.expand(-1, S, -1))))
     torch.testing.assert_close(flat.outputs, decoded.outputs, rtol=0, atol=1e-12)
 
 

@@ -223,10 +223,10 @@ def test_attention_maps_explain_the_output() -> None:
     assert torch.equal(maps["decoder"] > 0, torch.ones(5, 5).tril().bool().expand_as(maps["decoder"]))
     assert torch.equal(net.cross_attention(source_ids, mask, target_ids), maps["cross"])
     # The last layer's weights, by the definition.
-    memory = net.encode(source_ids, mask)
-    assert isinstance(memory.states, Tensor)
+    encoded = net.encode(source_ids, mask)
+    assert isinstance(encoded.states, Tensor)
     cross = net.decoder[0].cross
-    k, _ = cross.keys_values(memory.states)
+    k, _ = cross.keys_values(encoded.states)
     x = net.target_embedding(target_ids) * net.scale + sinusoidal_table(5, D).double()
     block = net.decoder[0]
     x = x + block.attention(block.attention_norm(x))
