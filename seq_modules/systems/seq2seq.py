@@ -108,7 +108,7 @@ class Seq2SeqModule(SequenceModule):
             )
 
     def configure_callbacks(self) -> list[Callback]:
-        """Adds pictures of the net's attention, if it has any, after ``test``, unless the Trainer has such callbacks."""
+        """Adds pictures of the net's attention, if it has any, after ``test``, unless the Trainer has them."""
         found = super().configure_callbacks()
         if isinstance(self.net, EncoderDecoderRNN) and self.net.attention is None:
             return found
