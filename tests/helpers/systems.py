@@ -20,6 +20,8 @@ from datamodules import (
 from datamodules.series.generated import GeneratedSeries
 from datamodules.series.windows import TimeSplit
 from datamodules.tabular.shapes import ShapeConfig
+from datamodules.tagging.rows import SentenceRows
+from datamodules.tokenizers import TaggingTokenizer, WordPieceTokenizer
 from seq_modules import (
     Forecaster,
     FormalLanguageModule,
@@ -28,12 +30,14 @@ from seq_modules import (
     MLPClassifier,
     ParityModule,
     PretrainedClassifier,
+    PretrainedTagger,
     RNNLanguageModel,
     RNNMusicDecoder,
     Seq2SeqRNN,
     Seq2SeqTransformer,
     SequenceModule,
     TextClassifier,
+    TokenTagger,
     TransformerFrameDecoder,
     TransformerMusicDecoder,
 )
@@ -46,8 +50,11 @@ from seq_modules.nets.rnn.recurrent_config import RecurrentConfig
 from seq_modules.nets.rnn.seq2seq_config import Seq2SeqRNNConfig
 from seq_modules.nets.symbol_net import SymbolNetConfig
 from seq_modules.nets.text.pretrained_encoder import PretrainedEncoderConfig
+from seq_modules.nets.text.tagger_net import WordEncoderConfig
 from seq_modules.nets.text.text_encoder import TextEncoderConfig
+from seq_modules.nets.text.token_embedding import EmbeddingConfig
 from seq_modules.nets.text.transformer_encoder import TransformerEncoderConfig
+from seq_modules.nets.text.word_characters import CharacterConfig
 from seq_modules.nets.transformer.gpt import GPTConfig
 from seq_modules.nets.transformer.seq2seq_config import Seq2SeqTransformerConfig
 from seq_modules.training.optim import OptimConfig
@@ -139,6 +146,26 @@ def classes(batch_size: int) -> QuestionData:
     return data
 
 
+LABELS = ["B-X", "I-X", "O"]
+SPOKEN = [[f"word{n * n * row % 9}" for n in range(1, 2 + row * row % 7)] for row in range(ROWS)]  # of 1 to 7 words
+PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "word", *(f"##{n}" for n in range(9))]
+WORDS = TaggingTokenizer.learn(SPOKEN)
+SUBWORDS = TaggingTokenizer.learn(SPOKEN, pieces=WordPieceTokenizer("\n".join(PIECES)))
+
+
+class Tagged(SequenceDataModule):
+    """Sentences of made-up words. A word with an odd number begins a span, which the next word continues."""
+
+    def __init__(self, tokenizer: TaggingTokenizer, batch_size: int) -> None:
+        super().__init__(batch_size, seed=0)
+        self.tokenizer, labels = tokenizer, []
+        for words in SPOKEN:
+            labels.append([0 if int(word[-1]) % 2 else 2 for word in words])
+            for place in range(1, len(words), 2):
+                labels[-1][place] = 1 if labels[-1][place - 1] == 0 else 2
+        self.train_set = self.val_set = SentenceRows(SPOKEN, labels, tokenizer)
+
+
 def frames(batch_size: int) -> ChoraleFramesDataModule:
     return ChoraleFramesDataModule(batch_size=batch_size, seed=0, retrieved=0, seq_len=24)
 
@@ -153,6 +180,16 @@ def series(batch_size: int) -> ForecastDataModule:
     return data
 
 
+def token_tagger(optim: OptimConfig) -> TokenTagger:
+    net = WordEncoderConfig(
+        "recurrent", 12, EmbeddingConfig(), CharacterConfig("cnn", 6, 8),
+        RecurrentConfig(hidden_size=8, bidirectional=True),
+    )  # fmt: skip
+    module = TokenTagger(WORDS.vocab_size, WORDS.num_characters, LABELS, net, crf=True, optim=optim)
+    module.tokenizer = WORDS  # by which unknown words are known
+    return module
+
+
 # Each takes settings of the optimiser; nothing is dropped out.
 MODULES: dict[str, Callable[[OptimConfig], SequenceModule]] = {
     "parity": lambda optim: ParityModule(RecurrentConfig(hidden_size=8), supervision="full", optim=optim),
@@ -165,6 +202,12 @@ MODULES: dict[str, Callable[[OptimConfig], SequenceModule]] = {
     ),
     "pretrained classifier": lambda optim: PretrainedClassifier(
         QuestionData().vocab_size, 3, net=PretrainedEncoderConfig(encoder_config=BERT.to_dict(), dropout=0.0),
+        optim=optim,
+    ),
+    "tagger": token_tagger,
+    "pretrained tagger": lambda optim: PretrainedTagger(
+        SUBWORDS.vocab_size, SUBWORDS.num_characters, LABELS,
+        PretrainedEncoderConfig(encoder_config={**BERT.to_dict(), "vocab_size": SUBWORDS.vocab_size}, dropout=0.0),
         optim=optim,
     ),
     "music": lambda optim: RNNMusicDecoder(
@@ -203,6 +246,8 @@ DATA: dict[str, Callable[[int], SequenceDataModule]] = {
     "rnn": lambda batch_size: Data([VOCAB], batch_size),
     "classifier": classes,
     "pretrained classifier": classes,
+    "tagger": lambda batch_size: Tagged(WORDS, batch_size),
+    "pretrained tagger": lambda batch_size: Tagged(SUBWORDS, batch_size),
     "music": lambda batch_size: Data(NOTES, batch_size),
     "music transformer": lambda batch_size: Data(NOTES, batch_size),
     "frames": frames,
