@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from datamodules.classification.labelled_files import text_fault
-from seqlight.core.checks import MOST_SEED, check_choice, check_range
+from seqlight.core.checks import MOST_SEED, check_choice, check_range, refuse_both
 from seqlight.core.errors import UserError
 
 TruncationSide = Literal["head", "tail", "both"]
@@ -94,11 +94,9 @@ class PredictConfig:
     path: str | None = None
 
     def __post_init__(self) -> None:
-        if self.texts is None:
-            return
-        if self.path is not None:
-            raise UserError(f"predict.path {self.path} and predict.texts are both given; give one of them")
-        check_texts(self.texts)
+        refuse_both("predict.path", self.path, "predict.texts", self.texts)
+        if self.texts is not None:
+            check_texts(self.texts)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import io
 import json
 import pickle
 import zipfile
+import zlib
 from collections.abc import Sequence
 from typing import Any, BinaryIO, ClassVar
 
@@ -83,7 +84,9 @@ def read_word_index(path: str, name: str = "path") -> list[str]:
     return sorted(index, key=index.__getitem__)
 
 
-_DAMAGE = (TypeError, IndexError, AttributeError, OverflowError, MemoryError, NotImplementedError, RuntimeError)
+_DAMAGE = (
+    TypeError, IndexError, AttributeError, OverflowError, MemoryError, NotImplementedError, RuntimeError, zlib.error,
+)  # fmt: skip
 
 
 def _rows(archive: zipfile.ZipFile, member: str) -> Sequence[Sequence[int]]:

@@ -13,7 +13,7 @@ from datamodules.classification.groups import SplitConfig, TokenConfig
 from datamodules.classification.hub_tables import hub_table
 from datamodules.classification.question_files import COARSE, FINE, TEST_FILE, TRAIN_FILE, questions_of, read_label_file
 from datamodules.classification.question_templates import synthetic_questions
-from seqlight.core.checks import check_choice
+from seqlight.core.checks import check_choice, refuse_both
 from seqlight.core.config_groups import group_from
 from seqlight.core.errors import UserError
 from seqlight.core.files.paths import expanded
@@ -92,8 +92,7 @@ class QuestionsDataModule(ClassificationDataModule):
         self.question_split = group_from(QuestionSplit, split)
         super().__init__(self.question_split, tokens, batch_size, **shared)
         check_choice("labels", labels, Labels)
-        if path is not None and self.text.hub is not None:
-            raise UserError(f"path {path} and text.hub {self.text.hub} are both given; give one of them")
+        refuse_both("path", path, "text.hub", self.text.hub)
         self.path, self.labels, self.fine_label_in_text = path, labels, fine_label_in_text
 
     @property

@@ -15,7 +15,7 @@ from datamodules.classification.review_folders import Review, without_breaks
 from datamodules.classification.review_sources import classes_of, is_keras, of_classes, reviews_at, reviews_of_hub
 from datamodules.classification.review_templates import CLASSES, synthetic_reviews
 from datamodules.tokenizers import WordIndexTokenizer, WordPieceTokenizer, WordTokenizer
-from seqlight.core.checks import check_choice, check_range
+from seqlight.core.checks import check_choice, check_range, refuse_both
 from seqlight.core.config_groups import group_from
 from seqlight.core.errors import UserError
 
@@ -94,8 +94,7 @@ class ReviewsDataModule(ClassificationDataModule):
     ) -> None:
         self.review_split = group_from(ReviewSplit, split)
         super().__init__(self.review_split, tokens, batch_size, **shared)
-        if path is not None and self.text.hub is not None:
-            raise UserError(f"path {path} and text.hub {self.text.hub} are both given; give one of them")
+        refuse_both("path", path, "text.hub", self.text.hub)
         if test_path is not None and path is None:
             raise UserError(f"test_path {test_path} is given without path; give the training texts too")
         if classes is not None and (len(set(classes)) < 2 or len(set(classes)) < len(classes)):

@@ -11,6 +11,7 @@ from datamodules.base import SequenceDataModule
 from datamodules.tabular.csv_table import Table, read_csv
 from datamodules.tabular.rows import Rows, TabularSplit
 from datamodules.tabular.shapes import FEATURES, ShapeConfig, make_points
+from seqlight.core.checks import refuse_both
 from seqlight.core.config_groups import group_from
 from seqlight.core.errors import UserError
 
@@ -33,8 +34,7 @@ class TabularPredict:
     path: str | None = None
 
     def __post_init__(self) -> None:
-        if self.rows is not None and self.path is not None:
-            raise UserError(f"predict.path {self.path} and predict.rows are both given; give one of them")
+        refuse_both("predict.path", self.path, "predict.rows", self.rows)
         if self.rows is not None and not self.rows:
             raise UserError("predict.rows is empty; give some, such as [[0.5, -0.2]]")
 

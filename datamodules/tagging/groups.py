@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from seqlight.core.checks import MOST_SEED, check_choice, check_range
+from seqlight.core.checks import MOST_SEED, check_choice, check_range, refuse_both
 from seqlight.core.errors import UserError
 
 Bio = Literal["check", "repair", "ignore"]
@@ -133,9 +133,6 @@ class TagPredict:
     path: str | None = None
 
     def __post_init__(self) -> None:
-        if self.texts is None:
-            return
-        if self.path is not None:
-            raise UserError(f"predict.path {self.path} and predict.texts are both given; give one of them")
-        if not self.texts or not all(text.strip() for text in self.texts):
+        refuse_both("predict.path", self.path, "predict.texts", self.texts)
+        if self.texts is not None and not all(text.strip() for text in self.texts or [""]):
             raise UserError('predict.texts must be sentences with words, such as ["Time flies like an arrow ."]')

@@ -16,6 +16,7 @@ from datamodules.tagging.rows import SentenceRows
 from datamodules.tagging.sources import Split, TagSource
 from datamodules.tokenizers import TaggingTokenizer, WordPieceTokenizer, load_tagging
 from datamodules.tokenizers.words import split_words
+from seqlight.core.checks import refuse_both
 from seqlight.core.config_groups import group_from
 from seqlight.core.errors import UserError
 from seqlight.core.files.paths import expanded
@@ -76,8 +77,7 @@ class TaggingDataModule(SequenceDataModule):
         self.columns, self.tokens = group_from(ColumnConfig, columns), group_from(TagTokens, tokens)
         self.predict = group_from(TagPredict, predict)
         hub = group_from(TagHubConfig, text)
-        if path is not None and hub.hub is not None:
-            raise UserError(f"path {path} and text.hub {hub.hub} are both given; give one of them")
+        refuse_both("path", path, "text.hub", hub.hub)
         if classes is not None and len(set(classes)) < max(2, len(classes)):
             raise UserError(f"classes must be two or more different labels, not {classes}")
         self.path, self.hub, self.tokenizer_path, self.classes = path, hub.hub, tokenizer_path, classes

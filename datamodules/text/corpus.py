@@ -17,7 +17,7 @@ from datamodules.text.prompts import check_prediction, prompt_rows
 from datamodules.text.text_files import TextFiles
 from datamodules.text.text_sources import TextConfig, open_text
 from datamodules.tokenizers import Tokenizer
-from seqlight.core.checks import check_choice, check_range
+from seqlight.core.checks import check_choice, check_range, refuse_both
 from seqlight.core.config_groups import group_from
 from seqlight.core.errors import UserError
 
@@ -144,8 +144,7 @@ class CorpusDataModule(SequenceDataModule):
         )
         check_range("seq_len", seq_len, least=1)
         check_range("windows.stride", self.windows.stride, most=seq_len)
-        if path is not None and self.text_config.hub is not None:
-            raise UserError(f"path {path} and text.hub {self.text_config.hub} are both given; give one of them")
+        refuse_both("path", path, "text.hub", self.text_config.hub)
         check_prediction(prompts, stop)
         self.path, self.seq_len, self.cache = path, seq_len, cache_folder(cache_dir)
         self.prompts, self.stop = prompts, stop

@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-from seqlight.core.checks import check_range
-from seqlight.core.errors import UserError
+from seqlight.core.checks import check_range, refuse_both
 
 
 @dataclass(frozen=True)
@@ -61,6 +60,5 @@ class HeldOutConfig:
         check_range("held_out.fraction", self.fraction, above=0, below=1)
         check_range("held_out.windows", self.windows, least=1)
         for test in ("", "test_"):
-            path, split = getattr(self, f"{test}path"), getattr(self, f"{test}split")
-            if path is not None and split is not None:
-                raise UserError(f"held_out.{test}path {path} and {test}split {split} are both given; give one of them")
+            path, split = f"{test}path", f"{test}split"
+            refuse_both(f"held_out.{path}", getattr(self, path), f"held_out.{split}", getattr(self, split))

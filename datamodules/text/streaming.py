@@ -19,7 +19,7 @@ from datamodules.text.packed_windows import PackedWindows
 from datamodules.text.prompts import check_prediction, prompt_rows
 from datamodules.text.stream_config import HeldOutConfig, StreamConfig
 from datamodules.tokenizers import Tokenizer
-from seqlight.core.checks import check_range
+from seqlight.core.checks import check_range, refuse_both
 from seqlight.core.config_groups import group_from
 from seqlight.core.errors import UserError
 
@@ -87,8 +87,7 @@ class StreamingTextDataModule(SequenceDataModule):
         check_range("seq_len", seq_len, least=1)
         check_prediction(prompts, stop)
         hub = self.text_config.hub
-        if path is not None and hub is not None:
-            raise UserError(f"path {path} and text.hub {hub} are both given; give one of them")
+        refuse_both("path", path, "text.hub", hub)
         for name in ("split", "test_split"):
             if hub is None and getattr(self.held_out, name) is not None:
                 raise UserError(

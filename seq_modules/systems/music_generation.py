@@ -40,7 +40,8 @@ def fields_of(vocab_sizes: Sequence[int], fields: Sequence[str] | None) -> tuple
     Raises:
         UserError: There are no such fields, or not as many as ``vocab_sizes``.
     """
-    found = next((names for names in FIELDS[:3] if len(names) == len(vocab_sizes)), ()) if fields is None else tuple(fields)
+    by_count: dict[int, tuple[str, ...]] = {len(names): names for names in FIELDS[:3]}
+    found = by_count.get(len(vocab_sizes), ()) if fields is None else tuple(fields)
     if found not in FIELDS or len(found) != len(vocab_sizes):
         known = "; ".join(", ".join(names) for names in FIELDS)
         raise UserError(f"vocab_sizes {list(vocab_sizes)} must be one number for each field of an event: {known}")

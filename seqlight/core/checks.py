@@ -62,6 +62,25 @@ def check_choice(name: str, value: Any, choices: Any) -> None:
         raise UserError(f"{name} must be one of {', '.join(map(repr, allowed))}, not {value!r}")
 
 
+def refuse_both(name: str, value: Any, other: str, other_value: Any) -> None:
+    """Refuses two arguments of which one alone may be given; None stands for one that is left out.
+
+    Args:
+        name: The first argument's name.
+        value: Its value.
+        other: The other's name.
+        other_value: Its value.
+
+    Raises:
+        UserError: Both are given.
+    """
+    if value is not None and other_value is not None:
+        shown = (
+            f"{word} {held}" if isinstance(held, str) else word for word, held in ((name, value), (other, other_value))
+        )
+        raise UserError(f"{' and '.join(shown)} are both given; give one of them")
+
+
 def required(name: str, value: Any) -> Any:
     """A value that the command line takes from the data; without data it must be given.
 

@@ -318,7 +318,7 @@ def test_the_built_in_documents_need_no_file() -> None:
         ({"text": {"hub": "a/b"}}, r"^path .* and text\.hub a/b are both given"),
         ({"held_out": {"split": "validation"}}, r"^held_out\.split validation needs a data set of the hub"),
         ({"held_out": {"fraction": 1.0}}, r"^held_out\.fraction must be above 0 and below 1"),
-        ({"held_out": {"path": "a", "split": "b"}}, r"^held_out\.path a and split b are both given"),
+        ({"held_out": {"path": "a", "split": "b"}}, r"^held_out\.path a and held_out\.split b are both given"),
         ({"stream": {"num_streams": 0}}, r"^stream\.num_streams must be at least 1"),
         ({"text": {"sample_by": "word"}}, r"^text\.sample_by must be one of"),
         ({"seq_len": 10_000}, r"^seq_len 10000 is too long for the \d+ tokens of the validation documents"),
