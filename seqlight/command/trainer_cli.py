@@ -99,8 +99,9 @@ class SeqCLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """As Lightning's, with the callbacks that every run of this command has."""
-        given = self.config_init[self.subcommand].trainer
-        self.trainer_defaults["callbacks"] = run_callbacks(str(self.subcommand), given)
+        settings = self.config_init[self.subcommand]
+        given = settings.trainer
+        self.trainer_defaults["callbacks"] = run_callbacks(str(self.subcommand), given, settings.predictions)
         return super().instantiate_trainer(plugins=given.plugins or [AtomicCheckpointIO()], max_time=None)
 
     def _run_subcommand(self, subcommand: str) -> None:

@@ -170,6 +170,13 @@ def test_what_is_not_there_is_named(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:2000])
     with pytest.raises(ValueError, match=r"^path .*imdb.npz: is not Keras' imdb.npz, or damaged"):
         read_imdb(str(path))
+    packed = np.load(write(tmp_path), allow_pickle=True)
+    np.savez_compressed(path, **packed)  # as Keras' own is
+    content = bytearray(path.read_bytes())
+    content[60:70] = b"\xff" * 10  # within the first packed array
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"^path .*imdb.npz: is not Keras' imdb.npz, or damaged"):
+        read_imdb(str(path))
     (tmp_path / "imdb_word_index.json").unlink()
     with pytest.raises(FileNotFoundError, match=r"imdb_word_index.json of Keras must be in the same folder"):
         read_imdb(str(path))
