@@ -23,7 +23,7 @@ from seqlight.core.config_groups import group_from
 from seqlight.core.errors import UserError
 
 # What helps where a pair is longer than the net reads.
-LONG_TRAINING = "lower data.tokens.max_len to that, which leaves longer training pairs out, or raise the other"
+LONG_TRAINING = "raise it, or lower data.tokens.max_len to it, which leaves longer training pairs out"
 LONG_EVALUATION = "raise it, or take the pair out of the files; data.tokens.max_len is for training pairs"
 
 

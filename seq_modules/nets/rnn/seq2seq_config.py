@@ -20,9 +20,9 @@ class Seq2SeqRNNConfig:
         attention: "additive" (the score of Bahdanau et al. 2015) or "dot" (Luong et al. 2015, "general"), both after
             the recurrent step, as Luong has it; or "none": the decoder knows the encoder's last state alone.
         attention_size: Width of the additive score's layer.
-        input_feeding: Give each step of the decoder, beside the token's embedding, what the attention made of the step
-            before (Luong et al. 2015, 3.3; training then goes step by step, and is slower). Without attention: the
-            encoder's last state (Cho et al. 2014).
+        input_feeding: Give each step of the decoder, beside the token's embedding, what it has of the source: with
+            attention, the attention's output at the step before (Luong et al. 2015, 3.3; training then goes step by
+            step, and is slower); without, the encoder's last state (Cho et al. 2014).
         dropout: Fraction dropped of the embeddings and before the head, while training, in [0, 1).
         share_embeddings: "decoder" uses the target embedding as the head's weights (Press & Wolf 2017), which needs
             d_model equal to rnn.hidden_size; "all" one table for source, target and head; "none" three.
