@@ -108,11 +108,14 @@ class Seq2SeqModule(SequenceModule):
             )
 
     def configure_callbacks(self) -> list[Callback]:
-        """Adds pictures of the net's attention, if it has any, after ``test``, unless the Trainer has them."""
-        found = super().configure_callbacks()
-        if isinstance(self.net, EncoderDecoderRNN) and self.net.attention is None:
+        """Adds pictures of the net's attention, if it has any, after ``test``.
+
+        A Trainer that has such callbacks keeps its own; one without a logger has no folder for a run's pictures.
+        """
+        found, trainer = super().configure_callbacks(), self.trainer
+        if trainer.logger is None or (isinstance(self.net, EncoderDecoderRNN) and self.net.attention is None):
             return found
-        given = [type(callback) for callback in self.trainer.callbacks]  # type: ignore[attr-defined]
+        given = [type(callback) for callback in trainer.callbacks]  # type: ignore[attr-defined]
         return found + [kind() for kind in (Alignments, AttentionPage) if kind not in given]
 
     def forward(self, source_ids: Tensor, source_mask: Tensor, target_ids: Tensor) -> Tensor:

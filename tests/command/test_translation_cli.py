@@ -19,7 +19,7 @@ LINES = [
     "Die Katze schläft.",
     "Zwei Kinder im Garten",
 ]
-SHORT = ("--trainer.max_epochs=1", "--trainer.accelerator=cpu", "--trainer.logger=false")
+SHORT = ("--trainer.max_epochs=1", "--trainer.accelerator=cpu")
 RNN = (
     "--model=Seq2SeqRNN", "--model.net.d_model=8", "--model.net.rnn.hidden_size=8", "--model.net.attention_size=8",
 )  # fmt: skip
