@@ -1,5 +1,6 @@
 """The command line: what it prints, what it writes, how it refuses."""
 
+import functools
 import json
 import re
 import shlex
@@ -7,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jsonargparse._completions
 import pytest
 import torch
 import yaml
@@ -112,9 +114,10 @@ def test_configs_are_listed_and_copied_but_never_over_a_file(run: Run, tmp_path:
 
 
 def test_completion_script(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        "seqlight.command.commands.LIGHTNING_COMMANDS", {"test": ""}
-    )  # each command of four takes seconds
+    monkeypatch.setattr("seqlight.command.commands.LIGHTNING_COMMANDS", {"test": ""})  # each of four takes seconds
+    # The arguments of each class are read once, and not for each option that takes the class: a third of the time.
+    once = functools.cache(jsonargparse._completions.get_signature_parameters)
+    monkeypatch.setattr(jsonargparse._completions, "get_signature_parameters", once)
     script = run("--print_completion", "bash")
     assert script.code == 0
     (tmp_path / "complete.sh").write_text(script.out)
