@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 RECIPE := configs/parity/lstm_last.yaml
 
-.PHONY: demo test check benchmarks clean
+.PHONY: demo test check audit benchmarks clean
 
 $(BIN)/pip:
 	$(PYTHON) -m venv $(VENV)
@@ -33,6 +33,11 @@ check: $(VENV)/.test-extra
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+# Known faults of the installed packages, by PyPI's advisories, which need the network.
+audit: $(VENV)/.test-extra
+	$(BIN)/pip install --quiet pip-audit
+	$(BIN)/pip-audit --skip-editable --desc off
 
 benchmarks: $(VENV)/.test-extra
 	$(BIN)/python benchmarks/speed/cells.py
