@@ -103,7 +103,7 @@ def outline(content: bytes, sizes: dict[str, int]) -> Any:
         elif name == "MARK":
             stack.append(MARK)
         elif name == "GLOBAL":
-            stack.append(Global(*arg.split(" ", 1)))
+            stack.append(Global(*str(arg).split(" ", 1)))
         elif name == "BINPERSID":
             stack.append(storage(stack.pop(), sizes))
         elif name == "REDUCE":
