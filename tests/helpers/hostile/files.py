@@ -57,9 +57,9 @@ def sentencepiece(rng: random.Random) -> bytes:
 
         made = io.BytesIO()
         sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=iter(sentences(200, rng)), model_writer=made, vocab_size=60, minloglevel=2,
+            sentence_iterator=iter(sentences(200, rng)), model_writer=made, vocab_size=400, minloglevel=2,
             normalization_rule_name="identity", add_dummy_prefix=False, remove_extra_whitespaces=False,
-            byte_fallback=False, hard_vocab_limit=False,
+            byte_fallback=True, hard_vocab_limit=False,
         )  # fmt: skip
         _MODEL = made.getvalue()
     return _MODEL
@@ -98,7 +98,9 @@ def whole(kind: str, rng: random.Random) -> bytes:
         case "conllu":
             rows = []
             for text in texts:
-                rows += [f"{place}\t{word}\t_\tNOUN" for place, word in enumerate(text.split(), start=1)] + [""]
+                rows += [
+                    f"{place}\t{word}\t_\tNOUN" + 6 * "\t_" for place, word in enumerate(text.split(), start=1)
+                ] + [""]
             return ("\n".join(rows) + "\n").encode()
         case "midi":
             return midi(rng)

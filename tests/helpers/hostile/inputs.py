@@ -16,10 +16,14 @@ BOOK = "".join(f"The fox {number} sees the river, and the {word}.\n" for number 
 LABELLED = ("--config=reviews/mean", "--model.net.d_model=8", "--data.path=PATH")
 STREAMED = (
     "--config=text/stream", "--data.tokenizer=byte", "--data.seq_len=16", "--data.batch_size=4",
-    "--data.stream.epoch_size=8", "--data.held_out.windows=4", *SYSTEMS["GPT"].words[5:], "--data.path=PATH",
+    "--data.stream.epoch_size=8", "--data.held_out.windows=4", "--data.held_out.fraction=0.5",
+    *SYSTEMS["GPT"].words[5:], "--data.path=PATH",
 )  # fmt: skip
-PAIRED = ("--config=translation/multi30k_gru", *SYSTEMS["translation"].words[4:], "--data.tokenizer=char")
-NOTED = ("--config=music/lstm", "--data.source.kind=path", "--data.path=mid", *SYSTEMS["music events"].words[1:])
+PAIRED = (
+    "--config=translation/multi30k_gru", *SYSTEMS["translation"].words[4:], "--data.tokenizer=char",
+    "--data.source=source", "--data.target=target",
+)  # fmt: skip
+NOTED = ("--config=music/lstm", "--data.path=mid", *SYSTEMS["music events"].words[1:])
 # By kind: whose file it is, the words of the command with PATH for the file, the form of the file, and its name.
 FILES: dict[str, tuple[str, tuple[str, ...], str, str]] = {
     "label file (CSV)": ("classifier", LABELLED, "csv", "a.csv"),
@@ -45,7 +49,7 @@ FILES: dict[str, tuple[str, tuple[str, ...], str, str]] = {
         "a.csv",
     ),
     "table": ("mlp", ("--config=mlp/moons", "--data.path=PATH", "--model.net.hidden_sizes=[4]"), "table", "a.csv"),
-    "CoNLL-U": ("tagger", ("--config=tagging/ewt_lstm", "--data.path=PATH"), "conllu", "a.conllu"),
+    "CoNLL-U": ("tagger", ("--config=tagging/ewt_lstm", "--data.path=PATH", "--data.columns.label=4"), "conllu", "a.conllu"),
     "MIDI": ("music events", NOTED, "midi", "mid/a.mid"),
     "chorales": (
         "music frames", ("--config=music/jsb_lstm", "--data.path=PATH", *SYSTEMS["music frames"].words), "chorales",
