@@ -20,7 +20,7 @@ def elapsed_ticks(events: np.ndarray, tokenizer: Any) -> int:
 
 def end_of_bars(piece: Piece, bars: int) -> int:
     """The tick at which ``bars`` further bars end. They begin after the bar in which the piece ends."""
-    start = max((tick for tick, _ in piece.metres if tick < piece.end), default=0)
+    start = max((tick for tick, _ in piece.metres if tick <= piece.end), default=0)
     bar = bar_ticks(piece, start)
     return start + (-(-(piece.end - start) // bar) + bars) * bar
 

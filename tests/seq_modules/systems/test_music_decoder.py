@@ -1,5 +1,6 @@
 """Music decoders: loss against plain sums, padding, generation in the tokenizer's terms, what a checkpoint holds."""
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -280,8 +281,12 @@ def trainer(folder: Path, epochs: int) -> Trainer:
     return quiet_trainer(folder, max_epochs=epochs, check_val_every_n_epoch=epochs, num_sanity_val_steps=0)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("fields", [ONE_VOICE, ALL_NOTES])
+LOUD = [("lstm with context", ONE_VOICE), ("transformer with context", ALL_NOTES)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields"), [pair for pair in itertools.product(KINDS, (ONE_VOICE, ALL_NOTES)) if pair not in LOUD]
+)
 def test_one_batch_is_learnt_by_heart_and_the_checkpoint_holds_all(
     kind: str, fields: tuple[str, ...], tmp_path: Path
 ) -> None:
@@ -311,9 +316,7 @@ def test_one_batch_is_learnt_by_heart_and_the_checkpoint_holds_all(
     assert [row.tolist() for row in again.sample(2, free)] == [row.tolist() for row in module.sample(2, free)]
 
 
-@pytest.mark.parametrize(
-    ("kind", "fields"), [("lstm with context", ONE_VOICE), ("transformer with context", ALL_NOTES)]
-)
+@pytest.mark.parametrize(("kind", "fields"), LOUD)
 def test_loudness_is_a_further_field(kind: str, fields: tuple[str, ...], tmp_path: Path) -> None:
     module = make(kind, (*fields, "velocity"), net={"dropout": 0.0}, optim=OptimConfig(1e-2, weight_decay=0.1))
     data, fitted = OneBatch(module), trainer(tmp_path, 120)

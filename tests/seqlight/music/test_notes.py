@@ -1,5 +1,7 @@
 """Pieces: bars, the top voice, transposition, note values and excerpts."""
 
+from dataclasses import replace
+
 import pytest
 from helpers.music_pieces import tune
 
@@ -109,6 +111,7 @@ def test_bars_follow_the_time_signatures() -> None:
     assert [note.start for note in begun.notes] == [24 * at for at in range(8)]
     assert (begun.metres, begun.tempos) == (CHANGING.metres[:1], CHANGING.tempos)
     assert end_of_bars(begun, 2) == 192 + 2 * 48
+    assert end_of_bars(replace(CHANGING, notes=CHANGING.notes[:6]), 1) == 144 + 48  # the new metre begins there
     doubled = stretched(CHANGING, 2)
     assert doubled is not None
     assert bar_starts(doubled, 672) == [2 * tick for tick in bar_starts(CHANGING, 336)]
