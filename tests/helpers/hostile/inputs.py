@@ -49,7 +49,9 @@ FILES: dict[str, tuple[str, tuple[str, ...], str, str]] = {
         "a.csv",
     ),
     "table": ("mlp", ("--config=mlp/moons", "--data.path=PATH", "--model.net.hidden_sizes=[4]"), "table", "a.csv"),
-    "CoNLL-U": ("tagger", ("--config=tagging/ewt_lstm", "--data.path=PATH", "--data.columns.label=4"), "conllu", "a.conllu"),
+    "CoNLL-U": (
+        "tagger", ("--config=tagging/ewt_lstm", "--data.path=PATH", "--data.columns.label=4"), "conllu", "a.conllu"
+    ),
     "MIDI": ("music events", NOTED, "midi", "mid/a.mid"),
     "chorales": (
         "music frames", ("--config=music/jsb_lstm", "--data.path=PATH", *SYSTEMS["music frames"].words), "chorales",
