@@ -145,7 +145,8 @@ class GracefulStop(Callback):
 
 def how_to_go_on(trainer: Trainer) -> str:
     """What has ended the training, and the command that resumes it."""
-    name = {signal.SIGINT: "Ctrl-C"}.get(GracefulStop.received) or signal.Signals(GracefulStop.received).name
+    number = signal.Signals(GracefulStop.received)
+    name = "Ctrl-C" if number == signal.SIGINT else number.name
     paths = [callback.path for callback in _last_checkpoints(trainer) if callback.path and callback.path.exists()]
     way = f"to go on: seqlight fit --ckpt_path {shlex.quote(str(paths[0]))}" if paths else "no checkpoint was saved"
     return f"stopped by {name} at step {trainer.global_step}; {way}"

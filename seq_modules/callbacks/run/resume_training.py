@@ -48,7 +48,7 @@ class ResumeTraining(Callback):
             checkpoint["gradients"] = grads
             checkpoint["accumulated"] = [count.item() for count in pl_module.accumulation.counts]
         checkpoint["data_files"] = _prints_of(trainer)
-        progress = trainer.fit_loop.epoch_progress.current
+        progress: Any = trainer.fit_loop.epoch_progress.current
         if progress.processed == progress.ready:  # the epoch is over
             return
         checkpoint["train_metrics"] = {

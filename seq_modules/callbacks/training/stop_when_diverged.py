@@ -48,8 +48,8 @@ class StopWhenDiverged(Callback):
         self._count = torch.where(finite, 0, before + 1)
         is_cheap = loss.device.type == "cpu" and trainer.world_size == 1
         if is_cheap or self._seen % self.ask_every == 0:
-            before, self._in_a_row = self._in_a_row, self._check(trainer, pl_module, self.patience)
-            if self._in_a_row and not before:
+            earlier, self._in_a_row = self._in_a_row, self._check(trainer, pl_module, self.patience)
+            if self._in_a_row and not earlier:
                 rank_zero_info(f"\n{self._said(trainer, pl_module, self._in_a_row)}; training goes on for now")
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
