@@ -34,7 +34,9 @@ def main() -> None:
         sys.stderr.write("seqlight: stopped by Ctrl-C\n")
         sys.exit(130)
     except Stopped as stop:
-        if os.environ.get("LOCAL_RANK", "0") == "0":  # one line, however many processes there are
+        from lightning.fabric.utilities.rank_zero import rank_zero_only
+
+        if not rank_zero_only.rank:  # type: ignore[attr-defined]  # one line, however many processes there are
             sys.stderr.write(f"seqlight: {stop}\n")
         sys.exit(128 + stop.number)
     except (Diverged, WritingError) as error:
