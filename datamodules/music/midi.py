@@ -29,7 +29,7 @@ from datamodules.music.sources.etudes import etudes
 from datamodules.music.sources.midi_files import CELLO, read_folder, write_midi
 from datamodules.music.splits import Splits, hold_out, split_pieces
 from datamodules.tokenizers import MusicTokenizer, NoteTokenizer, RemiTokenizer, load_notes
-from seqlight.core.checks import check_range
+from seqlight.core.checks import check_range, refuse_both
 from seqlight.core.config_groups import group_from
 from seqlight.core.errors import UserError
 from seqlight.music.notes import Piece, top_voice
@@ -90,8 +90,7 @@ class MidiDataModule(SequenceDataModule):
         self.source, self.split = group_from(SourceConfig, source), group_from(SplitConfig, split)
         self.tokens, self.augment = group_from(TokensConfig, tokens), group_from(AugmentConfig, augment)
         self.windows, self.prompt = group_from(WindowConfig, windows), group_from(MusicPromptConfig, prompt)
-        if path is not None and self.source.kind != "etudes":
-            raise UserError(f"path {path} and source.kind {self.source.kind} are both given; give one of them")
+        refuse_both("path", path, "source.kind", None if self.source.kind == "etudes" else self.source.kind)
         signatures = self.tokens.signatures
         check_range("seq_len", seq_len, least=2 if signatures else 1, most=MOST_NOTES)
         check_range("windows.eval_seq_len", self.windows.eval_seq_len, least=2 if signatures else 1, most=MOST_NOTES)

@@ -7,6 +7,7 @@ import numpy as np
 from datamodules.base import SequenceDataModule
 from datamodules.seq2seq.pairs import IdRows, PairRows, RowOrigin
 from datamodules.tokenizers import TokenizerPair
+from seqlight.core.checks import refuse_both
 from seqlight.core.errors import UserError
 from seqlight.core.files.paths import expanded
 
@@ -42,8 +43,7 @@ class Seq2SeqDataModule(SequenceDataModule):
         seed: int | None = None,
     ) -> None:
         super().__init__(batch_size, num_workers, seed)
-        if texts is not None and texts_path is not None:
-            raise UserError(f"texts_path {texts_path} and texts are both given; give one of them")
+        refuse_both("texts_path", texts_path, "texts", texts)
         if texts is not None and not texts:
             raise UserError("texts is empty; give at least one text")
         self.texts, self.texts_path = texts, texts_path

@@ -18,7 +18,7 @@ from datamodules.seq2seq.pair_tokens import PairTokenConfig, PairTokenizerKind, 
 from datamodules.seq2seq.pairs import IdRows, PairRows, RowOrigin
 from datamodules.seq2seq.swapped import SideWords, check_languages
 from datamodules.tokenizers import TokenizerPair, load_pair
-from seqlight.core.checks import check_range
+from seqlight.core.checks import check_range, refuse_both
 from seqlight.core.config_groups import group_from
 from seqlight.core.errors import UserError
 
@@ -86,8 +86,7 @@ class TranslationDataModule(Seq2SeqDataModule):
         files, divided = group_from(PairTextConfig, text), group_from(PairSplitConfig, split)
         if source == target:
             raise UserError(f"source and target are both {source}; give two languages")
-        if path is not None and files.hub is not None:
-            raise UserError(f"path {path} and text.hub {files.hub} are both given; give one of them")
+        refuse_both("path", path, "text.hub", files.hub)
         self.source, self.target, self.batch_tokens = source, target, batch_tokens
         self.cache, self.left_out = cache_folder(cache_dir), 0
         self._pairs = PairSource(path, source, target, files, divided)
