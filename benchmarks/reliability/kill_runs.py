@@ -1,7 +1,7 @@
 """Kills trainings of every system at random moments, resumes them, and compares them with trainings left alone.
 
     python benchmarks/reliability/kill_runs.py                        # 50 kills of each system; hours of one core
-    python benchmarks/reliability/kill_runs.py --kills 10 --systems parity GPT --seed 3
+    python benchmarks/reliability/kill_runs.py --kills 10 --systems parity GPT --seed 3 --late
 
 Signals are SIGTERM, SIGINT and SIGKILL in turn. The moment is drawn from the whole run: the reading of the settings,
 the data, the checks before training, training and validation. The processes are forked from one that has imported
@@ -320,6 +320,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=50, help="of each system")
     parser.add_argument("--systems", nargs="+", default=list(SYSTEMS), choices=list(SYSTEMS), metavar="SYSTEM")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--late", action="store_true", help="draw the moments from the second half of the run")
     args = parser.parse_args()
     prepare()
     folder = Path(tempfile.mkdtemp(prefix="kills-"))
@@ -337,7 +338,8 @@ def main() -> None:
             report = reports[SIGNALS[turn % len(SIGNALS)]]
             done = report.counts["kills"]
             while report.counts["kills"] == done:
-                kills.kill(SIGNALS[turn % len(SIGNALS)], rng.random(), report)
+                moment = rng.uniform(0.5, 1) if args.late else rng.random()
+                kills.kill(SIGNALS[turn % len(SIGNALS)], moment, report)
         for number, report in reports.items():
             no_faults = ("kills", "ended before", "before the first save")
             kinds = [f"{count} {kind}" for kind, count in report.counts.items() if kind not in no_faults]
