@@ -1,10 +1,8 @@
 """Losses and accuracies of notes and of their fields."""
 
-import torch
 from torch import Tensor
-from torchmetrics import Metric
 
-from seq_modules.training.metrics.means import MeanLoss
+from seq_modules.training.metrics.means import Fraction, MeanLoss
 
 
 class NatsPerNote(MeanLoss):
@@ -15,32 +13,21 @@ class NatsPerNote(MeanLoss):
         super().update(loss_sum, notes)
 
 
-class FieldAccuracy(Metric):
+class FieldAccuracy(Fraction):
     """Fraction of the labels of one field of events at which the likeliest id is the label.
 
     Args:
         field: Which field.
     """
 
-    higher_is_better = True
-    full_state_update = False
-    hits: Tensor
-    num_targets: Tensor
-
     def __init__(self, field: int) -> None:
         super().__init__()
         self.field = field
-        self.add_state("hits", torch.tensor(0), dist_reduce_fx="sum")
-        self.add_state("num_targets", torch.tensor(0), dist_reduce_fx="sum")
 
     def update(self, field_hits: Tensor, field_targets: Tensor) -> None:
         """Takes the right answers and the labels of each field in a batch, both (F,)."""
-        self.hits += field_hits[self.field]
-        self.num_targets += field_targets[self.field]
-
-    def compute(self) -> Tensor:
-        """Accuracy between 0 and 1."""
-        return self.hits / self.num_targets
+        self.right += field_hits[self.field]
+        self.total += field_targets[self.field]
 
 
 class FieldLoss(MeanLoss):
