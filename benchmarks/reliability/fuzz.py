@@ -1,6 +1,6 @@
 """Thousands of hostile inputs, each to the command in a child process, and what became of them.
 
-    python benchmarks/reliability/fuzz.py --count 3000 --seed 0          # a table at the end; half an hour of one core
+    python benchmarks/reliability/fuzz.py --count 3000 --seed 0          # a table at the end; half an hour of a core
     python benchmarks/reliability/fuzz.py --what checkpoint --count 200
     python benchmarks/reliability/fuzz.py --again checkpoint:17:5        # one input once more, by what:seed:number
 
@@ -28,6 +28,8 @@ import matplotlib  # noqa: E402
 from helpers.hostile.children import Outcome, run_child  # noqa: E402
 from helpers.hostile.inputs import DRAWS, Input, draw, options_of, train_all  # noqa: E402
 from helpers.hostile.systems import SYSTEMS  # noqa: E402
+
+MIXTURE = ("checkpoint",) * 4 + ("file",) * 3 + ("flag",) * 3 + ("recipe",)  # of so many inputs, over and over
 
 
 def prepare() -> None:
@@ -60,7 +62,7 @@ def main() -> None:
     parser.add_argument("--again", help="what:seed:number of one input")
     given = parser.parse_args()
     prepare()
-    sorts = [given.what] if given.what else sorted(DRAWS)
+    sorts = (given.what,) if given.what else MIXTURE
     folder = Path(tempfile.mkdtemp(prefix="fuzz"))
     (folder / "seeds").mkdir()
     seeds = train_all(folder / "seeds")
@@ -73,8 +75,8 @@ def main() -> None:
         return
     counts: Counter[tuple[str, str, str]] = Counter()
     seconds = 0.0
-    for number in range(given.count):
-        what = sorts[number % len(sorts)]
+    for number in range(1, given.count + 1):
+        what = sorts[(number - 1) % len(sorts)]
         tried, outcome = try_input(what, given.seed, number, seeds, folder)
         seconds += outcome.seconds
         verdict = "finding" if outcome.finding else {0: "taken", 2: "refused"}.get(outcome.code, "stopped")
