@@ -16,7 +16,7 @@ OF_NAMES = (errno.ENAMETOOLONG, errno.ELOOP, errno.ENXIO)  # what else is wrong 
 
 
 def main() -> None:
-    """Runs one command and exits: 0 done, 2 a user's mistake, 1 a failure, 130 and 143 after Ctrl-C and SIGTERM."""
+    """Runs one command and exits: 0 done, 2 a user's mistake, 1 a failure (of the machine, in a line), 130 and 143 after Ctrl-C and SIGTERM."""
     words = sys.argv[1:]
     if "--debug" in words:
         words.remove("--debug")
@@ -45,11 +45,11 @@ def main() -> None:
         sys.stderr.write(f"seqlight: error: {error}\n")
         sys.exit(1)
     except (UserError, OSError) as error:
-        is_mistake = isinstance(error, MISTAKES) or (isinstance(error, OSError) and error.errno in OF_NAMES)
-        if not is_mistake or os.environ.get("SEQLIGHT_DEBUG"):
+        if os.environ.get("SEQLIGHT_DEBUG"):
             raise
+        is_mistake = isinstance(error, MISTAKES) or (isinstance(error, OSError) and error.errno in OF_NAMES)
         sys.stderr.write(f"seqlight: error: {shortened(' '.join(str(error).split()))}\n  (--debug shows where)\n")
-        sys.exit(2)
+        sys.exit(2 if is_mistake else 1)
 
 
 def train_test_predict(words: list[str]) -> int:

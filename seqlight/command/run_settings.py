@@ -22,7 +22,6 @@ from seqlight.recipes import DEFAULTS, experiment_name
 from seqlight.runs import new_run_folder, point_loggers
 
 MOST_NUMPY_SEED = 2**32 - 1  # a run seeds NumPy too, which takes no larger one
-MOST_TRAINER = 2**53  # larger numbers are no longer exact
 # The Trainer's settings with their least values, and smaller ones that stand for something else.
 TRAINER_LEAST: dict[str, tuple[int, tuple[int, ...]]] = {
     "max_epochs": (1, (-1,)),
@@ -63,11 +62,11 @@ def check_settings(config: Namespace) -> None:
         numbers = value if isinstance(value, list) else [value]
         for number in numbers:
             if isinstance(number, int | float) and not isinstance(number, bool) and number not in also:
-                check_range(f"--trainer.{name}", number, least=least, most=MOST_TRAINER)
+                check_range(f"--trainer.{name}", number, least=least)
     for name in TRAINER_ABOVE:
         value = config.trainer.get(name)
         if isinstance(value, int | float) and not isinstance(value, bool):
-            check_range(f"--trainer.{name}", value, above=0, most=MOST_TRAINER)
+            check_range(f"--trainer.{name}", value, above=0)
     strategy = config.trainer.strategy
     if isinstance(strategy, str) and any(f"_{word}" in strategy for word in COPYING):
         raise UserError(
