@@ -16,7 +16,10 @@ OF_NAMES = (errno.ENAMETOOLONG, errno.ELOOP, errno.ENXIO)  # what else is wrong 
 
 
 def main() -> None:
-    """Runs one command and exits: 0 done, 2 a user's mistake, 1 a failure (of the machine, in a line), 130 and 143 after Ctrl-C and SIGTERM."""
+    """Runs one command and exits: 0 done, 2 a user's mistake, 1 a failure, 130 and 143 after Ctrl-C and SIGTERM.
+
+    What the system cannot read or write is a failure in one line; other failures have a traceback.
+    """
     words = sys.argv[1:]
     if "--debug" in words:
         words.remove("--debug")

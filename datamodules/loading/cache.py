@@ -7,6 +7,7 @@ from pathlib import Path
 from lightning.pytorch.utilities import rank_zero_info
 
 from seqlight.core.files.digests import digest_of
+from seqlight.core.files.paths import expanded
 from seqlight.core.files.replacing import remove_parts, replacing
 from seqlight.core.files.write_errors import writing
 
@@ -14,7 +15,7 @@ from seqlight.core.files.write_errors import writing
 def cache_folder(given: str | None = None) -> Path:
     """The folder of cached files: ``given``, or ``seqlight`` under ``$XDG_CACHE_HOME`` or ``~/.cache``."""
     if given is not None:
-        return Path(given).expanduser()
+        return expanded(given)
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "seqlight"
 

@@ -13,6 +13,7 @@ from seqlight.core.encodings import encoding_of_file, known_encoding
 from seqlight.core.errors import UserError
 from seqlight.core.files.digests import print_of_all
 from seqlight.core.files.found_files import FoundFiles, copies_among, files_below, is_stray, printable
+from seqlight.core.files.paths import expanded
 
 PIECE = 2**20  # bytes read at a time
 LONGEST_LINE = 4 * PIECE  # characters after which a line is cut though it goes on
@@ -37,7 +38,7 @@ def find_text_files(path: str | Sequence[str], endings: tuple[str, ...] = (".txt
     found: dict[Path, str] = {}  # each file, by its own path, with the name that messages give it
     passed = FoundFiles()
     for entry in entries:
-        place = Path(entry).expanduser()
+        place = expanded(entry)
         if place.is_file():
             found.setdefault(place.resolve(), entry)
             continue

@@ -22,7 +22,9 @@ from datamodules.tokenizers.word_index import WordIndexTokenizer
 from datamodules.tokenizers.word_lines import WordLineTokenizer
 from datamodules.tokenizers.wordpiece import WordPieceTokenizer
 from datamodules.tokenizers.words import WordTokenizer
+from seqlight.core.checkpoint_file.reading import read_plain
 from seqlight.core.errors import UserError
+from seqlight.core.files.paths import expanded
 
 MusicTokenizer = NoteTokenizer | RemiTokenizer
 MUSIC_TOKENIZERS: tuple[type[MusicTokenizer], ...] = (NoteTokenizer, RemiTokenizer)
@@ -154,17 +156,17 @@ def _description(tokenizer: Stateful) -> str:
 
 
 def _read(path: str | Path, wanted: str) -> Stateful:
-    path = Path(path).expanduser()
+    path = expanded(path)
     if not path.is_file():
         raise FileNotFoundError(f"tokenizer_path {path}: no such file; give {wanted}")
     try:
         if not zipfile.is_zipfile(path):
             return SentencePieceTokenizer(path.read_bytes())
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        content = read_plain(path)
         state = content.get("tokenizer") if isinstance(content, dict) else None
         if state is None:
             raise UserError("it holds no tokenizer; give a checkpoint of a model of text")
         return from_state(state)
     except (ValueError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
-        reason = " ".join(str(error).split())
+        reason = " ".join(str(error).removeprefix(f"{path}: ").split())
         raise UserError(f"tokenizer_path {path}: {reason[:300]}") from error
