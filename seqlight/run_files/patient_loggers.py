@@ -17,7 +17,13 @@ MEDIA = ("log_image", "log_audio", "log_text", "log_table")  # of W&B
 
 
 class Patient:
-    """What :func:`patient` puts in front of a logger's class."""
+    """What :func:`patient` puts in front of a logger's class.
+
+    Attributes:
+        called: The name of that class.
+    """
+
+    called: str
 
     def forgiving(self, doing: str) -> contextlib.AbstractContextManager[None]:
         """Tells of an error, the first time that it comes in this method, and goes on."""
@@ -80,9 +86,10 @@ def patient(cls: type[Logger], *args: Any, **kwargs: Any) -> Logger:
         import wandb
 
         kwargs["settings"] = kwargs.get("settings") or wandb.Settings(init_timeout=CONNECTING)
-    methods = {name: _method(name) for name in (*METHODS, *MEDIA) if hasattr(cls, name)}
+    members: dict[str, Any] = {name: _method(name) for name in (*METHODS, *MEDIA) if hasattr(cls, name)}
+    members |= {"called": cls.__name__, "__module__": __name__}
     try:
-        return type(cls.__name__, (Patient, cls), methods)(*args, **kwargs)
+        return type(f"Patient{cls.__name__}", (Patient, cls), members)(*args, **kwargs)
     except ImportError as error:
         rank_zero_warn(f"{cls.__name__}: {reason(error)}; it is left out, and metrics.csv has everything")
         return DummyLogger()
@@ -114,7 +121,7 @@ def _forgiving(logger: Any, doing: str) -> Iterator[None]:
         if doing not in told:
             told.add(doing)
             rank_zero_warn(
-                f"{type(logger).__name__}: {doing} has failed ({reason(error)}); the run goes on, and metrics.csv has "
+                f"{logger.called}: {doing} has failed ({reason(error)}); the run goes on, and metrics.csv has "
                 "everything"
             )
 
