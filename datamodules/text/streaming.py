@@ -224,15 +224,14 @@ class StreamingTextDataModule(SequenceDataModule):
         else:
             before = self._streams
             streams, states, position, rows = before.streams, before.states, before.position, before.rows  # type: ignore[assignment]
-        global_size = self.batch_size * ranks["num_replicas"]
         if self._saved is not None:
             states, rows = self._saved["streams"], self._saved["taken"]
-            position, self._saved = (self._saved["epoch"], self._saved["rows"] // global_size), None
+            position, self._saved = self._resumed_position(self._saved), None
         self._streams = StreamLoader(
             streams,
             states,
             self.batch_size,
-            max(1, config.epoch_size // global_size),
+            self._batches,
             self._collate,
             position=position,
             rows=rows,
@@ -241,6 +240,25 @@ class StreamingTextDataModule(SequenceDataModule):
             **ranks,
         )
         return self._streams
+
+    @property
+    def _global_size(self) -> int:
+        """Rows of a batch of all processes."""
+        return self.batch_size * self._ranks().get("num_replicas", 1)
+
+    @property
+    def _batches(self) -> int:
+        """Batches in an epoch."""
+        return max(1, self.stream.epoch_size // self._global_size)
+
+    def resumed_batches(self) -> int | None:
+        """See the base class. Rows go on without a gap; only where the epoch ends depends on the batch size."""
+        return None if self._saved is None else self._resumed_position(self._saved)[1]
+
+    def _resumed_position(self, state: dict[str, Any]) -> tuple[int, int]:
+        """Epoch, and number of its batches that are done; an epoch that is done is the next one."""
+        done = state["rows"] // self._global_size
+        return (state["epoch"] + 1, 0) if done >= self._batches else (state["epoch"], done)
 
     def _packed(self, number: int) -> PackedWindows:
         """The windows of one stream."""

@@ -130,10 +130,11 @@ class LastCheckpoint(Checkpoint):
         self._is_written = False
         if trainer.is_global_zero:
             assert self.path is not None
+            part = part_of(self.path)
             with writing(self.path):
-                if self.path.is_dir():  # a checkpoint in parts
+                if self.path.is_dir() or part.is_dir():  # a checkpoint in parts
                     remove(self.path)
-                part_of(self.path).replace(self.path)
+                part.replace(self.path)
 
     def _remove_part(self, trainer: Trainer) -> None:
         if trainer.is_global_zero:

@@ -15,6 +15,7 @@ from seq_modules.callbacks.run.text_stream import TextStream
 from seq_modules.callbacks.series.forecast_csv import write_forecasts
 from seq_modules.protocols import WritesPredictions
 from seqlight.core.checks import check_choice
+from seqlight.core.files.replacing import part_of, remove_parts
 
 PredictionFormat = Literal["jsonl", "csv"]
 LONG_LIST = 8  # values from which on a list is not printed
@@ -42,12 +43,16 @@ class PredictionWriter(BasePredictionWriter):
         check_choice("kind", kind, PredictionFormat)
         self.shown, self.kind = shown, kind
         self.path: Path | None = None
+        self._ending = ""  # of the names of the ranks' files
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Takes the folder, and clears nothing: a run's folder is new."""
+        """Takes the folder; removes what a process that was killed left in the folders of other predictions."""
         if stage == "predict":
             self.path = Path(trainer.log_dir or trainer.default_root_dir) / "predictions.jsonl"
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._ending = trainer.strategy.broadcast(part_of(self.path).name)  # of rank 0's process
+            for folder in self.path.parent.parent.iterdir():
+                remove_parts(folder)
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begins the rank's file, once every ``setup`` has found the data in order."""
@@ -55,7 +60,7 @@ class PredictionWriter(BasePredictionWriter):
 
     def _part(self, rank: int) -> Path:
         assert self.path is not None
-        return self.path.with_name(f"predictions-{rank}.part")
+        return self.path.with_name(f".{rank}{self._ending}")
 
     def write_on_batch_end(
         self,
