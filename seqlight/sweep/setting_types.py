@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from seqlight.checkpoints import known_class
 from seqlight.command.arguments import option_path
 from seqlight.core.signatures import parameters_of
 from seqlight.recipes import config_path
@@ -56,8 +57,8 @@ def annotation(configs: tuple[str, ...], key: str) -> Any:
     for config in configs:
         section = yaml.safe_load(Path(config_path(config)).read_text(encoding="utf-8")).get(head)
         path = section if isinstance(section, str) else (section or {}).get("class_path") if head != "trainer" else None
-        name = str(path).rpartition(".")[2]
-        kind = getattr(seq_modules, name, getattr(datamodules, name, kind))
+        package = {"model": seq_modules, "data": datamodules}.get(head)
+        kind = known_class(path, object) or getattr(package, str(path), kind)  # by its path, or one of ours by its name
     for name in (field for field in fields if field != "init_args"):
         if dataclasses.is_dataclass(kind):
             kind = typing.get_type_hints(kind).get(name)
