@@ -56,7 +56,7 @@ def annotation(configs: tuple[str, ...], key: str) -> Any:
     kind: Any = {"trainer": lightning.pytorch.Trainer}.get(head)
     for config in configs:
         section = yaml.safe_load(Path(config_path(config)).read_text(encoding="utf-8")).get(head)
-        path = section if isinstance(section, str) else (section or {}).get("class_path") if head != "trainer" else None
+        path = section.get("class_path") if isinstance(section, dict) and head != "trainer" else section
         package = {"model": seq_modules, "data": datamodules}.get(head)
         kind = known_class(path, object) or getattr(package, str(path), kind)  # by its path, or one of ours by its name
     for name in (field for field in fields if field != "init_args"):
