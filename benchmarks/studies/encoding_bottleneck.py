@@ -4,9 +4,10 @@
 
 Trains a GRU with attention, the same without, and a Transformer to reverse strings of 1 to 12 letters, and counts how
 many strings of each length from 1 to 16 they reverse without a mistake. The GRU without attention reads the encoder's
-vector at every step, as in the recipes of dates and of Multi30k. Each net is trained until it has learned the task or
-its loss no longer falls (:func:`train`), so that what is left is not a short training. It prints a markdown table,
-writes all numbers to docs/notes/seq2seq/encoding_bottleneck.csv, and draws them to encoding_bottleneck.png there; with
+vector at every step, as in the recipes of dates and of Multi30k. Each net is trained until it has learned the task,
+its loss no longer falls, or there were ``--most_steps`` (:func:`train`). A loss that is still high before the decay
+means that the training was short, and not that the vector is full. The program prints a markdown table, writes all
+numbers to docs/notes/seq2seq/encoding_bottleneck.csv, and draws them to encoding_bottleneck.png there; with
 ``--draw`` it draws the numbers of that file and trains nothing. Each of ``--runs`` adds a curve to a panel of finished
 runs, PANEL/NAME=FOLDER: the newest bleu_by_length.csv in the folder, which ``seqlight test`` has written. The panel
 "dates" shows exact match, any other BLEU. Curves of one name in a panel (seeds) are drawn alike.
@@ -40,13 +41,13 @@ PATIENCE, FALL = 4, 0.9  # the loss falls if it comes to 0.9 times what it was, 
 Curves = Mapping[str, Sequence[tuple[Sequence[float], Sequence[float]]]]  # name -> lengths and scores of each seed
 
 
-def make(name: str, data: StringsDataModule) -> Seq2SeqRNN | Seq2SeqTransformer:
-    """The GRU of the recipe translation/strings at half its width, with attention or without, or a Transformer."""
+def make(name: str, data: StringsDataModule, hidden_size: int) -> Seq2SeqRNN | Seq2SeqTransformer:
+    """The GRU of the recipe translation/strings in another width, with attention or without, or a Transformer."""
     sizes = data.tokenizer.source.vocab_size, data.tokenizer.target.vocab_size
     if name == "Transformer":
         shape: Any = {"d_model": 64, "encoder_layers": 2, "decoder_layers": 2, "num_heads": 4, "d_ff": 128}
         return Seq2SeqTransformer(*sizes, net=shape | {"dropout": 0.0, "max_seq_len": 64}, label_smoothing=0.0)
-    rnn = {"cell": "gru", "hidden_size": 64, "bidirectional": True}
+    rnn = {"cell": "gru", "hidden_size": hidden_size, "bidirectional": True}
     shape = {"d_model": 64, "dropout": 0.0, "rnn": rnn, "attention": "dot"}
     if name == "GRU without":
         shape |= {"attention": "none", "input_feeding": True}
@@ -120,7 +121,7 @@ def study(args: argparse.Namespace, path: Path) -> None:
             start = time.process_time()
             torch.manual_seed(seed)
             data = StringsDataModule(max_length=LONGEST_TRAINED, batch_size=args.batch_size, seed=seed)
-            module = make(name, data)
+            module = make(name, data, args.hidden_size)
             done = train(module, data, args.most_steps, args.learning_rate)
             scores = exact_matches(module, data, args.strings)
             writer.writerows((name, seed, length, score) for length, score in zip(LENGTHS, scores, strict=True))
@@ -187,6 +188,7 @@ def main() -> None:
     parser.add_argument("--runs", nargs="*", default=[], metavar="PANEL/NAME=FOLDER")
     parser.add_argument("--draw", action="store_true", help="Draw the numbers that are there; train nothing.")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--hidden_size", type=int, default=64, help="Of the GRUs: numbers of the vector.")
     parser.add_argument("--most_steps", type=int, default=6000, help="End a training whose loss still falls.")
     parser.add_argument("--batch_size", type=int, default=64)
     parser.add_argument("--learning_rate", type=float, default=0.003)
