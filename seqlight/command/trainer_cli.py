@@ -22,7 +22,7 @@ from seqlight.command.precision import PrecisionTrainer
 from seqlight.command.run_callbacks import run_callbacks
 from seqlight.command.run_settings import layered_settings, prepare_run
 from seqlight.command.saved_settings import SavedSettings
-from seqlight.core.checkpoint_file.growth import bounded_by, bounded_by_memory
+from seqlight.core.checkpoint_file.growth import bounded_by, within_memory
 from seqlight.core.checkpoint_file.training_state import check_loops, fits
 from seqlight.core.files.write_errors import writing
 from seqlight.run_files.atomic_checkpoint import AtomicCheckpointIO
@@ -83,7 +83,7 @@ class SeqCLI(LightningCLI):
             self.parser.add_instantiator(lambda cls, *args, **kwargs: cls(*args, **kwargs), cls, key=key)
         content: dict[str, Any] = (self.saved.content if self.saved else None) or {}
         try:
-            with bounded_by(content["state_dict"], self.saved.path) if self.saved else bounded_by_memory():
+            with bounded_by(content["state_dict"], self.saved.path) if self.saved else within_memory():
                 super().instantiate_classes()
             if self.saved:
                 fits(self.saved.path, lambda: check_loops(content, self.trainer))

@@ -1,4 +1,4 @@
-"""A model cannot become much larger than the checkpoint that describes it, nor larger than the machine's memory."""
+"""A model cannot become much larger than the checkpoint that describes it; one that finds no memory is one line."""
 
 import contextlib
 import os
@@ -10,7 +10,6 @@ from seqlight.core.errors import UserError
 
 TIMES = 4  # so much larger than the weights in a checkpoint a model may be, and what a small one has besides:
 ELEMENTS, TENSORS, MODULES = 2**24, 10_000, 10_000
-MOST_PARTS = 100_000  # tensors, and modules, of any model
 
 
 @contextlib.contextmanager
@@ -35,18 +34,22 @@ def bounded_by(weights: Mapping[str, Any], path: str | Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def bounded_by_memory() -> Iterator[None]:
-    """Refuses a model as soon as it registers more weights than the machine's memory holds.
+def within_memory() -> Iterator[None]:
+    """Says in one line that a model could not be allocated.
 
     Raises:
-        UserError: The model is larger.
+        UserError: It could not.
     """
     size = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    refusal = (
-        f"the model needs more memory than this machine has ({size / 2**30:.0f} GiB); give smaller --model.net sizes"
-    )
-    with bounded(size // 4, MOST_PARTS, MOST_PARTS, refusal):
+    try:
         yield
+    except (RuntimeError, MemoryError, OverflowError, ValueError) as error:  # jsonargparse makes ValueErrors of some
+        if isinstance(error, MemoryError) or "allocate memory" in str(error) or "overflow" in str(error):
+            raise UserError(
+                f"the model needs more memory than this machine has ({size / 2**30:.0f} GiB); give smaller --model.net "
+                "sizes"
+            ) from error
+        raise
 
 
 @contextlib.contextmanager
@@ -79,11 +82,8 @@ def bounded(weights: int, tensors: int, modules: int, refusal: str) -> Iterator[
         module.register_module_module_registration_hook(count_module),
     )
     try:
-        yield
-    except (RuntimeError, MemoryError, OverflowError) as error:
-        if isinstance(error, MemoryError) or "memory" in str(error) or "overflow" in str(error):
-            raise UserError(refusal) from error
-        raise
+        with within_memory():
+            yield
     finally:
         for hook in hooks:
             hook.remove()

@@ -1,4 +1,4 @@
-"""A model that outgrows its checkpoint, or the machine, is refused before it takes time or memory."""
+"""A model that outgrows its checkpoint is refused before it takes time or memory; so is one that finds none."""
 
 from collections.abc import Callable
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from seqlight.core.checkpoint_file.growth import bounded_by, bounded_by_memory
+from seqlight.core.checkpoint_file.growth import bounded_by, within_memory
 from seqlight.core.errors import UserError
 
 
@@ -22,7 +22,9 @@ from seqlight.core.errors import UserError
 )
 def test_absurd_sizes(make: Callable[[], nn.Module]) -> None:
     with (
-        pytest.raises(UserError, match=r"a\.ckpt: the model would be far larger than the checkpoint, which has 6 weig"),
+        pytest.raises(
+            UserError, match=r"far larger than the checkpoint, which has 6 weig|more memory than this machine"
+        ),
         bounded_by({"a": torch.ones(2, 3)}, "a.ckpt"),
     ):
         make()
@@ -32,15 +34,13 @@ def test_absurd_sizes(make: Callable[[], nn.Module]) -> None:
 def test_a_somewhat_larger_model_is_left_to_the_comparison_of_shapes() -> None:
     with bounded_by({"a": torch.ones(2, 3)}, "a.ckpt"):
         nn.Linear(1000, 1000)
-    with bounded_by_memory():
-        nn.Linear(1000, 1000)
 
 
 def test_other_errors_stay_themselves() -> None:
-    with pytest.raises(RuntimeError, match="shapes"), bounded_by_memory():
+    with pytest.raises(RuntimeError, match="shapes"), within_memory():
         raise RuntimeError("shapes")
 
 
 def test_more_than_the_machine_has() -> None:
-    with pytest.raises(UserError, match="more memory than this machine has"), bounded_by_memory():
+    with pytest.raises(UserError, match="more memory than this machine has"), within_memory():
         nn.Linear(10**7, 10**7)
