@@ -42,6 +42,7 @@ TRAINER_LEAST: dict[str, tuple[int, tuple[int, ...]]] = {
     "devices": (0, (-1,)),
 }
 TRAINER_ABOVE = ("limit_train_batches", "val_check_interval")  # 0 would train on nothing, or validate without end
+LONGEST_DEVICES = 1_000  # characters: numbers of more digits than Python reads are no devices
 COPYING = ("spawn", "fork", "notebook")  # strategies whose processes are copies of this one
 
 
@@ -67,6 +68,8 @@ def check_settings(config: Namespace) -> None:
         value = config.trainer.get(name)
         if isinstance(value, int | float) and not isinstance(value, bool):
             check_range(f"--trainer.{name}", value, above=0)
+    if isinstance(devices := config.trainer.get("devices"), str) and len(devices) > LONGEST_DEVICES:
+        raise UserError(f"--trainer.devices must be a number or a list of them, not a text of {len(devices)} characters")
     strategy = config.trainer.strategy
     if isinstance(strategy, str) and any(f"_{word}" in strategy for word in COPYING):
         raise UserError(
