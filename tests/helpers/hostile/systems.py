@@ -76,5 +76,5 @@ SYSTEMS = {
         "forecast/gru",
         ("--data.generated.num_rows=200", "--data.lookback=24", "--data.horizon=4", "--data.batch_size=8"),
     ),
-    "tagger": System("tagging/ewt_lstm", ("--data.batch_size=8",), ('--data.texts=["Who is it ?"]',)),
+    "tagger": System("tagging/ewt_lstm", ("--data.batch_size=8",)),
 }  # fmt: skip
