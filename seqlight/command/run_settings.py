@@ -69,7 +69,9 @@ def check_settings(config: Namespace) -> None:
         if isinstance(value, int | float) and not isinstance(value, bool):
             check_range(f"--trainer.{name}", value, above=0)
     if isinstance(devices := config.trainer.get("devices"), str) and len(devices) > LONGEST_DEVICES:
-        raise UserError(f"--trainer.devices must be a number or a list of them, not a text of {len(devices)} characters")
+        raise UserError(
+            f"--trainer.devices must be a number or a list of them, not a text of {len(devices)} characters"
+        )
     strategy = config.trainer.strategy
     if isinstance(strategy, str) and any(f"_{word}" in strategy for word in COPYING):
         raise UserError(
