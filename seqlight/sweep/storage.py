@@ -98,7 +98,8 @@ class Journal(JournalStorage, BaseHeartbeat):
     """
 
     def __init__(self, path: Path, grace_period: int) -> None:
-        super().__init__(JournalFileBackend(str(path)))
+        # Absolute: jsonargparse changes the working directory while it reads a config, and the heartbeat is a thread.
+        super().__init__(JournalFileBackend(str(path.absolute())))
         self.grace_period = grace_period
 
     def record_heartbeat(self, trial_id: int) -> None:

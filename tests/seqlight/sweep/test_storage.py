@@ -211,3 +211,11 @@ def test_an_address_is_shown_without_its_password() -> None:
     assert database_url(url).password == "se@cret"
     assert database_url(url).query == {"connect_timeout": "10", "sslmode": "require"}
     assert shown(url) == "postgresql://anna:***@host:5433/sweeps"
+
+
+def test_a_heartbeat_does_not_depend_on_the_working_directory(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = filled(sweep)
+    trial = study.ask()
+    monkeypatch.chdir("/")
+    study._storage.record_heartbeat(trial._trial_id)  # type: ignore[attr-defined]
+    assert study.trials[trial.number].user_attrs["heartbeat"][1] == os.getpid()
