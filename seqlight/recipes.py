@@ -19,7 +19,7 @@ def find_configs() -> Path:
 
 
 CONFIGS = find_configs()
-DEFAULTS = CONFIGS / "defaults.yaml"
+DEFAULTS = CONFIGS / "trainer" / "defaults.yaml"
 MAX_BYTES, MOST_SETTINGS = 1_000_000, 100_000
 OVERLAYS = ("trainer", "logger", "sweeps")  # folders of configs that are no recipes
 
@@ -75,7 +75,7 @@ def experiment_name(config: str) -> str | None:
     if not path.is_relative_to(CONFIGS):
         return None if path.parent.name in OVERLAYS else path.stem
     name = path.relative_to(CONFIGS).with_suffix("")
-    return None if name.parts[0] in OVERLAYS or path == DEFAULTS else name.as_posix()
+    return None if name.parts[0] in OVERLAYS else name.as_posix()
 
 
 def description(path: Path) -> str:

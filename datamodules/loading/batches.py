@@ -1,6 +1,6 @@
 """Which rows a batch holds: the same for a seed whatever the number of ranks and workers, from any batch on.
 
-Two rules hold for all loaders. This is why ``configs/defaults.yaml`` says ``use_distributed_sampler: false``:
+Two rules hold for all loaders. This is why ``configs/trainer/defaults.yaml`` says ``use_distributed_sampler: false``:
 
 * A *global* batch is the rows of all ranks together. Rank r of W takes every W-th row of it, from row r on. Two
   processes with batch size B therefore train on the same rows as one process with 2B.

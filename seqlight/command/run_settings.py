@@ -116,7 +116,7 @@ def check_nulls(place: str, types: Mapping[str, Any], values: Mapping[str, Any] 
 
 
 def layered_settings(parser: LightningArgumentParser, words: list[str]) -> tuple[Namespace, SavedSettings | None]:
-    """Settings laid over each other: configs/defaults.yaml, those of ``--ckpt_path``, configs, flags.
+    """Settings laid over each other: configs/trainer/defaults.yaml, those of ``--ckpt_path``, configs, flags.
 
     Args:
         parser: The command's.

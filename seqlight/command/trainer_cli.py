@@ -33,7 +33,7 @@ GROUPS = {"decoding": Decoding, "best_checkpoint": BestCheckpoint, "last_checkpo
 
 
 class SeqCLI(LightningCLI):
-    """One command. Its settings, each over the ones before: configs/defaults.yaml, the checkpoint's, configs, flags.
+    """One command. Its settings, each over the ones before: the defaults, the checkpoint's, configs, flags.
 
     Args:
         args: The words after ``seqlight``; by default those of the program. The first is the command.
