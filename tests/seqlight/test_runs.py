@@ -47,7 +47,10 @@ def test_no_folder_outside_the_runs(experiment: str) -> None:
         new_run_folder("runs", experiment, "fit", None)
 
 
-@pytest.mark.parametrize("logger", [True, None, [Namespace(class_path="x.TensorBoardLogger", init_args=Namespace())]])
+PLACE = Namespace(save_dir="x", name=None, version=None)
+
+
+@pytest.mark.parametrize("logger", [True, None, [Namespace(class_path="x.TensorBoardLogger", init_args=PLACE)]])
 def test_a_csv_logger_comes_first_and_writes_every_row(logger: object) -> None:
     trainer = Namespace(logger=logger)
     point_loggers(trainer, Path("runs/a/now"))
@@ -58,6 +61,12 @@ def test_a_csv_logger_comes_first_and_writes_every_row(logger: object) -> None:
         assert (each.init_args.save_dir, each.init_args.name, each.init_args.version) == ("runs", "a", "now")
     assert first.init_args.flush_logs_every_n_steps == 1
     assert trainer.default_root_dir == "runs/a/now"
+
+
+def test_a_logger_without_arguments_is_left_as_it_is() -> None:
+    trainer = Namespace(logger=[Namespace(class_path="x.Logger")])
+    point_loggers(trainer, Path("runs/a/now"))
+    assert trainer.logger[1] == Namespace(class_path="x.Logger")
 
 
 def test_no_logger_is_no_logger() -> None:
