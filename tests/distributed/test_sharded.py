@@ -28,6 +28,7 @@ TRANSLATOR = (
     "fit", *TRANSFORMER, *SMALL_STEPS, "--model.net.dropout=0", "--trainer.callbacks=[]", "--experiment=translator",
 )  # fmt: skip
 TOLERANCE = 2e-6
+PARTS = [".metadata", ".sha256", "__0_0.distcp", "__1_0.distcp", "meta.pt"]  # files of a checkpoint in parts
 
 
 def assert_equal(expected: Path, found: Path) -> None:
@@ -103,7 +104,7 @@ def test_two_processes_do_what_one_does(run: Run, tmp_path: Path) -> None:
 
     # What each process wrote for itself, read by one.
     (folder,) = (two / "runs/parts").glob("*/checkpoints/last.ckpt")
-    assert sorted(path.name for path in folder.iterdir()) == [".metadata", "__0_0.distcp", "__1_0.distcp", "meta.pt"]
+    assert sorted(path.name for path in folder.iterdir()) == PARTS
     weights = seqlight.load(folder).state_dict()
     torch.testing.assert_close(weights, seqlight.load(begun).state_dict(), rtol=0, atol=TOLERANCE)
     os.chdir(two)
