@@ -11,7 +11,7 @@ CONFIGS = ROOT / "configs"
 
 def names(*folders: str) -> list[str]:
     found = [path.relative_to(CONFIGS).with_suffix("").as_posix() for path in sorted(CONFIGS.rglob("*.yaml"))]
-    return [name for name in found if name.partition("/")[0] in folders]
+    return [name for name in found if name.partition("/")[0] in folders and name != "trainer/defaults"]
 
 
 EXPERIMENTS = [name for name in names(*(p.name for p in CONFIGS.iterdir())) if "/" in name]

@@ -105,6 +105,7 @@ class LastCheckpoint(Checkpoint):
         if trainer.global_step != self._saved_at_step and not trainer.fast_dev_run:  # type: ignore[attr-defined]
             self.save(trainer)
             self.publish(trainer)
+        trainer.strategy.barrier("last checkpoint")  # no rank goes on without the file
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """What is written is whole, whatever has happened since."""

@@ -125,6 +125,7 @@ def test_unsolved_logs_nothing(tmp_path: Path) -> None:
 
 def test_gradient_norm_is_taken_before_clipping(tmp_path: Path) -> None:
     data = ParityDataModule(batch_size=64, train_size=64, val_size=8)
+    torch.manual_seed(0)
     module = ParityModule(net={"hidden_size": 4})
     before = {name: value.clone() for name, value in module.state_dict().items()}
     trainer(tmp_path, GradientNorm(), max_epochs=1, gradient_clip_val=1e-3).fit(module, data)
@@ -135,7 +136,7 @@ def test_gradient_norm_is_taken_before_clipping(tmp_path: Path) -> None:
     (step.loss_sum / step.num_targets).backward()
     expected = torch.cat([p.grad.flatten() for p in fresh.parameters()]).norm().item()
     assert logged == pytest.approx(expected, rel=1e-4)
-    assert logged > 1e-2
+    assert logged > 2e-3  # above the norm that clipping leaves
 
 
 @pytest.mark.parametrize(
