@@ -20,7 +20,8 @@ COMMON = (
 def test_accumulation_on_two_processes(run: Run, tmp_path: Path) -> None:
     done = run(*COMMON, "--data.batch_size=40", "--trainer.accelerator=cpu")
     assert done.code == 0, done.err
-    apart = ("--data.batch_size=5", "--trainer.accumulate_grad_batches=4", "--trainer.accelerator=cpu")
+    apart = ("--data.batch_size=5", "--trainer.accumulate_grad_batches=4", "--trainer.accelerator=cpu",
+             "--trainer.precision=32-true")  # fmt: skip
     ddp, fsdp = (
         [[*COMMON, f"--config=trainer/{overlay}", *apart, "--trainer.devices=2"]] for overlay in ("ddp", "fsdp")
     )
