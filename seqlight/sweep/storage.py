@@ -22,6 +22,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from seqlight.core.errors import UserError
+from seqlight.core.files.replacing import is_alive
 
 if TYPE_CHECKING:
     from sqlalchemy import URL
@@ -120,17 +121,6 @@ class Journal(JournalStorage, BaseHeartbeat):
 
     def get_heartbeat_stale_trial_callback(self) -> None:
         """Nothing is called for a trial whose process died."""
-
-
-def is_alive(pid: int) -> bool:
-    """Whether a process of this machine runs."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # it does, and is another user's
-        pass
-    return True
 
 
 def database_url(url: str) -> "URL":

@@ -47,16 +47,17 @@ def remove_parts(folder: Path) -> None:
     """Removes the parts in a folder whose processes have ended, as far as that can be known on this machine."""
     for part in folder.glob(".*.part"):
         name, _, process = part.name.removesuffix(".part").rpartition("-")
-        if name.endswith(f".{socket.gethostname()}") and process.isdigit() and not _is_alive(int(process)):
+        if name.endswith(f".{socket.gethostname()}") and process.isdigit() and not is_alive(int(process)):
             with contextlib.suppress(OSError):
                 remove(part)
 
 
-def _is_alive(process: int) -> bool:
+def is_alive(process: int) -> bool:
+    """Whether a process of this machine runs, as far as can be known."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    except (PermissionError, OverflowError):
-        return True
+    except (PermissionError, OverflowError):  # another user's, or no number of a process
+        pass
     return True
