@@ -1,6 +1,7 @@
 """FormalLanguageModule: its loss against plain Python, judged steps, one batch learnt by heart, the length sweep."""
 
 import math
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from datamodules import FormalLanguageDataModule
 from seq_modules import FormalLanguageModule
 from seq_modules.callbacks import LengthSweep
 from seq_modules.training.metrics.steps import StepAccuracy, is_right, judged
+from seqlight.core.errors import UserError
 
 
 def module_of(data: FormalLanguageDataModule, cell: str = "gru", **options: Any) -> FormalLanguageModule:
@@ -77,6 +79,11 @@ def test_prediction_rows() -> None:
     assert second == {"index": 1, "symbols": [4], "answer": second["answer"], "answers": [second["answer"]]}
 
 
+ONE_PROCESS: Any = SimpleNamespace(
+    global_rank=0, world_size=1, strategy=SimpleNamespace(reduce=lambda values, reduce_op: values)
+)
+
+
 class AlwaysRight:
     """In place of a net: the answers of a task, from the labels that belong to its inputs."""
 
@@ -101,18 +108,35 @@ def test_the_length_sweep_judges_classes_and_streams_where_there_is_a_state() ->
     data = FormalLanguageDataModule("modular_arithmetic")
     sweep = LengthSweep(min_length=5, max_length=5, sequences=8, stream_bits=60, chunk=7)
     net: Any = AlwaysRight(data, state=0)
-    assert sweep._at_length(net, data, 5) == 1
+    assert sweep._each_length(ONE_PROCESS, net, data, range(5, 6)).tolist() == [1]
     assert sweep._carries
     assert sweep._classes == 5
     assert sweep._stream(net, data) == (1.0, 0, 60)
     accuracy, errors, first = sweep._stream(AlwaysRight(data, 0, wrong_at=30), data)  # type: ignore[arg-type]
     assert (accuracy, errors, first) == (1 - 1 / 30, 1, 30)  # 30 numbers among the 59 symbols; their answers count
-    sweep._at_length(AlwaysRight(data, None), data, 5)  # type: ignore[arg-type]
+    stateless: Any = AlwaysRight(data, None)
+    sweep._each_length(ONE_PROCESS, stateless, data, range(5, 6))
     assert not sweep._carries
 
 
-def test_wrong_values_are_named() -> None:
-    with pytest.raises(ValueError, match="vocab_size is not given"):
-        FormalLanguageModule()
-    with pytest.raises(ValueError, match="input_noise must be at least 0"):
-        FormalLanguageModule(2, 2, input_noise=-1)
+@pytest.mark.parametrize("task", ["modular_arithmetic", "even_pairs"])
+@pytest.mark.parametrize("backbone", ["recurrent", "transformer"])
+def test_prefixes_are_judged_as_strings_of_their_own(task: Any, backbone: str) -> None:
+    data = FormalLanguageDataModule(task)
+    module = module_of(data, net={"backbone": backbone, "d_model": 16} if backbone == "transformer" else {}).eval()
+    sweep = LengthSweep(min_length=3, max_length=12, sequences=40, batch_size=16, prefixes=True)
+    with torch.inference_mode():
+        measured = sweep._prefixes(ONE_PROCESS, module, data, range(3, 13))
+        batch, expected = data.sequences(12, 40), []
+        for length in range(3, 13):
+            logits, labels = module(batch["input_ids"][:, :length])[0], batch["labels"][:, :length]
+            last = [max((row >= 0).nonzero())[0] for row in labels]
+            right = [int(scores[t].argmax() == row[t]) for scores, row, t in zip(logits, labels, last, strict=True)]
+            expected.append(sum(right) / 40)
+    assert 0 < sum(expected) < 10
+    assert measured.tolist() == pytest.approx(expected)
+
+
+def test_prefixes_have_one_answer() -> None:
+    with pytest.raises(UserError, match="prefixes are judged by their last step"):
+        LengthSweep(steps="all", prefixes=True)
