@@ -10,9 +10,8 @@ from torch.utils.data import DataLoader, default_convert
 
 from datamodules.loading.batches import Batches, EpochBatches, RankRows, ResumableLoader
 from datamodules.loading.file_prints import file_prints
-from seqlight.core.checks import MOST_SEED, check_range
-from seqlight.core.config_groups import save_hyperparameters
 from seqlight.core.errors import UserError
+from seqlight.core.hyperparameters import MOST_SEED, check_range, save_hyperparameters
 
 
 class SequenceDataModule(LightningDataModule):

@@ -2,7 +2,7 @@
 
 from datamodules.base import SequenceDataModule
 from datamodules.loading.batch_dataset import Batch, BatchDataset
-from seqlight.core.checks import check_range
+from seqlight.core.hyperparameters import check_range
 
 
 class GeneratedStringsDataModule(SequenceDataModule):

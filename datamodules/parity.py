@@ -6,7 +6,7 @@ those of training (Hahn 2020; Delétang et al., ICLR 2023).
 
 from datamodules.bits import Density, GivenBits, RandomBits
 from datamodules.generated_strings import GeneratedStringsDataModule
-from seqlight.core.checks import check_choice
+from seqlight.core.hyperparameters import check_choice
 
 
 class ParityDataModule(GeneratedStringsDataModule):

@@ -18,7 +18,7 @@ from seq_modules.training.optim import OptimConfig, build_optimizer, with_schedu
 from seq_modules.training.optimizers.rounding import with_stochastic_rounding
 from seq_modules.training.sharding import class_of, shard
 from seq_modules.training.tokenizer import check_tokenizer, save_tokenizer, take_tokenizer
-from seqlight.core.config_groups import class_path, group_from, save_hyperparameters
+from seqlight.core.hyperparameters import class_path, group_from, save_hyperparameters
 
 
 class Step(NamedTuple):

@@ -14,7 +14,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "seqlight/": ({"seqlight", "seq_modules", "datamodules"}, {"torch", "lightning", "optuna", "jsonargparse"}),
     "seqlight/core/": ({"seqlight.core"}, {"matplotlib"}),
     "seqlight/core/checkpoint_file/": ({"seqlight.core"}, {"torch"}),
-    "seqlight/core/config_groups.py": ({"seqlight.core"}, {"lightning"}),
+    "seqlight/core/hyperparameters.py": ({"seqlight.core"}, {"lightning"}),
     "seqlight/core/hardware.py": ({"seqlight.core"}, {"torch"}),
     "seqlight/run_files/patient_loggers.py": ({"seqlight"}, {"lightning", "wandb"}),
     "seqlight/music/": (NEUTRAL, {"matplotlib", "numpy"}),

@@ -17,10 +17,9 @@ from datamodules.classification.labelled_files import read_table
 from datamodules.loading.cache import cache_folder, once
 from datamodules.loading.token_rows import BucketedRows, TokenRows
 from datamodules.tokenizers import WordPieceTokenizer, WordTokenizer, load, save
-from seqlight.core.checks import check_choice, check_range
-from seqlight.core.config_groups import group_from
 from seqlight.core.errors import UserError
 from seqlight.core.files.paths import expanded
+from seqlight.core.hyperparameters import check_choice, check_range, group_from
 from seqlight.core.labels import IGNORED
 
 Splits = dict[Split, Examples]

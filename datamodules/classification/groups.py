@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from datamodules.classification.labelled_files import text_fault
-from seqlight.core.checks import MOST_SEED, check_choice, check_range, refuse_both
 from seqlight.core.errors import UserError
+from seqlight.core.hyperparameters import MOST_SEED, check_choice, check_range, refuse_both
 
 TruncationSide = Literal["head", "tail", "both"]
 HEAD_FRACTION = 0.25  # of max_seq_len with "both": 128 of 512, the best of those Sun et al. (2019) tried

@@ -13,10 +13,9 @@ from datamodules.classification.groups import SplitConfig, TokenConfig
 from datamodules.classification.hub_tables import hub_table
 from datamodules.classification.question_files import COARSE, FINE, TEST_FILE, TRAIN_FILE, questions_of, read_label_file
 from datamodules.classification.question_templates import synthetic_questions
-from seqlight.core.checks import check_choice, refuse_both
-from seqlight.core.config_groups import group_from
 from seqlight.core.errors import UserError
 from seqlight.core.files.paths import expanded
+from seqlight.core.hyperparameters import check_choice, group_from, refuse_both
 
 Labels = Literal["coarse", "fine"]
 Protocol = Literal["official", "first2000"]

@@ -15,9 +15,8 @@ from datamodules.classification.review_folders import Review, without_breaks
 from datamodules.classification.review_sources import classes_of, is_keras, of_classes, reviews_at, reviews_of_hub
 from datamodules.classification.review_templates import CLASSES, synthetic_reviews
 from datamodules.tokenizers import WordIndexTokenizer, WordPieceTokenizer, WordTokenizer
-from seqlight.core.checks import check_choice, check_range, refuse_both
-from seqlight.core.config_groups import group_from
 from seqlight.core.errors import UserError
+from seqlight.core.hyperparameters import check_choice, check_range, group_from, refuse_both
 
 FoldBy = Literal["stratified", "number"]
 

@@ -3,7 +3,7 @@
 from datamodules.formal.strings import GivenStrings, RandomStrings
 from datamodules.formal.tasks import TASKS, Task
 from datamodules.generated_strings import GeneratedStringsDataModule
-from seqlight.core.checks import check_choice
+from seqlight.core.hyperparameters import check_choice
 
 
 class FormalLanguageDataModule(GeneratedStringsDataModule):

@@ -14,8 +14,7 @@ from datamodules.music.retrieval import RetrievalIndex
 from datamodules.music.sources.jsb_files import Chorale, ChoraleSplits, made_up_chorales, packed, read_frames, unpacked
 from datamodules.music.sources.midi_files import write_midi
 from datamodules.tokenizers.music.frame import FrameTokenizer, Order
-from seqlight.core.checks import check_choice, check_range
-from seqlight.core.config_groups import group_from
+from seqlight.core.hyperparameters import check_choice, check_range, group_from
 from seqlight.music.notes import Piece
 
 

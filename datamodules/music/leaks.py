@@ -8,7 +8,7 @@ training piece too.
 from collections.abc import Iterable, Sequence
 
 from datamodules.music.sources.jsb_files import Chorale
-from seqlight.core.checks import check_range
+from seqlight.core.hyperparameters import check_range
 
 INTERVALS = 16  # four bars of quarters
 Stretch = tuple[int, ...]

@@ -29,9 +29,8 @@ from datamodules.music.sources.etudes import etudes
 from datamodules.music.sources.midi_files import CELLO, read_folder, write_midi
 from datamodules.music.splits import Splits, hold_out, split_pieces
 from datamodules.tokenizers import MusicTokenizer, NoteTokenizer, RemiTokenizer, load_notes
-from seqlight.core.checks import check_range, refuse_both
-from seqlight.core.config_groups import group_from
 from seqlight.core.errors import UserError
+from seqlight.core.hyperparameters import check_range, group_from, refuse_both
 from seqlight.music.notes import Piece, top_voice
 
 MOST_NOTES = 4096  # of a window; the memory of retrieval grows with its square

@@ -5,8 +5,8 @@ from typing import Literal
 
 from datamodules.tokenizers.music.midi import ALL_NOTES, LOUDNESS, ONE_VOICE
 from datamodules.tokenizers.music.signatures import Metre, parse_metre
-from seqlight.core.checks import MOST_SEED, check_choice, check_range
 from seqlight.core.errors import UserError
+from seqlight.core.hyperparameters import MOST_SEED, check_choice, check_range
 from seqlight.music.keys import Key, parse_key
 
 SourceKind = Literal["etudes", "chorales"]

@@ -15,7 +15,7 @@ import numpy as np
 
 from datamodules.music.sources.jsb_files import Chorale
 from datamodules.tokenizers.music.frame import FrameTokenizer
-from seqlight.core.checks import check_range
+from seqlight.core.hyperparameters import check_range
 
 NEVER = -1000  # the interval of a first frame, or beside silence: it matches none
 LEAST = 2  # fewest intervals that must agree

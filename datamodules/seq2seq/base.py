@@ -7,9 +7,9 @@ import numpy as np
 from datamodules.base import SequenceDataModule
 from datamodules.seq2seq.pairs import IdRows, PairRows, RowOrigin
 from datamodules.tokenizers import TokenizerPair
-from seqlight.core.checks import refuse_both
 from seqlight.core.errors import UserError
 from seqlight.core.files.paths import expanded
+from seqlight.core.hyperparameters import refuse_both
 
 LONG_TEXT = "split it into sentences"  # what helps where a text is longer than the net reads
 

@@ -11,7 +11,7 @@ from datamodules.seq2seq.base import Seq2SeqDataModule
 from datamodules.seq2seq.date_forms import LOCALES, Combination, alphabet, check_locales, combinations, write_date
 from datamodules.seq2seq.generated import GeneratedPairs, Pair
 from datamodules.tokenizers import CharTokenizer, TokenizerPair
-from seqlight.core.checks import check_range
+from seqlight.core.hyperparameters import check_range
 
 FIRST, LAST = datetime.date(1900, 1, 1), datetime.date(2099, 12, 31)
 DAYS = (LAST - FIRST).days + 1  # 73,049

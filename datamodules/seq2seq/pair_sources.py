@@ -13,10 +13,10 @@ from datamodules.classification.hub_tables import hub_table
 from datamodules.loading.counters import random_words
 from datamodules.seq2seq import example_pairs
 from datamodules.seq2seq.pair_files import TABLES, Pairs, is_table, read_parallel, read_table, table_pairs
-from seqlight.core.checks import MOST_SEED, check_range
 from seqlight.core.errors import UserError
 from seqlight.core.files.found_files import is_stray, named_file
 from seqlight.core.files.paths import expanded
+from seqlight.core.hyperparameters import MOST_SEED, check_range
 
 Split = Literal["train", "val", "test"]
 NAMES: dict[Split, tuple[str, ...]] = {

@@ -19,8 +19,8 @@ from datamodules.tokenizers import (
     load_pair,
     save,
 )
-from seqlight.core.checks import check_choice, check_range
 from seqlight.core.errors import UserError
+from seqlight.core.hyperparameters import check_choice, check_range
 
 PairTokenizerKind = Literal["unigram", "bpe", "words", "char"]
 

@@ -9,8 +9,8 @@ from datamodules.loading.counters import random_words
 from datamodules.seq2seq.base import Seq2SeqDataModule
 from datamodules.seq2seq.generated import GeneratedPairs, Pair
 from datamodules.tokenizers import CharTokenizer, TokenizerPair
-from seqlight.core.checks import check_choice, check_range
 from seqlight.core.errors import UserError
+from seqlight.core.hyperparameters import check_choice, check_range
 
 Task = Literal["copy", "reverse", "sort"]
 

@@ -18,9 +18,8 @@ from datamodules.seq2seq.pair_tokens import PairTokenConfig, PairTokenizerKind, 
 from datamodules.seq2seq.pairs import IdRows, PairRows, RowOrigin
 from datamodules.seq2seq.swapped import SideWords, check_languages
 from datamodules.tokenizers import TokenizerPair, load_pair
-from seqlight.core.checks import check_range, refuse_both
-from seqlight.core.config_groups import group_from
 from seqlight.core.errors import UserError
+from seqlight.core.hyperparameters import check_range, group_from, refuse_both
 
 # What helps where a pair is longer than the net reads.
 LONG_TRAINING = "raise it, or lower data.tokens.max_len to it, which leaves longer training pairs out"

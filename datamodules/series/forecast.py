@@ -12,9 +12,8 @@ from datamodules.base import SequenceDataModule
 from datamodules.series.generated import GeneratedSeries, make_series
 from datamodules.series.series_csv import Series, SeriesTable, read_series
 from datamodules.series.windows import NextWindow, SeriesWindows, TimeSplit, origins_of
-from seqlight.core.checks import check_range
-from seqlight.core.config_groups import group_from
 from seqlight.core.errors import UserError
+from seqlight.core.hyperparameters import check_range, group_from
 from seqlight.core.series import SeriesStatistics
 
 

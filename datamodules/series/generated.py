@@ -10,8 +10,8 @@ import numpy as np
 
 from datamodules.series.dates import Step
 from datamodules.series.series_csv import Series
-from seqlight.core.checks import MOST_SEED, check_range
 from seqlight.core.errors import UserError
+from seqlight.core.hyperparameters import MOST_SEED, check_range
 
 START, HOUR = datetime(2020, 1, 1), 3600.0
 

@@ -12,8 +12,8 @@ import numpy as np
 
 from datamodules.series.dates import Step, check_steps, find_step, read_date
 from datamodules.tabular.csv_table import Table, is_number, read_csv
-from seqlight.core.checks import check_choice
 from seqlight.core.errors import UserError
+from seqlight.core.hyperparameters import check_choice
 
 MISSING = ("", "nan", "na", "n/a", "null", "none", "-", "?")  # in any case
 Fill = Literal["refuse", "forward"]

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from datamodules.loading.batch_dataset import Batch, BatchDataset
-from seqlight.core.checks import MOST_SEED, check_range
 from seqlight.core.errors import UserError
+from seqlight.core.hyperparameters import MOST_SEED, check_range
 
 
 @dataclass(frozen=True)

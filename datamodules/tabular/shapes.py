@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from seqlight.core.checks import MOST_SEED, check_choice, check_range
+from seqlight.core.hyperparameters import MOST_SEED, check_choice, check_range
 
 Shape = Literal["circles", "moons", "spirals"]
 Points = tuple[np.ndarray, np.ndarray]  # features (N, 2) in float64, labels (N,)

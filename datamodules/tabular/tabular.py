@@ -11,9 +11,8 @@ from datamodules.base import SequenceDataModule
 from datamodules.tabular.csv_table import Table, read_csv
 from datamodules.tabular.rows import Rows, TabularSplit
 from datamodules.tabular.shapes import FEATURES, ShapeConfig, make_points
-from seqlight.core.checks import refuse_both
-from seqlight.core.config_groups import group_from
 from seqlight.core.errors import UserError
+from seqlight.core.hyperparameters import group_from, refuse_both
 
 ROWS_A_CLASS = 2  # mean below which a column of labels is taken for one of measurements
 

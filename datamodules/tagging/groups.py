@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from seqlight.core.checks import MOST_SEED, check_choice, check_range, refuse_both
 from seqlight.core.errors import UserError
+from seqlight.core.hyperparameters import MOST_SEED, check_choice, check_range, refuse_both
 
 Bio = Literal["check", "repair", "ignore"]
 

@@ -16,10 +16,9 @@ from datamodules.tagging.rows import SentenceRows
 from datamodules.tagging.sources import Split, TagSource
 from datamodules.tokenizers import TaggingTokenizer, WordPieceTokenizer, load_tagging
 from datamodules.tokenizers.words import split_words
-from seqlight.core.checks import refuse_both
-from seqlight.core.config_groups import group_from
 from seqlight.core.errors import UserError
 from seqlight.core.files.paths import expanded
+from seqlight.core.hyperparameters import group_from, refuse_both
 from seqlight.core.spans import first_fault, is_bio, repaired
 
 MAX_CLASSES = 1000  # a column with more different labels is taken for one of words

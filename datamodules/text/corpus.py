@@ -17,9 +17,8 @@ from datamodules.text.prompts import check_prediction, prompt_rows
 from datamodules.text.text_files import TextFiles
 from datamodules.text.text_sources import TextConfig, open_text
 from datamodules.tokenizers import Tokenizer
-from seqlight.core.checks import check_choice, check_range, refuse_both
-from seqlight.core.config_groups import group_from
 from seqlight.core.errors import UserError
+from seqlight.core.hyperparameters import check_choice, check_range, group_from, refuse_both
 
 Split = Literal["train", "val", "test"]
 Crops = Literal["random", "tiled"]

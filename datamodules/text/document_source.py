@@ -19,10 +19,10 @@ from datamodules.loading.counters import random_words
 from datamodules.text.shard_rows import Typed, shard_dataset, shard_features
 from datamodules.text.text_files import find_text_files
 from datamodules.text.text_sources import hub_builder, text_column
-from seqlight.core.checks import check_choice
 from seqlight.core.encodings import HEAD, encoding_of, known_encoding
 from seqlight.core.errors import UserError
 from seqlight.core.files.digests import print_of_all
+from seqlight.core.hyperparameters import check_choice
 
 SampleBy = Literal["paragraph", "line", "document"]
 KINDS = {".parquet": "parquet", ".jsonl": "json", ".ndjson": "json", ".json": "json", ".txt": "text"}

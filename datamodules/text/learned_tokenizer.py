@@ -17,7 +17,7 @@ from datamodules.tokenizers import (
     save,
 )
 from datamodules.tokenizers.normalized import normalized_text
-from seqlight.core.checks import check_choice, check_range
+from seqlight.core.hyperparameters import check_choice, check_range
 
 TokenizerKind = Literal["char", "byte", "word", "unigram", "bpe"]
 

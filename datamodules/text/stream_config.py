@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from seqlight.core.checks import check_range, refuse_both
+from seqlight.core.hyperparameters import check_range, refuse_both
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,8 @@ from datamodules.text.packed_windows import PackedWindows
 from datamodules.text.prompts import check_prediction, prompt_rows
 from datamodules.text.stream_config import HeldOutConfig, StreamConfig
 from datamodules.tokenizers import Tokenizer
-from seqlight.core.checks import check_range, refuse_both
-from seqlight.core.config_groups import group_from
 from seqlight.core.errors import UserError
+from seqlight.core.hyperparameters import check_range, group_from, refuse_both
 
 
 class StreamingTextDataModule(SequenceDataModule):

@@ -4,8 +4,8 @@ import math
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from seqlight.core.checks import check_range
 from seqlight.core.errors import UserError
+from seqlight.core.hyperparameters import check_range
 
 # Settings that systems without beam search refuse.
 NO_BEAMS = ("beams", "length_penalty", "early_stopping", "n_best", "max_source_ratio")

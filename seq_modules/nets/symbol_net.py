@@ -14,8 +14,8 @@ from seq_modules.nets.rnn.cells import State
 from seq_modules.nets.rnn.recurrent import build_recurrent
 from seq_modules.nets.rnn.recurrent_config import RecurrentConfig
 from seq_modules.nets.text.transformer_encoder import TransformerEncoder, TransformerEncoderConfig
-from seqlight.core.checks import check_choice, check_range
 from seqlight.core.errors import UserError
+from seqlight.core.hyperparameters import check_choice, check_range
 
 Backbone = Literal["recurrent", "transformer"]
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from seq_modules.probes.pairs import Pair, distinct
 from seq_modules.probes.words import Forms, Words, word_set
-from seqlight.core.checks import check_range
+from seqlight.core.hyperparameters import check_range
 
 BEFORE_NOUN = "he spoke of|she thought of|they looked at|we talked of|he came with|i heard of|they sat by|we ran from"
 SAW = "he saw|she found|they took|we have|i know|he made|they left|she knew"

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 
 from seq_modules.probes.pairs import Pair, distinct
-from seqlight.core.checks import check_range
+from seqlight.core.hyperparameters import check_range
 
 WORD = re.compile(r"[^\W\d_]+(?:['\u2019-][^\W\d_]+)*")  # letters, joined by apostrophes and hyphens
 PART = re.compile(r"[^\W\d_]+")

@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from seqlight.core.checks import check_choice, check_range
+from seqlight.core.hyperparameters import check_choice, check_range
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 Context = tuple[Hashable, ...]

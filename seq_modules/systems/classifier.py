@@ -20,9 +20,8 @@ from seq_modules.nets.text.classifier_net import classifier_nets
 from seq_modules.training.distributed import trainer_of
 from seq_modules.training.metrics.calibration import CalibrationError
 from seq_modules.training.optim import OptimConfig
-from seqlight.core.checks import check_range
-from seqlight.core.config_groups import group_from
 from seqlight.core.errors import UserError
+from seqlight.core.hyperparameters import check_range, group_from
 from seqlight.core.labels import IGNORED
 
 

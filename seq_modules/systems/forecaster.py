@@ -23,9 +23,8 @@ from seq_modules.training.metrics.forecasts import (
     pinball,
 )
 from seq_modules.training.optim import OptimConfig, refuse_muon
-from seqlight.core.checks import check_choice, check_range, required
-from seqlight.core.config_groups import group_from
 from seqlight.core.errors import UserError
+from seqlight.core.hyperparameters import check_choice, check_range, group_from, required
 from seqlight.core.series import SeriesStatistics
 
 Loss = Literal["mse", "mae", "pinball"]

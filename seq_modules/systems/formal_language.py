@@ -11,8 +11,7 @@ from seq_modules.nets.rnn.cells import State
 from seq_modules.nets.symbol_net import SymbolNet, SymbolNetConfig
 from seq_modules.training.metrics.steps import StepAccuracy, judged
 from seq_modules.training.optim import OptimConfig, refuse_muon
-from seqlight.core.checks import check_range, required
-from seqlight.core.config_groups import group_from
+from seqlight.core.hyperparameters import check_range, group_from, required
 
 
 class FormalLanguageModule(SequenceModule):

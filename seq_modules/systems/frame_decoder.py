@@ -23,9 +23,8 @@ from seq_modules.training.metrics.frames import ExactFrames, FrameAccuracy, Nats
 from seq_modules.training.metrics.means import MeanLoss
 from seq_modules.training.optim import OptimConfig
 from seq_modules.training.tokenizer import required_tokenizer
-from seqlight.core.checks import required
-from seqlight.core.config_groups import group_from
 from seqlight.core.errors import UserError
+from seqlight.core.hyperparameters import group_from, required
 from seqlight.core.labels import IGNORED
 from seqlight.music.frame_notes import frames_to_notes
 

@@ -18,8 +18,7 @@ from seq_modules.training.metrics.means import BitsPerCharacter, Perplexity
 from seq_modules.training.metrics.tokens import TokenAccuracy
 from seq_modules.training.optim import OptimConfig
 from seq_modules.training.tokenizer import required_tokenizer
-from seqlight.core.checks import check_range, required
-from seqlight.core.config_groups import group_from
+from seqlight.core.hyperparameters import check_range, group_from, required
 from seqlight.core.labels import IGNORED
 
 

@@ -16,9 +16,8 @@ from seq_modules.nets.precision import at_least_float32
 from seq_modules.protocols import HasFeatures
 from seq_modules.training.optim import OptimConfig, decay_groups, refuse_muon
 from seq_modules.training.optimizers.sgd import WrittenOutSGD
-from seqlight.core.checks import check_choice, required
-from seqlight.core.config_groups import group_from
 from seqlight.core.errors import UserError
+from seqlight.core.hyperparameters import check_choice, group_from, required
 
 
 class MLPClassifier(SequenceModule):

@@ -29,9 +29,8 @@ from seq_modules.training.metrics.means import Perplexity
 from seq_modules.training.metrics.notes import FieldAccuracy, FieldLoss, NatsPerNote
 from seq_modules.training.optim import OptimConfig
 from seq_modules.training.tokenizer import required_tokenizer
-from seqlight.core.checks import required
-from seqlight.core.config_groups import group_from
 from seqlight.core.errors import UserError
+from seqlight.core.hyperparameters import group_from, required
 from seqlight.core.labels import IGNORED
 from seqlight.music.bars import end_of_bars, truncated
 from seqlight.music.notes import Piece

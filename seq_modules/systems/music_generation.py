@@ -16,8 +16,8 @@ from seq_modules.generation.fields import generate_events
 from seq_modules.generation.grammar import TokenRules
 from seq_modules.generation.rules import Event, Rules
 from seq_modules.nets.music.event_net import EventNet, EventSteps
-from seqlight.core.checks import check_range
 from seqlight.core.errors import UserError
+from seqlight.core.hyperparameters import check_range
 from seqlight.music.bars import elapsed_ticks, end_of_bars
 from seqlight.music.notes import Piece
 

@@ -13,8 +13,7 @@ from seq_modules.nets.rnn.recurrent import build_recurrent
 from seq_modules.nets.rnn.recurrent_config import RecurrentConfig
 from seq_modules.training.metrics.steps import StepAccuracy, judged
 from seq_modules.training.optim import OptimConfig
-from seqlight.core.checks import check_range
-from seqlight.core.config_groups import group_from
+from seqlight.core.hyperparameters import check_range, group_from
 
 
 class ParityModule(SequenceModule):

@@ -10,9 +10,8 @@ from seq_modules.nets.text.pretrained_loading import config_text, from_config_te
 from seq_modules.systems.classifier import Classifier, LossConfig
 from seq_modules.training.layer_rates import layerwise_adamw, remove_gradients
 from seq_modules.training.optim import OptimConfig
-from seqlight.core.checks import check_range, required
-from seqlight.core.config_groups import group_from
 from seqlight.core.errors import UserError
+from seqlight.core.hyperparameters import check_range, group_from, required
 
 SPARE_TOKENS = 1024  # by so many rows an encoder's table of embeddings may be longer than its vocabulary
 

@@ -3,8 +3,7 @@
 from seq_modules.nets.rnn.language_net import RNNConfig, RNNNet
 from seq_modules.systems.language_model import LanguageModel
 from seq_modules.training.optim import OptimConfig, refuse_muon
-from seqlight.core.checks import required
-from seqlight.core.config_groups import group_from
+from seqlight.core.hyperparameters import group_from, required
 
 
 class RNNLanguageModel(LanguageModel):

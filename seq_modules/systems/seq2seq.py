@@ -29,9 +29,8 @@ from seq_modules.training.metrics.tokens import TokenAccuracy, TokenPerplexity
 from seq_modules.training.metrics.translation import SCORES, Score, translation_metrics
 from seq_modules.training.optim import OptimConfig, refuse_muon
 from seq_modules.training.tokenizer import required_tokenizer
-from seqlight.core.checks import check_choice, check_range, required
-from seqlight.core.config_groups import group_from
 from seqlight.core.errors import UserError
+from seqlight.core.hyperparameters import check_choice, check_range, group_from, required
 from seqlight.core.labels import EOS, IGNORED, UNK
 
 MAX_SOURCE_RATIO = 3.0  # where Decoding.max_source_ratio is None; an untrained net would go on to max_new_tokens

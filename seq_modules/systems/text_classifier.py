@@ -6,8 +6,7 @@ from seq_modules.nets.text.text_encoder import TextEncoder, TextEncoderConfig
 from seq_modules.systems.classifier import Classifier, LossConfig
 from seq_modules.training.optim import OptimConfig
 from seq_modules.training.word_embeddings import start_embeddings, take_unknown
-from seqlight.core.checks import check_range, required
-from seqlight.core.config_groups import group_from
+from seqlight.core.hyperparameters import check_range, group_from, required
 
 
 class TextClassifier(Classifier):

@@ -29,9 +29,8 @@ from seq_modules.training.metrics.spans import Score, SpanScore
 from seq_modules.training.optim import OptimConfig
 from seq_modules.training.tokenizer import required_tokenizer
 from seq_modules.training.word_embeddings import start_embeddings, take_unknown
-from seqlight.core.checks import check_range, required
-from seqlight.core.config_groups import group_from
 from seqlight.core.errors import UserError
+from seqlight.core.hyperparameters import check_range, group_from, required
 from seqlight.core.labels import IGNORED
 from seqlight.core.spans import is_bio, may_follow, spans_of
 

@@ -14,8 +14,8 @@ from torch.optim import Optimizer
 from seq_modules.training.optimizers.muon import MuonAdamW, hidden_matrices
 from seq_modules.training.progress import budget_of
 from seq_modules.training.schedule import ENDLESS, Schedule, scheduler
-from seqlight.core.checks import check_choice, check_range
 from seqlight.core.errors import UserError
+from seqlight.core.hyperparameters import check_choice, check_range
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from seqlight.checkpoints import known_class
 from seqlight.command.arguments import config_values, option, values_as_configs
 from seqlight.command.precision import settle
 from seqlight.command.saved_settings import SavedSettings
-from seqlight.core.checks import check_range
 from seqlight.core.errors import UserError
+from seqlight.core.hyperparameters import check_range
 from seqlight.core.signatures import parameters_of
 from seqlight.core.yaml_text import yaml_text
 from seqlight.recipes import DEFAULTS, experiment_name

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import NamedTuple
 
-from seqlight.core.checks import check_range
 from seqlight.core.errors import UserError
+from seqlight.core.hyperparameters import check_range
 from seqlight.music.keys import Key
 
 TICKS_PER_QUARTER = 24

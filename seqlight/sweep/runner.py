@@ -13,9 +13,9 @@ import optuna
 import torch
 from optuna.trial import Trial, TrialState
 
-from seqlight.core.checks import check_range
 from seqlight.core.errors import Diverged, UserError
 from seqlight.core.hardware import describe
+from seqlight.core.hyperparameters import check_range
 from seqlight.core.plots import read_metrics
 from seqlight.sweep.report import write_report
 from seqlight.sweep.storage import GRACE_PERIOD, database_errors

@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 import yaml
 
-from seqlight.core.checks import check_choice, check_range
 from seqlight.core.errors import UserError
+from seqlight.core.hyperparameters import check_choice, check_range
 from seqlight.recipes import check_yaml, recipe_path
 
 KINDS = {

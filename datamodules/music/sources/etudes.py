@@ -8,7 +8,7 @@ certain (the figure, the metre), partly a matter of harmony (the chord), partly 
 
 import numpy as np
 
-from seqlight.core.checks import check_range
+from seqlight.core.hyperparameters import check_range
 from seqlight.music.keys import MODES, key_name
 from seqlight.music.notes import TICKS_PER_QUARTER, Note, Piece
 

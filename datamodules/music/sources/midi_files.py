@@ -12,10 +12,10 @@ from types import ModuleType
 from typing import Any, TypeVar
 
 from datamodules.music.sources.midi_chunks import plain_midi
-from seqlight.core.checks import check_range
 from seqlight.core.errors import UserError
 from seqlight.core.files.found_files import files_below, printable
 from seqlight.core.files.paths import expanded
+from seqlight.core.hyperparameters import check_range
 from seqlight.music.keys import MODES, Key, key_of_signature, sharps
 from seqlight.music.notes import TICKS_PER_QUARTER, VELOCITY, Metre, Note, Piece
 

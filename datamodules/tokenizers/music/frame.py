@@ -9,8 +9,8 @@ from typing import Any, Literal
 import numpy as np
 
 from datamodules.tokenizers.stateful import Stateful
-from seqlight.core.checks import check_choice, check_range
 from seqlight.core.errors import UserError
+from seqlight.core.hyperparameters import check_choice, check_range
 
 Order = Literal["falling", "rising"]
 HIGHEST_PITCH = 127

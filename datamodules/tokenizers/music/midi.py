@@ -14,8 +14,8 @@ import numpy as np
 
 from datamodules.tokenizers.music.signatures import MOST_METRES, Signatures
 from datamodules.tokenizers.stateful import Stateful
-from seqlight.core.checks import check_choice, check_range
 from seqlight.core.errors import UserError
+from seqlight.core.hyperparameters import check_choice, check_range
 from seqlight.music.keys import Key
 from seqlight.music.notes import HIGHEST_PITCH, VELOCITY, Metre, Note, Piece, metre_at, metres_of, top_voice
 

@@ -14,8 +14,8 @@ import numpy as np
 
 from datamodules.tokenizers.music.midi import event_table, folded, rests
 from datamodules.tokenizers.stateful import Stateful
-from seqlight.core.checks import check_range
 from seqlight.core.errors import UserError
+from seqlight.core.hyperparameters import check_range
 from seqlight.music.keys import Key
 from seqlight.music.notes import HIGHEST_PITCH, TICKS_PER_QUARTER, Note, Piece, top_voice
 

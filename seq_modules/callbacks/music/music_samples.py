@@ -12,7 +12,7 @@ from seq_modules.callbacks.music.music_writer import Audio, checked_audio, piano
 from seq_modules.callbacks.run.run_folder import run_folder
 from seq_modules.generation.decoding_config import Decoding
 from seq_modules.protocols import ComposesMusic
-from seqlight.core.checks import check_range
+from seqlight.core.hyperparameters import check_range
 from seqlight.music import synth
 from seqlight.music.notes import Piece
 

@@ -23,8 +23,8 @@ from seq_modules.training.music_metrics import (
     PitchClassDivergence,
     music_metrics,
 )
-from seqlight.core.checks import check_range
 from seqlight.core.errors import UserError
+from seqlight.core.hyperparameters import check_range
 from seqlight.core.plots import new_figure, new_panels
 from seqlight.music.comparison import Measure, Row, compare, markdown
 from seqlight.music.copying import Copy, CopyIndex

@@ -9,8 +9,8 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_only, rank_zero_warn
 
 from seq_modules.callbacks.run.run_folder import run_folder
-from seqlight.core.checks import check_choice
 from seqlight.core.errors import UserError
+from seqlight.core.hyperparameters import check_choice
 from seqlight.core.plots import new_figure
 from seqlight.music import fluidsynth, score, synth
 from seqlight.music.notes import Piece, to_note

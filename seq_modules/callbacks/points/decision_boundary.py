@@ -10,7 +10,7 @@ from torch import Tensor
 from seq_modules.callbacks.run.curves import save_figure
 from seq_modules.generation.decode import evaluating
 from seq_modules.protocols import HasFeatures
-from seqlight.core.checks import check_range
+from seqlight.core.hyperparameters import check_range
 from seqlight.core.plots import new_figure
 
 MARGIN = 0.1  # around the points, as a fraction of their range

@@ -13,9 +13,9 @@ from seq_modules.protocols import HasFilePrints
 from seqlight.core.checkpoint_file.changes import NOT_VALIDATED, changes
 from seqlight.core.checkpoint_file.checksum import is_whole
 from seqlight.core.checkpoint_file.reading import read_plain
-from seqlight.core.checks import check_choice
 from seqlight.core.files.replacing import replacing
 from seqlight.core.files.write_errors import writing
+from seqlight.core.hyperparameters import check_choice
 
 
 class BestCheckpoint(ModelCheckpoint):

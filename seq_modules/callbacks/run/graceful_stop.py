@@ -10,8 +10,8 @@ from lightning.pytorch.utilities import rank_zero_info
 
 from seq_modules.callbacks.run.last_checkpoint import LastCheckpoint
 from seq_modules.training.accumulation import in_window
-from seqlight.core.checks import check_range
 from seqlight.core.errors import Stopped
+from seqlight.core.hyperparameters import check_range
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 

@@ -9,9 +9,9 @@ from lightning.pytorch.callbacks import Checkpoint
 
 from seq_modules.callbacks.training.monitor import has_finite_loss
 from seq_modules.training.accumulation import in_window
-from seqlight.core.checks import check_range
 from seqlight.core.files.replacing import part_of, remove
 from seqlight.core.files.write_errors import writing
+from seqlight.core.hyperparameters import check_range
 
 REST = 50  # times as long as a save took, at least, until the next
 

@@ -14,8 +14,8 @@ from lightning.pytorch.utilities import rank_zero_only
 from seq_modules.callbacks.run.text_stream import TextStream
 from seq_modules.callbacks.series.forecast_csv import write_forecasts
 from seq_modules.protocols import WritesPredictions
-from seqlight.core.checks import check_choice
 from seqlight.core.files.replacing import part_of, remove_parts
+from seqlight.core.hyperparameters import check_choice
 
 PredictionFormat = Literal["jsonl", "csv"]
 LONG_LIST = 8  # values from which on a list is not printed

@@ -5,7 +5,7 @@ import time
 
 from lightning.pytorch.callbacks import TQDMProgressBar
 
-from seqlight.core.checks import check_range
+from seqlight.core.hyperparameters import check_range
 
 
 class TimedBar(TQDMProgressBar):

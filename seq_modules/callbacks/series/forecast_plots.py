@@ -10,8 +10,8 @@ from lightning.pytorch.utilities import rank_zero_only
 from seq_modules.callbacks.run.curves import save_figure
 from seq_modules.generation.decode import evaluating
 from seq_modules.protocols import Forecasts, HasTestWindows
-from seqlight.core.checks import check_range
 from seqlight.core.errors import UserError
+from seqlight.core.hyperparameters import check_range
 from seqlight.core.plots import new_figure
 
 

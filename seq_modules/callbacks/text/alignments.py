@@ -8,7 +8,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from seq_modules.callbacks.run.curves import save_figure
 from seq_modules.callbacks.text.attention_examples import AttentionCallback, AttentionPart, attention_examples
 from seq_modules.callbacks.text.attention_maps import visible
-from seqlight.core.checks import check_range
+from seqlight.core.hyperparameters import check_range
 from seqlight.core.plots import new_figure
 
 INCHES_A_TOKEN = 0.3

@@ -22,7 +22,7 @@ from seq_modules.protocols import (
     Translates,
     net_of,
 )
-from seqlight.core.checks import check_range
+from seqlight.core.hyperparameters import check_range
 from seqlight.core.labels import BOS, EOS
 
 SENTENCE = "The value of the expression is returned."  # for a system whose data have no sources

@@ -10,7 +10,7 @@ from seq_modules.callbacks.run.curves import save_figure
 from seq_modules.callbacks.run.run_folder import run_folder
 from seq_modules.callbacks.text.translation_report import corpus_scores, scores_of
 from seq_modules.callbacks.text.translation_rows import Translation, TranslationCallback
-from seqlight.core.checks import check_range
+from seqlight.core.hyperparameters import check_range
 from seqlight.core.plots import new_figure
 
 DRAWN = {"bleu": ("BLEU", 1.0), "chrf": ("chrF", 1.0), "exact_match": ("exact match, %", 100.0)}  # label, factor

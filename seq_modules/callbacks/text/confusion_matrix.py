@@ -10,7 +10,7 @@ from torch import Tensor
 from seq_modules.callbacks.run.curves import save_figure
 from seq_modules.callbacks.run.run_folder import run_folder
 from seq_modules.protocols import Classifies
-from seqlight.core.checks import check_range
+from seqlight.core.hyperparameters import check_range
 from seqlight.core.plots import new_figure
 
 

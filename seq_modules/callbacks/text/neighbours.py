@@ -11,7 +11,7 @@ from torch import Tensor
 
 from seq_modules.callbacks.run.run_folder import run_folder
 from seq_modules.protocols import HasTokenizer, HasTokenVectors
-from seqlight.core.checks import check_choice, check_range
+from seqlight.core.hyperparameters import check_choice, check_range
 
 Distance = Literal["euclidean", "cosine"]
 

@@ -9,7 +9,7 @@ from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 from seq_modules.callbacks.run.curves import save_figure
 from seq_modules.callbacks.text.attention_maps import visible
 from seq_modules.protocols import Classifies, HasTokenizer, HasTokenWeights
-from seqlight.core.checks import check_range
+from seqlight.core.hyperparameters import check_range
 from seqlight.core.plots import new_figure
 
 DARK = 4  # times 1 / length: the weight of a token that is drawn darkest

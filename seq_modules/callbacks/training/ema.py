@@ -9,8 +9,8 @@ from torch import Tensor
 
 from seq_modules.nets.precision import at_least_float32
 from seq_modules.training.progress import progress_of
-from seqlight.core.checks import check_range
 from seqlight.core.errors import UserError
+from seqlight.core.hyperparameters import check_range
 
 KEY = "training_weights"  # in a checkpoint, whose state dict holds the averaged ones
 WIDE = "averaged_weights"  # and those of them that the state dict holds in less precision

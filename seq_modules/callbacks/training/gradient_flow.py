@@ -18,8 +18,8 @@ from seq_modules.nets.rnn.linear.linear_recurrent import LinearLayer, LinearRecu
 from seq_modules.nets.rnn.recurrent import Recurrent
 from seq_modules.nets.rnn.unrolled import unroll
 from seq_modules.nets.transformer.block import Block
-from seqlight.core.checks import check_range
 from seqlight.core.errors import UserError
+from seqlight.core.hyperparameters import check_range
 from seqlight.core.plots import new_figure
 
 GATES = {"rnn": ("h",), "lstm": ("i", "f", "g", "o"), "gru": ("r", "z", "n")}  # blocks of the recurrent weights

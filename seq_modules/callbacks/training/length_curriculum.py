@@ -4,8 +4,8 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from seq_modules.callbacks.training.monitor import is_reached, not_logged
 from seq_modules.protocols import HasTrainLength
-from seqlight.core.checks import check_choice, check_range
 from seqlight.core.errors import UserError
+from seqlight.core.hyperparameters import check_choice, check_range
 
 
 class LengthCurriculum(Callback):

@@ -11,8 +11,8 @@ from seq_modules.callbacks.run.curves import save_figure
 from seq_modules.callbacks.run.run_folder import run_folder
 from seq_modules.protocols import HasSequences
 from seq_modules.training.metrics.steps import Steps, is_right, judged
-from seqlight.core.checks import check_choice, check_range
 from seqlight.core.errors import UserError
+from seqlight.core.hyperparameters import check_choice, check_range
 from seqlight.core.plots import new_figure
 
 

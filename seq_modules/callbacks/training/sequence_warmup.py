@@ -5,8 +5,8 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from seq_modules.training.progress import progress_of
-from seqlight.core.checks import check_range
 from seqlight.core.errors import UserError
+from seqlight.core.hyperparameters import check_range
 
 
 def rewindow(batch: dict[str, Any], length: int) -> dict[str, Any]:

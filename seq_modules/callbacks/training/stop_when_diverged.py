@@ -5,8 +5,8 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info
 
 from seq_modules.callbacks.run.run_folder import run_folder
-from seqlight.core.checks import check_range
 from seqlight.core.errors import Diverged
+from seqlight.core.hyperparameters import check_range
 
 
 class StopWhenDiverged(Callback):

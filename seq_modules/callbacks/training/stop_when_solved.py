@@ -5,8 +5,8 @@ import time
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from seq_modules.callbacks.training.monitor import is_reached, not_logged
-from seqlight.core.checks import check_choice, check_range
 from seqlight.core.errors import UserError
+from seqlight.core.hyperparameters import check_choice, check_range
 
 
 class StopWhenSolved(Callback):

@@ -8,7 +8,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from seq_modules.training.accumulation import in_window
 from seq_modules.training.progress import Budget
-from seqlight.core.checks import check_range
+from seqlight.core.hyperparameters import check_range
 
 
 class TimeBudget(Callback, Budget):

@@ -16,8 +16,8 @@ from seq_modules.nets.forecast.recurrent import RecurrentForecast
 from seq_modules.nets.forecast.seasonal_naive import SeasonalNaive
 from seq_modules.nets.rnn.recurrent_config import RecurrentConfig
 from seq_modules.nets.text.transformer_encoder import TransformerEncoderConfig
-from seqlight.core.checks import check_choice
 from seqlight.core.errors import UserError
+from seqlight.core.hyperparameters import check_choice
 
 Kind = Literal["seasonal_naive", "nlinear", "dlinear", "recurrent", "transformer"]
 Channels = Literal["shared", "own", "joint"]

@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seq_modules.nets.text.transformer_encoder import TransformerEncoder, TransformerEncoderConfig
-from seqlight.core.checks import check_range
 from seqlight.core.errors import UserError
+from seqlight.core.hyperparameters import check_range
 
 
 @dataclass(frozen=True)

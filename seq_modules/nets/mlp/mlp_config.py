@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from seqlight.core.checks import check_choice
 from seqlight.core.errors import UserError
+from seqlight.core.hyperparameters import check_choice
 
 Activation = Literal["tanh", "relu", "sigmoid"]
 Style = Literal["numpy", "parameters", "sequential", "module"]

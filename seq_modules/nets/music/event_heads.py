@@ -15,7 +15,7 @@ from seq_modules.nets.music.event_context import LAGS, PROFILE, EventFeatures
 from seq_modules.nets.music.event_embedding import EventEmbedding
 from seq_modules.nets.precision import at_least_float32
 from seq_modules.nets.retrieval import CopyHead, Retrieved
-from seqlight.core.checks import check_choice, check_range
+from seqlight.core.hyperparameters import check_choice, check_range
 
 Heads = Literal["chained", "independent"]
 

@@ -14,8 +14,8 @@ from seq_modules.nets.ensemble import Ensemble, averaged
 from seq_modules.nets.music.event_context import INTERVALS, NONE, EventContext, EventFeatures
 from seq_modules.nets.music.event_embedding import EventEmbedding, pack, unpack
 from seq_modules.nets.music.event_heads import EventHead, NoteConfig
-from seqlight.core.checks import check_range
 from seqlight.core.errors import UserError
+from seqlight.core.hyperparameters import check_range
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from seq_modules.nets.rnn.recurrent import build_recurrent
 from seq_modules.nets.rnn.recurrent_config import RecurrentConfig
 from seq_modules.nets.transformer.attention import rotary_tables
 from seq_modules.nets.transformer.block import Block, drop, drop_embedding, random_bytes
-from seqlight.core.checks import check_range
 from seqlight.core.errors import UserError
+from seqlight.core.hyperparameters import check_range
 
 
 def dropped(x: Tensor, fraction: float, training: bool) -> Tensor:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from seq_modules.nets.music.frame_backbones import RecurrentBackbone, TransformerBackbone, dropped
 from seq_modules.nets.retrieval import CopyHead
-from seqlight.core.checks import check_range
+from seqlight.core.hyperparameters import check_range
 
 METRE = (4, 16)  # quarters of a bar and of four bars, within which a frame's place is given
 

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from seq_modules.nets.rnn.cells import State
 from seq_modules.nets.rnn.recurrent import build_recurrent
 from seq_modules.nets.rnn.recurrent_config import RecurrentConfig
-from seqlight.core.checks import check_range
 from seqlight.core.errors import UserError
+from seqlight.core.hyperparameters import check_range
 
 
 @dataclass(frozen=True)

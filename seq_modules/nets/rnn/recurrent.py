@@ -19,8 +19,8 @@ from seq_modules.nets.rnn.layers import run_layers
 from seq_modules.nets.rnn.linear.config import LINEAR_CELLS
 from seq_modules.nets.rnn.linear.linear_recurrent import LinearRecurrent
 from seq_modules.nets.rnn.recurrent_config import RecurrentConfig
-from seqlight.core.checks import check_range
 from seqlight.core.errors import UserError
+from seqlight.core.hyperparameters import check_range
 
 
 class Recurrent(nn.Module):

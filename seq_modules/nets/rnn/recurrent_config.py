@@ -6,8 +6,8 @@ from typing import Literal
 from seq_modules.nets.rnn import cells
 from seq_modules.nets.rnn.cells import Nonlinearity
 from seq_modules.nets.rnn.linear.config import LINEAR_CELLS, LinearCell, LinearConfig
-from seqlight.core.checks import check_choice, check_range
 from seqlight.core.errors import UserError
+from seqlight.core.hyperparameters import check_choice, check_range
 
 Cell = Literal[cells.Cell, LinearCell]
 Backend = Literal["auto", "loop", "bptt", "fused", "numpy", "scan"]

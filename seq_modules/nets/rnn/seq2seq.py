@@ -19,7 +19,7 @@ from seq_modules.nets.rnn.recurrent import build_recurrent
 from seq_modules.nets.rnn.seq2seq_config import Seq2SeqRNNConfig
 from seq_modules.nets.shared_embeddings import share_embeddings
 from seq_modules.nets.source_groups import SourceGroups
-from seqlight.core.checks import check_range
+from seqlight.core.hyperparameters import check_range
 
 
 class EncoderOutput(NamedTuple):

@@ -5,8 +5,8 @@ from typing import Literal
 
 from seq_modules.nets.rnn.recurrent_config import RecurrentConfig
 from seq_modules.nets.shared_embeddings import Shared
-from seqlight.core.checks import check_choice, check_range
 from seqlight.core.errors import UserError
+from seqlight.core.hyperparameters import check_choice, check_range
 
 AttentionKind = Literal["additive", "dot", "none"]
 

@@ -14,8 +14,8 @@ from torch.nn import Parameter
 
 from seq_modules.nets.text.lora import adapt
 from seq_modules.nets.text.pooling import Pooling
-from seqlight.core.checks import check_choice, check_range
 from seqlight.core.errors import UserError
+from seqlight.core.hyperparameters import check_choice, check_range
 
 Tuning = Literal["full", "frozen", "gradual", "prefix", "lora"]
 PretrainedPool = Literal["pooler", "first", "mean", "max", "attention"]

@@ -19,7 +19,7 @@ from seq_modules.nets.text.pretrained_encoder import PretrainedEncoder
 from seq_modules.nets.text.token_embedding import EmbeddingConfig, TokenEmbedding
 from seq_modules.nets.text.transformer_encoder import TransformerEncoder, TransformerEncoderConfig
 from seq_modules.nets.text.word_characters import CharacterConfig, WordCharacters
-from seqlight.core.checks import check_choice, check_range
+from seqlight.core.hyperparameters import check_choice, check_range
 
 TagEncoder = Literal["recurrent", "transformer", "embeddings"]
 PAD = 0  # id of no word

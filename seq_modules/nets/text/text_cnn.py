@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seqlight.core.checks import check_range
 from seqlight.core.errors import UserError
+from seqlight.core.hyperparameters import check_range
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from seq_modules.nets.text.text_cnn import CNNConfig, TextCNN
 from seq_modules.nets.text.token_embedding import EmbeddingConfig, TokenEmbedding
 from seq_modules.nets.text.transformer_encoder import TransformerEncoder, TransformerEncoderConfig
 from seq_modules.nets.transformer.block import drop, random_bytes
-from seqlight.core.checks import check_choice, check_range
 from seqlight.core.errors import UserError
+from seqlight.core.hyperparameters import check_choice, check_range
 
 Encoder = Literal["recurrent", "cnn", "transformer", "embeddings"]
 

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from seq_modules.nets.hashed_ngrams import CharNgrams, WordNgrams
 from seq_modules.nets.text.word_vectors import start_from
 from seq_modules.nets.transformer.block import drop, random_bytes
-from seqlight.core.checks import check_range
 from seqlight.core.errors import UserError
+from seqlight.core.hyperparameters import check_range
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from seq_modules.nets.transformer.attention import Attend, attention_weights, rotary_tables
 from seq_modules.nets.transformer.block import Block, random_bytes
 from seq_modules.nets.transformer.positions import alibi_bias, alibi_slopes, sinusoidal_table
-from seqlight.core.checks import check_choice, check_range
 from seqlight.core.errors import UserError
+from seqlight.core.hyperparameters import check_choice, check_range
 
 Positions = Literal["sinusoidal", "rotary", "alibi", "none"]
 

@@ -12,7 +12,7 @@ from seq_modules.nets.rnn.recurrent_config import RecurrentConfig
 from seq_modules.nets.text.text_cnn import CNNConfig
 from seq_modules.nets.text.text_encoder import TextEncoder, TextEncoderConfig
 from seq_modules.nets.text.token_embedding import EmbeddingConfig
-from seqlight.core.checks import check_choice, check_range
+from seqlight.core.hyperparameters import check_choice, check_range
 
 CharacterEncoder = Literal["cnn", "lstm", "none"]
 PAD = 0  # id of no character

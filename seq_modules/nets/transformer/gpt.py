@@ -18,8 +18,8 @@ from seq_modules.nets.transformer.attention import Kind, LayerAttend, causal_mas
 from seq_modules.nets.transformer.block import Activation, Block, Norm, drop_embedding, make_norm
 from seq_modules.nets.transformer.gpt_extras import Extras, ExtrasConfig, NgramConfig, zero_init
 from seq_modules.nets.transformer.positions import Positions, alibi_slopes, causal_alibi, sinusoidal_table
-from seqlight.core.checks import check_choice, check_range
 from seqlight.core.errors import UserError
+from seqlight.core.hyperparameters import check_choice, check_range
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from seq_modules.nets.hashed_ngrams import NgramEmbedding
 from seq_modules.nets.transformer.attention import Attend
 from seq_modules.nets.transformer.block import Block, RMSNorm
-from seqlight.core.checks import check_range
 from seqlight.core.errors import UserError
+from seqlight.core.hyperparameters import check_range
 
 if TYPE_CHECKING:
     from seq_modules.nets.transformer.gpt import GPT, GPTConfig

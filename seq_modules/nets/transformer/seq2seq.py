@@ -18,8 +18,8 @@ from seq_modules.nets.transformer.attention import LayerAttend, rotary_tables
 from seq_modules.nets.transformer.block import Block, drop_embedding, make_norm
 from seq_modules.nets.transformer.positions import sinusoidal_table
 from seq_modules.nets.transformer.seq2seq_config import Seq2SeqTransformerConfig
-from seqlight.core.checks import check_range
 from seqlight.core.errors import UserError
+from seqlight.core.hyperparameters import check_range
 
 
 class EncoderOutput(NamedTuple):

@@ -6,8 +6,8 @@ from typing import Literal
 from seq_modules.nets.shared_embeddings import Shared
 from seq_modules.nets.transformer.attention import Kind
 from seq_modules.nets.transformer.block import Activation, Norm
-from seqlight.core.checks import check_choice, check_range
 from seqlight.core.errors import UserError
+from seqlight.core.hyperparameters import check_choice, check_range
 
 Positions = Literal["learned", "sinusoidal", "rotary", "none"]
 

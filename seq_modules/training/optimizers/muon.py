@@ -16,9 +16,9 @@ from torch.optim import Optimizer
 from torch.optim.adamw import adamw
 
 from seq_modules.training.optimizers.closure import closure_loss
-from seqlight.core.checks import check_range
 from seqlight.core.errors import UserError
 from seqlight.core.hardware import multiplies_bf16
+from seqlight.core.hyperparameters import check_range
 
 # Factors (a, b, c) of X <- aX + b(XX')X + c(XX')²X, which drives the singular values of X to 1, for each iteration; the
 # last ones repeat. Jordan's (https://kellerjordan.github.io/posts/muon, 2024) ends between 0.7 and 1.2; Polar Express

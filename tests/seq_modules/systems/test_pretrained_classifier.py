@@ -18,7 +18,7 @@ from seq_modules.callbacks import LastCheckpoint
 from seq_modules.callbacks.training.ema import EMA
 from seq_modules.nets.text.pretrained_encoder import PretrainedEncoderConfig
 from seq_modules.training.optim import OptimConfig
-from seqlight.core.config_groups import group_from
+from seqlight.core.hyperparameters import group_from
 
 DATA = QuestionData()
 CONFIG = BertConfig(

@@ -18,7 +18,7 @@ from seq_modules.nets.text.text_encoder import TextEncoderConfig
 from seq_modules.systems.classifier import LossConfig
 from seq_modules.training.metrics.calibration import CalibrationError
 from seq_modules.training.optim import OptimConfig
-from seqlight.core.config_groups import group_from
+from seqlight.core.hyperparameters import group_from
 
 DATA = QuestionData()
 CELLS = ("rnn", "lstm", "gru")

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from seqlight.core.checks import check_range
+from seqlight.core.hyperparameters import check_range
 
 LinearCell = Literal["mingru", "minlstm", "diagonal", "deltanet"]
 LINEAR_CELLS = get_args(LinearCell)

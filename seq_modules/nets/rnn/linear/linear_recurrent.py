@@ -16,7 +16,7 @@ from seq_modules.nets.rnn.linear.cells import CELLS, Engine
 from seq_modules.nets.rnn.linear.config import LinearCell
 from seq_modules.nets.rnn.recurrent_config import RecurrentConfig
 from seq_modules.nets.transformer.block import FeedForward, RMSNorm
-from seqlight.core.checks import check_range
+from seqlight.core.hyperparameters import check_range
 
 
 class LinearRecurrent(nn.Module):

@@ -12,7 +12,7 @@ from seq_modules.nets.text.text_cnn import TextCNN
 from seq_modules.nets.text.text_encoder import TextEncoder, TextEncoderConfig
 from seq_modules.nets.text.transformer_encoder import TransformerEncoder
 from seq_modules.nets.transformer.positions import sinusoidal_table
-from seqlight.core.config_groups import group_from
+from seqlight.core.hyperparameters import group_from
 
 V, LENGTHS = 23, [7, 1, 4, 2]
 IDS = torch.randint(1, V, (len(LENGTHS), max(LENGTHS)), generator=torch.Generator().manual_seed(0))

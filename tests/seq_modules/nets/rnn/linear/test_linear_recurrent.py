@@ -14,7 +14,7 @@ from seq_modules.nets.rnn.linear.config import LinearConfig
 from seq_modules.nets.rnn.linear.linear_recurrent import LinearRecurrent
 from seq_modules.nets.rnn.recurrent import Recurrent, build_recurrent
 from seq_modules.nets.rnn.recurrent_config import RecurrentConfig
-from seqlight.core.config_groups import group_from
+from seqlight.core.hyperparameters import group_from
 
 B, T, D, H = 4, 11, 3, 4
 LENGTHS = torch.tensor([3, 11, 1, 6])

@@ -1,15 +1,27 @@
-"""Checks of arguments. A message begins with the argument's name, so that the command line can say which option it is.
+"""Hyperparameters: groups of them, checks of their values, and what of them a checkpoint saves.
 
-A group's fields are named with the group: ``check_range("optim.learning_rate", rate, above=0)``.
+A class takes ``optim: OptimConfig``, a frozen dataclass; the command line then has ``--model.optim.learning_rate``.
+:func:`save_hyperparameters` saves a dict of plain values, which loads under torch's ``weights_only``, and
+:func:`group_from` makes the group again from it.
+
+A message of a check begins with the argument's name, so that the command line can say which option it is. A group's
+fields are named with the group: ``check_range("optim.learning_rate", rate, above=0)``.
 """
 
+import dataclasses
+import inspect
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from operator import ge, gt, le, lt
-from typing import Any, get_args
+from types import FrameType
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
 
 from seqlight.core.errors import UserError
 
+if TYPE_CHECKING:
+    from lightning.pytorch.core.mixins import HyperparametersMixin
+
+Group = TypeVar("Group")
 MOST_WHOLE = 2**31 - 1
 MOST_SEED = 2**63 - 1  # what every generator of random numbers takes
 
@@ -90,3 +102,42 @@ def required(name: str, value: Any) -> Any:
     if value is None:
         raise UserError(f"{name} is not given, and no data is there to take it from")
     return value
+
+
+def group_from(cls: type[Group], value: Any) -> Group:
+    """The group itself, or made from the plain dict that a checkpoint or a caller in Python gives.
+
+    Raises:
+        UserError: The dict has a key that is no field of the group.
+    """
+    if isinstance(value, cls):
+        return value
+    if not isinstance(value, Mapping):
+        raise UserError(f"{cls.__name__} must be made of a mapping of its fields, not of {value!r}")
+    hints = get_type_hints(cls)
+    if unknown := sorted(set(value) - set(hints)):
+        raise UserError(f"{unknown[0]} is no field of {cls.__name__}; there are {', '.join(hints)}")
+    made = {
+        name: group_from(hints[name], held) if dataclasses.is_dataclass(hints[name]) else held
+        for name, held in value.items()
+    }
+    return cls(**made)
+
+
+def save_hyperparameters(
+    self: "HyperparametersMixin", *args: Any, frame: FrameType | None = None, **kwargs: Any
+) -> None:
+    """Lightning's method, never given to the logger, with groups of arguments as plain dicts."""
+    from lightning.pytorch.core.mixins import HyperparametersMixin  # the checks are also used where it is not loaded
+
+    frame = frame or inspect.currentframe().f_back  # type: ignore[union-attr]
+    HyperparametersMixin.save_hyperparameters(self, *args, frame=frame, **{"logger": False, **kwargs})
+    for name, value in self.hparams.items():
+        if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            self.hparams[name] = dataclasses.asdict(value)
+
+
+def class_path(cls: type) -> str:
+    """The import path of a class of ours by its package's root, where it stays; of another class, by its module."""
+    package = cls.__module__.partition(".")[0]
+    return f"{package if package in ('seq_modules', 'datamodules') else cls.__module__}.{cls.__qualname__}"
