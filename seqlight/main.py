@@ -1,58 +1,25 @@
 """The entry point: ``seqlight fit|validate|test|predict``, ``sweep``, ``average``, ``prove`` and ``configs``."""
 
-import errno
 import os
 import sys
 
 from seqlight.command.commands import LIGHTNING_COMMANDS, other_command
 from seqlight.command.compile_cache import replace_unwritable_cache
-from seqlight.command.signals import ending_on_sigterm, interruption
+from seqlight.command.exit_codes import ending_on_sigterm, exit_codes, interruption
 from seqlight.command.terminal import prepare_outputs
-from seqlight.core.errors import Diverged, Stopped, Terminated, UserError, WritingError, shortened
-
-# What a user can put right; every other exception keeps its traceback.
-MISTAKES = (UserError, FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
-OF_NAMES = (errno.ENAMETOOLONG, errno.ELOOP, errno.ENXIO)  # what else is wrong with a path that a user gives
 
 
 def main() -> None:
-    """Runs one command and exits: 0 done, 2 a user's mistake, 1 a failure, 130 and 143 after Ctrl-C and SIGTERM.
-
-    What the system cannot read or write is a failure in one line; other failures have a traceback.
-    """
+    """Runs one command and exits with its code."""
     words = sys.argv[1:]
     if "--debug" in words:
         words.remove("--debug")
         os.environ["SEQLIGHT_DEBUG"] = "1"  # the other processes of a DDP run read it too
     prepare_outputs()
     replace_unwritable_cache()
-    try:
-        with ending_on_sigterm():
-            code = other_command(words)
-            sys.exit(train_test_predict(words) if code is None else code)
-    except Terminated:
-        sys.stderr.write("seqlight: stopped by SIGTERM\n")
-        sys.exit(143)
-    except KeyboardInterrupt:
-        sys.stderr.write("seqlight: stopped by Ctrl-C\n")
-        sys.exit(130)
-    except Stopped as stop:
-        from lightning.fabric.utilities.rank_zero import rank_zero_only
-
-        if not rank_zero_only.rank:  # type: ignore[attr-defined]  # one line, however many processes there are
-            sys.stderr.write(f"seqlight: {stop}\n")
-        sys.exit(128 + stop.number)
-    except (Diverged, WritingError) as error:
-        if os.environ.get("SEQLIGHT_DEBUG"):
-            raise
-        sys.stderr.write(f"seqlight: error: {error}\n")
-        sys.exit(1)
-    except (UserError, OSError) as error:
-        if os.environ.get("SEQLIGHT_DEBUG"):
-            raise
-        is_mistake = isinstance(error, MISTAKES) or (isinstance(error, OSError) and error.errno in OF_NAMES)
-        sys.stderr.write(f"seqlight: error: {shortened(' '.join(str(error).split()))}\n  (--debug shows where)\n")
-        sys.exit(2 if is_mistake else 1)
+    with exit_codes(), ending_on_sigterm():
+        code = other_command(words)
+        sys.exit(train_test_predict(words) if code is None else code)
 
 
 def train_test_predict(words: list[str]) -> int:

@@ -1,12 +1,15 @@
 """The checkpoint that a command starts from, and its settings as a layer below configs and flags."""
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch import LightningDataModule, LightningModule
+from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info
 
 from seqlight.checkpoints import check_classes, check_weights, known_class, read_checkpoint, settings
+from seqlight.core.checkpoint_file.growth import bounded_by
+from seqlight.core.checkpoint_file.training_state import check_loops, fits
 from seqlight.core.errors import UserError
 from seqlight.devices import DEFAULTS, left_out
 
@@ -80,12 +83,24 @@ class SavedSettings:
                 f"this one takes what this machine has, unless --trainer.{next(iter(missing))} says otherwise"
             )
 
-    def check_model(self, model: LightningModule, data: LightningDataModule | None) -> None:
-        """Refuses data of other classes, and a model whose weights differ in name or shape; lets go of the contents."""
+    def bounds(self) -> contextlib.AbstractContextManager[None]:
+        """While the objects are made: refuses a model that is far larger than the checkpoint's."""
         assert self.content is not None
-        check_classes(self.content, getattr(data, "class_names", None), self.path)
-        check_weights(self.content, model, self.path)
+        return bounded_by(self.content["state_dict"], self.path)
+
+    def check(self, model: LightningModule, data: LightningDataModule | None, trainer: Trainer) -> None:
+        """Refuses objects that do not fit the checkpoint, and lets go of its contents.
+
+        Those are a Trainer that cannot take up its loops, data of other classes, and a model whose weights differ in
+        name or shape. The data's own ``tokenizer_path`` is put back.
+        """
+        content = self.content
+        assert content is not None
+        fits(self.path, lambda: check_loops(content, trainer))
+        check_classes(content, getattr(data, "class_names", None), self.path)
+        check_weights(content, model, self.path)
         self.content = None
+        self.restore_tokenizer_path(getattr(data, "hparams", None))
 
     def restore_tokenizer_path(self, data: Any) -> None:
         """Puts the data's own ``tokenizer_path`` back into settings that are about to be saved.

@@ -22,8 +22,7 @@ from seqlight.command.precision import PrecisionTrainer
 from seqlight.command.run_callbacks import run_callbacks
 from seqlight.command.run_settings import layered_settings, prepare_run
 from seqlight.command.saved_settings import SavedSettings
-from seqlight.core.checkpoint_file.growth import bounded_by, within_memory
-from seqlight.core.checkpoint_file.training_state import check_loops, fits
+from seqlight.core.checkpoint_file.growth import within_memory
 from seqlight.core.files.write_errors import writing
 from seqlight.run_files.atomic_checkpoint import AtomicCheckpointIO
 from seqlight.run_files.patient_loggers import patient
@@ -81,19 +80,15 @@ class SeqCLI(LightningCLI):
         self.parser.add_instantiator(patient, Logger)
         for cls, key in [*((cls, key) for key, cls in GROUPS.items()), (Callback, None)]:
             self.parser.add_instantiator(lambda cls, *args, **kwargs: cls(*args, **kwargs), cls, key=key)
-        content: dict[str, Any] = (self.saved.content if self.saved else None) or {}
         try:
-            with bounded_by(content["state_dict"], self.saved.path) if self.saved else within_memory():
+            with self.saved.bounds() if self.saved else within_memory():
                 super().instantiate_classes()
             if self.saved:
-                fits(self.saved.path, lambda: check_loops(content, self.trainer))
-                self.saved.check_model(self.model, self.datamodule)
+                self.saved.check(self.model, self.datamodule, self.trainer)
         except (ValueError, TypeError, MisconfigurationException) as error:
             with contextlib.suppress(OSError):
                 self.run_folder.rmdir()  # empty: nothing has run
             raise as_user_error(error, self.config[self.subcommand]) from error
-        if self.saved and self.datamodule is not None:
-            self.saved.restore_tokenizer_path(self.datamodule.hparams)
         if isinstance(self.model, HasDecoding):
             self.model.decoding = self.config_init[self.subcommand].decoding
 

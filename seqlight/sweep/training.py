@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seqlight.command.arguments import option_word, prepare
-from seqlight.command.signals import interruption
+from seqlight.command.exit_codes import interruption
 from seqlight.core.errors import Stopped, Terminated, UserError
 from seqlight.core.plots import read_metrics
 from seqlight.sweep.sweep_file import Sweep

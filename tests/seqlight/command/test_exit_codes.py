@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from seqlight import main as program
-from seqlight.command.signals import ending_on_sigterm, interruption
+from seqlight.command.exit_codes import ending_on_sigterm, interruption
 from seqlight.core.errors import Terminated
 
 
