@@ -1,15 +1,18 @@
 """Which of a run's devices this machine has: a checkpoint's settings never start processes or wait for machines."""
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 from lightning.fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
 from lightning.pytorch.accelerators import AcceleratorRegistry
 from lightning.pytorch.strategies import StrategyRegistry
+from torch.distributed import Store, rendezvous
 
 DEFAULTS: dict[str, Any] = {"accelerator": "auto", "devices": "auto", "num_nodes": 1, "strategy": "auto"}
 # Accelerators that a name stands for, in Lightning's order of preference.
 ALIASES = {"auto": ("tpu", "cuda", "mps", "cpu"), "gpu": ("mps", "cuda")}
+_stores: list[Store] = []  # rank 0 serves the others from here; torch.distributed's own connection shares the server
 
 
 def settings_here(saved: dict[str, Any]) -> dict[str, Any]:
@@ -65,6 +68,26 @@ def launched_processes() -> tuple[int, int] | None:
     if SLURMEnvironment.detect():
         return int(os.environ.get("SLURM_NTASKS_PER_NODE", "1")), int(os.environ.get("SLURM_NNODES", "1"))
     return None
+
+
+def from_first_process(key: str, make: Callable[[], str]) -> str:
+    """A value on which all processes that torchrun or SLURM has started agree: rank 0 makes it, and the others read it.
+
+    They meet where torch.distributed will connect them. A single process makes its value itself, and so does one that
+    Lightning starts others from.
+
+    Args:
+        key: Name of the value; it is made once for all commands of the same processes.
+        make: What gives the value, called in rank 0 alone.
+    """
+    if launched_processes() in (None, (1, 1)):
+        return make()
+    environment = TorchElasticEnvironment() if TorchElasticEnvironment.detect() else SLURMEnvironment()
+    os.environ["MASTER_ADDR"], os.environ["MASTER_PORT"] = environment.main_address, str(environment.main_port)
+    rank = environment.global_rank()
+    store, _, _ = next(rendezvous("env://", rank, environment.world_size()))
+    _stores.append(store)
+    return (store.get(key) if rank else store.compare_set(key, "", make())).decode()
 
 
 def _as_number(value: Any) -> int:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from seqlight.core.errors import UserError
+from seqlight.core.errors import UserError, reason_of
 
 
 def hub_table(hub: str, revision: str | None, instead: str) -> dict[str, list[dict[str, Any]]]:
@@ -27,8 +27,9 @@ def hub_table(hub: str, revision: str | None, instead: str) -> dict[str, list[di
         splits = datasets.load_dataset(name, config or None, revision=revision)
         return {split: _rows(table) for split, table in splits.items()}
     except Exception as error:  # the hub's client raises whatever its layers do: OSError, RuntimeError, httpx's own
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(f"text.hub {hub} could not be loaded ({type(error).__name__}: {reason}); {instead}") from error
+        raise UserError(
+            f"text.hub {hub} could not be loaded ({type(error).__name__}: {reason_of(error)}); {instead}"
+        ) from error
 
 
 def _rows(table: Any) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ import numpy as np
 from datamodules.classification.labelled_files import MAX_TEXT, text_fault
 from datamodules.classification.review_folders import Review
 from datamodules.tokenizers.base import UNKNOWN
-from seqlight.core.errors import UserError
+from seqlight.core.errors import UserError, reason_of
 from seqlight.core.files.paths import expanded
 
 INDEX_FILE = "imdb_word_index.json"
@@ -59,8 +59,7 @@ def read_imdb(path: str, name: str = "path") -> list[Review]:
     except (ValueError, EOFError, KeyError, zipfile.BadZipFile, pickle.UnpicklingError, *_DAMAGE) as error:
         if isinstance(error, UserError):
             raise
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{name} {path}: is not Keras' imdb.npz, or damaged ({reason})") from error
+        raise UserError(f"{name} {path}: is not Keras' imdb.npz, or damaged ({reason_of(error)})") from error
     return reviews
 
 

@@ -21,7 +21,7 @@ from lightning.pytorch.utilities import rank_zero_info
 
 from datamodules.classification.labelled_files import Found, check_found
 from seqlight.core.encodings import HEAD, encoding_of
-from seqlight.core.errors import UserError
+from seqlight.core.errors import UserError, reason_of
 from seqlight.core.files.found_files import FoundFiles, names_below, printable, sift
 from seqlight.core.files.paths import expanded
 
@@ -78,7 +78,7 @@ def read_reviews(path: str, encoding: str | None = None, name: str = "path") -> 
                     else:
                         reviews.append(_review(file, found.texts[-1]))
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, UnicodeError) as error:
-        raise UserError(f"{name} {path}: cannot be read ({' '.join(str(error).split())[:200]})") from error
+        raise UserError(f"{name} {path}: cannot be read ({reason_of(error)})") from error
     except _LimitError as error:
         raise UserError(f"{name} {path}: {error}") from error
     if len({review.label for review in reviews}) < 2:

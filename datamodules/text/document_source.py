@@ -20,7 +20,7 @@ from datamodules.text.shard_rows import Typed, shard_dataset, shard_features
 from datamodules.text.text_files import find_text_files
 from datamodules.text.text_sources import hub_builder, text_column
 from seqlight.core.encodings import HEAD, encoding_of, known_encoding
-from seqlight.core.errors import UserError
+from seqlight.core.errors import UserError, reason_of
 from seqlight.core.files.digests import print_of_all
 from seqlight.core.hyperparameters import check_choice
 
@@ -183,8 +183,7 @@ class DocumentSource:
             raise
         except Exception as error:  # of pyarrow, fsspec, the hub's client, the decoders of text and of packed files
             cause = error.__cause__ or error
-            reason = " ".join(str(cause).split())[:300]
-            raise UserError(f"{self.name} cannot be read ({type(cause).__name__}: {reason})") from error
+            raise UserError(f"{self.name} cannot be read ({type(cause).__name__}: {reason_of(cause)})") from error
 
 
 class DocumentStream:

@@ -9,7 +9,7 @@ from lightning.pytorch.utilities import rank_zero_warn
 from datamodules.loading.cache import once
 from datamodules.text.shard_rows import json_rows, parquet_rows, shard_features
 from seqlight.core.encodings import decoded, lines_of
-from seqlight.core.errors import UserError
+from seqlight.core.errors import UserError, reason_of
 from seqlight.core.files.found_files import printable
 from seqlight.core.table_rows import table_rows
 
@@ -66,7 +66,7 @@ def _column(file: Path, column: str, encoding: str) -> Iterator[str]:
         except UserError:
             raise
         except (ValueError, OSError, RuntimeError, RecursionError) as error:  # pyarrow's are of these kinds
-            raise UserError(f"{where} cannot be read ({' '.join(str(error).split())[:200]})") from error
+            raise UserError(f"{where} cannot be read ({reason_of(error)})") from error
     else:
         raise UserError(
             f"{where} has no columns, and text.column {column!r} is given; leave it out, or give one of "

@@ -11,7 +11,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from datamodules.loading.cache import once
 from datamodules.text.text_columns import TABLES, column_text, joined
 from datamodules.text.text_files import TextFiles, find_text_files
-from seqlight.core.errors import UserError
+from seqlight.core.errors import UserError, reason_of
 
 SPLITS = ("train", "validation", "test")  # their order, before any others
 
@@ -144,9 +144,8 @@ def _from_hub(load: Callable[..., Any], hub: str, revision: str | None) -> Any:
     try:
         return load(name, config or None, revision=revision)
     except Exception as error:  # the hub's client raises whatever its layers do: OSError, RuntimeError, httpx's own
-        reason = " ".join(str(error).split())[:200]
         raise UserError(
-            f"text.hub {hub} could not be loaded ({type(error).__name__}: {reason}); without a network, give text "
+            f"text.hub {hub} could not be loaded ({type(error).__name__}: {reason_of(error)}); without a network, give text "
             "files with --data.path"
         ) from error
 

@@ -23,7 +23,7 @@ from datamodules.tokenizers.word_lines import WordLineTokenizer
 from datamodules.tokenizers.wordpiece import WordPieceTokenizer
 from datamodules.tokenizers.words import WordTokenizer
 from seqlight.core.checkpoint_file.reading import read_plain
-from seqlight.core.errors import UserError
+from seqlight.core.errors import UserError, reason_of
 from seqlight.core.files.paths import expanded
 
 MusicTokenizer = NoteTokenizer | RemiTokenizer
@@ -168,5 +168,6 @@ def _read(path: str | Path, wanted: str) -> Stateful:
             raise UserError("it holds no tokenizer; give a checkpoint of a model of text")
         return from_state(state)
     except (ValueError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
-        reason = " ".join(str(error).removeprefix(f"{path}: ").split())
-        raise UserError(f"tokenizer_path {path}: {reason[:300]}") from error
+        named = f"{path}: "
+        reason = reason_of(error, most=300 + len(named)).removeprefix(named)
+        raise UserError(f"tokenizer_path {path}: {reason}") from error

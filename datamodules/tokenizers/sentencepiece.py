@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 from datamodules.tokenizers.base import UNKNOWN, Tokenizer, byte_characters, to_bytes
-from seqlight.core.errors import UserError
+from seqlight.core.errors import UserError, reason_of
 
 SPACE = "\u2581"
 PARTS = re.compile(f"[^\n{SPACE}]+\n?|\n|{SPACE}")  # lines with their line end; each U+2581 is a part of its own
@@ -134,7 +134,7 @@ class SentencePieceTokenizer(Tokenizer):
         except RuntimeError as error:
             if at_most and (found := TOO_MANY.search(str(error))):
                 return cls.train(pieces, algorithm, int(found[1]), characters)
-            raise UserError(_training_error(str(error), vocab_size)) from error
+            raise UserError(_training_error(error, vocab_size)) from error
         return cls(model.getvalue())
 
     def encode_array(self, text: str) -> np.ndarray:
@@ -164,10 +164,11 @@ def _sentences(pieces: Iterable[str]) -> Iterator[str]:
         yield from SENTENCES.findall(piece.replace(SPACE, ""))
 
 
-def _training_error(message: str, vocab_size: int) -> str:
+def _training_error(error: RuntimeError, vocab_size: int) -> str:
     """Our message for an error that SentencePiece raised in training."""
+    message = str(error)
     if found := TOO_MANY.search(message):
         return f"vocab_size {vocab_size} is too big for this text; give at most {found[1]}, or a longer text"
     if found := re.search(r"required_chars\. \d+ vs (\d+)", message):
         return f"vocab_size {vocab_size} is too small for the text's characters and 256 bytes; give at least {found[1]}"
-    return f"vocab_size {vocab_size}: SentencePiece learned nothing from this text ({' '.join(message.split())[:200]})"
+    return f"vocab_size {vocab_size}: SentencePiece learned nothing from this text ({reason_of(error)})"

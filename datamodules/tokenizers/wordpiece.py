@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from datamodules.tokenizers.base import UNKNOWN, Tokenizer, to_bytes
-from seqlight.core.errors import UserError
+from seqlight.core.errors import UserError, reason_of
 from seqlight.core.files.paths import expanded
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")  # ids 0 to 4 of a vocabulary that is learned here
@@ -169,8 +169,7 @@ class WordPieceTokenizer(Tokenizer):
                 getattr(normalizer, "strip_accents", None),
             )
         except Exception as error:  # transformers raises OSError, KeyError and the exceptions of its Rust library
-            reason = " ".join(str(error).split())[:200]
-            raise UserError(f"tokenizer_path {source}: no BERT tokenizer ({reason})") from error
+            raise UserError(f"tokenizer_path {source}: no BERT tokenizer ({reason_of(error)})") from error
         if sorted(ids.values()) != list(range(len(ids))) or ours.encode(PROBE) != theirs.encode(
             PROBE, add_special_tokens=False
         ):
@@ -225,8 +224,7 @@ def _downloaded(hub: str, revision: str | None) -> Path:
     try:
         return Path(snapshot_download(hub, revision=revision, allow_patterns=HUB_FILES))
     except Exception as error:  # the hub's client passes on exceptions of several HTTP libraries
-        reason = " ".join(str(error).split())[:200]
         raise UserError(
             f"tokenizer_path {hub}: no such folder or checkpoint, and not loaded from the hub "
-            f"({type(error).__name__}: {reason}); without a network, give a folder with vocab.txt"
+            f"({type(error).__name__}: {reason_of(error)}); without a network, give a folder with vocab.txt"
         ) from error

@@ -1,4 +1,8 @@
-"""``--trainer.precision auto``: the quickest sound precision of the machine."""
+"""``--trainer.precision auto``: the fastest of 32-true, bf16-mixed and 16-mixed on this machine.
+
+These three keep weights in float32, and every system's loss stays close to that of float32 in them
+(docs/results/machines/precision.md).
+"""
 
 import sys
 from importlib.util import find_spec
@@ -8,7 +12,7 @@ from lightning.pytorch import Trainer
 
 from seqlight.core import hardware
 from seqlight.core.errors import UserError
-from seqlight.devices import accelerator_here, launched_processes
+from seqlight.devices import accelerator_here, from_first_process
 
 # Lightning's values, whose type has a private name, and "auto".
 Precision = (
@@ -16,14 +20,15 @@ Precision = (
     | Literal["transformer-engine", "transformer-engine-float16"]
     | Literal[32, 16, 64]
 )
-QUICKER = 1.3  # bf16-mixed is chosen where its products are this many times as quick: casts take some of it back
+LEAST_SPEEDUP = 1.3  # of products in bf16 for which bf16-mixed is chosen: casts take some of it back
 
 
 class PrecisionTrainer(Trainer):
     """Lightning's Trainer, in whose place the command line takes ``precision: auto`` too.
 
     Args:
-        precision: Lightning's, or "auto" for the quickest sound one of this machine, which the run's config names.
+        precision: Lightning's, or "auto" for the fastest of 32-true, bf16-mixed and 16-mixed on this machine, which the run's
+            config names.
         kwargs: Lightning's other arguments.
     """
 
@@ -35,7 +40,8 @@ def settle(trainer: Any, command: str, words: list[str]) -> None:
     """Puts a value in the place of "auto", and says so in one line; says it as well if a given value is slow here.
 
     The value goes into the run's settings, so that a resumed run keeps it, and onto ``sys.argv``, with which Lightning
-    starts the other processes of a DDP run.
+    starts the other processes of a DDP run. Processes that torchrun or SLURM starts take the value of rank 0: each
+    could measure on another side of the line, or run on another kind of machine.
 
     Args:
         trainer: The command's settings of the Trainer, which are changed.
@@ -48,8 +54,8 @@ def settle(trainer: Any, command: str, words: list[str]) -> None:
     device = accelerator_here(str(trainer.accelerator)) or "cpu"
     check_available(str(trainer.precision), device)
     if trainer.precision == "auto":
-        started = launched_processes() not in (None, (1, 1))
-        trainer.precision, reason = quickest(device, measured=not started)
+        chosen = from_first_process("seqlight/precision", lambda: "\n".join(fastest(device)))
+        trainer.precision, reason = chosen.split("\n")
         if trainer.precision == "16-mixed" and "FullySharded" in str(getattr(trainer, "strategy", "")):
             trainer.precision, reason = "32-true", "sharded weights cannot be trained in 16-mixed"
         if words == sys.argv[1:]:
@@ -58,7 +64,7 @@ def settle(trainer: Any, command: str, words: list[str]) -> None:
     elif command == "fit" and device == "cpu" and is_bf16(trainer.precision) and not hardware.multiplies_bf16("cpu"):
         say(
             f"precision: {trainer.precision}, though this processor emulates products in bf16, slowly; "
-            "--trainer.precision auto takes the quickest"
+            "--trainer.precision auto takes the fastest"
         )
 
 
@@ -82,32 +88,28 @@ def is_bf16(precision: Any) -> bool:
     return str(precision).startswith("bf16")
 
 
-def quickest(device: str, measured: bool = True) -> tuple[str, str]:
-    """The quickest sound precision of a kind of device, and why.
+def fastest(device: str) -> tuple[str, str]:
+    """The fastest of 32-true, bf16-mixed and 16-mixed on a kind of device, and why.
 
     A GPU goes by its capability: bf16-mixed from 8.0 on, 16-mixed from 7.0 on (the first with fast products in half
     precision), else 32-true. A CPU without instructions for bf16 gets 32-true; one with them, bf16-mixed if a
-    measurement finds its products :data:`QUICKER`.
+    measurement finds its products :data:`LEAST_SPEEDUP` times as fast as those in float32. Another device gets 32-true.
 
     Args:
         device: Lightning's name of an accelerator, such as "cpu" or "cuda".
-        measured: False to go by capability alone. Processes that torchrun or SLURM starts could measure on the two
-            sides of the line, and must agree.
     """
     if device == "cuda":
         capability = hardware.compute_capability()
         precision = "bf16-mixed" if capability >= (8, 0) else "16-mixed" if capability >= (7, 0) else "32-true"
         return precision, f"compute capability {capability[0]}.{capability[1]}"
     if device != "cpu":
-        return "32-true", f"the safe choice on {device}"
+        return "32-true", f"nothing else is tried on {device}"
     if not hardware.multiplies_bf16("cpu"):
         return "32-true", "this processor has no instructions for products in bf16"
-    if not measured:
-        return "bf16-mixed", "this processor has instructions for products in bf16"
     speedup = hardware.rates("cpu").ratio
     if not speedup:
         return "32-true", "products in bf16 end in an illegal instruction here"
-    precision = "bf16-mixed" if speedup >= QUICKER else "32-true"
+    precision = "bf16-mixed" if speedup >= LEAST_SPEEDUP else "32-true"
     return precision, f"products in bf16 run at {speedup:.1f} times fp32's rate here"
 
 

@@ -10,6 +10,16 @@ def shortened(message: str) -> str:
     return message if len(message) <= LONGEST else f"{message[: LONGEST - 300]} ... {message[-300:]}"
 
 
+def reason_of(error: Exception, most: int = 200) -> str:
+    """An error as a part of a line: its message, or its kind if it has none.
+
+    Args:
+        error: The error.
+        most: Characters after which the message is cut.
+    """
+    return (" ".join(str(error).split()) or type(error).__name__)[:most].rstrip(".")
+
+
 class UserError(ValueError):
     """Something the user can put right: shown as one line, without a traceback, with exit code 2.
 

@@ -3,13 +3,12 @@
 Engines and precisions are chosen by what stands here. A choice changes rounding, and a resumed run must be able to
 repeat an unbroken one to the last bit. So engines go by capability alone, which is the same in every process of a
 machine. The one choice that a measurement decides, ``--trainer.precision auto``, is made once a run and saved with it
-(seqlight/command/precision.py).
+(seqlight/command/precision.py); the trials of a sweep on one machine go by one measurement (seqlight/sweep/runner.py).
 
 oneDNN, which computes the products on CPUs, can be held to older instructions by the environment variable
 ONEDNN_MAX_CPU_ISA, and torch's other kernels by ATEN_CPU_CAPABILITY; both count here.
 """
 
-import functools
 import os
 import platform
 import statistics
@@ -28,6 +27,7 @@ WITHOUT_AMX = (*WITHOUT_BF16, "AVX512_CORE_BF16", "AVX512_CORE_FP16", "AVX10_1_5
 SHAPES = {"cpu": (512, 128, 512), "cuda": (8192, 2048, 8192)}
 
 Clock = Literal["perf_counter", "thread_time"]
+known_rates: dict[str, "Rates"] = {}  # by kind of device: what rates() has measured, or what another process has
 
 
 @dataclass(frozen=True)
@@ -75,16 +75,20 @@ def compute_capability() -> tuple[int, int]:
     return min(torch.cuda.get_device_capability(index) for index in range(torch.cuda.device_count()))
 
 
-@functools.cache
 def rates(device: str = "cpu") -> Rates:
-    """Rates of a GPU, or of one thread of a CPU; measured once in a process, in some hundredths of a second.
+    """Rates of a GPU, or of one thread of a CPU; measured once in a process, in some hundredths of a second."""
+    if device not in known_rates:
+        known_rates[device] = measure(device) if device != "cpu" else _rates_of_cpu()
+    return known_rates[device]
+
+
+def _rates_of_cpu() -> Rates:
+    """Rates of one thread of the CPU.
 
     A thread is timed by its own clock: other programs on the machine, which interrupt longer products more often, do
     not count. A processor that announces AMX is measured in a process of its own, which takes seconds: some virtual
     machines announce AMX without having it, and the first product in bf16 ends the process.
     """
-    if device != "cpu":
-        return measure(device)
     if torch.cpu.get_capabilities().get("amx_tile", False) and onednn_limit() not in WITHOUT_AMX:
         words = [sys.executable, "-P", __file__]
         done = subprocess.run(words, capture_output=True, text=True, check=False)

@@ -9,7 +9,7 @@ from lightning.pytorch.loggers import CSVLogger, WandbLogger
 from lightning.pytorch.loggers.logger import DummyLogger, Logger
 from lightning.pytorch.utilities import rank_zero_warn
 
-from seqlight.core.errors import shortened
+from seqlight.core.errors import reason_of
 
 CONNECTING = 10  # seconds that W&B may take to answer before the run is kept offline
 METHODS = ("log_metrics", "log_hyperparams", "log_graph", "save", "finalize", "after_save_checkpoint")
@@ -40,7 +40,7 @@ class Patient:
                 except Exception as error:
                     if not isinstance(self, WandbLogger):
                         raise
-                    rank_zero_warn(f"W&B: {reason(error)}; this run is kept offline, for `wandb sync` to send")
+                    rank_zero_warn(f"W&B: {reason_of(error)}; this run is kept offline, for `wandb sync` to send")
                     self._wandb_init["mode"] = "offline"  # the environment is read once in a program
                     self._forgiven = _Forgiven(super().experiment, self)  # type: ignore[misc]
         return self._forgiven
@@ -91,7 +91,7 @@ def patient(cls: type[Logger], *args: Any, **kwargs: Any) -> Logger:
     try:
         return type(f"Patient{cls.__name__}", (Patient, cls), members)(*args, **kwargs)
     except ImportError as error:
-        rank_zero_warn(f"{cls.__name__}: {reason(error)}; it is left out, and metrics.csv has everything")
+        rank_zero_warn(f"{cls.__name__}: {reason_of(error)}; it is left out, and metrics.csv has everything")
         return DummyLogger()
 
 
@@ -121,11 +121,6 @@ def _forgiving(logger: Any, doing: str) -> Iterator[None]:
         if doing not in told:
             told.add(doing)
             rank_zero_warn(
-                f"{logger.called}: {doing} has failed ({reason(error)}); the run goes on, and metrics.csv has "
+                f"{logger.called}: {doing} has failed ({reason_of(error)}); the run goes on, and metrics.csv has "
                 "everything"
             )
-
-
-def reason(error: Exception) -> str:
-    """An error as part of a line."""
-    return shortened(" ".join(str(error).split()) or type(error).__name__)[:300].rstrip(".")

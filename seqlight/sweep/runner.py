@@ -1,12 +1,12 @@
 """The command: takes trials until all are done, then writes the report."""
 
 import argparse
+import dataclasses
 import functools
 import math
 import socket
 import time
 import warnings
-from dataclasses import replace
 from typing import Any, NoReturn
 
 import optuna
@@ -14,11 +14,11 @@ import torch
 from optuna.trial import Trial, TrialState
 
 from seqlight.core.errors import Diverged, UserError
-from seqlight.core.hardware import describe
+from seqlight.core import hardware
 from seqlight.core.hyperparameters import check_range
 from seqlight.core.plots import read_metrics
 from seqlight.sweep.report import write_report
-from seqlight.sweep.storage import GRACE_PERIOD, database_errors
+from seqlight.sweep.storage import GRACE_PERIOD, database_errors, locked
 from seqlight.sweep.study import count, count_left, enqueue, enqueue_killed, is_superfluous, open_study, sample
 from seqlight.sweep.sweep_file import Sweep, read_sweep
 from seqlight.sweep.training import train
@@ -52,13 +52,27 @@ def command(words: list[str]) -> str:
     given = parser.parse_args(words)
     check_range("sweep: --grace_period", given.grace_period, least=2)
     sweep = read_sweep(given.sweep)
-    sweep = replace(sweep, storage=given.storage or sweep.storage)
+    sweep = dataclasses.replace(sweep, storage=given.storage or sweep.storage)
     with database_errors(sweep.storage):
         study = open_study(sweep, given.grace_period)
         if not given.report:
+            share_rates(sweep, study)
             enqueue(sweep, study, sweep.combinations)
             run(sweep, study)
         return report(sweep, study)
+
+
+def share_rates(sweep: Sweep, study: optuna.Study) -> None:
+    """Makes the first measurement on this machine that of all its processes, so that ``precision: auto`` is one value.
+
+    The study holds it, by the machine's name and its processor, and so does a sweep that goes on later.
+    """
+    key = f"rates on {socket.gethostname()}: {hardware.name()}"
+    with locked(sweep.storage, sweep.folder):
+        if key in study.user_attrs:
+            hardware.known_rates["cpu"] = hardware.Rates(**study.user_attrs[key])
+        else:
+            study.set_user_attr(key, dataclasses.asdict(hardware.rates()))
 
 
 def run(sweep: Sweep, study: optuna.Study) -> None:
@@ -114,7 +128,7 @@ def try_one(sweep: Sweep, left: int, trial: Trial) -> float:
         raise
     seconds = time.monotonic() - started
     results |= {"chosen": chosen, "metrics": metrics, "host": socket.gethostname(), "run": str(folder)}
-    results["machine"] = describe("cuda" if torch.cuda.is_available() else "cpu")
+    results["machine"] = hardware.describe("cuda" if torch.cuda.is_available() else "cpu")
     if sweep.curve:
         points = read_metrics(folder / "metrics.csv").get(sweep.curve, [])
         results["curves"] = {sweep.curve: points[:: math.ceil(len(points) / CURVE_POINTS) or 1]}

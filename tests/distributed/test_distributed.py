@@ -74,8 +74,10 @@ def test_ddp_tests_and_predicts_each_row_once(
 
 
 def test_ranks_draw_noise_of_their_own_and_resume_it(tmp_path: Path) -> None:
+    """In bf16-true, whose weights are rounded at random: all ranks round alike, whatever noise they have drawn."""
     words = ["fit", "--config=parity/lstm_last", "--config=trainer/ddp", *ODD_PARITY, "--data.batch_size=10"]
-    words += ["--model.input_noise=0.5", "--trainer.callbacks=[]"]
+    words += ["--model.input_noise=0.5", "--trainer.precision=bf16-true"]
+    words += ['--trainer.callbacks=[{"class_path":"helpers.processes.rank_weights.RankWeights"}]']
     # Two processes resume, which the checkpoint alone would not start. Their noise is the checkpoint's, not the seed's.
     resume = ["fit", "--ckpt_path=last", "--config=trainer/ddp", "--trainer.max_steps=-1", "--seed_everything=5"]
     by_two_processes(tmp_path, [words], [[*words, "--trainer.max_steps=13"], resume])
@@ -87,6 +89,10 @@ def test_ranks_draw_noise_of_their_own_and_resume_it(tmp_path: Path) -> None:
     assert not torch.equal(ranks[0]["torch"], ranks[1]["torch"])
     rest = torch.load(resumed, weights_only=True)["state_dict"]
     assert all(torch.equal(whole[name], rest[name]) for name in whole)
+    held = [torch.load(tmp_path / folder / f"weights-{rank}.pt", weights_only=True) for folder in "01" for rank in "01"]
+    for name, expected in held[0].items():
+        assert expected.dtype == torch.bfloat16
+        assert all(torch.equal(other[name], expected) for other in held[1:]), name
 
 
 def test_torchrun(one_and_two: tuple[Path, Path], tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any, TypeVar
 
 from datamodules.music.sources.midi_chunks import plain_midi
-from seqlight.core.errors import UserError
+from seqlight.core.errors import UserError, reason_of
 from seqlight.core.files.found_files import files_below, printable
 from seqlight.core.files.paths import expanded
 from seqlight.core.hyperparameters import check_range
@@ -66,7 +66,7 @@ def _parse(content: bytes, name: str, velocity: bool, tempos: bool) -> Piece:
     try:
         score = symusic().Score.from_midi(content)
     except (RuntimeError, ValueError) as error:  # symusic's messages name its own internals
-        raise UserError(f"damaged ({' '.join(str(error).split())[:80]})") from error
+        raise UserError(f"damaged ({reason_of(error, most=80)})") from error
     tracks = [[note for note in track.notes if note.end > note.start] for track in score.tracks if not track.is_drum]
     count = sum(map(len, tracks))
     if count == 0:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from seqlight.core.errors import UserError
+from seqlight.core.errors import UserError, reason_of
 from seqlight.core.files.paths import expanded
 
 # Names of the attention's dropout in configurations: of BERT and most others; of DistilBERT and ModernBERT.
@@ -71,9 +71,8 @@ def load_pretrained(source: str, attention_dropout: float | None = None, revisio
             revision=revision or "main",
         )
     except Exception as error:  # whatever the layers of transformers raise
-        reason = " ".join(str(error).split())[:300]
         raise UserError(
-            f"net.pretrained {source}: {reason}; give a folder with config.json and model.safetensors, or the hub's "
+            f"net.pretrained {source}: {reason_of(error)}; give a folder with config.json and model.safetensors, or the hub's "
             "id of such a model where there is a network"
         ) from error
 
@@ -117,5 +116,5 @@ def from_config_text(text: str, attention_dropout: float | None = None) -> nn.Mo
         set_attention_dropout(made, attention_dropout)
         return AutoModel.from_config(made, trust_remote_code=False).float()
     except Exception as error:  # whatever the layers of transformers raise, and where memory does not suffice
-        reason = " ".join((f"unknown {error}" if isinstance(error, KeyError) else str(error)).split())[:300]
-        raise UserError(f"net.encoder_config {text[:40]}: {reason}") from error
+        unknown = "unknown " if isinstance(error, KeyError) else ""
+        raise UserError(f"net.encoder_config {text[:40]}: {unknown}{reason_of(error)}") from error

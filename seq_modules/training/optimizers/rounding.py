@@ -39,9 +39,13 @@ def round_stochastically(exact: Tensor, generator: torch.Generator) -> Tensor:
 class StochasticRounding(Optimizer):
     """Mixin in front of an optimiser: bfloat16 weights, and their moments, are updated in float32 and then rounded.
 
-    Between steps all are in bfloat16, so that a training needs no more memory for it than 64 MB. The random numbers
-    depend on the number of steps alone: processes that hold the same weights round them alike, and a resumed training
-    as an unbroken one. Weights in float32 are updated as usual.
+    Between steps all are in bfloat16, so that a training needs no more memory for it than 64 MB. Weights in float32
+    are updated as usual.
+
+    The random numbers depend on the number of steps, not on the run's seed or on what else was drawn. So a resumed
+    training rounds as an unbroken one. With DDP, whose processes hold the same weights and gradients, all of them round
+    alike, and the weights stay equal without being sent. With FSDP each process rounds its own part of the weights, and
+    the random numbers also depend on which part that is. So another number of processes rounds differently.
     """
 
     @torch.no_grad()
@@ -50,7 +54,9 @@ class StochasticRounding(Optimizer):
         loss = closure_loss(closure)
         groups = self.param_groups
         groups[0]["roundings"] = groups[0].get("roundings", 0) + 1
-        generator = torch.Generator(groups[0]["params"][0].device).manual_seed(groups[0]["roundings"])
+        first = groups[0]["params"][0]
+        number, parts = part_of(first)
+        generator = torch.Generator(first.device).manual_seed(groups[0]["roundings"] * parts + number)
         try:
             for group in groups:
                 for bunch in bunches([p for p in group["params"] if p.grad is not None]):
@@ -107,6 +113,14 @@ def bunches(params: list[Parameter]) -> Iterator[list[Parameter]]:
 def moments(state: dict[str, Any]) -> list[tuple[str, Tensor]]:
     """What an optimiser holds for each entry of a weight; the count of steps, "step", is no such thing."""
     return [(name, value) for name, value in state.items() if name != "step" and isinstance(value, Tensor)]
+
+
+def part_of(tensor: Tensor) -> tuple[int, int]:
+    """Number, from 0 on, of this process's part of a tensor that FSDP divides, and how many parts there are."""
+    if not isinstance(tensor, DTensor):
+        return 0, 1
+    mesh, last = tensor.device_mesh, tensor.device_mesh.ndim - 1  # FSDP divides along the mesh's last dimension
+    return mesh.get_local_rank(last), mesh.size(last)
 
 
 def local(tensor: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from seqlight.core.errors import WritingError
+from seqlight.core.errors import WritingError, reason_of
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 FAILED = (*FULL, errno.EROFS, errno.EFBIG, errno.EIO)  # nothing but writing ends in these, or a broken disk
@@ -56,7 +56,7 @@ def line(path: Path, error: Exception, option: str) -> str:
         errno.EEXIST: f"a file is in the place of a folder; {folder}",
         errno.EFBIG: "a limit on the size of files (ulimit -f) is too low",
     }.get(number or 0, f"free some space, or {folder}")
-    reason = os.strerror(number) if number else " ".join(str(error).split())[:200]
+    reason = os.strerror(number) if number else reason_of(error)
     return f"{path} cannot be written ({reason}); {remedy}. Files that were complete before are as they were"
 
 

@@ -22,7 +22,7 @@ from helpers.processes.commands import TORCHRUN
 SCRIPT = """
 import contextlib, itertools, json, os, select, sys
 from pathlib import Path
-sys.path.insert(0, sys.argv[1])
+sys.path[:0] = [sys.argv[1], sys.argv[1] + "/tests"]
 from seqlight.main import main
 folder, rank = Path.cwd(), os.environ["RANK"]
 for number in itertools.count():

@@ -9,6 +9,7 @@ import pytest
 import torch
 import yaml
 from conftest import SMALL, Run
+from torch.distributed import TCPStore
 
 from seqlight.command import precision
 from seqlight.core import hardware
@@ -44,17 +45,30 @@ def test_a_cpu_goes_by_instructions_and_then_by_a_measurement(
     monkeypatch: pytest.MonkeyPatch, instructions: bool, speedup: float, chosen: str, reason: str, times: int
 ) -> None:
     measured = machine(monkeypatch, instructions, speedup)
-    assert precision.quickest("cpu") == (chosen, reason)
+    assert precision.fastest("cpu") == (chosen, reason)
     assert len(measured) == times
 
 
-def test_processes_of_a_launcher_measure_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    measured = machine(monkeypatch, True, 1.1)
-    monkeypatch.setattr(precision, "launched_processes", lambda: (2, 1))
-    trainer = SimpleNamespace(precision="auto", accelerator="cpu")
-    precision.settle(trainer, "fit", [])
-    assert trainer.precision == "bf16-mixed"
-    assert measured == []
+@pytest.mark.parametrize(("speedup", "chosen"), [(1.2, "32-true"), (3.0, "bf16-mixed")])
+def test_processes_that_torchrun_starts_take_the_value_of_the_first(
+    monkeypatch: pytest.MonkeyPatch, speedup: float, chosen: str
+) -> None:
+    # The agent of torchrun serves a store; the processes are its clients.
+    agent = TCPStore("localhost", 0, is_master=True, wait_for_workers=False)
+    variables = {
+        "TORCHELASTIC_RUN_ID": "1", "TORCHELASTIC_USE_AGENT_STORE": "True", "LOCAL_WORLD_SIZE": "2", "WORLD_SIZE": "2",
+        "MASTER_ADDR": "localhost", "MASTER_PORT": str(agent.port),
+    }  # fmt: skip
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    # The others would measure otherwise; the last is the first once more, with its next command.
+    for rank, own, times in (("0", speedup, 1), ("1", 4.2 - speedup, 0), ("0", 4.2 - speedup, 1)):
+        monkeypatch.setenv("RANK", rank)
+        measured = machine(monkeypatch, True, own)
+        trainer = SimpleNamespace(precision="auto", accelerator="cpu")
+        precision.settle(trainer, "fit", [])
+        assert trainer.precision == chosen
+        assert len(measured) == times
 
 
 @pytest.mark.parametrize(
@@ -72,8 +86,8 @@ def test_a_gpu_goes_by_its_capability(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: len(capabilities))
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda index: capabilities[index])
-    assert precision.quickest("cuda") == (chosen, f"compute capability {named}")
-    assert precision.quickest("mps")[0] == "32-true"
+    assert precision.fastest("cuda") == (chosen, f"compute capability {named}")
+    assert precision.fastest("mps")[0] == "32-true"
 
 
 def test_sharded_weights_are_not_trained_in_16_mixed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,7 +134,7 @@ def test_an_emulated_precision_is_kept_and_said_to_be_slow(
     assert trainer.precision == value
     line = (
         f"precision: {value}, though this processor emulates products in bf16, slowly; "
-        "--trainer.precision auto takes the quickest\n"
+        "--trainer.precision auto takes the fastest\n"
     )
     assert capsys.readouterr().out == (line if said else "")
 

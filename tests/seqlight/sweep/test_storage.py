@@ -12,6 +12,8 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
+from seqlight.command.precision import fastest
+from seqlight.core import hardware
 from seqlight.core.errors import Diverged, UserError
 from seqlight.sweep import Sweep, runner
 from seqlight.sweep.storage import database_url, shown
@@ -44,6 +46,20 @@ def dead_process() -> int:
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
     return dead.pid
+
+
+def test_processes_of_a_machine_go_by_one_measurement(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = open_study(sweep, GRACE)
+    names = ["one", "one", "another", "one"]
+    chosen = []
+    monkeypatch.setattr(hardware, "CPU_BF16", True)
+    for name, bf16 in zip(names, (30.0, 90.0, 90.0, 90.0), strict=True):
+        monkeypatch.setattr(hardware, "known_rates", {})  # of a process that has just been started
+        monkeypatch.setattr(hardware, "_rates_of_cpu", lambda bf16=bf16: hardware.Rates(30.0, bf16))
+        monkeypatch.setattr(socket, "gethostname", lambda name=name: name)
+        runner.share_rates(sweep, study)
+        chosen.append(fastest("cpu")[0])
+    assert chosen == ["32-true", "32-true", "bf16-mixed", "32-true"]
 
 
 def test_a_killed_process_leaves_its_trial_to_the_next(sweep: Sweep) -> None:
