@@ -49,7 +49,7 @@ def other_command(words: list[str]) -> int | None:
 
             print(command(rest))
         case ["prove", *rest]:
-            from seqlight import proving
+            from seqlight.inspection import proving
 
             return proving.command(rest)
         case ["sweep", *rest]:

@@ -42,7 +42,7 @@ def test_training_commands_parse(run: Run, command: str) -> None:
     assert shown.code == 0, shown.err
 
 
-# Whether `prove` succeeds depends on the net: tests/seqlight/test_proving.py.
+# Whether `prove` succeeds depends on the net: tests/seqlight/inspection/test_proving.py.
 @pytest.mark.parametrize(
     "command", [c for c in COMMANDS if "--ckpt_path" in c and "lstm" not in c and " prove " not in c]
 )

@@ -1,0 +1,3 @@
+"""What stands here, told without changing it: the machine (``doctor``), and a checkpoint's speed and truth (``bench``,
+``prove``).
+"""
