@@ -1,4 +1,4 @@
-"""The entry point: ``seqlight fit|validate|test|predict``, ``sweep``, ``average``, ``prove`` and ``configs``."""
+"""The entry point: ``seqlight fit|validate|test|predict``, and the commands of seqlight/command/commands.py."""
 
 import os
 import sys

@@ -16,6 +16,8 @@ HELP = f"""usage: seqlight COMMAND [options]
             process was silent for --grace_period SECONDS (by default 300) is run again
   average   write a checkpoint with the mean weights of others: seqlight average A.ckpt B.ckpt --output C.ckpt
   prove     is a trained parity net right at every length? seqlight prove --ckpt_path best
+  bench     how quickly a checkpoint trains and is used here, by batch size: seqlight bench --ckpt_path best
+  doctor    what is installed, what works on this machine, and what to do about the rest
   configs   list the recipes; `seqlight configs copy NAME` starts one of your own
 
   seqlight COMMAND --help                all options of a command
@@ -52,6 +54,14 @@ def other_command(words: list[str]) -> int | None:
             from seqlight.inspection import proving
 
             return proving.command(rest)
+        case ["bench", *rest]:
+            from seqlight.inspection import bench
+
+            return bench.command(rest)
+        case ["doctor", *rest]:
+            from seqlight.inspection import doctor
+
+            return doctor.command(rest)
         case ["sweep", *rest]:
             from seqlight.sweep import command
 

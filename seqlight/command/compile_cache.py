@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 VARIABLE = "TORCHINDUCTOR_CACHE_DIR"
+STAND_IN = "seqlight-compiled-"  # begins the name of the temporary folder
 
 
 def replace_unwritable_cache() -> None:
@@ -23,7 +24,7 @@ def replace_unwritable_cache() -> None:
         Path(named).mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=named).close()  # tried, since root may write where permissions forbid it
     except OSError as error:
-        folder = tempfile.mkdtemp(prefix="seqlight-compiled-")
+        folder = tempfile.mkdtemp(prefix=STAND_IN)
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
         os.environ[VARIABLE] = folder  # other processes of a DDP run take it too
         sys.stderr.write(f"{VARIABLE} {named}: {error.strerror}; compiled code of this run is kept in {folder}\n")

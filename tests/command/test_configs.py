@@ -178,21 +178,25 @@ def test_overlay_names_no_model_and_no_data(name: str) -> None:
 
 
 # ddp and fsdp start a process group, which would stay in this process: tests/distributed/ has them.
-@pytest.mark.parametrize("name", [n for n in names("trainer") if not n.endswith(("gpu", "ddp", "fsdp", "overfit"))])
+APART = ("gpu", "mps", "ddp", "fsdp", "overfit")
+
+
+@pytest.mark.parametrize("name", [n for n in names("trainer") if not n.endswith(APART)])
 def test_trainer_overlay_runs(run: Run, name: str) -> None:
     done = run("fit", "--config=parity/lstm_last", "--config", name, *QUICK, "--trainer.log_every_n_steps=1")
     assert done.code == 0, done.err
 
 
-def test_gpu_overlay_says_what_is_missing_where_there_is_none(run: Run) -> None:
+@pytest.mark.parametrize("name", ["gpu", "mps"])
+def test_gpu_overlay_says_what_is_missing_where_there_is_none(run: Run, name: str) -> None:
     import torch
 
-    done = run("fit", "--config=parity/lstm_last", "--config=trainer/gpu", "--trainer.max_epochs=1")
-    if torch.cuda.is_available():
+    done = run("fit", "--config=parity/lstm_last", f"--config=trainer/{name}", "--trainer.max_epochs=1")
+    if torch.backends.mps.is_available() or (name == "gpu" and torch.cuda.is_available()):
         assert done.code == 0, done.err
     else:
         assert done.code == 2
-        assert "accelerator" in done.err.lower() or "gpu" in done.err.lower()
+        assert "accelerator" in done.err.lower() or name in done.err.lower()
 
 
 def test_overfit_overlay_learns_one_batch(run: Run) -> None:
