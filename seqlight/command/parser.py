@@ -57,7 +57,12 @@ class Parser(LightningArgumentParser):
     """Takes no abbreviated flags, and turns each error into one line and exit code 2.
 
     jsonargparse parses the arguments of a class with a parser of this type too, which knows that class's options.
+
+    Attributes:
+        class_option: The option whose classes an error's hint leads to.
     """
+
+    class_option = "model"
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{"allow_abbrev": False, **kwargs})
@@ -105,7 +110,7 @@ class Parser(LightningArgumentParser):
             message, hint = "no experiment given: add --config NAME", "`seqlight configs` lists the recipes"
         line = shortened(one_line(message).rstrip("."))
         if "did you mean" not in line:
-            line += f"; {hint or f'see `{program} --help`, or `{program} --model.help CLASS`'}"
+            line += f"; {hint or f'see `{program} --help`, or `{program} --{self.class_option}.help CLASS`'}"
         sys.stderr.write(f"{program}: error: {line}\n")
         self.exit(2)
 

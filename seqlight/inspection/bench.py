@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import torch
+from jsonargparse import ActionConfigFile
 from lightning.fabric.plugins.environments import LightningEnvironment
 from lightning.pytorch import Trainer
 from lightning.pytorch.cli import Namespace
@@ -57,6 +58,8 @@ def command(words: list[str]) -> int:
 def bench_parser() -> Parser:
     """The options of the command."""
     parser = Parser(prog="seqlight bench", description="Measures how quickly a checkpoint's system trains and is used.")
+    parser.class_option = "data"
+    parser.add_argument("--config", action=ActionConfigFile, help="A file with settings of data and decoding.")
     parser.add_argument("--ckpt_path", default="best", help="A checkpoint, a run's folder, best or last.")
     parser.add_argument(
         "--batch_size", type=int, nargs="+", help="Batch sizes, such as 1 8 64. Default: 1, 8 and the run's own."

@@ -15,12 +15,13 @@ if TYPE_CHECKING:
 
 PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"  # of a checkout; an installed package has its metadata
 OPTIONAL = ("wandb",)  # installed with seqlight, and imported only by an overlay
-# What each extra is for.
+# What extras are for; one that is not told of here is shown without.
 EXTRAS = {
     "tensorboard": "the overlay logger/tensorboard",
     "music": "Bach's chorales (--data.source.kind chorales), and scores as pictures",
     "remi": "--data.tokens.kind remi",
     "postgres": "sweeps shared through a database",
+    "docs": "the documentation site",
     "test": "the test suite, format, lint and types",
 }
 
@@ -44,10 +45,11 @@ def needed() -> Iterator[Finding]:
 
 def extras() -> Iterator[Finding]:
     """Every extra: what it brings, and whether all of it is installed."""
-    for name, brings in EXTRAS.items():
+    for name in extra_names():
         parts = [installed(requirement) for requirement in requirements(name)]
         absent = [part.name for part in parts if part.state == "broken"]
-        found = f"for {brings}: " + ", ".join(f"{part.name} {part.found.partition(',')[0]}" for part in parts)
+        found = f"for {EXTRAS[name]}: " if name in EXTRAS else ""
+        found += ", ".join(f"{part.name} {part.found.partition(',')[0]}" for part in parts)
         remedy = f"pip install 'seqlight[{name}]'" if absent else ""
         others = {part.state for part in parts}
         yield Finding(name, "missing" if absent else "untested" if "untested" in others else "ok", found, remedy)
@@ -82,6 +84,13 @@ def requirements(extra: str | None = None) -> list["Requirement"]:
             elif extra is not None and marker.evaluate({"extra": extra}):
                 found.append(requirement)
     return [requirement for requirement in found if requirement.name != "seqlight"]
+
+
+def extra_names() -> list[str]:
+    """The extras, in the order of pyproject.toml."""
+    if (project := of_checkout()) is not None:
+        return list(project["optional-dependencies"])
+    return metadata("seqlight").get_all("Provides-Extra") or []
 
 
 def python_versions() -> str:

@@ -9,7 +9,7 @@ import contextlib
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -194,12 +194,22 @@ def flops(
     """
     if any(isinstance(m, NumpyMLP) or (isinstance(m, Recurrent) and m.backend == "numpy") for m in module.modules()):
         return None
-    with (
-        sdpa_kernel(SDPBackend.MATH),
-        torch.backends.mkldnn.flags(enabled=False),
-        torch.backends.cudnn.flags(enabled=False),
-    ):
+    with sdpa_kernel(SDPBackend.MATH), plain_kernels():
         return measure_flops(module, forward, loss) or None
+
+
+@contextlib.contextmanager
+def plain_kernels() -> Iterator[None]:
+    """Without oneDNN and cuDNN, whose context managers warn of settings for other devices."""
+    backends: Any = (torch.backends.mkldnn, torch.backends.cudnn)
+    before = [backend.enabled for backend in backends]
+    try:
+        for backend in backends:
+            backend.enabled = False
+        yield
+    finally:
+        for backend, enabled in zip(backends, before, strict=True):
+            backend.enabled = enabled
 
 
 def reset_peak(device: torch.device) -> None:

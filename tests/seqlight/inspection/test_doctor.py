@@ -89,13 +89,12 @@ def test_what_an_extra_lacks_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (needed["optuna"].state, needed["wandb"].state) == ("untested", "missing")
 
 
-def test_every_extra_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
-    project = packages.of_checkout()
-    assert project is not None
-    assert set(packages.EXTRAS) == set(project["optional-dependencies"])
+def test_an_installed_package_knows_what_it_needs_without_its_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
     from_checkout = {requirement.name for requirement in packages.requirements()}
-    monkeypatch.setattr(packages, "PYPROJECT", ROOT / "nothing.toml")  # as an installed package has it
+    assert {"music", "test"} <= set(packages.extra_names())
+    monkeypatch.setattr(packages, "PYPROJECT", ROOT / "nothing.toml")
     assert "torch" in {requirement.name for requirement in packages.requirements()} & from_checkout
+    assert {"music", "test"} <= set(packages.extra_names()) & set(packages.EXTRAS)
     assert [requirement.name for requirement in packages.requirements("remi")] == ["miditok"]
     assert packages.python_versions() == ">=3.11"
 
