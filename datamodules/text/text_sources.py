@@ -145,8 +145,8 @@ def _from_hub(load: Callable[..., Any], hub: str, revision: str | None) -> Any:
         return load(name, config or None, revision=revision)
     except Exception as error:  # the hub's client raises whatever its layers do: OSError, RuntimeError, httpx's own
         raise UserError(
-            f"text.hub {hub} could not be loaded ({type(error).__name__}: {reason_of(error)}); without a network, give text "
-            "files with --data.path"
+            f"text.hub {hub} could not be loaded ({type(error).__name__}: {reason_of(error)}); without a network, give "
+            "text files with --data.path"
         ) from error
 
 

@@ -1,7 +1,7 @@
 """``--trainer.precision auto``: the fastest of 32-true, bf16-mixed and 16-mixed on this machine.
 
-These three keep weights in float32, and every system's loss stays close to that of float32 in them
-(docs/results/machines/precision.md).
+These three keep weights in float32. docs/results/machines/precision.md compares the losses of every system in
+bf16-mixed with those in 32-true.
 """
 
 import sys
@@ -27,8 +27,8 @@ class PrecisionTrainer(Trainer):
     """Lightning's Trainer, in whose place the command line takes ``precision: auto`` too.
 
     Args:
-        precision: Lightning's, or "auto" for the fastest of 32-true, bf16-mixed and 16-mixed on this machine, which the run's
-            config names.
+        precision: Lightning's, or "auto" for the fastest of 32-true, bf16-mixed and 16-mixed on this machine. The run's
+            config names the one chosen.
         kwargs: Lightning's other arguments.
     """
 

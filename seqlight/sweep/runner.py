@@ -13,8 +13,8 @@ import optuna
 import torch
 from optuna.trial import Trial, TrialState
 
-from seqlight.core.errors import Diverged, UserError
 from seqlight.core import hardware
+from seqlight.core.errors import Diverged, UserError
 from seqlight.core.hyperparameters import check_range
 from seqlight.core.plots import read_metrics
 from seqlight.sweep.report import write_report

@@ -72,8 +72,8 @@ def load_pretrained(source: str, attention_dropout: float | None = None, revisio
         )
     except Exception as error:  # whatever the layers of transformers raise
         raise UserError(
-            f"net.pretrained {source}: {reason_of(error)}; give a folder with config.json and model.safetensors, or the hub's "
-            "id of such a model where there is a network"
+            f"net.pretrained {source}: {reason_of(error)}; give a folder with config.json and model.safetensors, or "
+            "the hub's id of such a model where there is a network"
         ) from error
 
 

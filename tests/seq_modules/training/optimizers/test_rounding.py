@@ -11,6 +11,7 @@ from helpers.trainers import quiet_trainer
 from torch.nn import Parameter
 from torch.optim import SGD, AdamW, Optimizer
 
+from seq_modules.training.optimizers import rounding
 from seq_modules.training.optimizers.muon import MuonAdamW
 from seq_modules.training.optimizers.rounding import BUNCH, bunches, round_stochastically, with_stochastic_rounding
 from seq_modules.training.optimizers.sgd import WrittenOutSGD
@@ -73,6 +74,26 @@ def test_each_weight_is_in_one_bunch() -> None:
     params = [Parameter(torch.empty(size, device="meta")) for size in (3, BUNCH, BUNCH - 1, 1, 1)]
     assert [[p.numel() for p in bunch] for bunch in bunches(params)] == [[3], [BUNCH], [BUNCH - 1, 1], [1]]
     assert list(bunches([])) == []
+
+
+def test_processes_with_the_same_weights_round_alike_and_those_with_parts_do_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def rounded(part: tuple[int, int]) -> torch.Tensor:
+        monkeypatch.setattr(rounding, "part_of", lambda tensor: part)
+        weight = Parameter(torch.ones(64, 48).bfloat16())
+        optimizer = with_stochastic_rounding(SGD([weight], lr=1e-3))
+        for _ in range(3):
+            weight.grad = torch.ones_like(weight)
+            optimizer.step()
+        return weight.detach()
+
+    torch.manual_seed(1)
+    replica = rounded((0, 1))
+    torch.manual_seed(2)  # what each process draws for itself, such as dropout
+    assert torch.equal(rounded((0, 1)), replica)
+    parts = [rounded((number, 3)) for number in range(3)]
+    assert not any(torch.equal(parts[a], parts[b]) for a, b in ((0, 1), (0, 2), (1, 2)))
 
 
 def trained(folder: Path, steps: int, **settings: Any) -> tuple[Any, dict[str, Any]]:
