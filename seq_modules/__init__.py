@@ -12,7 +12,7 @@ from seq_modules.systems.parity import ParityModule
 from seq_modules.systems.pretrained_classifier import PretrainedClassifier
 from seq_modules.systems.rnn_language_model import RNNLanguageModel
 from seq_modules.systems.seq2seq import Seq2SeqModule, Seq2SeqRNN, Seq2SeqTransformer
-from seq_modules.systems.text_classifier import TextClassifier
+from seq_modules.systems.text_classifier import NgramClassifier, TextClassifier
 from seq_modules.systems.token_tagger import PretrainedTagger, TokenTagger
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "LanguageModel",
     "MLPClassifier",
     "MusicDecoder",
+    "NgramClassifier",
     "ParityModule",
     "PretrainedClassifier",
     "PretrainedTagger",

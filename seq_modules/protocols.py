@@ -29,6 +29,7 @@ __all__ = [
     "HasCrossAttention",
     "HasDecoding",
     "HasFeatures",
+    "HasNgrams",
     "HasPairAttention",
     "HasPieces",
     "HasScores",
@@ -274,6 +275,22 @@ class HasTextAttention(Protocol):
             input_ids: (B, T), padded on the right.
             mask: (B, T), true at the tokens.
         """
+        ...
+
+
+@runtime_checkable
+class HasNgrams(Protocol):
+    """A linear classifier of n-grams."""
+
+    tokenizer: Any
+    num_classes: int
+
+    def name_of(self, label: int) -> str:
+        """The name of a class, its number where it has no name."""
+        ...
+
+    def heaviest_ngrams(self, label: int, count: int) -> list[tuple[str, float]]:
+        """The n-grams that speak most for a class, the strongest first, with what they add to its log-odds."""
         ...
 
 

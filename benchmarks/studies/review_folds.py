@@ -1,14 +1,17 @@
-"""Ten-fold accuracy on Pang & Lee's reviews beside scikit-learn's TF-IDF and logistic regression, fold by fold.
+"""Ten-fold accuracy on Pang & Lee's reviews beside linear classifiers of scikit-learn, fold by fold.
 
     python benchmarks/studies/review_folds.py ../shared/data/movie-reviews/movie_reviews.zip --fold_by number
     python benchmarks/studies/review_folds.py ../shared/data/movie-reviews/sentence_polarity.zip
 
-Both read the same texts of a fold, as ReviewsDataModule makes them: 2,000 long reviews, whose folds Pang & Lee gave by
+All read the same texts of a fold, as ReviewsDataModule makes them: 2,000 long reviews, whose folds Pang & Lee gave by
 their numbers (--fold_by number), or 10,662 sentences, in stratified folds. Ours is a recipe, trained and tested by
 `seqlight fit` and `seqlight test` in this process, into runs/sweeps/review_folds; its best checkpoint is chosen on the
-fold's validation split. The peer has words and pairs of words, its strength of regularisation chosen on the same
-split, and is then fitted anew on training and validation together, which is to its advantage. The table has each
-fold's accuracy; below stand the means, their spread over folds, and the mean difference with its standard error.
+fold's validation split. There are two peers, of words and pairs of words: TF-IDF with logistic regression, and Wang &
+Manning's NBSVM (2012), binary features scaled by their log-count ratio, a linear support vector machine, and their
+interpolation. The strength of their regularisation is chosen on the same validation split, and they are then fitted
+anew on training and validation together, which is to their advantage, unless data.split.val_fraction leaves ours nearly
+all of it too. The table has each fold's accuracy, and the CPU time of all that gave it; below stand the means, their
+spread over folds, and the mean differences with their standard errors.
 Settings of the recipe follow it, such as: --recipe reviews/lstm data.tokens.max_seq_len=400 trainer.max_epochs=4.
 """
 
@@ -18,8 +21,8 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -28,10 +31,14 @@ from datamodules.classification.examples import Examples
 from datamodules.classification.reviews import ReviewSplit
 from seqlight.sweep import Sweep, train
 
-STRENGTHS = (1.0, 3.0, 10.0, 30.0, 100.0)  # of the peer: inverse of its regularisation
 FOLDS = 10
-# Arguments of the data that decide which texts are trained on and tested.
+# Arguments of the data that decide which texts are tested.
 SPLITTING = {"path", "test_path", "text", "classes", "split"}
+VALIDATION = "data.split.val_fraction"  # of ours alone, within the texts that are not tested
+INTERPOLATION = 0.25  # Wang & Manning's β
+WORDS = r"[^\W_]+(?:'[a-z]+)?|[^\w\s]"  # words and punctuation marks
+# A peer's fit with a strength, the inverse of the regularisation's; then the classes of texts.
+Fit = Callable[[float], Callable[[Sequence[str]], np.ndarray]]
 
 
 def joined(first: Examples, second: Examples) -> Examples:
@@ -39,26 +46,57 @@ def joined(first: Examples, second: Examples) -> Examples:
     return Examples.of([*first.texts, *second.texts], np.concatenate([first.labels, second.labels]).tolist())
 
 
-def peer(splits: dict[str, Examples]) -> float:
-    """Accuracy on the test rows of TF-IDF over words and pairs of words with logistic regression."""
+def tfidf(rows: Examples) -> Fit:
+    """TF-IDF of words and pairs of words with logistic regression."""
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
 
-    def features(*parts: Examples) -> tuple[Any, ...]:
-        """Of each part, by the words of the first."""
-        words = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True).fit(parts[0].texts)
-        return tuple(words.transform(part.texts) for part in parts)
+    words = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True)
+    x = words.fit_transform(rows.texts)
 
-    def fitted(x: Any, rows: Examples, strength: float) -> Any:
-        return LogisticRegression(C=strength, max_iter=1000).fit(x, rows.labels)
+    def fit(strength: float) -> Callable[[Sequence[str]], np.ndarray]:
+        model = LogisticRegression(C=strength, max_iter=1000).fit(x, rows.labels)
+        return lambda texts: model.predict(words.transform(texts))
 
-    train, held, test = splits["train"], splits["val"], splits["test"]
-    x_train, x_held = features(train, held)
-    scores = {c: fitted(x_train, train, c).score(x_held, held.labels) for c in STRENGTHS}
-    best = max(STRENGTHS, key=scores.__getitem__)
-    both = joined(train, held)
-    x_both, x_test = features(both, test)
-    return float(fitted(x_both, both, best).score(x_test, test.labels))
+    return fit
+
+
+def nbsvm(rows: Examples) -> Fit:
+    """NBSVM of words and pairs of words, for two classes (Wang & Manning 2012, equations 4 to 6, α = 1)."""
+    from sklearn.feature_extraction.text import CountVectorizer
+    from sklearn.svm import LinearSVC
+
+    words = CountVectorizer(ngram_range=(1, 2), binary=True, token_pattern=WORDS)
+    x = words.fit_transform(rows.texts)
+    q, p = (1 + np.asarray(x[rows.labels == label].sum(0)).ravel() for label in (0, 1))
+    ratio = np.log((p / p.sum()) / (q / q.sum()))
+    scaled = x.multiply(ratio).tocsr()
+
+    def fit(strength: float) -> Callable[[Sequence[str]], np.ndarray]:
+        svm = LinearSVC(C=strength, random_state=0).fit(scaled, rows.labels)
+        weights = svm.coef_.ravel()
+        weights = (1 - INTERPOLATION) * np.abs(weights).mean() + INTERPOLATION * weights
+        return lambda texts: (words.transform(texts) @ (ratio * weights) + svm.intercept_ > 0).astype(int)
+
+    return fit
+
+
+PEERS: dict[str, tuple[Callable[[Examples], Fit], Sequence[float]]] = {
+    "TF-IDF, logistic regression": (tfidf, (1.0, 3.0, 10.0, 30.0, 100.0)),
+    "NBSVM": (nbsvm, (0.001, 0.01, 0.1, 1.0)),
+}
+
+
+def tested(peer: Callable[[Examples], Fit], strengths: Sequence[float], splits: dict[str, Examples]) -> float:
+    """Accuracy of a peer on the test rows; validation chooses its strength, then it is fitted on those rows too."""
+
+    def accuracy(predict: Callable[[Sequence[str]], np.ndarray], rows: Examples) -> float:
+        return float((predict(rows.texts) == rows.labels).mean())
+
+    fit = peer(splits["train"])
+    scores = {strength: accuracy(fit(strength), splits["val"]) for strength in strengths}
+    best = max(strengths, key=scores.__getitem__)
+    return accuracy(peer(joined(splits["train"], splits["val"]))(best), splits["test"])
 
 
 def few(path: str, rows: int, folder: Path) -> str:
@@ -72,7 +110,7 @@ def few(path: str, rows: int, folder: Path) -> str:
 
 
 def compare(args: argparse.Namespace, path: str) -> None:
-    """Fits both on each fold and prints the table."""
+    """Fits all on each fold and prints the table."""
     of_data = {"path": path, "split.fold_by": args.fold_by, "split.folds": FOLDS}
     settings = dict(word.split("=", 1) for word in args.settings)
     sweep = Sweep(
@@ -84,23 +122,27 @@ def compare(args: argparse.Namespace, path: str) -> None:
     )
     sweep.folder.mkdir(parents=True, exist_ok=True)
     print(f"{args.recipe} {' '.join(args.settings)}, seed {args.seed}; {args.path}, folds {args.fold_by}\n")
-    print(f"| fold | rows | TF-IDF, logistic regression | s | {args.recipe} | s |\n|---:|---:|---:|---:|---:|---:|")
-    theirs, ours = [], []
+    columns = [*PEERS, args.recipe]
+    print(f"| fold | rows | {' | CPU s | '.join(columns)} | CPU s |\n|{'---:|' * (2 + 2 * len(columns))}")
+    results: dict[str, list[float]] = {name: [] for name in columns}
     for fold in range(1, args.folds + 1):
         splits = ReviewsDataModule(path, split=ReviewSplit(fold=fold, folds=FOLDS, fold_by=args.fold_by)).as_read
-        started = time.monotonic()
-        theirs.append(peer(splits))
-        seconds = time.monotonic() - started
-        metrics, _ = train(sweep, {"data.split.fold": fold})
-        ours.append(metrics[sweep.metric])
-        cells = (fold, len(splits["test"]), f"{theirs[-1]:.4f}", f"{seconds:.0f}", f"{ours[-1]:.4f}")
-        print(f"| {' | '.join(map(str, cells))} | {metrics['fit/seconds']:.0f} |", flush=True)
+        cells = [str(fold), str(len(splits["test"]))]
+        for name in columns:
+            started = time.process_time()
+            if name in PEERS:
+                results[name].append(tested(*PEERS[name], splits))
+            else:
+                results[name].append(train(sweep, {"data.split.fold": fold})[0][sweep.metric])
+            cells += [f"{results[name][-1]:.4f}", f"{time.process_time() - started:.0f}"]
+        print(f"| {' | '.join(cells)} |", flush=True)
     print()
-    for name, values in (("TF-IDF, logistic regression", theirs), (args.recipe, ours)):
+    for name, values in results.items():
         print(f"{name}: {told(values)}")
-    differences = [b - a for a, b in zip(theirs, ours, strict=True)]
-    error = f", standard error {statistics.stdev(differences) / len(differences) ** 0.5:.4f}" if args.folds > 1 else ""
-    print(f"ours more than the peer by {statistics.mean(differences):+.4f}{error}")
+    for name in PEERS:
+        differences = [b - a for a, b in zip(results[name], results[args.recipe], strict=True)]
+        error = statistics.stdev(differences) / len(differences) ** 0.5 if args.folds > 1 else 0.0
+        print(f"ours more than {name} by {statistics.mean(differences):+.4f}, standard error {error:.4f}")
 
 
 def told(values: list[float]) -> str:
@@ -123,13 +165,14 @@ def main() -> None:
     try:
         import sklearn  # noqa: F401
     except ImportError:
-        sys.exit("review_folds: the peer is scikit-learn, which is not here; pip install scikit-learn")
+        sys.exit("review_folds: the peers are scikit-learn's, which is not here; pip install scikit-learn")
     if any("=" not in word for word in args.settings):
         sys.exit(f"review_folds: settings are name=value, not {' '.join(args.settings)}")
+    names = [word.split("=")[0] for word in args.settings]
     if of_both := [
-        word for word in args.settings if word.split("=")[0].removeprefix("data.").split(".")[0] in SPLITTING
+        name for name in names if name.removeprefix("data.").split(".")[0] in SPLITTING and name != VALIDATION
     ]:
-        sys.exit(f"review_folds: {of_both[0]} would give the peer other texts than ours; leave it out")
+        sys.exit(f"review_folds: {of_both[0]} would give the peers other texts than ours; leave it out")
     with tempfile.TemporaryDirectory() as folder:
         if args.limit is not None and args.fold_by == "number":
             sys.exit("review_folds: --limit makes a file without Pang & Lee's numbers; leave out --fold_by number")

@@ -25,6 +25,7 @@ from seq_modules.callbacks.text.bleu_by_length import BleuByLength
 from seq_modules.callbacks.text.confusion_matrix import ConfusionMatrix
 from seq_modules.callbacks.text.english_tests import EnglishTests
 from seq_modules.callbacks.text.neighbours import Neighbours
+from seq_modules.callbacks.text.ngram_weights import NgramWeights
 from seq_modules.callbacks.text.samples import Samples
 from seq_modules.callbacks.text.text_attention import TextAttention
 from seq_modules.callbacks.text.translation_report import TranslationReport
@@ -68,6 +69,7 @@ __all__ = [
     "MusicStatistics",
     "MusicWriter",
     "Neighbours",
+    "NgramWeights",
     "PredictionWriter",
     "RNGState",
     "ResumeTraining",
