@@ -13,7 +13,9 @@ from torch import Tensor, nn
 from seq_modules.generation.beam import BeamChooser, beam_search
 from seq_modules.generation.decoding_config import Decoding
 from seq_modules.generation.loop import Choice, decode
-from seq_modules.generation.sampling import choose, seen_ids, suppress_, uniform_blocks
+from seq_modules.generation.sampling import check_not_nan, choose, seen_ids, suppress_, uniform_blocks
+from seq_modules.generation.speculative.decoding import generate_speculatively
+from seq_modules.generation.speculative.drafter import NgramDrafter
 from seq_modules.generation.state import device_of, new_state
 from seqlight.core.errors import UserError
 
@@ -27,11 +29,13 @@ def generate(
     stop: Callable[[int, list[int]], bool] | None = None,
     on_token: Callable[[int, int], None] | None = None,
     eos_id: int | None = None,
+    followers: dict[int, int] | None = None,
 ) -> list[list[int]]:
     """Continuations of prompts, in evaluation mode and without gradients.
 
     What is drawn for a row depends on ``decoding.seed`` and the row's number alone, not on its batch. Where
     ``decoding.beams`` is above 1 it is the best hypothesis of beam search, and ``stop`` is called for others too.
+    With ``decoding.num_speculative_tokens`` the tokens are the same, and rows go on at different paces.
 
     Args:
         net: A :class:`seq_modules.generation.state.Net`.
@@ -39,25 +43,31 @@ def generate(
         decoding: How tokens are chosen, and how many.
         rows: Number of each prompt for the drawing; by default 0, 1, 2 ...
         cached: Carry the net's state from token to token. False reads the whole window again for each token, which
-            gives the same tokens and is slow.
+            gives the same tokens and is slow; nothing is guessed then.
         stop: Called with a prompt's place in ``prompts`` and its new ids after each of them. The prompt ends where it
             returns true, and neither function is called for it again.
         on_token: Called with a prompt's place and its next token, as soon as it is chosen, before ``stop``. Beam search
             knows its tokens at the end: it is then called for each prompt's tokens, one prompt after the other.
         eos_id: The end-of-sequence token; a prompt ends with it. None: there is none.
+        followers: For speculative decoding, the tokens that follow n-grams in a text like that to be written, of
+            :func:`seq_modules.generation.speculative.drafter.common_followers`. By default tokens are guessed from
+            the rows alone; ``decoding.draft_text`` is for callers with a tokenizer.
 
     Returns:
         The new ids of each prompt, with the one at which it ended.
 
     Raises:
         UserError: A prompt is empty, ``rows`` has another length, the net's logits are not numbers, or it has no
-            beam search.
+            beam search or no speculative decoding.
     """
     rows = row_numbers(prompts, rows, "token")
     decoding.check_unused(("n_best", "max_source_ratio"), "texts that are continued")
     if not prompts:
         return []
     with evaluating(net), torch.no_grad():
+        if decoding.num_speculative_tokens and cached:
+            drafter = NgramDrafter(followers)
+            return generate_speculatively(net, prompts, decoding, rows, drafter, stop, on_token, eos_id)
         state = new_state(net, prompts, cached)
         if decoding.beams > 1:
             found = beam_search(state, BeamChooser(prompts, decoding, eos_id=eos_id, stop=stop))
@@ -129,12 +139,6 @@ def row_numbers(prompts: Sequence[Sequence[Any]], rows: Sequence[int] | None, it
     if rows is not None and len(rows) != len(prompts):
         raise UserError(f"rows must number every prompt: {len(rows)} numbers for {len(prompts)} prompts")
     return range(len(prompts)) if rows is None else rows
-
-
-def check_not_nan(logits: Tensor) -> None:
-    """Refuses logits that are NaN. Minus infinity is allowed: it rules a token out."""
-    if logits.amax().isnan():  # the largest of numbers and NaN is NaN
-        raise UserError("net: its logits are not numbers (NaN); its weights are broken, or training diverged")
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""How a continuation is chosen: the settings of sampling.py, beam.py and seq2seq.py."""
+"""How a continuation is chosen: the settings of sampling.py, beam.py, seq2seq.py and speculative/."""
 
 import math
 from dataclasses import dataclass, fields, replace
@@ -7,8 +7,9 @@ from typing import Any
 from seqlight.core.errors import UserError
 from seqlight.core.hyperparameters import check_range
 
-# Settings that systems without beam search refuse.
+# Settings that systems without beam search refuse, and those without speculative decoding.
 NO_BEAMS = ("beams", "length_penalty", "early_stopping", "n_best", "max_source_ratio")
+NO_DRAFTS = ("num_speculative_tokens", "draft_text")
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,10 @@ class Decoding:
         n_best: Texts that are returned for each source, at most the number of beams. For translations.
         max_source_ratio: A translation has at most this times its source's tokens, plus 10; max_new_tokens is a limit
             in any case. Above 0. None: 3 for translations.
+        num_speculative_tokens: Tokens that are guessed from n-grams and checked by the net in one step (speculative
+            decoding): the same text as without, in less time. For texts that a Transformer continues. 0: none.
+        draft_text: A file of text like that to be written, such as the training text, from which tokens are guessed
+            too. None: from the prompt and its continuation alone.
 
     Raises:
         UserError: A setting is out of its range, or two do not go together.
@@ -54,6 +59,8 @@ class Decoding:
     early_stopping: bool = False
     n_best: int = 1
     max_source_ratio: float | None = None
+    num_speculative_tokens: int = 0
+    draft_text: str | None = None
 
     def __post_init__(self) -> None:
         check_range("max_new_tokens", self.max_new_tokens, least=1)
@@ -66,6 +73,16 @@ class Decoding:
         check_range("length_penalty", self.length_penalty, least=-10, most=10)
         check_range("n_best", self.n_best, least=1)
         check_range("max_source_ratio", self.max_source_ratio, above=0, below=math.inf)
+        check_range("num_speculative_tokens", self.num_speculative_tokens, least=0)
+        if self.beams > 1 and self.num_speculative_tokens:
+            raise UserError(
+                f"num_speculative_tokens {self.num_speculative_tokens} is not for beam search (beams {self.beams}); "
+                "leave out one of them"
+            )
+        if self.draft_text is not None and not self.num_speculative_tokens:
+            raise UserError(
+                f"draft_text {self.draft_text} is for speculative decoding; give num_speculative_tokens too, such as 4"
+            )
         if self.n_best > self.beams:
             raise UserError(f"n_best is {self.n_best}, more than there are beams ({self.beams}); raise beams to it")
         for name in ("temperature", "top_k", "top_p", "min_p"):

@@ -9,11 +9,11 @@ from typing import Any, Protocol, cast
 import torch
 from torch import Tensor, nn
 
-from seq_modules.generation.decode import check_not_nan, evaluating, row_numbers
-from seq_modules.generation.decoding_config import NO_BEAMS, Decoding
+from seq_modules.generation.decode import evaluating, row_numbers
+from seq_modules.generation.decoding_config import NO_BEAMS, NO_DRAFTS, Decoding
 from seq_modules.generation.loop import Choice, decode
 from seq_modules.generation.rules import Event, Rules
-from seq_modules.generation.sampling import choose, seen_ids, uniform_blocks
+from seq_modules.generation.sampling import check_not_nan, choose, seen_ids, uniform_blocks
 from seq_modules.generation.state import device_of, new_state
 
 
@@ -65,7 +65,7 @@ def generate_events(
         UserError: A prompt is empty, ``rows`` has another length, or the logits are not numbers.
     """
     rows = row_numbers(prompts, rows, "event")
-    decoding.check_unused(NO_BEAMS, "music")
+    decoding.check_unused((*NO_BEAMS, *NO_DRAFTS), "music")
     if not prompts:
         return []
     head, device = cast(Heads, heads), device_of(net)

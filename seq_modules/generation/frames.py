@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from seq_modules.generation.decoding_config import NO_BEAMS, Decoding
+from seq_modules.generation.decoding_config import NO_BEAMS, NO_DRAFTS, Decoding
 from seq_modules.generation.loop import Choice
 from seq_modules.generation.sampling import choose, uniforms
 from seqlight.core.errors import UserError
@@ -98,7 +98,7 @@ class FrameChooser:
         retrievers: Sequence[FrameRetriever] | None = None,
         decode_frames: Any = None,
     ) -> None:
-        decoding.check_unused(NO_BEAMS, "music")
+        decoding.check_unused((*NO_BEAMS, *NO_DRAFTS), "music")
         self.net, self.prompts, self.decoding = net, prompts, decoding
         self.streams = [uniforms(decoding.seed, row) for row in rows]
         self.retrievers, self.decode_frames = retrievers, decode_frames

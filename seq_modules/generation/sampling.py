@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from seq_modules.generation.decoding_config import Decoding
+from seqlight.core.errors import UserError
 
 BLOCK = 256  # steps whose uniform numbers are drawn at once
 CHUNK = 64  # columns whose largest value is taken first, where the largest of many numbers is looked for
@@ -37,6 +38,12 @@ def choose(logits: Tensor, decoding: Decoding, uniforms: Tensor | None = None, s
         return argmax(logits)
     assert uniforms is not None, "sampling needs uniforms"
     return inverse_cdf(warped(logits, decoding), uniforms)
+
+
+def check_not_nan(logits: Tensor) -> None:
+    """Refuses logits that are NaN. Minus infinity is allowed: it rules a token out."""
+    if logits.amax().isnan():  # the largest of numbers and NaN is NaN
+        raise UserError("net: its logits are not numbers (NaN); its weights are broken, or training diverged")
 
 
 def argmax(logits: Tensor) -> Tensor:

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from seq_modules.generation.beam import BeamChooser, Hypothesis, beam_search
-from seq_modules.generation.decode import TokenChooser, check_not_nan, evaluating
-from seq_modules.generation.decoding_config import Decoding
+from seq_modules.generation.decode import TokenChooser, evaluating
+from seq_modules.generation.decoding_config import NO_DRAFTS, Decoding
 from seq_modules.generation.loop import Choice, decode
-from seq_modules.generation.sampling import log_probs
+from seq_modules.generation.sampling import check_not_nan, log_probs
 from seq_modules.generation.state import CachedState, device_of, padded
 from seqlight.core.errors import UserError
 from seqlight.core.labels import BOS, EOS, PAD, UNK
@@ -191,6 +191,7 @@ def translate(
         UserError: A source is empty or too long for the net, ``rows`` has another length, or the net's logits are not
             numbers.
     """
+    decoding.check_unused(NO_DRAFTS, "translations")
     rows = range(len(sources)) if rows is None else rows
     longest = getattr(net, "max_seq_len", None)
     check_sources(sources, rows, longest)

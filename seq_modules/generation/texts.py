@@ -1,14 +1,20 @@
 """Continuations and log-probabilities of texts, with a net and the tokenizer of its data."""
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
 from seq_modules.generation.decode import evaluating, generate
 from seq_modules.generation.decoding_config import Decoding
 from seq_modules.generation.scoring import log_prob_sums
+from seq_modules.generation.speculative.drafter import common_followers
+from seqlight.core.encodings import decoded
+from seqlight.core.errors import UserError
+from seqlight.core.files.paths import expanded
 
 START = "\n"  # context of a text that is scored: the beginning of a line
 
@@ -50,6 +56,7 @@ def continuations(
     def text_of(place: int, ids: list[int]) -> str:
         return cut(tokenizer.continuation(prompts[place], ids), stop)
 
+    draft_text = decoding.draft_text
     found = generate(
         net,
         prompt_ids,
@@ -57,8 +64,27 @@ def continuations(
         rows=numbers,
         stop=has_ended if stop else None,
         on_token=on_token if on_text else None,
+        followers=None if draft_text is None else followers_in(draft_text, tokenizer),
     )
     return [text_of(place, ids) for place, ids in enumerate(found)]
+
+
+@lru_cache(maxsize=1)
+def followers_in(path: str, tokenizer: Any) -> dict[int, int]:
+    """What follows the n-grams of a file of text, which is read once for all prompts.
+
+    Raises:
+        UserError: There is no such file, or it is not text.
+    """
+    try:
+        text = decoded(expanded(path).read_bytes())
+    except UnicodeDecodeError as error:
+        raise UserError(f"decoding.draft_text {path}: byte {error.start} is not UTF-8; save it as UTF-8") from error
+    except OSError as error:
+        raise UserError(
+            f"decoding.draft_text {path}: {error.strerror}; give a file of text, or leave it out"
+        ) from error
+    return common_followers(torch.from_numpy(tokenizer.encode_array(text).astype(np.int64)))
 
 
 def cut(text: str, stop: Sequence[str] | None) -> str:

@@ -58,6 +58,20 @@ class Ensemble(nn.Module):
         )
         return combined(logits), list(states)
 
+    def extend(self, ids: Tensor, counts: Sequence[int], state: list[Any]) -> tuple[Any, list[Any]]:
+        """Several more tokens (B, T) through all members: combined logits (B, T, V), and the members' states."""
+        pairs = zip(self._nets, state, strict=True)
+        logits, states = zip(*(net.extend(ids, counts, own) for net, own in pairs), strict=True)
+        return combined(logits), list(states)
+
+    def room(self, state: list[Any]) -> list[int]:
+        """How many tokens each row can read at once."""
+        return self._nets[0].room(state[0])
+
+    def shorten(self, counts: Sequence[int], state: list[Any]) -> list[Any]:
+        """The members' states without the last tokens of each row that the last :meth:`extend` read."""
+        return [net.shorten(counts, own) for net, own in zip(self._nets, state, strict=True)]
+
     def reorder(self, state: list[Any], rows: Tensor) -> list[Any]:
         """The members' states in which row i is what row ``rows[i]`` was, (B',); a row may be taken several times."""
         return [net.reorder(own, rows) for net, own in zip(self._nets, state, strict=True)]

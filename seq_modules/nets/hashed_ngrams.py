@@ -9,6 +9,7 @@ n-grams), G most n-grams of a token.
 
 import zlib
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +21,7 @@ from seqlight.core.hyperparameters import check_range
 
 FACTOR, BITS = 1000003, (1 << 31) - 1  # 31 bits times 31 bits stay inside 64 signed bits
 GOLDEN = 0x9E3779B1  # 2³² over the golden ratio: its multiples lie far apart
+Ids = TypeVar("Ids", int, Tensor)
 PRIME, SPREAD = 2**31 - 1, 1_540_483_477
 
 
@@ -74,7 +76,7 @@ def hashes_by_order(
     return found
 
 
-def polynomial(h: Tensor, token: Tensor, order: int) -> Tensor:
+def polynomial(h: Ids, token: Ids, order: int) -> Ids:
     """h = (1000003·h + id + 1) mod 2³¹."""
     return (h * FACTOR + token + 1) & BITS
 
@@ -134,14 +136,15 @@ class NgramEmbedding(HashedNgrams):
         return ngram_hashes(input_ids, self.orders, self.buckets, self.hash_seed)
 
     def newest(self, input_ids: Tensor, at: slice | Tensor) -> Tensor:
-        """The rows (B, 1, N) of one step alone.
+        """The rows (B, T, N) of some steps alone.
 
         Args:
-            input_ids: (B, S), used up to that step and perhaps longer.
-            at: The step: a slice of length 1 for all rows, or (B, 1).
+            input_ids: (B, S), used up to the last of these steps and perhaps longer.
+            at: The steps: a slice of length T for all rows, or (B, T).
         """
         if isinstance(at, slice):
-            return self.hashes(input_ids[:, max(0, at.stop - max(self.orders)) : at.stop])[:, -1:]
+            first = max(0, at.start + 1 - max(self.orders))
+            return self.hashes(input_ids[:, first : at.stop])[:, at.start - at.stop :]
         hashes = self.hashes(input_ids[:, : int(at.max()) + 1])  # (B, T, N)
         return hashes.gather(1, at[:, :, None].expand(-1, -1, hashes.shape[2]))
 

@@ -56,7 +56,9 @@ def test_a_checkpoint_alone_writes_text(run: Run, trained: str) -> None:
     # Greedy and seeded: flags of decoding take effect, and a row's draws do not depend on its batch.
     run("predict", "--ckpt_path=best", '--data.prompts=["he went", "she"]', "--decoding.max_new_tokens=12")
     assert predictions() == rows
-    run("predict", "--ckpt_path=best", '--data.prompts=["he went"]', *few, "--decoding.temperature=0")
+    Path("draft.txt").write_text(LINES)
+    guessed = ("--decoding.num_speculative_tokens=3", "--decoding.draft_text=draft.txt")  # which changes no token
+    run("predict", "--ckpt_path=best", '--data.prompts=["he went"]', *few, "--decoding.temperature=0", *guessed)
     greedy = module.generate(["he went"], Decoding(max_new_tokens=12, temperature=0))
     assert [row["continuation"] for row in predictions()] == greedy
     run("predict", "--ckpt_path=best", '--data.prompts=["he went", "she"]', *few, "--decoding.beams=3")

@@ -1,9 +1,10 @@
 """KV cache: keys and values of the tokens so far, so that a new token costs one step and not the whole window again.
 
-L layers, B rows, H heads, S slots (the longest context), T tokens at once, K head size.
+L layers, B rows, H heads, S slots (the longest context), U slots in use, T tokens at once, K head size.
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -19,9 +20,10 @@ MANY_ROWS = 8
 class KVCache:
     """Preallocated keys and values, and the ids they stand for. Rows have different lengths and grow in place.
 
-    First :meth:`fill` rows from their beginnings and run the blocks with :meth:`attend_filled`. Then, token by token,
-    :meth:`append` to every row and run the blocks with :meth:`attend_appended`. While all rows are equally long, no
-    mask is needed: keys and values are views of the cache. :meth:`reorder` is for beam search.
+    First :meth:`fill` rows from their beginnings and run the blocks with :meth:`attend_filled`. Then :meth:`append` one
+    token or a few to every row and run the blocks with :meth:`attend_appended`. While all rows are equally long, a
+    single token needs no mask: keys and values are views of the cache. :meth:`reorder` is for beam search,
+    :meth:`shorten` for speculative decoding.
 
     Args:
         num_layers: L.
@@ -46,9 +48,9 @@ class KVCache:
         self._spare: tuple[Tensor, Tensor] | None = None  # where `reorder` puts the keys and values of other rows
         self._eager = device.type == "cpu" and batch >= MANY_ROWS
         self._rows: Tensor | None = None  # the rows being filled; None: all
-        self._at: Tensor | None = None  # (B,) slots being written, where they differ
-        self._mask: Tensor | None = None  # added to the scores, (B or 1, H or 1, 1, T): minus infinity at unused slots
-        self._views: list[tuple[Tensor, ...]] = []  # of each layer: key slot, value slot, keys so far, values so far
+        self._at: Tensor | None = None  # (B, T) slots being written, where they differ
+        self._mask: Tensor | None = None  # added to the scores, (B or 1, H or 1, T, U): minus infinity at later slots
+        self._views: list[tuple[Tensor, ...]] = []  # of each layer: key slots, value slots, keys so far, values so far
 
     def fill(self, ids: Tensor, lengths: list[int], rows: Tensor | None = None) -> None:
         """Empties rows and gives them new tokens.
@@ -80,41 +82,42 @@ class KVCache:
             return F.scaled_dot_product_attention(q, k, v, attn_mask=causal_alibi(self.slopes, steps, q.dtype))
         return F.scaled_dot_product_attention(q, k, v, is_causal=True)
 
-    def append(self, ids: Tensor) -> slice | Tensor:
-        """Gives every row, none of them full, one more token.
+    def append(self, ids: Tensor, counts: Sequence[int]) -> slice | Tensor:
+        """Gives every row more tokens, no more than its free slots.
 
         Args:
-            ids: (B,).
+            ids: (B, T). A row with fewer than T tokens has its last one again in the other places; these stand for the
+                same token, at the same position.
+            counts: How many tokens each row gets, B numbers from 1 to T.
 
         Returns:
-            The tokens' positions: a slice where they are equal, else (B, 1).
+            The tokens' positions: a slice where they are those of all rows, else (B, T).
         """
-        lengths, self.lengths = self.lengths, [length + 1 for length in self.lengths]
+        steps, before = ids.shape[1], self.lengths
+        self.lengths = [length + count for length, count in zip(before, counts, strict=True)]
         longest = max(self.lengths)
-        if min(self.lengths) == longest:
-            self.ids[:, longest - 1] = ids
+        self._make_views(longest, steps)
+        if min(before) == longest - steps and min(counts) == steps:
+            at = slice(longest - steps, longest)
+            self.ids[:, at] = ids
             self._at = self._mask = None
-            self._make_views(longest)
-            if self.slopes is not None:
-                self._mask = self._bias(torch.tensor([longest - 1], device=self.device), longest)
-            return slice(longest - 1, longest)
-        self._at = torch.tensor(lengths, device=self.device)
-        self.ids.scatter_(1, self._at[:, None], ids[:, None])
-        unused = torch.arange(longest, device=self.device) > self._at[:, None]  # (B, T)
-        self._mask = torch.zeros(unused.shape, device=self.device).masked_fill_(unused, -math.inf)[:, None, None]
-        if self.slopes is not None:
-            self._mask = self._mask + self._bias(self._at, longest)
-        self._make_views(longest)
-        return self._at[:, None]
+            if steps > 1 or self.slopes is not None:
+                self._mask = self._make_mask(torch.arange(at.start, at.stop, device=self.device)[None], longest)
+            return at
+        offsets = [[min(step, count - 1) for step in range(steps)] for count in counts]
+        self._at = torch.tensor(before, device=self.device)[:, None] + torch.tensor(offsets, device=self.device)
+        self.ids.scatter_(1, self._at, ids)
+        self._mask = self._make_mask(self._at, longest)
+        return self._at
 
     def attend_appended(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """Stores each row's newest key and value and attends to all it has, (B, H, 1, K) each."""
-        key_slot, value_slot, keys, values = self._views[layer]
+        """Stores each row's newest keys and values and attends to all before each, (B, H, T, K) each."""
+        key_slots, value_slots, keys, values = self._views[layer]
         if self._at is None:
-            key_slot.copy_(k)
-            value_slot.copy_(v)
+            key_slots.copy_(k)
+            value_slots.copy_(v)
         else:
-            at = self._at[:, None, None, None].expand_as(k)
+            at = self._at[:, None, :, None].expand_as(k)
             keys.scatter_(2, at, k)
             values.scatter_(2, at, v)
         if self._mask is not None:
@@ -122,6 +125,10 @@ class KVCache:
         if self._eager:
             return (q / math.sqrt(q.shape[3]) @ keys.mT).softmax(-1) @ values
         return F.scaled_dot_product_attention(q, keys, values)
+
+    def shorten(self, counts: Sequence[int]) -> None:
+        """Forgets the last tokens of each row, of those that the last :meth:`append` gave it, B numbers from 0 on."""
+        self.lengths = [length - count for length, count in zip(self.lengths, counts, strict=True)]
 
     def reorder(self, rows: Tensor) -> None:
         """Row i becomes what row ``rows[i]`` was, (B',); a row may be taken several times, and B' may differ from B."""
@@ -142,10 +149,12 @@ class KVCache:
         (self.keys, self.values), self._spare = new, old
         self._eager = self.device.type == "cpu" and len(self.lengths) >= MANY_ROWS
 
-    def _bias(self, at: Tensor, longest: int) -> Tensor:
-        """ALiBi's bias of one query at each of the positions (B,), (B, H, 1, T)."""
-        assert self.slopes is not None
-        return alibi_bias(self.slopes, at[:, None], torch.arange(longest, device=self.device))
+    def _make_mask(self, at: Tensor, longest: int) -> Tensor:
+        """What is added to the scores of queries at positions (B or 1, T): (B or 1, H or 1, T, U), ALiBi included."""
+        slots = torch.arange(longest, device=self.device)
+        later = (slots > at[:, :, None])[:, None]  # (B, 1, T, U)
+        mask = torch.zeros(later.shape, device=self.device).masked_fill_(later, -math.inf)
+        return mask if self.slopes is None else mask + alibi_bias(self.slopes, at, slots)
 
     def _storage(self, like: Tensor) -> tuple[Tensor, Tensor]:
         if self.keys is None or self.values is None:
@@ -154,14 +163,15 @@ class KVCache:
             self.keys, self.values = like.new_zeros(shape), like.new_zeros(shape)
         return self.keys, self.values
 
-    def _make_views(self, longest: int) -> None:
+    def _make_views(self, longest: int, steps: int) -> None:
         """Makes all layers' views for one step at once, which is quicker than slicing layer by layer."""
         assert self.keys is not None
         assert self.values is not None
+        first = max(0, longest - steps)
         self._views = list(
             zip(
-                self.keys.narrow(3, longest - 1, 1).unbind(),
-                self.values.narrow(3, longest - 1, 1).unbind(),
+                self.keys.narrow(3, first, longest - first).unbind(),
+                self.values.narrow(3, first, longest - first).unbind(),
                 self.keys.narrow(3, 0, longest).unbind(),
                 self.values.narrow(3, 0, longest).unbind(),
                 strict=True,

@@ -1,9 +1,9 @@
-"""A Transformer's block for one new token of each row: what Block.forward computes, without the modules' overhead.
+"""A Transformer's block for a few new tokens of each row: what Block.forward computes, without the modules' overhead.
 
 Going through the modules, the six blocks of a GPT cost 0.45 ms a token beside their products; with a block's tensors
 taken out once for a whole text, 0.26 ms (one thread, width 12, a loaded machine). test_cache.py compares the two.
 
-B batch, D width, H heads, K head size.
+B batch, T new tokens of a row, D width, H heads, K head size.
 """
 
 from collections.abc import Callable
@@ -27,14 +27,14 @@ MANY_ROWS = 8
 
 
 class BlockStep:
-    """A block's function for T = 1, in evaluation mode, with the weights that the block has now.
+    """A block's function for few tokens, in evaluation mode, with the weights that the block has now.
 
     Args:
         block: The block.
         dtype: Precision of the residual stream; weights in another are copied.
         batch: B; for :data:`MANY_ROWS` and more on a CPU they are copied in transposed order, if that is quick.
-        attend: What to do with queries, keys and values, each (B, H, 1, K).
-        attend_memory: What to do with the queries of a block with cross-attention.
+        attend: What to do with queries, keys and values, each (B, H, T, K).
+        attend_memory: What to do with the queries of a block with cross-attention; T is then 1.
     """
 
     def __init__(
@@ -58,19 +58,21 @@ class BlockStep:
         gate, mix = (block.value_gate, block.mix) if isinstance(block, MixedBlock) else (None, None)
         self.gate, self.mix = None if gate is None else gate[0], None if mix is None else mix.unbind()
 
-    def __call__(self, x: Tensor, x0: Tensor, rotary: Tensor | None, values: Tensor | None) -> Tensor:
-        """(B, D) to (B, D).
+    def __call__(self, x: Tensor, x0: Tensor, rotary: Tensor | None, values: Tensor | None, steps: int = 1) -> Tensor:
+        """(B·T, D) to (B·T, D).
 
         Args:
             x: The residual stream.
             x0: The first block's input.
-            rotary: Tables for the token's position, (2, 1, K), or (2, B, 1, 1, 1, K) where it differs between rows.
-            values: Value embeddings, (B, H, 1, K).
+            rotary: Tables for the tokens' positions, (2, T, K), or (2, B, 1, 1, T, K) where they differ between rows.
+            values: Value embeddings, (B, H, T, K).
+            steps: T.
         """
         if self.mix is not None:
             x = self.mix[0] * x + self.mix[1] * x0
-        # (B, 3·D) -> (B, 3, H, 1, K)
-        qkv = self.qkv(self.attention_norm(x) if self.norm_first else x).view(-1, 3, self.num_heads, 1, self.head_size)
+        qkv = self.qkv(self.attention_norm(x) if self.norm_first else x)
+        # (B·T, 3·D) -> (B, T, 3, H, K) -> (B, 3, H, T, K)
+        qkv = qkv.view(-1, steps, 3, self.num_heads, self.head_size).permute(0, 2, 3, 1, 4)
         q, k, v = qkv.unbind(1)
         if self.qk_norm or rotary is not None:
             qk = qkv[:, :2]
@@ -82,7 +84,8 @@ class BlockStep:
         if self.gate is not None:
             assert values is not None
             v = v + self.gate * values
-        y = self.attend(q, k, v).reshape(x.shape)  # (B, H, 1, K) -> (B, D)
+        y = self.attend(q, k, v)  # (B, H, T, K)
+        y = (y.transpose(1, 2) if steps > 1 else y).reshape(x.shape)  # (B, T, H, K) -> (B·T, D)
         x = self.after(x + self.out(y), self.attention_norm)
         if self.attend_memory is not None:
             q = self.cross_q(self.cross_norm(x) if self.norm_first else x).view(-1, self.num_heads, 1, self.head_size)
@@ -96,7 +99,7 @@ class BlockStep:
 
 
 class DecodeState:
-    """The state of generation: the KV cache, and the blocks prepared for one token at a time.
+    """The state of generation: the KV cache, and the blocks prepared for few tokens at a time.
 
     Args:
         blocks: The net's blocks.

@@ -242,5 +242,8 @@ class GPT(nn.Module):
     window = gpt_decoding.window
     prefill = gpt_decoding.prefill
     decode_step = gpt_decoding.decode_step
+    extend = gpt_decoding.extend
+    room = gpt_decoding.room
+    shorten = gpt_decoding.shorten
     reorder = gpt_decoding.reorder
     attention_maps = gpt_decoding.attention_maps

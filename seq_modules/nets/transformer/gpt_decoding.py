@@ -3,6 +3,7 @@
 B batch, T time, D width, H heads, K head size, L layers, V vocabulary, S longest context, P length of the prefix.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -73,6 +74,23 @@ def prefill(net: "GPT", input_ids: Tensor, lengths: Tensor) -> tuple[Tensor, Dec
 @torch.no_grad()
 def decode_step(net: "GPT", ids: Tensor, state: DecodeState) -> tuple[Tensor, DecodeState]:
     """Reads one more token of each row, (B,). Returns logits (B, V) and the state, which is changed in place."""
+    logits, state = extend(net, ids[:, None], [1] * len(ids), state)
+    return logits[:, 0], state
+
+
+@torch.no_grad()
+def extend(net: "GPT", ids: Tensor, counts: Sequence[int], state: DecodeState) -> tuple[Tensor, DecodeState]:
+    """Reads several more tokens of each row.
+
+    Args:
+        net: The net.
+        ids: (B, T). A row with fewer than T tokens has its last one again in the other places.
+        counts: How many tokens each row has, from 1 to what :func:`room` allows.
+        state: What has been read.
+
+    Returns:
+        Logits (B, T, V) after each token, and the state, which is changed in place.
+    """
     cache, prefix = state.cache, net.prefix_len
     full = [row for row, length in enumerate(cache.lengths) if length == net.max_seq_len]
     if full:  # their windows move on; the ids that stay are read again, at their new positions
@@ -81,15 +99,28 @@ def decode_step(net: "GPT", ids: Tensor, state: DecodeState) -> tuple[Tensor, De
         cache.fill(rest, [rest.shape[1]] * len(full), rows)
         if rest.shape[1]:
             net.hidden(rest, cache.attend_filled)
-    at = cache.append(ids)
-    x, rotary, _ = net.embed(ids[:, None], at, cache.ids)
-    values = None if net.extras is None else net.extras.values(ids[:, None], x.dtype)
+    at = cache.append(ids, counts)
+    x, rotary, _ = net.embed(ids, at, cache.ids)
+    values = None if net.extras is None else net.extras.values(ids, x.dtype)
     if rotary is not None and rotary.dim() == 4:
-        rotary = rotary[:, :, None, None]  # (2, B, 1, K) -> (2, B, 1, 1, 1, K)
-    x = x0 = x[:, 0]
+        rotary = rotary[:, :, None, None]  # (2, B, T, K) -> (2, B, 1, 1, T, K)
+    x = x0 = x.flatten(0, 1)  # (B, T, D) -> (B·T, D)
     for step in state.steps:
-        x = step(x, x0, rotary, values)
-    return net.logits(net.norm(x)), state
+        x = step(x, x0, rotary, values, ids.shape[1])
+    return net.logits(net.norm(x)).unflatten(0, ids.shape), state
+
+
+def room(net: "GPT", state: DecodeState) -> list[int]:
+    """How many tokens each row can read at once, at least 1: its window moves between two readings alone."""
+    slots, prefix = net.max_seq_len, net.prefix_len
+    rest = min(prefix, slots) + max(0, slots - prefix - slide(slots))  # what stays of a full window
+    return [slots - (rest if length == slots else length) for length in state.cache.lengths]
+
+
+def shorten(net: "GPT", counts: Sequence[int], state: DecodeState) -> DecodeState:
+    """Forgets the last tokens of each row, of those that the last :func:`extend` read, B numbers from 0 on."""
+    state.cache.shorten(counts)
+    return state
 
 
 @torch.no_grad()

@@ -237,6 +237,8 @@ def test_bad_input_is_refused(nets) -> None:
         generate_events(net, heads, PROMPTS, Decoding(), rules(), rows=[0])
     with pytest.raises(ValueError, match=r"^decoding\.beams 5 is not for music; leave it out$"):
         generate_events(net, heads, PROMPTS, Decoding(beams=5), rules())
+    with pytest.raises(ValueError, match=r"^decoding\.num_speculative_tokens 5 is not for music; leave it out$"):
+        generate_events(net, heads, PROMPTS, Decoding(num_speculative_tokens=5), rules())
     heads.members.head.outputs[1].bias.data.fill_(torch.nan)
     with pytest.raises(ValueError, match=r"^net: its logits are not numbers"):
         generate_events(net, heads, PROMPTS, Decoding(), rules())

@@ -83,6 +83,30 @@ def test_rows_of_different_lengths_slide_each_by_itself(name: str) -> None:
     check(make(name), [1, 5, S, S + 1, 3 * S + 2], 2 * S)
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("name", ["learned", "alibi", "ngrams", "all"])
+@pytest.mark.parametrize("lengths", [[2], [1, 5, S - 1, S, 3 * S + 2], [4] * 9], ids=["one", "unequal", "equal"])
+def test_tokens_that_are_read_together_and_forgotten_again(name: str, lengths: list[int]) -> None:
+    """Each row's last tokens are forgotten, and others are read in their place; then it is as if they never were."""
+    net, generator = make(name), torch.Generator().manual_seed(3)
+    rows = [torch.randint(V, (length,), generator=generator).tolist() for length in lengths]
+    _, state = net.prefill(*pad(rows))
+    for step in range(8):
+        rooms = net.room(state)
+        assert min(rooms) >= 1
+        counts = [min(1 + (step + row) % 4, room) if step % 3 else 1 for row, room in enumerate(rooms)]
+        new = [torch.randint(V, (count,), generator=generator).tolist() for count in counts]
+        ids = torch.tensor([[*row, *row[-1:] * (max(counts) - len(row))] for row in new])
+        logits, state = net.extend(ids, counts, state)
+        for row, tokens, found in zip(rows, new, logits, strict=True):
+            row += tokens
+            expected = net(torch.tensor([net.window(row)]))[0, -len(tokens) :]
+            torch.testing.assert_close(found[: len(tokens)], expected, rtol=0, atol=1e-10)
+        forgotten = [(step * row) % count for row, count in enumerate(counts)]
+        state = net.shorten(forgotten, state)
+        rows = [row[: len(row) - count] for row, count in zip(rows, forgotten, strict=True)]
+
+
 @pytest.mark.parametrize("slots", [1, 2, 3, 7])
 def test_small_and_odd_contexts(slots: int) -> None:
     for name in ("learned", "alibi", "ngrams", "all"):
@@ -181,7 +205,7 @@ def test_reordered_rows_attend_to_what_their_parents_read(lengths: list[int]) ->
         cache.reorder(torch.tensor(parents))
         read = [read[parent] for parent in parents]
         q, k, v = torch.randn(3, len(parents), H, 1, 4, dtype=torch.float64)
-        cache.append(torch.zeros(len(parents), dtype=torch.long))
+        cache.append(torch.zeros(len(parents), 1, dtype=torch.long), [1] * len(parents))
         found = cache.attend_appended(0, q, k, v)
         for row, (keys, values) in enumerate(read):
             keys, values = torch.cat((keys, k[row]), dim=1), torch.cat((values, v[row]), dim=1)

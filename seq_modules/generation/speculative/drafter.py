@@ -1,0 +1,80 @@
+"""Guesses of a text's next tokens, from n-grams: what followed them in the text so far, or in another text."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
+from torch import Tensor
+
+from seq_modules.nets.hashed_ngrams import hashes_by_order, polynomial
+
+LONGEST = 6  # tokens of the longest n-gram that is looked up
+REPEATED = 2  # times that a token must have followed an n-gram of the other text
+
+
+class NgramDrafter:
+    """Proposes the token that followed the longest n-gram in which a row ends (Saxena 2023, prompt lookup).
+
+    It looks among all rows, prompts and continuations. N-grams are known by their hashes: two that share one cost a
+    wrong guess now and then, and nothing else.
+
+    Args:
+        followers: What follows n-grams in another text, of :func:`common_followers`. It goes before what followed an
+            n-gram of the same length in the rows so far.
+    """
+
+    def __init__(self, followers: dict[int, int] | None = None) -> None:
+        self.followers = {} if followers is None else followers
+        self.seen: dict[int, int] = {}  # by the n-gram's hash, the token that followed it first
+        self.lengths: defaultdict[int, int] = defaultdict(int)  # tokens of each row that have been read
+
+    def draft(self, row: int, ids: Sequence[int], count: int) -> list[int]:
+        """Guesses of a row's next tokens, at most ``count``; fewer where no n-gram is known.
+
+        Args:
+            row: Its number.
+            ids: Its tokens: those of the last call, and what came after them.
+            count: Most guesses.
+        """
+        for place in range(max(1, self.lengths[row]), len(ids)):
+            for ngram in hashes_before(ids, place):
+                self.seen.setdefault(ngram, ids[place])
+        self.lengths[row] = len(ids)
+        text = list(ids[-LONGEST:])
+        begin = len(text)
+        for _ in range(count):
+            best = None
+            for ngram in hashes_before(text, len(text)):
+                token = self.followers.get(ngram, self.seen.get(ngram))
+                if token is None:  # longer n-grams are not known either
+                    break
+                best = token
+            if best is None:
+                break
+            text.append(best)
+        return text[begin:]
+
+
+def hashes_before(ids: Sequence[int], place: int) -> Iterator[int]:
+    """Hashes of the n-grams that end before a place, the shortest first."""
+    ngram = 0
+    for order in range(1, min(LONGEST, place) + 1):
+        ngram = polynomial(ngram, ids[place - order], order)
+        yield ngram
+
+
+def common_followers(ids: Tensor) -> dict[int, int]:
+    """By the hash of every n-gram, the token that followed it most often, where that was :data:`REPEATED` times.
+
+    Args:
+        ids: A text of 0 tokens or more, (N,).
+    """
+    found: dict[int, int] = {}
+    by_order = hashes_by_order(ids[None, :-1], range(1, LONGEST + 1), polynomial)
+    for order, ngrams in by_order.items():
+        # Of each complete n-gram its hash, above the token that follows: (N - order,)
+        pairs = ngrams[0, order - 1 :] << 31 | ids[order:]
+        pairs, counts = pairs.unique(return_counts=True)
+        pairs, counts = pairs[counts >= REPEATED], counts[counts >= REPEATED]
+        pairs = pairs[counts.argsort(stable=True)]  # the most frequent last, so that it stays
+        found.update(zip((pairs >> 31).tolist(), (pairs & (1 << 31) - 1).tolist(), strict=True))
+    return found
