@@ -1,10 +1,12 @@
 """``seqlight bench``: how quickly a checkpoint's system trains and is used on this machine, by batch size."""
 
+import contextlib
 import json
 import statistics
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from jsonargparse import ActionConfigFile
@@ -50,9 +52,24 @@ def command(words: list[str]) -> int:
         raise UserError(
             f"--device {config.device}: torch sees none on this machine; `seqlight doctor` shows its devices"
         )
-    report = measure(parser, config, content, path, trainer_settings(content, device, config.precision))
+    if config.clock == "cpu" and device != "cpu":
+        raise UserError(f"--clock cpu times a CPU's thread, not {device}; add --device cpu, or leave it out")
+    trainer = trainer_settings(content, device, config.precision)
+    with one_thread() if config.clock == "cpu" else contextlib.nullcontext():
+        report = measure(parser, config, content, path, trainer)
     print(f"{text_of(report)}\n{json.dumps(report)}")
     return 0
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """torch computes on one thread."""
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def bench_parser() -> Parser:
@@ -67,6 +84,12 @@ def bench_parser() -> Parser:
     parser.add_argument("--seconds", type=float, default=2.0, help="How long each kind of work is timed.")
     parser.add_argument("--device", default="auto", help="cpu, cuda, mps or auto.")
     parser.add_argument("--precision", type=Precision | None, help="As --trainer.precision. Default: the run's own.")
+    parser.add_argument(
+        "--clock",
+        type=Literal["wall", "cpu"],
+        default="wall",
+        help="wall: all threads by the wall clock. cpu: one thread by its own clock, where others use the machine too.",
+    )
     parser.add_lightning_class_args(SequenceDataModule, "data", subclass_mode=True)
     parser.add_class_arguments(Decoding, "decoding")
     return parser
@@ -130,7 +153,8 @@ def measure(
         except (ValueError, TypeError) as error:
             raise as_user_error(error, config) from error
         check_classes(content, getattr(objects.data, "class_names", None), path)
-        throughput = Throughput(batch_size, config.seconds, objects.decoding, content)
+        clock: hardware.Clock = "thread_time" if config.clock == "cpu" else "perf_counter"
+        throughput = Throughput(batch_size, config.seconds, objects.decoding, content, clock)
         try:
             with user_errors():
                 Trainer(callbacks=[throughput], **trainer).fit(module, datamodule=objects.data)
@@ -150,6 +174,7 @@ def measure(
         "trained_parameters": sum(weight.numel() for weight in module.parameters() if weight.requires_grad),
         "machine": hardware.name(device) if device in hardware.SHAPES else device,
         "threads": torch.get_num_threads(),
+        "clock": config.clock,
         "torch": torch.__version__,
         "precision": str(trainer["precision"]),
         "machine_gflops": statistics.median(machine) if machine else None,
@@ -194,11 +219,10 @@ def text_of(report: dict[str, Any]) -> str:
     ]
     widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
     lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in (headings, *rows)]
-    return "\n".join(
-        [
-            f"{report['checkpoint']}: {report['system']}, {report['parameters']:,} parameters",
-            f"machine: {report['machine']}, {report['threads']} threads, torch {report['torch']}",
-            f"its matrix products in {report['precision']}: {own}",
-            *lines,
-        ]
-    )
+    how = f"threads {report['threads']}, torch {report['torch']}, {report['clock']} clock"
+    first = [
+        f"{report['checkpoint']}: {report['system']}, {report['parameters']:,} parameters",
+        f"machine: {report['machine']}; {how}",
+        f"its matrix products in {report['precision']}: {own}",
+    ]
+    return "\n".join([*first, *lines])

@@ -1,8 +1,8 @@
 """Times the training step, the forward pass and the generation of a system, inside a Trainer's fit.
 
 The Trainer brings the device, the precision and the step as it is in a training. Loading of data, validation and files
-are left out. The wall clock decides, so that a busy machine shows as a slow one; the machine's own rate of matrix
-products is measured beside it.
+are left out. By the wall clock a busy machine shows as a slow one, so the machine's own rate of matrix products is
+measured beside it.
 """
 
 import contextlib
@@ -76,6 +76,7 @@ class Throughput(Callback):
         seconds: How long each kind of work is timed.
         decoding: How a system that decodes generates.
         checkpoint: The checkpoint's contents, whose tokenizer the data must have.
+        clock: The function of :mod:`time` to go by: "perf_counter", or "thread_time" for work on one thread.
 
     Attributes:
         measured: What was found.
@@ -83,8 +84,16 @@ class Throughput(Callback):
             where that is not measured.
     """
 
-    def __init__(self, batch_size: int, seconds: float, decoding: Decoding, checkpoint: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        batch_size: int,
+        seconds: float,
+        decoding: Decoding,
+        checkpoint: dict[str, Any],
+        clock: hardware.Clock = "perf_counter",
+    ) -> None:
         self.batch_size, self.seconds, self.decoding, self.checkpoint = batch_size, seconds, decoding, checkpoint
+        self.clock = clock
         self.measured: list[Measurement] = []
         self.machine: list[float] = []
         self._steps: list[Call] = []
@@ -102,14 +111,14 @@ class Throughput(Callback):
             self._measure_machine(trainer, pl_module.device)
             self._measure_use(trainer, pl_module, batch)
             reset_peak(pl_module.device)
-        self._began = now(pl_module.device)
+        self._began = self._now(pl_module.device)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Stops the clock, and the fit once the time is used."""
         assert isinstance(pl_module, SequenceModule)
-        seconds = now(pl_module.device) - self._began
+        seconds = self._now(pl_module.device) - self._began
         self._steps.append(Call(rows_of(batch), amount(pl_module, batch), seconds))
         if is_enough(self._steps, self.seconds) and not trainer.should_stop:
             self._add("training step", self._steps, self._flops, peak_mb(pl_module.device))
@@ -120,7 +129,7 @@ class Throughput(Callback):
         """The machine's own rate, where it is known how to measure it."""
         dtype = {"bf16": torch.bfloat16, "32": torch.float32}.get(str(trainer.precision).partition("-")[0])
         if device.type in hardware.SHAPES and dtype is not None:
-            rates = hardware.measure(device.type, dtypes=(dtype,), seconds=MACHINE_SECONDS)
+            rates = hardware.measure(device.type, self.clock, (dtype,), MACHINE_SECONDS)
             self.machine.append(rates.bf16 if dtype == torch.bfloat16 else rates.fp32)
 
     def _measure_use(self, trainer: Trainer, module: SequenceModule, batch: Any) -> None:
@@ -138,12 +147,29 @@ class Throughput(Callback):
                 return units
 
             reset_peak(module.device)
-            calls = timed(forward, rows, module.device, self.seconds)
+            calls = self._timed(forward, rows, module.device)
             self._add("forward", calls, None if counted is None else counted / units, peak_mb(module.device))
             if generates(module):
                 reset_peak(module.device)
-                calls = timed(lambda: generate_once(module, batch, self.decoding), rows, module.device, self.seconds)
+                calls = self._timed(lambda: generate_once(module, batch, self.decoding), rows, module.device)
                 self._add("generation", calls, None, peak_mb(module.device))
+
+    def _timed(self, work: Callable[[], int], rows: int, device: torch.device) -> list[Call]:
+        """Calls of a function that returns how many units it did, until the time is used."""
+        calls: list[Call] = []
+        while not is_enough(calls, self.seconds):
+            began = self._now(device)
+            units = work()
+            calls.append(Call(rows, units, self._now(device) - began))
+        return calls
+
+    def _now(self, device: torch.device) -> float:
+        """Seconds by the clock, once the device has done all that it was told to do."""
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        elif device.type == "mps":
+            torch.mps.synchronize()
+        return getattr(time, self.clock)()
 
     def _add(self, work: Work, calls: list[Call], flops_per_unit: float | None, peak: float) -> None:
         """Sums up calls, without the first of them."""
@@ -155,28 +181,9 @@ class Throughput(Callback):
         self.measured.append(Measurement(work, self.batch_size, rows, rate, milliseconds, len(calls), gflops, peak))
 
 
-def timed(work: Callable[[], int], rows: int, device: torch.device, seconds: float) -> list[Call]:
-    """Calls of a function that returns how many units it did, until the time is used."""
-    calls: list[Call] = []
-    while not is_enough(calls, seconds):
-        began = now(device)
-        units = work()
-        calls.append(Call(rows, units, now(device) - began))
-    return calls
-
-
 def is_enough(calls: list[Call], seconds: float) -> bool:
     """Whether the calls after the first ones are enough, and took long enough."""
     return len(calls) >= WARM_UP + LEAST and sum(call.seconds for call in calls[WARM_UP:]) >= seconds
-
-
-def now(device: torch.device) -> float:
-    """Seconds by the wall clock, once the device has done all that it was told to do."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    elif device.type == "mps":
-        torch.mps.synchronize()
-    return time.perf_counter()
 
 
 def flops(

@@ -111,10 +111,12 @@ def test_a_music_decoder_is_measured(run: Run) -> None:
     words = ("--data.source.num_etudes=12", "--data.windows.epoch_size=8", "--data.batch_size=4")
     small = ("--model.net.d_model=16", "--model.net.rnn.hidden_size=16", "--trainer.callbacks=[]")
     assert run("fit", "--config=music/lstm", *words, *small, "--trainer.max_epochs=1").code == 0
-    done = run("bench", "--batch_size=2", "--seconds=0.001", "--decoding.max_new_tokens=4")
+    threads = torch.get_num_threads()
+    done = run("bench", "--batch_size=2", "--seconds=0.001", "--decoding.max_new_tokens=4", "--clock=cpu")
+    assert torch.get_num_threads() == threads
     assert done.code == 0, done.err
     report = json.loads(done.out.splitlines()[-1])
-    assert report["unit"] == "notes"
+    assert (report["unit"], report["threads"], report["clock"]) == ("notes", 1, "cpu")
     assert [one["work"] for one in report["measurements"]] == ["forward", "generation", "training step"]
 
 
