@@ -10,7 +10,7 @@ def shortened(message: str) -> str:
     return message if len(message) <= LONGEST else f"{message[: LONGEST - 300]} ... {message[-300:]}"
 
 
-def reason_of(error: Exception, most: int = 200) -> str:
+def reason_of(error: BaseException, most: int = 200) -> str:
     """An error as a part of a line: its message, or its kind if it has none.
 
     Args:
