@@ -119,7 +119,10 @@ def class_settings(content: dict[str, Any], entry: str, base: type, path: Path) 
         return None
     cls = known_class(class_path, base)
     if cls is None or not is_exported(cls):
-        raise UserError(f"{path}: its class {class_path} is none of this program's, so the checkpoint is not loaded")
+        raise UserError(
+            f"{path}: its class {class_path} is none of this program's, so the checkpoint is not loaded; if it is "
+            "yours, name it by --model or --data, or in Python, import its module first"
+        )
     accepted = parameters_of(cls)
     kept = {
         name: known_fields(accepted[name].annotation, value)

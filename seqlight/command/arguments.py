@@ -2,6 +2,10 @@
 
 import contextlib
 import json
+import sys
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -66,6 +70,29 @@ def prepare(words: list[str], commands: tuple[str, ...]) -> list[str]:
     ):
         raise UserError(f"{command} needs a trained model: --ckpt_path best, last, a run's folder or a checkpoint file")
     return [command, *words]
+
+
+def import_own_classes(words: list[str]) -> None:
+    """Imports the modules of the models and data that options and configs name by a class path, as ``mine.MyModel``.
+
+    The parser would import them too, but after the checkpoint is read, whose own words never import anything. A module
+    that is not installed is looked for in the working directory.
+    """
+    options = (option(words, name) for name in ("--model", "--data", "--model.help", "--data.help"))
+    named: list[Any] = [given[1] for given in options if given]
+    for value in config_values(words):
+        config = meaning(value) if value.startswith("{") else yaml.safe_load(Path(value).read_text(encoding="utf-8"))
+        sections = [config.get(key) for key in ("model", "data")] if isinstance(config, dict) else []
+        named += [section.get("class_path") if isinstance(section, dict) else section for section in sections]
+    for path in named:
+        module = path.rpartition(".")[0] if isinstance(path, str) else ""
+        root = module.partition(".")[0]
+        if not root.isidentifier() or module in sys.modules:
+            continue
+        if root not in sys.modules and find_spec(root) is None and str(Path.cwd()) not in sys.path:
+            sys.path.append(str(Path.cwd()))
+        with contextlib.suppress(ImportError):  # the parser says what is missing
+            import_module(module)
 
 
 def values_as_configs(words: list[str]) -> list[str]:

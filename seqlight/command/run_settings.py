@@ -11,7 +11,7 @@ from lightning.pytorch.cli import LightningArgumentParser, Namespace
 from seq_modules.callbacks import TimedBar
 from seq_modules.generation.decoding_config import Decoding
 from seqlight.checkpoints import known_class
-from seqlight.command.arguments import config_values, option, values_as_configs
+from seqlight.command.arguments import config_values, import_own_classes, option, values_as_configs
 from seqlight.command.precision import settle
 from seqlight.command.saved_settings import SavedSettings
 from seqlight.core.errors import UserError
@@ -128,6 +128,7 @@ def layered_settings(parser: LightningArgumentParser, words: list[str]) -> tuple
     command, *rest = words
     if command.startswith("--print_completion"):
         parser.parse_args(words)  # prints and exits
+    import_own_classes(rest)
     layers, saved = [command, "--config", str(DEFAULTS)], None
     if checkpoint := option(rest, "--ckpt_path"):
         saved = SavedSettings(Path(checkpoint[1]), command, rest)

@@ -1,11 +1,20 @@
 """The words of a command line: options found, recipes and checkpoints turned into paths."""
 
+import sys
 from pathlib import Path
 
 import pytest
 from conftest import ROOT
 
-from seqlight.command.arguments import as_config, config_values, option, option_word, prepare, values_as_configs
+from seqlight.command.arguments import (
+    as_config,
+    config_values,
+    import_own_classes,
+    option,
+    option_word,
+    prepare,
+    values_as_configs,
+)
 from seqlight.core.errors import UserError
 
 COMMANDS = ("fit", "test", "predict")
@@ -90,3 +99,24 @@ def test_values_that_a_parser_of_yaml_would_misread(words: list[str], found: lis
 )  # fmt: skip
 def test_plain_values_as_options(value: object, word: str) -> None:
     assert option_word("--data.x", value) == word
+
+
+def test_modules_of_named_classes_are_imported_from_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / "mine").mkdir()
+    for name in ("model", "data", "rows"):
+        (tmp_path / f"mine/{name}.py").touch()
+    (tmp_path / "csv.py").write_text("raise AssertionError('the standard library comes first')")
+    (tmp_path / "mine.yaml").write_text("model: {class_path: mine.model.M, init_args: {}}\ndata: mine.data.D\n")
+    before = [*sys.path]
+    import_own_classes(["--model=ParityModule", "--data", "csv.D", "--config={trainer: 3"])
+    assert sys.path == before
+    import_own_classes(["--config", "mine.yaml", "--model.help=mine.rows.R", "--data=not_there.D"])
+    found = {name for name in sys.modules if name.startswith("mine")}
+    for name in found:
+        del sys.modules[name]
+    assert found == {"mine", "mine.model", "mine.data", "mine.rows"}
+    assert sys.path[: len(before)] == before
