@@ -1,10 +1,10 @@
-# make demo: install, train, test and predict.   make test: the whole test suite.
+# make demo: install, train, test and predict.   make test: the whole test suite.   make docs: the documentation site.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 RECIPE := configs/parity/lstm_last.yaml
 
-.PHONY: demo test check audit benchmarks clean
+.PHONY: demo test check docs audit benchmarks clean
 
 $(BIN)/pip:
 	$(PYTHON) -m venv $(VENV)
@@ -35,6 +35,15 @@ check: $(VENV)/.test-extra
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+$(VENV)/.docs-extra: pyproject.toml setup.py constraints.txt | $(BIN)/pip
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[docs]"
+	touch $(BIN)/seqlight $@
+
+# The site, from the pages and the docstrings. A link that leads nowhere ends it.
+docs: $(VENV)/.docs-extra
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -c docs -d build/doctrees . build/docs
+	@echo "the site: build/docs/index.html"
 
 # Known faults of the installed packages, by PyPI's advisories, which need the network.
 audit: $(VENV)/.test-extra
