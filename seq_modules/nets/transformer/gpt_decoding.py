@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from seq_modules.nets.transformer.attention import attention_weights, causal_mask
 from seq_modules.nets.transformer.cache import KVCache
-from seq_modules.nets.transformer.decode_step import MANY_ROWS, DecodeState
+from seq_modules.nets.transformer.decode_step import DecodeState
 from seq_modules.nets.transformer.positions import causal_alibi
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def extend(net: "GPT", ids: Tensor, counts: Sequence[int], state: DecodeState) -
     if rotary is not None and rotary.dim() == 4:
         rotary = rotary[:, :, None, None]  # (2, B, T, K) -> (2, B, 1, 1, T, K)
     x = x0 = x.flatten(0, 1)  # (B, T, D) -> (B·T, D)
-    for step in state.steps:
+    for step in state.steps(len(x)):
         x = step(x, x0, rotary, values, ids.shape[1])
     return net.logits(net.norm(x)).unflatten(0, ids.shape), state
 
@@ -129,10 +129,8 @@ def reorder(net: "GPT", state: DecodeState, rows: Tensor) -> DecodeState:
 
     A row may be taken several times, and B' may differ from B.
     """
-    before = len(state.cache.lengths)
     state.cache.reorder(rows)
-    same_weights = (before >= MANY_ROWS) == (len(rows) >= MANY_ROWS)
-    return state if same_weights else DecodeState(net.blocks, state.cache)
+    return state
 
 
 def attention_maps(net: "GPT", input_ids: Tensor) -> Tensor:

@@ -41,7 +41,7 @@ def test_rows_are_guessed_from_what_came_first_in_any_of_them() -> None:
     assert drafter.draft(1, rows[1], 3) == [3]
     rows[0] += [4, 1, 2, 9, 3]
     assert drafter.draft(0, rows[0], 3) == [4, 1, 2]
-    assert drafter.draft(1, [*rows[1], 9], 9) == [3, 4, 1, 2, 3, 4, 1, 2, 3]  # 1, 2 was followed by 3 at first
+    assert drafter.draft(1, [*rows[1], 9], 9) == [3, 4, 1, 2, 9, 3, 4, 1, 2]  # 1, 2 was followed by 3 at first
     assert drafter.draft(2, [7, 4, 1, 2], 1) == [9]  # and 4, 1, 2 by 9
     assert drafter.draft(2, [7, 4, 1, 2], 0) == []
 

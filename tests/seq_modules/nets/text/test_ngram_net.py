@@ -87,7 +87,7 @@ def test_logits_sum_each_ngram_once_and_know_no_padding(naive_bayes: float) -> N
             known = [rows[gram] for gram in ngrams(text, 2) if gram in rows]
             expected = net.bias.clone()
             for row in known:
-                expected = expected + net.ratios[row] * (naive_bayes + net.weight[row] / net.norm)
+                expected = expected + net.ratios[row] / net.norm * (naive_bayes + net.weight[row])
             torch.testing.assert_close(found, expected)
 
 
@@ -97,7 +97,7 @@ def test_without_training_it_is_naive_bayes() -> None:
     sums = [sum(1 + of[c] for of in counts.values()) for c in range(3)]
     batch = batch_of(TEXTS, LABELS)
     (logits,) = net(batch["input_ids"], batch["attention_mask"].bool())
-    for text, found in zip(TEXTS, logits.log_softmax(-1), strict=True):
+    for text, found in zip(TEXTS, (net.norm * logits).log_softmax(-1), strict=True):
         joint = [sum(math.log((1 + counts[g][c]) / sums[c]) for g in ngrams(text, 2) if g in counts) for c in range(3)]
         torch.testing.assert_close(found, torch.tensor(joint).log_softmax(-1))
 

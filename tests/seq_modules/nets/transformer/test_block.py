@@ -121,7 +121,7 @@ def test_steps_with_a_cache_and_prepared_memory_equal_the_whole_sequence() -> No
     cache.fill(torch.zeros(B, 2, dtype=torch.long), [2] * B)
     steps = [block(x[:, :2], attend=partial(cache.attend_filled, 0), memory=prepared, memory_mask=mask)]
     for step in range(2, T):
-        cache.append(torch.zeros(B, dtype=torch.long))
+        cache.append(torch.zeros(B, 1, dtype=torch.long), [1] * B)
         attend = partial(cache.attend_appended, 0)
         steps.append(block(x[:, step : step + 1], attend=attend, memory=prepared, memory_mask=mask))
     torch.testing.assert_close(torch.cat(steps, dim=1), whole, rtol=0, atol=1e-12)
