@@ -37,7 +37,7 @@ def findings_of(name: str, check: Callable[[], Iterable[Finding]]) -> list[Findi
             found.append(finding)
     except Exception as error:  # whatever it is: a broken package may raise anything when it is imported
         reason = f"{type(error).__name__}: {reason_of(error)}"
-        found.append(Finding(name, "broken", reason, "put that right; nothing more is known of this"))
+        found.append(Finding(name, "broken", reason, "put right what is broken, here or above, and run it again"))
     return found
 
 

@@ -4,16 +4,19 @@ import platform
 import sys
 import tomllib
 from collections.abc import Iterator
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, metadata, requires, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from seqlight.core.errors import reason_of
 from seqlight.inspection.findings import Finding
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
 PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"  # of a checkout; an installed package has its metadata
+IMPORTED = {"torch": "torch", "lightning": "lightning", "numpy": "numpy", "PyYAML": "yaml"}  # by every training
 OPTIONAL = ("wandb",)  # installed with seqlight, and imported only by an overlay
 # What extras are for; one that is not told of here is shown without.
 EXTRAS = {
@@ -38,9 +41,16 @@ def python() -> Iterator[Finding]:
 
 
 def needed() -> Iterator[Finding]:
-    """Every package that seqlight cannot do without; their versions, not whether they can be imported."""
+    """Every package that seqlight cannot do without: its version, and of the largest whether it can be imported."""
     for requirement in requirements():
-        yield installed(requirement)
+        found = installed(requirement)
+        if found.state != "broken" and found.name in IMPORTED:
+            try:
+                import_module(IMPORTED[found.name])
+            except Exception as error:  # whatever a damaged package raises
+                remedy = f"pip install --force-reinstall '{requirement.name}{requirement.specifier}'"
+                found = Finding(found.name, "broken", f"{found.found}, but not imported: {reason_of(error)}", remedy)
+        yield found
 
 
 def extras() -> Iterator[Finding]:

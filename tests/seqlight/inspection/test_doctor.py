@@ -89,6 +89,19 @@ def test_what_an_extra_lacks_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (needed["optuna"].state, needed["wandb"].state) == ("untested", "missing")
 
 
+def test_a_package_that_cannot_be_imported_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(name: str) -> None:
+        if name == "torch":
+            raise OSError("libcudart.so: cannot open shared object file")
+
+    monkeypatch.setattr(packages, "import_module", fails)
+    needed = by_name(list(packages.needed()))
+    assert needed["torch"].state == "broken"
+    assert "libcudart.so" in needed["torch"].found
+    assert needed["torch"].remedy.startswith("pip install --force-reinstall 'torch")
+    assert needed["lightning"].state == "ok"
+
+
 def test_an_installed_package_knows_what_it_needs_without_its_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
     from_checkout = {requirement.name for requirement in packages.requirements()}
     assert {"music", "test"} <= set(packages.extra_names())
