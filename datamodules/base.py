@@ -13,6 +13,8 @@ from datamodules.loading.file_prints import file_prints
 from seqlight.core.errors import UserError
 from seqlight.core.hyperparameters import MOST_SEED, check_range, save_hyperparameters
 
+MOST_WORKERS = 256  # more would be a mistyped number, or a spoiled checkpoint's, and starve the machine
+
 
 class SequenceDataModule(LightningDataModule):
     """Base of the datamodules.
@@ -41,7 +43,7 @@ class SequenceDataModule(LightningDataModule):
     def __init__(self, batch_size: int, num_workers: int = 0, seed: int | None = None) -> None:
         super().__init__()
         check_range("batch_size", batch_size, least=1)
-        check_range("num_workers", num_workers, least=0)
+        check_range("num_workers", num_workers, least=0, most=MOST_WORKERS)
         check_range("seed", seed, least=0, most=MOST_SEED)
         self.batch_size, self.num_workers = batch_size, num_workers
         self._seed_is_given = seed is not None

@@ -6,8 +6,9 @@
 
 An input is a checkpoint of one of the systems that was tampered with, a recipe, a value of an option, or a file that a
 person gives. Right is exit code 0, or one line with exit code 2 (1 for a diverged training). Counted as findings are
-tracebacks, more than 10 s of CPU time, more than 2 GB of memory, and whatever runs a program, loads code that the
-input names, or writes outside of the folder that the command runs in and its cache.
+tracebacks, more than 10 s of CPU time, more than 2 GB of memory, and whatever runs a program, loads code that a
+checkpoint or a data file names, or writes outside of the folder that the command runs in and its cache. An option or a
+config may name a class of the user's own, which is then loaded.
 """
 
 import argparse
@@ -47,8 +48,6 @@ def try_input(what: str, seed: int, number: int, seeds: dict[str, Path], folder:
     place = folder / f"{what}-{seed}-{number}"
     given = draw(what, place, seeds, rng)
     outcome = run_child(list(given.words), place)
-    if (place / "executed").exists():
-        outcome.deeds.append("executed code of the input")
     shutil.rmtree(place)
     return given, outcome
 

@@ -157,6 +157,10 @@ def user_errors() -> Iterator[None]:
         yield
     except MisconfigurationException as error:
         raise UserError(one_line(str(error))) from error
+    except ValueError as error:
+        if "`val_check_interval`" not in str(error):  # which Lightning checks when it knows the number of batches
+            raise
+        raise UserError(f"trainer.{one_line(str(error)).replace('`', '')}") from error
     except Exception as error:
         wandb = sys.modules.get("wandb")  # imported by its logger alone
         if wandb is None or not isinstance(error, wandb.errors.UsageError):

@@ -48,7 +48,7 @@ class SavedSettings:
     def __init__(self, path: Path, command: str, flags: list[str]) -> None:
         self.path = path
         self.content: dict[str, Any] | None = read_checkpoint(path)
-        if command == "fit" and "optimizer_states" not in self.content:
+        if command == "fit" and not {"optimizer_states", "lr_schedulers"} <= self.content.keys():
             raise UserError(
                 f"--ckpt_path {path}: has weights and no state of a training to resume, as `seqlight average` writes it"
             )

@@ -20,7 +20,6 @@ def test_hostile_inputs_are_taken_or_refused_in_one_line(
         given = draw(what, place, seeds, random.Random(f"{what} {number}"))
         outcome = run_child(list(given.words), place)
         assert outcome.finding is None, (given, outcome)
-        assert not (place / "executed").exists(), given
 
 
 def test_a_child_that_does_what_it_must_not_is_found(tmp_path: Path) -> None:

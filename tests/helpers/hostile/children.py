@@ -13,7 +13,13 @@ from typing import Any
 
 CPU_SECONDS, WALL_SECONDS, MEGABYTES = 10.0, 120.0, 2_000  # of a child: it has hung, or grown, beyond them
 READING = os.O_RDONLY
-STARTS = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.fork", "socket.connect")
+STARTS = (
+    "subprocess.Popen",
+    "os.system",
+    "os.exec",
+    "os.posix_spawn",
+    "socket.connect",
+)  # forks are a loader's workers
 CHANGES = ("os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.symlink", "os.link", "os.truncate", "os.chmod")
 CANARY = "canary_of_the_fuzzer"  # the name of a module that inputs ask for
 
@@ -54,7 +60,10 @@ class Outcome:
 
 
 def run_child(words: list[str], folder: Path) -> Outcome:
-    """Runs ``seqlight WORDS`` in a folder of its own, with the folder's ``home`` as the cache."""
+    """Runs ``seqlight WORDS`` in a folder of its own, with the folder's ``home`` as the cache.
+
+    The module named CANARY may be loaded if the words or their config name it, since a person chooses those.
+    """
     watched = folder.with_name(f"{folder.name}.seen")
     watched.mkdir(parents=True)
     started = time.monotonic()
@@ -73,9 +82,18 @@ def run_child(words: list[str], folder: Path) -> Outcome:
     said = (watched / "err").read_bytes()[-8_000:].decode("utf-8", "replace")
     deeds = (watched / "deeds").read_text(errors="replace").splitlines() if (watched / "deeds").exists() else []
     shutil.rmtree(watched)
+    if (folder / "executed").exists() and not _name_canary(words, folder):
+        deeds.append("executed code of the input")
     return Outcome(
         os.waitstatus_to_exitcode(status), said, usage.ru_utime + usage.ru_stime, usage.ru_maxrss // 1024, deeds
     )
+
+
+def _name_canary(words: list[str], folder: Path) -> bool:
+    """Whether a person's own settings ask for the canary."""
+    configs = (folder / word.removeprefix("--config=") for word in words if word.startswith("--config="))
+    texts = [*words, *(path.read_text(errors="replace") for path in configs if path.is_file())]
+    return any(CANARY in text for text in texts)
 
 
 def _resident(process: int) -> int:
@@ -104,7 +122,10 @@ def _be_child(words: list[str], folder: Path, watched: Path) -> None:
 
         sys.argv = ["seqlight", *words]
         sys.path.insert(0, str(folder))
-        sys.addaudithook(_observer(folder, lambda deed: os.write(deeds, f"{deed}\n".encode("utf-8", "replace"))))
+        watches_imports = not _name_canary(words, folder)
+        sys.addaudithook(
+            _observer(folder, watches_imports, lambda deed: os.write(deeds, f"{deed}\n".encode("utf-8", "replace")))
+        )
         try:
             main()
         except SystemExit as stop:
@@ -120,7 +141,9 @@ def _be_child(words: list[str], folder: Path, watched: Path) -> None:
         os._exit(code)
 
 
-def _observer(folder: Path, note: Callable[[str], Any]) -> Callable[[str, tuple[Any, ...]], None]:
+def _observer(
+    folder: Path, watches_imports: bool, note: Callable[[str], Any]
+) -> Callable[[str, tuple[Any, ...]], None]:
     """An audit hook that notes what starts programs, loads the canary, or writes outside of the folder."""
     inside = (str(folder), "/dev/null", "/dev/shm", "/proc/self")
 
@@ -131,7 +154,7 @@ def _observer(folder: Path, note: Callable[[str], Any]) -> Callable[[str, tuple[
         return place.startswith(inside)
 
     def observe(event: str, args: tuple[Any, ...]) -> None:
-        if event in STARTS or (event == "import" and CANARY in str(args[0])):
+        if event in STARTS or (event == "import" and watches_imports and CANARY in str(args[0])):
             note(f"{event} {args}"[:300])
         elif event == "open":
             path, mode, flags = args

@@ -181,6 +181,8 @@ def draw_flag(folder: Path, seeds: dict[str, Path], rng: random.Random) -> Input
     """A value of one option."""
     name = rng.choice(sorted(seeds))
     option, value = rng.choice(options_of(name)), rng.choice(FLAG_VALUES)
+    if (option, value) == ("trainer.max_epochs", "-1"):
+        value = "1"  # -1 means to train without end
     system = SYSTEMS[name]
     if rng.random() < 0.25:
         words: tuple[str, ...] = ("predict", f"--ckpt_path={seeds[name]}", *QUIET[1:], *system.use)

@@ -91,5 +91,11 @@ def test_a_refused_value_is_named_with_the_class_or_its_option() -> None:
 def test_what_lightning_calls_a_misconfiguration_is_the_users() -> None:
     with pytest.raises(UserError, match="no such monitor"), user_errors():
         raise MisconfigurationException("no such\nmonitor")
+    with pytest.raises(UserError, match=r"trainer\.val_check_interval \(9\) must be less"), user_errors():
+        raise ValueError(
+            " `val_check_interval` (9) must be less than or equal to the number of the training batches (1)."
+        )
+    with pytest.raises(ValueError, match="a fault"), user_errors():
+        raise ValueError("a fault")
     with pytest.raises(RuntimeError), user_errors():
         raise RuntimeError("a fault of the program")
