@@ -1,4 +1,4 @@
-"""A checkpoint of a run on other devices is used on this machine's."""
+"""What a command takes from a checkpoint: on other devices than those of its run, and without its state of a training."""
 
 from pathlib import Path
 
@@ -44,3 +44,13 @@ def test_the_same_machine_needs_no_word(run: Run, run_folder: Path, caplog: pyte
     done = run("test", f"--ckpt_path={run_folder}", "--trainer.callbacks=[]")
     assert done.code == 0, done.err
     assert "this machine" not in caplog.text
+
+
+@pytest.mark.parametrize("entry", ["optimizer_states", "lr_schedulers"])
+def test_a_checkpoint_without_the_state_of_a_training_is_not_resumed(run: Run, run_folder: Path, entry: str) -> None:
+    content = torch.load(run_folder / "checkpoints/last.ckpt", weights_only=True)
+    del content[entry]
+    torch.save(content, "a.ckpt")
+    done = run("fit", "--ckpt_path=a.ckpt")
+    assert done.code == 2
+    assert "a.ckpt: has weights and no state of a training to resume" in done.err
