@@ -40,10 +40,13 @@ SIDEBAR = {
 # apidoc's setting for the options of automodule, but this one.
 os.environ["SPHINX_APIDOC_OPTIONS"] = "members,show-inheritance"
 apidoc_modules = [
-    {"path": str(ROOT / package), "destination": f"docs/api/{package}", "module_first": True} for package in PACKAGES
+    {"path": str(ROOT / package), "destination": f"docs/api/{package}", "module_first": True, "max_depth": 1}
+    for package in PACKAGES
 ]
 autodoc_default_options = {"ignore-module-all": True}  # a class is described where it is defined
+autodoc_inherit_docstrings = False  # those of torch and Lightning refer to their own pages
 autodoc_preserve_defaults = True
+default_role = "literal"
 maximum_signature_line_length = 100
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True  # attributes stand in the class's own text, and are not described a second time
@@ -52,6 +55,7 @@ highlight_language = "none"
 myst_heading_anchors = 4
 html_theme = "furo"
 html_title = "seqlight"
+html_static_path = html_css_files = ["site.css"]
 html_copy_source = False
 html_show_copyright = False
 html_use_index = False  # the search finds more
@@ -81,9 +85,9 @@ def set_up_page(app: Sphinx, docname: str, source: list[str]) -> None:
 def mark_up(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
     """Docstrings have ``code`` and roles as their only markup: in |x|, a * b and cv_ the signs stand for themselves.
 
-    A glossary of letters keeps its columns.
+    A letter with a full stop begins no list, and a glossary of letters keeps its columns.
     """
-    kept, sign = r"``[^`]*``|^ *\* |^Letters\n(?:    .*\n)+", r"[*|]|(?<=\w)_(?!\w)"
+    kept, sign = r"``[^`]*``|^ *\* |^Letters\n(?:    .*\n)+", r"[*|]|(?<=\w)_(?!\w)|(?<=: )[A-Z](?=\.(?: |$))"
     lines[:] = re.sub(
         rf"({kept})|({sign})",
         lambda match: match[1].replace("Letters\n", "Letters::\n\n") if match[1] else rf"\{match[2]}",

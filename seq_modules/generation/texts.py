@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -84,7 +83,7 @@ def followers_in(path: str, tokenizer: Any) -> dict[int, int]:
         raise UserError(
             f"decoding.draft_text {path}: {error.strerror}; give a file of text, or leave it out"
         ) from error
-    return common_followers(torch.from_numpy(tokenizer.encode_array(text).astype(np.int64)))
+    return common_followers(torch.from_numpy(tokenizer.encode_array(text)).long())
 
 
 def cut(text: str, stop: Sequence[str] | None) -> str:

@@ -9,7 +9,6 @@ n-grams), G most n-grams of a token.
 
 import zlib
 from collections.abc import Callable, Sequence
-from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -21,7 +20,6 @@ from seqlight.core.hyperparameters import check_range
 
 FACTOR, BITS = 1000003, (1 << 31) - 1  # 31 bits times 31 bits stay inside 64 signed bits
 GOLDEN = 0x9E3779B1  # 2³² over the golden ratio: its multiples lie far apart
-Ids = TypeVar("Ids", int, Tensor)
 PRIME, SPREAD = 2**31 - 1, 1_540_483_477
 
 
@@ -76,7 +74,7 @@ def hashes_by_order(
     return found
 
 
-def polynomial(h: Ids, token: Ids, order: int) -> Ids:
+def polynomial(h: Tensor, token: Tensor, order: int) -> Tensor:
     """h = (1000003·h + id + 1) mod 2³¹."""
     return (h * FACTOR + token + 1) & BITS
 

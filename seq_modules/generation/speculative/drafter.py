@@ -2,13 +2,16 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
+import torch
 from torch import Tensor
 
-from seq_modules.nets.hashed_ngrams import hashes_by_order, polynomial
-
 LONGEST = 6  # tokens of the longest n-gram that is looked up
+FACTOR, MASK = 1000003, (1 << 31) - 1  # of the hashes
 REPEATED = 2  # times that a token must have followed an n-gram of the other text
+
+Ids = TypeVar("Ids", int, Tensor)
 
 
 class NgramDrafter:
@@ -58,23 +61,27 @@ def hashes_before(ids: Sequence[int], place: int) -> Iterator[int]:
     """Hashes of the n-grams that end before a place, the shortest first."""
     ngram = 0
     for order in range(1, min(LONGEST, place) + 1):
-        ngram = polynomial(ngram, ids[place - order], order)
+        ngram = lengthened(ngram, ids[place - order])
         yield ngram
+
+
+def lengthened(ngram: Ids, token: Ids) -> Ids:
+    """The hash of an n-gram with one more token at its beginning, of 31 bits."""
+    return (ngram * FACTOR + token + 1) & MASK
 
 
 def common_followers(ids: Tensor) -> dict[int, int]:
     """By the hash of every n-gram, the token that followed it most often, where that was :data:`REPEATED` times.
 
     Args:
-        ids: A text of 0 tokens or more, (N,).
+        ids: A text, (N,), integers below 2³¹.
     """
     found: dict[int, int] = {}
-    by_order = hashes_by_order(ids[None, :-1], range(1, LONGEST + 1), polynomial)
-    for order, ngrams in by_order.items():
-        # Of each complete n-gram its hash, above the token that follows: (N - order,)
-        pairs = ngrams[0, order - 1 :] << 31 | ids[order:]
-        pairs, counts = pairs.unique(return_counts=True)
+    ngrams = torch.zeros_like(ids)  # the hash of what ends before each token that has as much before it
+    for order in range(1, min(LONGEST, len(ids) - 1) + 1):
+        ngrams = lengthened(ngrams[1:], ids[:-order])  # (N - order,)
+        pairs, counts = (ngrams << 31 | ids[order:]).unique(return_counts=True)
         pairs, counts = pairs[counts >= REPEATED], counts[counts >= REPEATED]
         pairs = pairs[counts.argsort(stable=True)]  # the most frequent last, so that it stays
-        found.update(zip((pairs >> 31).tolist(), (pairs & (1 << 31) - 1).tolist(), strict=True))
+        found.update(zip((pairs >> 31).tolist(), (pairs & MASK).tolist(), strict=True))
     return found

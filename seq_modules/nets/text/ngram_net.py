@@ -7,11 +7,11 @@ texts of class c have the n-gram g, and α is added for smoothing, its log-count
 
 and the logit of class c is a sum over the different n-grams of a text, however often each is there:
 
-    z_c = b_c + Σ_g r_gc · (β + w_gc / s)        s: root mean square of the norm of the training texts' r
+    z_c = b_c + Σ_g r_gc / s · (β + w_gc)        s: root mean square of the norm of the training texts' r
 
-w and b are trained. With w = 0 and β = 1 this is naive Bayes for classes of equal size; with β = 0 it is a linear
-classifier of the scaled n-grams. In between, weight decay draws the classifier towards naive Bayes, as Wang & Manning
-do by interpolation after training. Of two classes, z_1 - z_0 has their ratio, r_g1 - r_g0 = log(p_g1 / p_g0).
+w and b are trained, from 0 on. With w = 0 all n-grams weigh the same: this is naive Bayes for classes of equal size,
+but for a factor. Weight decay draws the classifier towards it, as Wang & Manning do by interpolation after training.
+Of two classes, z_1 - z_0 has their ratio, r_g1 - r_g0 = log(p_g1 / p_g0).
 
 B batch, T time, N orders (lengths of n-grams), V vocabulary, G n-grams, C classes.
 """
@@ -39,7 +39,8 @@ class NgramConfig:
         max_order: Longest n-grams: 1 for words, 2 for words and pairs, 3 for triples too.
         min_count: Number of training texts that must have an n-gram.
         smoothing: What is added to each count, α, above 0.
-        naive_bayes: Factor of naive Bayes in the logits, β: 0 for none, 1 for all of it.
+        naive_bayes: Weight of every n-gram before training, β, to which weight decay draws the weights; 0 takes nothing
+            from naive Bayes.
 
     Raises:
         UserError: A value is out of its range.
@@ -48,7 +49,7 @@ class NgramConfig:
     max_order: int = 2
     min_count: int = 1
     smoothing: float = 1.0
-    naive_bayes: float = 0.1
+    naive_bayes: float = 0.2
 
     def __post_init__(self) -> None:
         check_range("net.max_order", self.max_order, least=1, most=8)
@@ -122,7 +123,7 @@ class NgramNet(nn.Module):
 
     def table(self) -> Tensor:
         """What each n-gram adds to the logits, (1 + G, C)."""
-        return self.ratios * (self.config.naive_bayes + self.weight / self.norm)
+        return self.ratios / self.norm * (self.config.naive_bayes + self.weight)
 
     def rows(self, input_ids: Tensor, mask: Tensor) -> Tensor:
         """Rows of the tables of a text's n-grams, (B, N·T): each once, 0 for the rest."""

@@ -1,4 +1,4 @@
-"""What a command takes from a checkpoint: on other devices than those of its run, and without its state of a training."""
+"""What a command takes from a checkpoint: on other devices than its run had, and without its state of a training."""
 
 from pathlib import Path
 

@@ -109,7 +109,12 @@ def test_a_checkpoint_is_enough(run: Run, run_folder: Path) -> None:
 
 def test_a_music_decoder_is_measured(run: Run) -> None:
     words = ("--data.source.num_etudes=12", "--data.windows.epoch_size=8", "--data.batch_size=4")
-    small = ("--model.net.d_model=16", "--model.net.rnn.hidden_size=16", "--trainer.callbacks=[]")
+    small = (
+        "--model.net.d_model=16",
+        "--model.net.rnn.hidden_size=16",
+        "--model.ensemble_size=1",
+        "--trainer.callbacks=[]",
+    )
     assert run("fit", "--config=music/lstm", *words, *small, "--trainer.max_epochs=1").code == 0
     threads = torch.get_num_threads()
     done = run("bench", "--batch_size=2", "--seconds=0.001", "--decoding.max_new_tokens=4", "--clock=cpu")
