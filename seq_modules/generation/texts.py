@@ -83,7 +83,7 @@ def followers_in(path: str, tokenizer: Any) -> dict[int, int]:
         raise UserError(
             f"decoding.draft_text {path}: {error.strerror}; give a file of text, or leave it out"
         ) from error
-    return common_followers(torch.from_numpy(tokenizer.encode_array(text)).long())
+    return common_followers(torch.tensor(tokenizer.encode_array(text), dtype=torch.long))
 
 
 def cut(text: str, stop: Sequence[str] | None) -> str:
