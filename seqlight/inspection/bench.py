@@ -17,7 +17,7 @@ from lightning.pytorch.cli import Namespace
 from datamodules import SequenceDataModule
 from seq_modules.generation.decoding_config import Decoding
 from seqlight.checkpoints import check_classes, find_checkpoint, module_of, read_checkpoint, settings
-from seqlight.command.arguments import option, values_as_configs
+from seqlight.command.arguments import import_own_classes, option, values_as_configs
 from seqlight.command.exit_codes import interruption
 from seqlight.command.messages import as_user_error, user_errors
 from seqlight.command.parser import Parser
@@ -41,6 +41,7 @@ def command(words: list[str]) -> int:
     parser = bench_parser()
     if any(word in ("--help", "-h") or word.startswith("--data.help") for word in words):
         parser.parse_args(words)  # prints and exits
+    import_own_classes(words)
     given = option(words, "--ckpt_path")
     path = find_checkpoint(given[1] if given else "best", "test")
     content = read_checkpoint(path)
@@ -78,6 +79,7 @@ def bench_parser() -> Parser:
     parser.class_option = "data"
     parser.add_argument("--config", action=ActionConfigFile, help="A file with settings of data and decoding.")
     parser.add_argument("--ckpt_path", default="best", help="A checkpoint, a run's folder, best or last.")
+    parser.add_argument("--model", type=str | None, help="Class of a system of one's own, such as mine.MyModule.")
     parser.add_argument(
         "--batch_size", type=int, nargs="+", help="Batch sizes, such as 1 8 64. Default: 1, 8 and the run's own."
     )
