@@ -20,8 +20,8 @@ LIVING = [page for page in PAGES if page not in DATED]
 RECIPES = (
     "parity/lstm_last", "text/speedrun", "text/lstm_char", "music/lstm", "music/transformer", "music/jsb_lstm",
     "questions/lstm", "questions/bert", "reviews/mean", "reviews/ngrams", "translation/multi30k_transformer",
-    "translation/strings", "formal/even_pairs", "mlp/circles", "forecast/nlinear", "forecast/patch_transformer", "tagging/ewt_lstm",
-    "tagging/ewt_bert",
+    "translation/strings", "formal/even_pairs", "mlp/circles", "forecast/nlinear", "forecast/patch_transformer",
+    "tagging/ewt_lstm", "tagging/ewt_bert",
 )  # fmt: skip
 
 
