@@ -115,7 +115,7 @@ def group_from(cls: type[Group], value: Any) -> Group:
     if not isinstance(value, Mapping):
         raise UserError(f"{cls.__name__} must be made of a mapping of its fields, not of {value!r}")
     hints = get_type_hints(cls)
-    if unknown := sorted(set(value) - set(hints)):
+    if unknown := sorted(map(str, set(value) - set(hints))):
         raise UserError(f"{unknown[0]} is no field of {cls.__name__}; there are {', '.join(hints)}")
     made = {
         name: group_from(hints[name], held) if dataclasses.is_dataclass(hints[name]) else held

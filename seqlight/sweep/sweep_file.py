@@ -152,7 +152,7 @@ def read_sweep(name: str) -> Sweep:
     check_yaml(path)
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
     known = {f.name for f in fields(Sweep)}
-    if unknown := sorted(set(content) - known):
+    if unknown := sorted(map(str, set(content) - known)):
         raise UserError(f"sweep {path}: unknown key {unknown[0]}; there are {', '.join(sorted(known))}")
     if missing := [key for key in ("name", "config", "metric") if key not in content]:
         raise UserError(f"sweep {path}: the key {missing[0]} is missing")

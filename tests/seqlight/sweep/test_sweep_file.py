@@ -44,7 +44,7 @@ def test_repetitions_are_outermost(tmp_path: Path) -> None:
         ({"direction": "up"}, "direction must be"),
         ({"trials": 0}, "trials must be at least 1, not 0"),
         ({"seeds": 3}, "seeds must be a setting or a list"),
-        ({"trails": 3}, "unknown key trails"),
+        ({"trails": 3, 3: 4}, "unknown key 3; there are"),
         ({"metric": None}, "metric is missing"),
     ],
 )
