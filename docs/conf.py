@@ -47,6 +47,11 @@ autodoc_default_options = {"ignore-module-all": True}  # a class is described wh
 autodoc_inherit_docstrings = False  # those of torch and Lightning refer to their own pages
 autodoc_preserve_defaults = True
 default_role = "literal"
+nitpicky = True  # what docstrings and signatures name of ours must be described; not type variables and aliases
+nitpick_ignore_regex = [
+    ("py:.*", rf"(?!({'|'.join(PACKAGES)})\.).*"),
+    ("py:(class|obj)", r".*\.(Group|Ids|Item)"),
+]
 maximum_signature_line_length = 100
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True  # attributes stand in the class's own text, and are not described a second time

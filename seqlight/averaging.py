@@ -52,7 +52,7 @@ def average(checkpoints: Sequence[str | Path], root: str = "runs") -> dict[str, 
 
 
 def load_average(checkpoints: Sequence[str | Path], root: str = "runs") -> "SequenceModule":
-    """As :func:`seqlight.load`, with the mean weights of several checkpoints; arguments and errors of :func:`average`.
+    """As ``seqlight.load``, with the mean weights of several checkpoints; arguments and errors of :func:`average`.
 
     Example:
         >>> module = seqlight.load_average(["checkpoints/8.ckpt", "checkpoints/9.ckpt"])  # doctest: +SKIP

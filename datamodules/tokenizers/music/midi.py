@@ -242,7 +242,7 @@ class NoteTokenizer(Stateful):
         return Piece(name, tuple(sorted(notes)), time_signature, quarters_per_minute, key)
 
     def state(self) -> dict[str, Any]:
-        """Plain data, from which :func:`datamodules.tokenizers.from_state` makes the same tokenizer."""
+        """Plain data, from which :func:`datamodules.tokenizers.loading.from_state` makes the same tokenizer."""
         more: dict[str, Any] = {}
         if self.signatures is not None:
             more["metres"] = [list(metre) for metre in self.signatures.metres]

@@ -151,7 +151,7 @@ class RemiTokenizer(Stateful):
         return top_voice(piece) if self.one_voice else piece
 
     def state(self) -> dict[str, Any]:
-        """Plain data from which :func:`datamodules.tokenizers.from_state` makes the same tokenizer."""
+        """Plain data from which :func:`datamodules.tokenizers.loading.from_state` makes the same tokenizer."""
         return {
             "kind": self.kind,
             "lowest": self.lowest,

@@ -83,7 +83,7 @@ def generate_speculatively(
     on_token: Callable[[int, int], None] | None = None,
     eos_id: int | None = None,
 ) -> list[list[int]]:
-    """The new ids of each prompt; arguments as for :func:`seq_modules.generation.generate`.
+    """The new ids of each prompt; arguments as for :func:`seq_modules.generation.decode.generate`.
 
     Each row goes on at its own pace. Rows that have ended leave the batch as soon as they are half of it.
 
