@@ -184,8 +184,8 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     one = setting(args.ckpt_path, args.text)
     net = one.net
-    before = 1 if one.ids is None else PROMPT
-    args.tokens = min(args.tokens, net.max_seq_len - before + 1)  # where transformers' positions end
+    before, guessed = (1, 0) if one.ids is None else (PROMPT, args.speculative)
+    args.tokens = min(args.tokens, net.max_seq_len - before - guessed + 1)  # where transformers' positions end
     print(
         f"torch {torch.__version__}, float32, {args.threads} threads, {sum(p.numel() for p in net.parameters()):,} "
         f"parameters, {args.tokens} tokens after {before}, {args.decoding}, {args.rounds} rounds "
