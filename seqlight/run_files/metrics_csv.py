@@ -20,7 +20,7 @@ class MetricsCSV(CSVLogger):
     def experiment(self) -> Any:
         """The writer of the file; on other ranks Lightning's dummy."""
         if self._experiment is None:
-            self._fs.makedirs(self.root_dir, exist_ok=True)
+            Path(self.root_dir).mkdir(parents=True, exist_ok=True)
             self._experiment = WholeRows(self.log_dir)
         return self._experiment
 

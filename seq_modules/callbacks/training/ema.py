@@ -6,6 +6,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 from torch import Tensor
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from seq_modules.nets.precision import at_least_float32
 from seq_modules.training.progress import progress_of
@@ -73,7 +74,8 @@ class EMA(Callback):
         if not self._average:
             self._average = {name: value.clone() for name, value in weights.items()}
         fraction = max(1 - self.decay**self.every_n_steps, 10 / (10 + self.updates))
-        torch._foreach_lerp_(list(self._average.values()), [weights[name] for name in self._average], fraction)
+        move = get_ema_multi_avg_fn(1 - fraction)  # toward the weights, all tensors at once
+        move(list(self._average.values()), [weights[name] for name in self._average], None)
         self.updates += 1
 
     @torch.no_grad()
