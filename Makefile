@@ -23,10 +23,10 @@ demo: $(BIN)/seqlight
 	$(BIN)/seqlight test --ckpt_path best
 	@echo "try next: $(BIN)/seqlight configs     (or see one fail: $(BIN)/seqlight fit --config $(RECIPE) --model.net.cell rnn)"
 
-# One test more than there are cores, since many wait for processes that they start, and one thread each: two threads for
+# Two tests more than there are cores, since many wait for processes that they start, and one thread each: two threads for
 # each of two tests at once are slower than one. A file's tests run in one process, which makes what they share once;
 # the files are taken in order, since the last ones are quick.
-WORKERS = $$(( $$(getconf _NPROCESSORS_ONLN) + 1 ))
+WORKERS = $$(( $$(getconf _NPROCESSORS_ONLN) + 2 ))
 test: $(VENV)/.test-extra
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
