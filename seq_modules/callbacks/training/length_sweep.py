@@ -41,6 +41,8 @@ class LengthSweep(Callback):
         prefixes: Read sequences of the last length once, and judge each length by the answer to their first symbols,
             which takes a hundredth of the time. The sequences of two lengths are then not independent. Only for
             labels that no later symbol changes, and a net of one direction.
+        max_stream_errors: The stream is read no further after a chunk by whose end so many answers were wrong; then
+            its accuracy and errors are those of the part that was read. By default all of it is read.
 
     Raises:
         UserError: A value is out of its range, ``prefixes`` and ``steps: all`` are both set, or the data has no method
@@ -58,18 +60,20 @@ class LengthSweep(Callback):
         steps: Steps = "last",
         batch_size: int | None = None,
         prefixes: bool = False,
+        max_stream_errors: int | None = None,
     ) -> None:
         for name, value in (("min_length", min_length), ("every", every), ("sequences", sequences), ("chunk", chunk)):
             check_range(name, value, least=1)
         check_range("max_length", max_length, least=min_length)
         check_range("stream_bits", stream_bits, least=0)
         check_range("batch_size", batch_size, least=1)
+        check_range("max_stream_errors", max_stream_errors, least=1)
         check_choice("steps", steps, Steps)
         if prefixes and steps == "all":
             raise UserError('LengthSweep.steps: "all" is set, but prefixes are judged by their last step; set "last"')
         self.min_length, self.max_length, self.every, self.sequences = min_length, max_length, every, sequences
         self.stream_bits, self.chunk, self.steps = stream_bits, chunk, steps
-        self.batch_size, self.prefixes = batch_size or sequences, prefixes
+        self.batch_size, self.prefixes, self.max_stream_errors = batch_size or sequences, prefixes, max_stream_errors
         self._classes, self._carries = 2, True
 
     @torch.inference_mode()
@@ -130,15 +134,17 @@ class LengthSweep(Callback):
 
     def _stream(self, pl_module: LightningModule, data: HasSequences) -> tuple[float, int, int]:
         batch = data.sequences(self.stream_bits, 1)
-        state, errors, first = None, 0, self.stream_bits
+        state, asked, errors, first = None, 0, 0, self.stream_bits
         for start in range(0, batch["labels"].shape[1], self.chunk):
             bits, labels = (batch[name][:, start : start + self.chunk] for name in ("input_ids", "labels"))
             logits, state = pl_module(bits.to(pl_module.device), state=state)
             wrong = (~is_right(logits.cpu(), labels) & (labels >= 0))[0].nonzero()
             if len(wrong) and not errors:
                 first = start + int(wrong[0])
-            errors += len(wrong)
-        return 1 - errors / int((batch["labels"] >= 0).sum()), errors, first
+            errors, asked = errors + len(wrong), asked + int((labels >= 0).sum())
+            if self.max_stream_errors is not None and errors >= self.max_stream_errors:
+                break
+        return 1 - errors / asked, errors, first
 
     def _write(self, trainer: Trainer, lengths: range, accuracy: list[float]) -> None:
         path = run_folder(trainer) / "length_sweep.csv"

@@ -50,6 +50,11 @@ def test_length_sweep_measures_what_it_says(tmp_path: Path) -> None:
     assert result["test/stream_first_error"] == wrong[0]
     assert result["test/stream_accuracy"] == pytest.approx(1 - len(wrong) / 100)
     assert (tmp_path / "run/one/plots/length_sweep.png").stat().st_size > 1000
+    few = LengthSweep(min_length=5, max_length=5, sequences=2, stream_bits=100, chunk=20, max_stream_errors=3)
+    read, asked = few._stream(WrongAtOnes(net={"hidden_size": 1}), data), 20
+    while (wrong < asked).sum() < 3:
+        asked += 20
+    assert read == (pytest.approx(1 - int((wrong < asked).sum()) / asked), (wrong < asked).sum(), wrong[0])
 
 
 class Sees(Callback):
