@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+INSTALL ?= $(BIN)/pip install
 RECIPE := configs/parity/lstm_last.yaml
 
 .PHONY: demo test check docs audit benchmarks clean
@@ -10,11 +11,11 @@ $(BIN)/pip:
 	$(PYTHON) -m venv $(VENV)
 
 $(BIN)/seqlight: pyproject.toml setup.py constraints.txt | $(BIN)/pip
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
+	$(INSTALL) --quiet --constraint constraints.txt --editable .
 	touch $@
 
 $(VENV)/.test-extra: pyproject.toml setup.py constraints.txt | $(BIN)/pip
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[test]"
+	$(INSTALL) --quiet --constraint constraints.txt --editable ".[test]"
 	touch $(BIN)/seqlight $@
 
 demo: $(BIN)/seqlight
@@ -37,7 +38,7 @@ check: $(VENV)/.test-extra
 	$(BIN)/mypy
 
 $(VENV)/.docs-extra: pyproject.toml setup.py constraints.txt | $(BIN)/pip
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[docs]"
+	$(INSTALL) --quiet --constraint constraints.txt --editable ".[docs]"
 	touch $(BIN)/seqlight $@
 
 # The site, from the pages and the docstrings. A link that leads nowhere ends it.
