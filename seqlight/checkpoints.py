@@ -17,7 +17,7 @@ from seqlight.core.checkpoint_file.growth import bounded_by
 from seqlight.core.checkpoint_file.reading import read_file
 from seqlight.core.errors import UserError
 from seqlight.core.signatures import parameters_of
-from seqlight.sharded_checkpoints import is_sharded, whole
+from seqlight.run_files.sharded_checkpoints import is_sharded, whole
 
 if TYPE_CHECKING:
     from torch import nn

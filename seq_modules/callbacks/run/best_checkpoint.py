@@ -92,7 +92,7 @@ class BestCheckpoint(ModelCheckpoint):
         if not is_whole(path):
             rank_zero_info(f"{path} is damaged: best.ckpt is the best of the validations from here on")
             return None
-        path = path / "meta.pt" if path.is_dir() else path  # a checkpoint in parts (seqlight/sharded_checkpoints.py)
+        path = path / "meta.pt" if path.is_dir() else path  # a checkpoint in parts (run_files/sharded_checkpoints.py)
         try:
             content = read_plain(path)
             state = content["callbacks"][self.state_key]

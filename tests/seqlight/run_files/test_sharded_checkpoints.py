@@ -11,7 +11,7 @@ import torch
 from torch.distributed.checkpoint import FileSystemWriter, save
 
 from seqlight.core.errors import UserError
-from seqlight.sharded_checkpoints import INDEX, REST, is_sharded, read_parts, whole
+from seqlight.run_files.sharded_checkpoints import INDEX, REST, is_sharded, read_parts, whole
 
 STATE = {
     "state_dict": {"a.weight": torch.arange(6.0).view(2, 3), "a.bias": torch.ones(2, dtype=torch.bfloat16)},
