@@ -5,12 +5,15 @@
     python benchmarks/studies/forecast_baselines.py --path ETTh1.csv --nets runs/sweeps/etth1
 
 The split is that of the literature (12, 4 and 4 months), and errors are of series that are scaled by the training
-part. First the seasonal naive forecast (a day before) over all windows of the test. Then, at a few origins that are
-spread evenly over it: the naive forecast, AutoETS or AutoARIMA, which is fitted to the last values of each series
-before the origin, and the nets under ``--nets`` (the best checkpoint of each run; several of one horizon are averaged
-over). A statistical model fits each series at each origin anew, which is why it sees few of them.
+part. First the seasonal naive forecast (a day before) over all windows of the test. Then, at origins that are spread
+evenly over it, by default every tenth hour: the naive forecast, statistical models, which are fitted to the last values
+of each series before the origin, and the nets under ``--nets`` (the best checkpoint of each run; several of one horizon
+are averaged over). A statistical model fits each series at each origin anew, which is why it sees fewer of them. One
+fit serves all horizons.
 
-statsforecast is no requirement of the project: it brings Numba, whose compilation is most of a short run.
+AutoETS chooses among exponential smoothings with and without trend and season, by the corrected Akaike criterion
+(Hyndman et al. 2002); "seasonal" chooses among those with a season alone. statsforecast is no requirement of the
+project: no other part of it needs it.
 """
 
 import argparse
@@ -27,6 +30,11 @@ from datamodules.series.windows import TimeSplit
 from seq_modules import Forecaster
 
 LOOKBACK, SEASON = 336, 24
+STATISTICAL: dict[str, tuple[str, dict[str, str]]] = {
+    "AutoETS": ("AutoETS", {}),
+    "AutoETS, seasonal": ("AutoETS", {"model": "ZZA"}),
+    "AutoARIMA": ("AutoARIMA", {}),
+}
 
 
 def windows(path: str, horizon: int) -> ForecastDataModule:
@@ -50,13 +58,14 @@ def naive_on_all(values: np.ndarray, origins: range, horizon: int) -> tuple[floa
     return squared / len(origins), absolute / len(origins)
 
 
-def statistical(values: np.ndarray, origin: int, horizon: int, kind: str, history: int) -> np.ndarray:
+def statistical(values: np.ndarray, origin: int, horizon: int, name: str, history: int) -> np.ndarray:
     """Forecasts (H, C) of a model of each series by itself, fitted to the last values before the origin."""
     from statsforecast import models
 
+    kind, options = STATISTICAL[name]
     columns = []
     for series in values[origin - history : origin].T:
-        model = getattr(models, kind)(season_length=SEASON)
+        model = getattr(models, kind)(season_length=SEASON, **options)
         columns.append(model.forecast(y=series, h=horizon)["mean"])
     return np.column_stack(columns)
 
@@ -86,9 +95,9 @@ def main() -> None:
     parser.add_argument("--path", default="ETTh1.csv")
     parser.add_argument("--nets", type=Path, help="a folder of runs")
     parser.add_argument("--horizons", type=int, nargs="+", default=[96, 192, 336, 720])
-    parser.add_argument("--origins", type=int, default=12, help="of the statistical model; 0 leaves it out")
-    parser.add_argument("--history", type=int, default=LOOKBACK, help="values that it is fitted to")
-    parser.add_argument("--model", default="AutoETS", choices=("AutoETS", "AutoARIMA"))
+    parser.add_argument("--origins", type=int, default=217, help="of the statistical models; 0 leaves them out")
+    parser.add_argument("--history", type=int, default=LOOKBACK, help="values that they are fitted to")
+    parser.add_argument("--models", nargs="+", default=["AutoETS", "AutoETS, seasonal"], choices=STATISTICAL)
     given = parser.parse_args()
     started = time.process_time()
     data = windows(given.path, max(given.horizons))
@@ -103,14 +112,16 @@ def main() -> None:
     places = data.test_set.origins
     chosen = [places[round(k)] for k in np.linspace(0, len(places) - 1, given.origins)]
     longest = max(given.horizons)
-    fitted = [statistical(values, origin, longest, given.model, given.history) for origin in chosen]
+    fitted = {
+        name: [statistical(values, origin, longest, name, given.history) for origin in chosen] for name in given.models
+    }
     nets = of_nets(given.nets, values, chosen) if given.nets else {}
-    print(f"\nat {given.origins} origins, MSE / MAE; {given.model} is fitted to {given.history} values\n")
-    print(f"| horizon | seasonal naive | {given.model} | nets (number) |\n|---|---|---|---|")
+    print(f"\nat {given.origins} origins, MSE / MAE; the models are fitted to {given.history} values\n")
+    print(f"| horizon | seasonal naive | {' | '.join(fitted)} | nets (number) |\n|---|---|{'---|' * len(fitted)}---|")
     for horizon in given.horizons:
         rows = [
             mean_error([naive(values, origin, horizon) for origin in chosen], values, chosen),
-            mean_error([forecast[:horizon] for forecast in fitted], values, chosen),
+            *(mean_error([forecast[:horizon] for forecast in each], values, chosen) for each in fitted.values()),
         ]
         cells = [f"{squared:.3f} / {absolute:.3f}" for squared, absolute in rows]
         errors = [mean_error(forecasts, values, chosen) for forecasts in nets.get(horizon, [])]

@@ -95,8 +95,8 @@ class TagTokens:
         revision: Branch, tag or commit of tokenizer_path on the hub.
         max_pieces: Most subwords of a sentence with a pretrained tokenizer, [CLS] and [SEP] included; a longer sentence
             is refused, since the encoder has no more positions.
-        pool_batches: Training batches whose sentences are sorted by length together, so that there is little padding; 1
-            shuffles without regard to length.
+        pool_batches: Training batches whose sentences are sorted by their number of tokens together, so that there is
+            little padding; 1 shuffles without regard to length.
 
     Raises:
         UserError: A value is out of its range.

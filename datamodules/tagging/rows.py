@@ -13,7 +13,7 @@ from seqlight.core.labels import IGNORED
 
 
 class SentenceRows(BatchDataset):
-    """Sentences in a fixed order, in which batches have sentences of similar length unless ``batch_rows`` is 1.
+    """Sentences in a fixed order, in which batches have sentences of as many tokens unless ``batch_rows`` is 1.
 
     Args:
         sentences: The words of each.
@@ -32,7 +32,7 @@ class SentenceRows(BatchDataset):
         with_words: bool = False,
     ) -> None:
         self.sentences, self.labels, self.tokenizer, self.with_words = sentences, labels, tokenizer, with_words
-        self.lengths = np.array(list(map(len, sentences)), dtype=np.int64)
+        self.lengths = np.array([tokenizer.num_tokens(sentence) for sentence in sentences], dtype=np.int64)
         self._order = even_order(self.lengths, batch_rows) if batch_rows > 1 else np.arange(len(sentences))
 
     def __len__(self) -> int:

@@ -5,6 +5,7 @@ import types
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -191,6 +192,10 @@ def test_subwords_of_a_folder(tmp_path: Path) -> None:
     batch = data.val_set.__getitems__([0])
     assert batch["input_ids"].tolist() == [[2, 5, 6, 7, 1, 3]]
     assert batch["first_tokens"].tolist() == [[1, 2, 4]]
+    rows = data.train_set.rows  # batches are sorted by subwords, not by words
+    made = [rows.batch(np.array([row]))["input_ids"].shape[1] for row in range(len(rows))]
+    assert rows.lengths.tolist() == made
+    assert rows.lengths.tolist() != [len(sentence) + 2 for sentence in rows.sentences]
     assert data.vocab_size == len(pieces)
     again = from_state(data.tokenizer.state())
     assert again.fingerprint == data.tokenizer.fingerprint
