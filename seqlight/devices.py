@@ -4,7 +4,12 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from lightning.fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
+from lightning.fabric.plugins.environments import (
+    LSFEnvironment,
+    MPIEnvironment,
+    SLURMEnvironment,
+    TorchElasticEnvironment,
+)
 from lightning.pytorch.accelerators import AcceleratorRegistry
 from lightning.pytorch.strategies import StrategyRegistry
 from torch.distributed import Store, rendezvous
@@ -68,6 +73,12 @@ def launched_processes() -> tuple[int, int] | None:
     if SLURMEnvironment.detect():
         return int(os.environ.get("SLURM_NTASKS_PER_NODE", "1")), int(os.environ.get("SLURM_NNODES", "1"))
     return None
+
+
+def is_one_of_several_machines() -> bool:
+    """Whether a launcher, or the variables that Lightning reads without one, say where the other machines are."""
+    launchers = (TorchElasticEnvironment, SLURMEnvironment, LSFEnvironment, MPIEnvironment)
+    return "MASTER_ADDR" in os.environ or any(launcher.detect() for launcher in launchers)
 
 
 def from_first_process(key: str, make: Callable[[], str]) -> str:

@@ -18,6 +18,7 @@ from seqlight.core.errors import UserError
 from seqlight.core.hyperparameters import check_range
 from seqlight.core.signatures import parameters_of
 from seqlight.core.yaml_text import yaml_text
+from seqlight.devices import is_one_of_several_machines
 from seqlight.recipes import DEFAULTS, experiment_name
 from seqlight.runs import new_run_folder, point_loggers
 
@@ -53,7 +54,8 @@ def check_settings(config: Namespace) -> None:
         config: The command's settings.
 
     Raises:
-        UserError: The seed or a setting of the Trainer is out of its range, or the strategy copies this process.
+        UserError: The seed or a setting of the Trainer is out of its range, the strategy copies this process, or the run waits
+            for machines that it cannot find.
     """
     seed = config.get("seed_everything")
     if not isinstance(seed, bool):
@@ -76,6 +78,12 @@ def check_settings(config: Namespace) -> None:
     if isinstance(strategy, str) and any(f"_{word}" in strategy for word in COPYING):
         raise UserError(
             f"--trainer.strategy {strategy}: copies of a process cannot share its files; use ddp, which starts new ones"
+        )
+    nodes = config.trainer.get("num_nodes")
+    if isinstance(nodes, int) and nodes > 1 and not is_one_of_several_machines():
+        raise UserError(
+            f"--trainer.num_nodes {nodes}: nothing says where the other machines are; start the command on each by "
+            "torchrun or SLURM's srun, or set MASTER_ADDR, MASTER_PORT and NODE_RANK"
         )
 
 

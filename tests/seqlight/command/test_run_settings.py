@@ -22,3 +22,12 @@ def test_processes_that_are_copies(strategy: str) -> None:
 @pytest.mark.parametrize("seed", [0, 2**32 - 1, True, False, None])
 def test_others_pass(seed: int | None) -> None:
     check_settings(Namespace(seed_everything=seed, trainer=Namespace(strategy="ddp_find_unused_parameters_true")))
+
+
+def test_machines_that_nothing_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Namespace(seed_everything=0, trainer=Namespace(strategy="auto", num_nodes=1_000))
+    monkeypatch.delenv("MASTER_ADDR", raising=False)
+    with pytest.raises(UserError, match="^--trainer.num_nodes 1000: .* torchrun .* MASTER_ADDR"):
+        check_settings(settings)
+    monkeypatch.setenv("MASTER_ADDR", "10.0.0.1")
+    check_settings(settings)
