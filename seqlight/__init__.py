@@ -6,8 +6,8 @@ several checkpoints.
 
 from importlib.metadata import version
 
-from seqlight.averaging import load_average
 from seqlight.checkpoints import load
+from seqlight.export.averaging import load_average
 
 __version__ = version("seqlight")
 __all__ = ["__version__", "load", "load_average"]

@@ -305,8 +305,12 @@ def _is_safe_callback(item: dict[str, Any]) -> bool:
 def load(checkpoint: str | Path, root: str = "runs") -> "SequenceModule":
     """The trained module of a checkpoint, on the CPU, in evaluation mode, ready to call.
 
+    Its ``tokenizer`` is that of the checkpoint, its ``data_hparams`` are the hyperparameters of the data it was trained
+    on.
+
     Args:
-        checkpoint: A checkpoint file, a run's folder, or "best" or "last" for that of the newest run.
+        checkpoint: A checkpoint file, a run's folder, "best" or "last" for that of the newest run, or a folder that
+            `seqlight export` has written.
         root: Folder that holds the runs.
 
     Raises:
@@ -317,6 +321,10 @@ def load(checkpoint: str | Path, root: str = "runs") -> "SequenceModule":
         >>> module = seqlight.load("runs/parity/lstm_last/2026-11-21_10-00-00")  # doctest: +SKIP
         >>> logits, state = module(input_ids)  # doctest: +SKIP
     """
+    from seqlight.export import safetensors_folder
+
+    if safetensors_folder.is_folder(Path(checkpoint)):
+        return module_of(safetensors_folder.read(Path(checkpoint)), Path(checkpoint))
     path = find_checkpoint(str(checkpoint), "test", root)
     return module_of(read_checkpoint(path), path)
 
@@ -343,6 +351,7 @@ def module_of(content: dict[str, Any], path: Path) -> "SequenceModule":
     module.on_load_checkpoint(content)
     module.load_state_dict(content["state_dict"])
     module.eval()
+    module.data_hparams = dict(content.get("datamodule_hyper_parameters") or {})
     if "tokenizer" in content:
         from datamodules import tokenizers
 

@@ -17,6 +17,8 @@ HELP = f"""usage: seqlight COMMAND [options]
   average   write a checkpoint with the mean weights of others: seqlight average A.ckpt B.ckpt --output C.ckpt
   prove     is a trained parity net right at every length? seqlight prove --ckpt_path best
   bench     how quickly a checkpoint trains and is used here, by batch size: seqlight bench --ckpt_path best
+  export    write a checkpoint for other programs: seqlight export --ckpt_path best --to FOLDER; --format safetensors
+            (for seqlight.load), transformers (a GPT as GPT-2) or onnx
   doctor    what is installed, what works on this machine, and what to do about the rest
   configs   list the recipes; `seqlight configs copy NAME` starts one of your own
 
@@ -47,7 +49,7 @@ def other_command(words: list[str]) -> int | None:
 
             print(command(rest))
         case ["average", *rest]:
-            from seqlight.averaging import command
+            from seqlight.export.averaging import command
 
             print(command(rest))
         case ["prove", *rest]:
@@ -58,6 +60,10 @@ def other_command(words: list[str]) -> int | None:
             from seqlight.inspection import bench
 
             return bench.command(rest)
+        case ["export", *rest]:
+            from seqlight.export.command import command as export
+
+            return export(rest)
         case ["doctor", *rest]:
             from seqlight.inspection import doctor
 

@@ -24,6 +24,7 @@ EXTRAS = {
     "music": "Bach's chorales (--data.source.kind chorales), and scores as pictures",
     "remi": "--data.tokens.kind remi",
     "postgres": "sweeps shared through a database",
+    "onnx": "seqlight export --format onnx",
     "docs": "the documentation site",
     "test": "the test suite, format, lint and types",
 }

@@ -1,28 +1,18 @@
 """``seqlight prove``: is a trained parity net right at every length? (docs/lessons/proof.md)"""
 
-import argparse
 import json
 import shlex
 from pathlib import Path
-from typing import NoReturn
 
 from seqlight.checkpoints import find_checkpoint, module_of, read_checkpoint
-from seqlight.core.errors import UserError
-
-
-class Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line."""
-
-    def error(self, message: str) -> NoReturn:
-        """Refuses the words."""
-        raise UserError(f"prove: {message}; use `seqlight prove --ckpt_path best`")
+from seqlight.core.plain_parser import PlainParser
 
 
 def command(words: list[str]) -> int:
     """Proves or refutes, writes what it found to the run's folder, and prints it; 0 if it is proved, else 1."""
     from seqlight.runs import new_run_folder
 
-    parser = Parser("seqlight prove", description=__doc__, allow_abbrev=False)
+    parser = PlainParser("seqlight prove", "seqlight prove --ckpt_path best", description=__doc__)
     parser.add_argument("--ckpt_path", default="best", help="a checkpoint, a run's folder, best or last")
     parser.add_argument("--check", metavar="FILE", help="check this certificate, and look for nothing")
     args = parser.parse_args(words)

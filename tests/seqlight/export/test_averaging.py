@@ -7,9 +7,9 @@ import torch
 from conftest import Run
 
 import seqlight
-from seqlight.averaging import average, command
 from seqlight.command.saved_settings import SavedSettings
 from seqlight.core.errors import UserError
+from seqlight.export.averaging import average, command
 
 
 @pytest.fixture
