@@ -54,8 +54,8 @@ def check_settings(config: Namespace) -> None:
         config: The command's settings.
 
     Raises:
-        UserError: The seed or a setting of the Trainer is out of its range, the strategy copies this process, or the run waits
-            for machines that it cannot find.
+        UserError: The seed or a setting of the Trainer is out of its range, the strategy copies this process, or the
+            run waits for machines that it cannot find.
     """
     seed = config.get("seed_everything")
     if not isinstance(seed, bool):
