@@ -83,15 +83,21 @@ class SymbolNet(nn.Module):
         Raises:
             UserError: A state is given to a Transformer.
         """
+        hidden, state = self.hidden(input_ids, mask, state, noise)
+        return self.head(hidden), state
+
+    def hidden(
+        self, input_ids: Tensor, mask: Tensor | None = None, state: State | None = None, noise: float = 0.0
+    ) -> tuple[Tensor, State | None]:
+        """The last layer's states (B, T, H), of which :meth:`forward` makes its logits; arguments as there."""
         x = F.one_hot(input_ids, self.vocab_size).to(self.head.weight.dtype)
         if noise:  # drawn for padding too, which no net reads
             x = x + noise * torch.randn_like(x)
         if self.recurrent is not None:
-            hidden, state = self.recurrent(x, None if mask is None else mask.sum(1), state)
-            return self.head(hidden), state
+            return self.recurrent(x, None if mask is None else mask.sum(1), state)
         if state is not None:
             raise UserError("a Transformer has no state to go on from")
         assert self.embed is not None
         assert self.transformer is not None
         mask = torch.ones_like(input_ids, dtype=torch.bool) if mask is None else mask
-        return self.head(self.transformer(self.embed(x), mask)), None
+        return self.transformer(self.embed(x), mask), None

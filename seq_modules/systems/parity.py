@@ -61,12 +61,18 @@ class ParityModule(SequenceModule):
         Returns:
             Logits (B, T), and the state after the last bit.
         """
+        hidden, state = self.hidden(input_ids, attention_mask, state)
+        return self.head(hidden).squeeze(-1), state
+
+    def hidden(
+        self, input_ids: Tensor, attention_mask: Tensor | None = None, state: State | None = None
+    ) -> tuple[Tensor, State]:
+        """The last layer's states (B, T, H), of which :meth:`forward` makes its logits; arguments as there."""
         lengths = None if attention_mask is None else attention_mask.sum(1)
         signs = 2 * input_ids.unsqueeze(-1).to(self.head.weight.dtype) - 1
         if self.training and self.input_noise:  # drawn for padding too, which the net never reads
             signs = signs + self.input_noise * torch.randn_like(signs)
-        hidden, state = self.net(signs, lengths, state)
-        return self.head(hidden).squeeze(-1), state
+        return self.net(signs, lengths, state)
 
     def step(self, batch: dict[str, Tensor]) -> Step:
         """Loss summed over the supervised steps, and logits and labels for the accuracies."""

@@ -86,7 +86,7 @@ class MusicSamples(Callback):
         for number, piece in enumerate(pl_module.sample_pieces(self.count, decoding)):
             piece = replace(piece, name=f"step {step:,}, sample {number + 1}")
             stem = folder / f"step-{step:07d}-{number + 1}"
-            files = write_music(stem, piece, trainer, audio=self.audio, engrave=False)
+            files = write_music(stem, piece, trainer.datamodule, audio=self.audio, engrave=False)  # type: ignore[attr-defined]
             self._log(trainer, number, piece, files)
         print(f"samples at step {step}: {folder}")
 

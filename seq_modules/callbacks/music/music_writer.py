@@ -48,19 +48,10 @@ class MusicWriter(Callback):
         """Writes the rows of a batch, on the rank that computed them."""
         for row in outputs if isinstance(outputs, list) else ():
             if isinstance(row, dict) and "notes" in row:
-                prompt = [to_note(note) for note in row.get("prompt_notes", ())]
-                piece = Piece(
-                    str(row.get("prompt", "")),
-                    (*prompt, *map(to_note, row["notes"])),
-                    tuple(row.get("time_signature", Piece.time_signature)),
-                    row.get("quarters_per_minute", Piece.quarters_per_minute),
-                    None if row.get("key") is None else tuple(row["key"]),
-                    metres=tuple((tick, tuple(metre)) for tick, metre in row.get("metres", ())),
-                    tempos=tuple((tick, tempo) for tick, tempo in row.get("tempos", ())),
-                )
+                piece, prompt_notes = piece_of(row)
                 name = "-".join([f"{row['index']:05d}", *re.findall(r"[\w.]+", Path(piece.name).name)[:8]])
                 stem = run_folder(trainer) / "music" / name
-                write_music(stem, piece, trainer, len(prompt), self.audio, self.score)
+                write_music(stem, piece, trainer.datamodule, prompt_notes, self.audio, self.score)  # type: ignore[attr-defined]
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Prints the folder of the files."""
@@ -72,6 +63,21 @@ class MusicWriter(Callback):
         if folder.is_dir():
             kinds = " ".join(sorted({path.suffix for path in folder.iterdir()}))
             print(f"music of {len(list(folder.glob('*.mid')))} rows ({kinds}): {folder}")
+
+
+def piece_of(row: dict[str, Any]) -> tuple[Piece, int]:
+    """The piece of a row of ``predict``, and the number of its prompt's notes, which come first."""
+    prompt = [to_note(note) for note in row.get("prompt_notes", ())]
+    piece = Piece(
+        str(row.get("prompt", "")),
+        (*prompt, *map(to_note, row["notes"])),
+        tuple(row.get("time_signature", Piece.time_signature)),
+        row.get("quarters_per_minute", Piece.quarters_per_minute),
+        None if row.get("key") is None else tuple(row["key"]),
+        metres=tuple((tick, tuple(metre)) for tick, metre in row.get("metres", ())),
+        tempos=tuple((tick, tempo) for tick, tempo in row.get("tempos", ())),
+    )
+    return piece, len(prompt)
 
 
 def checked_audio(audio: str) -> Audio:
@@ -87,14 +93,14 @@ def checked_audio(audio: str) -> Audio:
 
 
 def write_music(
-    stem: Path, piece: Piece, trainer: Trainer, prompt_notes: int = 0, audio: Audio = "auto", engrave: bool = True
+    stem: Path, piece: Piece, data: Any, prompt_notes: int = 0, audio: Audio = "auto", engrave: bool = True
 ) -> dict[str, Path]:
     """Writes a piece as MIDI, picture, sound and score.
 
     Args:
         stem: Path of the files without extension.
         piece: The music. Without notes, only the MIDI file is written.
-        trainer: The trainer, whose datamodule writes MIDI.
+        data: The datamodule, which writes MIDI (protocols.WritesMidi).
         prompt_notes: Number of notes of the prompt, which come first.
         audio: As in :class:`MusicWriter`.
         engrave: Whether to write a score if verovio is installed.
@@ -104,7 +110,6 @@ def write_music(
     """
     stem.parent.mkdir(parents=True, exist_ok=True)
     files = {"mid": with_ending(stem, "mid")}
-    data: Any = trainer.datamodule  # type: ignore[attr-defined]
     data.write_midi(files["mid"], piece)
     if not piece.notes:
         return files

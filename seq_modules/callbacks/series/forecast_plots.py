@@ -75,11 +75,11 @@ def draw(axis: Any, past: Sequence[float], future: Sequence[float], quantiles: S
     Args:
         axis: Where.
         past: What was known.
-        future: What came.
-        quantiles: Q lists of as many values as ``future``; of several the middle one is the forecast, and each pair
-            around it the ends of an interval.
+        future: What came; nothing where that is not known.
+        quantiles: Q lists of as many values as there are steps; of several the middle one is the forecast, and each
+            pair around it the ends of an interval.
     """
-    steps, middle = range(len(future)), len(quantiles) // 2
+    steps, middle = range(len(quantiles[0])), len(quantiles) // 2
     axis.plot(range(-len(past), len(future)), [*past, *future], color="0.35", linewidth=1, label="truth")
     for low in range(middle):
         axis.fill_between(steps, quantiles[low], quantiles[-1 - low], color="C0", alpha=0.2, linewidth=0)

@@ -172,14 +172,15 @@ def test_fluidsynth_that_fails_is_replaced_and_named(tmp_path: Path, monkeypatch
     piece = piece_from("one", ((0, 60, 12),))
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
-        files = writer.write_music(tmp_path / "a", piece, trainer_of(tmp_path), audio="auto", engrave=False)
+        files = writer.write_music(tmp_path / "a", piece, trainer_of(tmp_path).datamodule, audio="auto", engrave=False)
     assert "no luck; the built-in synthesiser plays instead" in str(warned[0].message)
     assert files["wav"].stat().st_size > 10_000
 
 
 def test_without_verovio_there_is_no_score(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer.importlib.util, "find_spec", lambda name: None)
-    files = writer.write_music(tmp_path / "a", piece_from("one", ((0, 60, 12),)), trainer_of(tmp_path), audio="none")
+    piece = piece_from("one", ((0, 60, 12),))
+    files = writer.write_music(tmp_path / "a", piece, trainer_of(tmp_path).datamodule, audio="none")
     assert sorted(files) == ["mid", "png"]
 
 
