@@ -58,4 +58,27 @@ def as_safetensors(content: dict[str, Any], path: Path, folder: Path, target: st
     return python("import seqlight", f"print({load})")
 
 
-WRITERS: dict[str, Writer] = {"safetensors": as_safetensors}
+def as_transformers(content: dict[str, Any], path: Path, folder: Path, target: str) -> str:
+    """See :mod:`seqlight.export.transformers_folder`. Returns what to run next."""
+    from seqlight.export import transformers_folder
+
+    tokenizer = transformers_folder.write(module_of(content, path), folder)
+    place = json.dumps(target, ensure_ascii=False)
+    names = "AutoModelForCausalLM" if tokenizer is None else "AutoModelForCausalLM, AutoTokenizer"
+    use = f"    from transformers import {names}\n\n    model = AutoModelForCausalLM.from_pretrained({place})"
+    if tokenizer is not None:
+        use += f"\n    tokenizer = AutoTokenizer.from_pretrained({place})"
+    elif "tokenizer" in content:
+        safetensors_folder.write_tokenizer(content["tokenizer"], folder)
+        kind = content["tokenizer"]["kind"]
+        use += (
+            f"\n\ntransformers has no tokenizer that gives the same ids as this one ({kind}), which is here as seqlight"
+        )
+        use += f" has it, in `{safetensors_folder.TOKENIZER}`."
+    model_card.write(content, path, folder, "transformers", use)
+    return python(
+        "from transformers import AutoModelForCausalLM", f"print(AutoModelForCausalLM.from_pretrained({place}))"
+    )
+
+
+WRITERS: dict[str, Writer] = {"safetensors": as_safetensors, "transformers": as_transformers}

@@ -1,4 +1,4 @@
-"""Weights of nets of the library transformers for ours: GPT-2, and Marian for the encoder-decoder."""
+"""Weights of nets of the library transformers for ours, GPT-2 and Marian for the encoder-decoder; and back to GPT-2."""
 
 import re
 from collections.abc import Mapping
@@ -72,6 +72,22 @@ def from_gpt2(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         is_conv1d = weight.dim() == 2 and ".c_" in name
         found[f"blocks.{layer}.{ours}" if layer else ours] = weight.T if is_conv1d else weight
     found.setdefault("head.weight", found["token_embedding.weight"])
+    return found
+
+
+def to_gpt2(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A state dict for transformers' GPT2LMHeadModel, from that of GPT with its default options.
+
+    Args:
+        weights: The GPT's. Weights of its linear layers but the head, (outputs, inputs), are transposed.
+    """
+    found = {}
+    for name, weight in weights.items():
+        layer, _, rest = name.removeprefix("blocks.").partition(".") if name.startswith("blocks.") else ("", "", name)
+        ours, theirs = next((ours, theirs) for theirs, ours in GPT2_NAMES.items() if f"{rest}.".startswith(f"{ours}."))
+        short = theirs + rest.removeprefix(ours)
+        full = short if ours == "head" else f"transformer.{f'h.{layer}.' if layer else ''}{short}"
+        found[full] = weight.T if weight.dim() == 2 and ".c_" in full else weight
     return found
 
 
