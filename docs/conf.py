@@ -46,6 +46,7 @@ apidoc_modules = [
 autodoc_default_options = {"ignore-module-all": True}  # a class is described where it is defined
 autodoc_inherit_docstrings = False  # those of torch and Lightning refer to their own pages
 autodoc_preserve_defaults = True
+autodoc_mock_imports = ["gradio"]  # of the extra web, which the pages do not need
 default_role = "literal"
 nitpicky = True  # what docstrings and signatures name of ours must be described; not type variables and aliases
 nitpick_ignore_regex = [

@@ -12,6 +12,8 @@ NEUTRAL = {"seqlight.core", "seqlight.music"}
 RULES: dict[str, tuple[set[str], set[str]]] = {
     "cli.py": ({"seqlight"}, set()),
     "seqlight/": ({"seqlight", "seq_modules", "datamodules"}, {"torch", "lightning", "optuna", "jsonargparse"}),
+    "seqlight/web/": ({"seqlight", "seq_modules", "datamodules"}, {"torch", "numpy"}),
+    "seqlight/web/page.py": ({"seqlight"}, {"gradio"}),
     "seqlight/core/": ({"seqlight.core"}, {"matplotlib"}),
     "seqlight/core/checkpoint_file/": ({"seqlight.core"}, {"torch"}),
     "seqlight/core/hyperparameters.py": ({"seqlight.core"}, {"lightning"}),
@@ -43,7 +45,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
 }
 BIG = {
     "torch", "lightning", "torchmetrics", "matplotlib", "numpy", "optuna", "wandb", "transformers", "datasets",
-    "sentencepiece", "jsonargparse", "symusic", "miditok", "music21", "verovio",
+    "sentencepiece", "jsonargparse", "symusic", "miditok", "music21", "verovio", "gradio",
 }  # fmt: skip
 FILES = [ROOT / "cli.py", *(path for package in PACKAGES[:3] for path in sorted((ROOT / package).rglob("*.py")))]
 

@@ -14,6 +14,7 @@ HELP = f"""usage: seqlight COMMAND [options]
   sweep     run a study of many trainings: seqlight sweep SWEEP; with --report its table so far;
             with --storage postgresql://USER@HOST/DATABASE machines share it over the network, and a trial whose
             process was silent for --grace_period SECONDS (by default 300) is run again
+  try       use a checkpoint on a page in the browser: seqlight try; with --ckpt_path best the newest at once
   average   write a checkpoint with the mean weights of others: seqlight average A.ckpt B.ckpt --output C.ckpt
   prove     is a trained parity net right at every length? seqlight prove --ckpt_path best
   bench     how quickly a checkpoint trains and is used here, by batch size: seqlight bench --ckpt_path best
@@ -64,6 +65,10 @@ def other_command(words: list[str]) -> int | None:
             from seqlight.export.command import command as export
 
             return export(rest)
+        case ["try", *rest]:
+            from seqlight.web import command as web
+
+            return web.command(rest)
         case ["doctor", *rest]:
             from seqlight.inspection import doctor
 

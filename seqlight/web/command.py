@@ -1,0 +1,57 @@
+"""``seqlight try``: a page in the browser on which a checkpoint, or any of the runs, is used."""
+
+import argparse
+import importlib.util
+import threading
+from typing import NoReturn
+
+from seqlight.checkpoints import find_checkpoint
+from seqlight.core.errors import UserError
+from seqlight.core.hyperparameters import check_range
+
+USE = "use `seqlight try --ckpt_path best`"
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Refuses the words."""
+        raise UserError(f"try: {message}; {USE}")
+
+
+def command(words: list[str]) -> int:
+    """Starts the page, prints its address, and waits for Ctrl-C."""
+    parser = Parser("seqlight try", description=__doc__, allow_abbrev=False)
+    parser.add_argument("--ckpt_path", help="a checkpoint, a run's folder, best or last; by default a list of all runs")
+    parser.add_argument("--host", default="127.0.0.1", help="where it listens; 0.0.0.0 lets other machines in")
+    parser.add_argument("--port", type=int, help="by default the first free one from 7860 on")
+    parser.add_argument("--root", default="runs", help="folder that holds the runs")
+    args = parser.parse_args(words)
+    check_range("--port", args.port, least=1, most=65535)
+    if importlib.util.find_spec("gradio") is None:
+        raise UserError("try: needs gradio; install it with `pip install 'seqlight[web]'`")
+    given = None if args.ckpt_path is None else find_checkpoint(args.ckpt_path, "predict", args.root)
+    from seqlight.command.quiet import quieten
+    from seqlight.web.page import build_page, launch
+    from seqlight.web.registry import face_at
+
+    quieten()
+    if given is not None:
+        face_at(given)  # what is wrong with it is told here
+    page = build_page(args.root, given)
+    try:
+        address = launch(page, args.host, args.port)
+    except OSError as error:
+        raise UserError(
+            f"--port {args.port}: cannot be listened on at {args.host}; give another, or leave it out"
+        ) from error
+    print(f"seqlight: {address}  (Ctrl-C ends it)", flush=True)
+    try:
+        threading.Event().wait()
+    except KeyboardInterrupt as stop:
+        if type(stop) is not KeyboardInterrupt:  # SIGTERM
+            raise
+    finally:
+        page.close(verbose=False)
+    return 0
