@@ -1,11 +1,11 @@
 # make demo: install, train, test and predict.   make test: the whole test suite.   make docs: the documentation site.
 PYTHON ?= python3
 VENV ?= .venv
-BIN := $(VENV)/bin
+BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 INSTALL ?= $(BIN)/pip install
 RECIPE := configs/parity/lstm_last.yaml
 
-.PHONY: demo test check docs audit benchmarks clean
+.PHONY: demo test check docs wheel audit benchmarks clean
 
 $(BIN)/pip:
 	$(PYTHON) -m venv $(VENV)
@@ -24,12 +24,12 @@ demo: $(BIN)/seqlight
 	$(BIN)/seqlight test --ckpt_path best
 	@echo "try next: $(BIN)/seqlight configs     (or see one fail: $(BIN)/seqlight fit --config $(RECIPE) --model.net.cell rnn)"
 
-# Two tests more than there are cores, since many wait for processes that they start, and one thread each: two threads for
-# each of two tests at once are slower than one. A file's tests run in one process, which makes what they share once;
-# the files are taken in order, since the last ones are quick.
-WORKERS = $$(( $$(getconf _NPROCESSORS_ONLN) + 2 ))
+# Four tests at once, since many wait for processes that they start, and one thread each: two threads for each of two
+# tests at once are slower than one. A file's tests run in one process, which makes what they share once; the files are
+# taken in order, since the last ones are quick.
+test: export OMP_NUM_THREADS = 1
 test: $(VENV)/.test-extra
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 # Format, lint and types, which .ci/run checks before the tests.
 check: $(VENV)/.test-extra
@@ -45,6 +45,9 @@ $(VENV)/.docs-extra: pyproject.toml setup.py constraints.txt | $(BIN)/pip
 docs: $(VENV)/.docs-extra
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -c docs -d build/doctrees . build/docs
 	@echo "the site: build/docs/index.html"
+
+wheel: | $(BIN)/pip
+	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
 
 # Known faults of the installed packages, by PyPI's advisories, which need the network.
 audit: $(VENV)/.test-extra

@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import Iterator
 
+import psutil
 import torch
 
 from seqlight.command.precision import check_available, fastest
@@ -33,9 +34,8 @@ def processor() -> Iterator[Finding]:
 
 def memory() -> Iterator[Finding]:
     """That of the machine, and what a container may take of it."""
-    size = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if "SC_AVPHYS_PAGES" in os.sysconf_names else None
-    yield Finding("memory", "ok", f"{size / GIB:.1f} GiB" + (f", {free / GIB:.1f} unused" if free is not None else ""))
+    found = psutil.virtual_memory()
+    yield Finding("memory", "ok", f"{found.total / GIB:.1f} GiB, {found.available / GIB:.1f} available")
 
 
 def gpus() -> Iterator[Finding]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+import psutil
 import torch
 from lightning.fabric.utilities.throughput import measure_flops
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -235,7 +236,9 @@ def peak_mb(device: torch.device) -> float:
     if sys.platform == "linux":
         (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
         return int(line.split()[1]) / 1024
-    import resource  # which Windows does not have
+    if sys.platform == "win32":
+        return psutil.Process().memory_info().peak_wset / MB
+    import resource
 
     largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return largest / MB if sys.platform == "darwin" else largest / 1024

@@ -13,7 +13,8 @@ from seq_modules.training.accumulation import in_window
 from seqlight.core.errors import Stopped
 from seqlight.core.hyperparameters import check_range
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+QUEUE_AGAIN = getattr(signal, "SIGUSR1", None)  # SLURM's; Windows has no such signal
+SIGNALS = tuple(number for number in (signal.SIGINT, signal.SIGTERM, QUEUE_AGAIN) if number is not None)
 
 
 class GracefulStop(Callback):
@@ -49,7 +50,7 @@ class GracefulStop(Callback):
         if GracefulStop.received and signum == signal.SIGINT:
             raise KeyboardInterrupt
         GracefulStop.received = signum
-        self._queue_again = self._queue_again or signum == signal.SIGUSR1
+        self._queue_again = self._queue_again or signum == QUEUE_AGAIN
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Notes the handlers that Lightning is about to replace."""
@@ -119,10 +120,10 @@ class GracefulStop(Callback):
     def _save(self, trainer: Trainer) -> None:
         for callback in _last_checkpoints(trainer):
             callback.save_if_sound(trainer, self._outputs)
-        queue_again = self._previous.get(signal.SIGUSR1)  # Lightning's, in a job of SLURM
+        queue_again = None if QUEUE_AGAIN is None else self._previous.get(QUEUE_AGAIN)  # Lightning's, in a job of SLURM
         if callable(queue_again) and trainer.strategy.reduce_boolean_decision(self._queue_again, all=False):
             self._queue_again = False
-            queue_again(signal.SIGUSR1, None)
+            queue_again(QUEUE_AGAIN, None)
 
     def _stop_if_asked(self, trainer: Trainer) -> None:
         if self._is_stopping:

@@ -1,10 +1,11 @@
 """A model cannot become much larger than the checkpoint that describes it; one that finds no memory is one line."""
 
 import contextlib
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from seqlight.core.errors import UserError
 
@@ -40,11 +41,11 @@ def within_memory() -> Iterator[None]:
     Raises:
         UserError: It could not.
     """
-    size = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     try:
         yield
     except (RuntimeError, MemoryError, OverflowError, ValueError) as error:  # jsonargparse makes ValueErrors of some
         if isinstance(error, MemoryError) or "allocate memory" in str(error) or "overflow" in str(error):
+            size = psutil.virtual_memory().total
             raise UserError(
                 f"the model needs more memory than this machine has ({size / 2**30:.0f} GiB); give smaller --model.net "
                 "sizes"

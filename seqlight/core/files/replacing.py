@@ -11,6 +11,8 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
+
 
 def part_of(path: Path) -> Path:
     """Where this process writes what is to become a file, or a folder."""
@@ -55,9 +57,6 @@ def remove_parts(folder: Path) -> None:
 def is_alive(process: int) -> bool:
     """Whether a process of this machine runs, as far as can be known."""
     try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):  # another user's, or no number of a process
-        pass
-    return True
+        return bool(psutil.pid_exists(process))
+    except OverflowError:  # no number of a process
+        return True

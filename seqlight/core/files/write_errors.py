@@ -66,5 +66,6 @@ def _likely_number(path: Path) -> int | None:
     if not folder.is_dir():
         return errno.ENOENT
     if not os.access(folder, os.W_OK):
-        return errno.EROFS if os.statvfs(folder).f_flag & os.ST_RDONLY else errno.EACCES
+        is_read_only = hasattr(os, "statvfs") and os.statvfs(folder).f_flag & os.ST_RDONLY  # Windows cannot say
+        return errno.EROFS if is_read_only else errno.EACCES
     return errno.ENOSPC if shutil.disk_usage(folder).free < NEEDED else None
