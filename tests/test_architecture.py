@@ -19,6 +19,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "seqlight/core/hyperparameters.py": ({"seqlight.core"}, {"lightning"}),
     "seqlight/core/hardware.py": ({"seqlight.core"}, {"torch"}),
     "seqlight/run_files/patient_loggers.py": ({"seqlight"}, {"lightning", "wandb"}),
+    "seqlight/export/transformers_folder.py": ({"seqlight", "seq_modules"}, {"torch", "transformers"}),
     "seqlight/music/": (NEUTRAL, {"matplotlib", "numpy"}),
     "seqlight/music/score.py": (NEUTRAL, {"numpy", "verovio"}),
     "seq_modules/": ({"seq_modules", *NEUTRAL}, {"torch", "lightning", "torchmetrics", "matplotlib", "numpy"}),

@@ -81,4 +81,16 @@ def as_transformers(content: dict[str, Any], path: Path, folder: Path, target: s
     )
 
 
-WRITERS: dict[str, Writer] = {"safetensors": as_safetensors, "transformers": as_transformers}
+def as_onnx(content: dict[str, Any], path: Path, folder: Path, target: str) -> str:
+    """See :mod:`seqlight.export.onnx_folder`. Returns what to run next."""
+    from seqlight.export import onnx_folder
+
+    graphs = onnx_folder.write(module_of(content, path), content, folder)
+    file = json.dumps(f"{target}/{graphs[0].name}.onnx", ensure_ascii=False)
+    load = f"onnxruntime.InferenceSession({file})"
+    use = f"    import onnxruntime\n\n    session = {load}\n\n{onnx_folder.described(graphs)}"
+    model_card.write(content, path, folder, "onnx", use)
+    return python("import onnxruntime", f"print([given.name for given in {load}.get_inputs()])")
+
+
+WRITERS: dict[str, Writer] = {"safetensors": as_safetensors, "transformers": as_transformers, "onnx": as_onnx}

@@ -37,14 +37,19 @@ ALIASES = "aliases"  # entry of the weights' metadata
 def write(content: Mapping[str, Any], folder: Path) -> None:
     """Writes weights, config and tokenizer of a checkpoint's contents into an empty folder."""
     write_weights(content["state_dict"], folder / WEIGHTS)
+    write_json({**FORMAT, **description(content)}, folder / CONFIG)
+    shutil.copymode(folder / CONFIG, folder / WEIGHTS)  # safetensors gives nobody else the right to read
+    if "tokenizer" in content:
+        write_tokenizer(content["tokenizer"], folder)
+
+
+def description(content: Mapping[str, Any]) -> dict[str, Any]:
+    """What a checkpoint says of its model and of its data, as plain data without places of this machine."""
     kept = {name: content[name] for name in KEPT if name in content}
     for name in ("hyper_parameters", "datamodule_hyper_parameters"):
         if name in kept:
             kept[name] = hyperparameters(kept[name])
-    write_json({**FORMAT, **kept}, folder / CONFIG)
-    shutil.copymode(folder / CONFIG, folder / WEIGHTS)  # safetensors gives nobody else the right to read
-    if "tokenizer" in content:
-        write_tokenizer(content["tokenizer"], folder)
+    return kept
 
 
 def read(folder: Path) -> dict[str, Any]:

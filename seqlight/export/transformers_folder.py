@@ -129,7 +129,7 @@ def compare(net: GPT, model: Any) -> None:
     """Compares the logits of both on random tokens.
 
     Raises:
-        RuntimeError: They differ.
+        AssertionError: They differ.
     """
     if net.head.weight.dtype != torch.float32:
         return

@@ -135,12 +135,11 @@ class NgramNet(nn.Module):
         """Keys of a text's n-grams in rising order, (B, N·T): each once, NONE for the rest."""
         orders = range(1, self.config.max_order + 1)
         by_order = hashes_by_order(input_ids, orders, lambda key, token, n: key + (token + 1) * self.base ** (n - 1))
-        for order, key in by_order.items():
-            key[~mask] = NONE
-            key[:, : order - 1] = NONE
-        keys = torch.cat([by_order[order] for order in orders], 1).sort(1).values
-        keys[:, 1:][keys[:, 1:] == keys[:, :-1]] = NONE
-        return keys
+        places = torch.arange(input_ids.shape[1], device=input_ids.device)
+        kept = [by_order[order].masked_fill(~mask | (places < order - 1), NONE) for order in orders]
+        keys = torch.cat(kept, 1).sort(1).values
+        repeated = keys[:, 1:] == keys[:, :-1]
+        return torch.cat((keys[:, :1], keys[:, 1:].masked_fill(repeated, NONE)), 1)
 
     @torch.no_grad()
     def count(self, batches: Iterable[dict[str, Tensor]]) -> None:

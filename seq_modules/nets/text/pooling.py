@@ -75,7 +75,7 @@ def last_state(x: Tensor, mask: Tensor, directions: int = 1) -> Tensor:
     """State at the last true step, for the second of two directions at the first: (B, T, D) -> (B, D)."""
     steps = torch.arange(x.shape[1], device=x.device)
     last = (steps * mask).amax(1)
-    rows = torch.arange(len(x), device=x.device)
+    rows = torch.arange(x.shape[0], device=x.device)
     if directions == 1:
         return x[rows, last]
     first = mask.int().argmax(1)

@@ -162,7 +162,7 @@ class PretrainedEncoder(nn.Module):
         def put(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
             assert self.prefix is not None
             hidden = args[0] if args else kwargs["hidden_states"]
-            prompts = self.prefix[layer].to(hidden.dtype).expand(len(hidden), -1, -1)
+            prompts = self.prefix[layer].to(hidden.dtype).expand(hidden.shape[0], -1, -1)
             hidden = torch.cat((prompts, hidden[:, prompts.shape[1] :]), dim=1)
             return ((hidden, *args[1:]), kwargs) if args else (args, {**kwargs, "hidden_states": hidden})
 
@@ -196,7 +196,8 @@ class PretrainedEncoder(nn.Module):
                 return self.model(input_ids=input_ids, attention_mask=mask.long()).last_hidden_state
         words = self.model.get_input_embeddings()(input_ids)
         prompts = self.prefix.shape[1]
-        words = torch.cat((self.prefix[0].to(words.dtype).expand(len(words), -1, -1), words), dim=1)  # (B, P + T, D)
+        first = self.prefix[0].to(words.dtype).expand(words.shape[0], -1, -1)
+        words = torch.cat((first, words), dim=1)  # (B, P + T, D)
         visible = F.pad(mask.long(), (prompts, 0), value=1)
         return self.model(inputs_embeds=words, attention_mask=visible).last_hidden_state[:, prompts:]
 

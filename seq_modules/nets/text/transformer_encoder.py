@@ -123,7 +123,9 @@ class TransformerEncoder(nn.Module):
         It is true where a query (row) may attend to a key, or with ALiBi the bias there and minus infinity elsewhere.
         """
         steps, device = mask.shape[1], mask.device
-        allowed = None if bool(mask.all()) else mask[:, None, None, :]  # (B, 1, 1, T): for all heads and queries
+        allowed: Tensor | None = mask[:, None, None, :]  # (B, 1, 1, T): for all heads and queries
+        if not torch.compiler.is_exporting() and bool(mask.all()):  # an exported graph is for any mask
+            allowed = None
         if self.causal:
             past = torch.ones(steps, steps, dtype=torch.bool, device=device).tril()
             allowed = past if allowed is None else past & allowed
