@@ -27,7 +27,8 @@ exclude_patterns.append("docs/api/*/modules.rst")  # apidoc's list of one packag
 # The sidebar: captions, and the pages below each. A pattern takes what no pattern before it has taken.
 SIDEBAR = {
     "Tutorials": [
-        f"docs/tutorials/{page}" for page in ("first_model", "own_data", "own_system", "four_gpus", "sweeps", "wandb")
+        f"docs/tutorials/{page}"
+        for page in ("first_model", "own_data", "own_system", "four_gpus", "sweeps", "wandb", "export")
     ],
     "Lessons": ["docs/lessons/shapes", "docs/lessons/*"],
     "Notes": ["docs/notes/*"],

@@ -1,1 +1,1 @@
-"""What is made of checkpoints: the mean of several, and forms that other programs read (docs/notes/export.md)."""
+"""What is made of checkpoints: the mean of several, and forms that other programs read (docs/tutorials/export.md)."""

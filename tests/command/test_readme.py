@@ -42,10 +42,15 @@ def test_training_commands_parse(run: Run, command: str) -> None:
     assert shown.code == 0, shown.err
 
 
-# Whether `prove` succeeds depends on the net, and `bench` takes its time: tests/seqlight/inspection/ has them.
+# Whether `prove` succeeds depends on the net, and `bench` takes its time: tests/seqlight/inspection/ has them, and
+# tests/seqlight/export/ has `export`.
 @pytest.mark.parametrize(
     "command",
-    [c for c in COMMANDS if "--ckpt_path" in c and "lstm" not in c and c.split()[1] not in ("prove", "bench")],
+    [
+        c
+        for c in COMMANDS
+        if "--ckpt_path" in c and "lstm" not in c and c.split()[1] not in ("prove", "bench", "export")
+    ],
 )
 def test_commands_on_a_checkpoint_run(run: Run, run_folder: object, command: str) -> None:
     words = shlex.split(command)[1:]
