@@ -43,7 +43,9 @@ def training_settings(content: Mapping[str, Any], checkpoint: Path) -> dict[str,
     if not content.get("config"):
         return {}
     found = settings(dict(content), checkpoint, "fit")
-    kept = {name: found[name] for name in ("seed_everything", "experiment", "model", "data") if name in found}
+    kept: dict[str, Any] = {
+        name: found[name] for name in ("seed_everything", "experiment", "model", "data", "decoding") if name in found
+    }
     for part in ("model", "data"):
         if part in kept:
             kept[part] = {**kept[part], "init_args": hyperparameters(kept[part]["init_args"])}

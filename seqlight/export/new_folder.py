@@ -7,7 +7,7 @@ from pathlib import Path
 
 from seqlight.core.errors import UserError
 from seqlight.core.files.paths import expanded
-from seqlight.core.files.replacing import replacing
+from seqlight.core.files.replacing import remove_parts, replacing
 from seqlight.core.files.write_errors import writing
 
 
@@ -28,6 +28,7 @@ def new_folder(target: str | Path) -> Iterator[Path]:
     refuse_full(target)
     with writing(target, "--to"):
         target.parent.mkdir(parents=True, exist_ok=True)
+        remove_parts(target.parent)
         with replacing(target) as part:
             part.mkdir()
             yield part

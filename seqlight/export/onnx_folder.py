@@ -5,6 +5,7 @@ import logging
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -181,5 +182,5 @@ def compare(graph: Graph, path: Path, all_sizes: Sequence[Mapping[str, int]] = C
                 rtol=TOLERANCE,
                 atol=TOLERANCE,
                 equal_nan=True,
-                msg=lambda told, name=name: f"{path.name}: output {name} differs from the system's: {told}",
+                msg=partial("{}: output {} differs from the system's: {}".format, path.name, name),
             )

@@ -5,7 +5,7 @@ B batch, T time, S time of the source, U different words of a batch, V vocabular
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -13,8 +13,10 @@ from torch import Tensor, nn
 from seq_modules import (
     Forecaster,
     FormalLanguageModule,
+    FrameDecoder,
     GPTLanguageModel,
     MLPClassifier,
+    MusicDecoder,
     ParityModule,
     PretrainedTagger,
     RNNLanguageModel,
@@ -28,6 +30,7 @@ from seq_modules.nets.rnn.seq2seq import EncoderOutput as RNNEncoderOutput
 from seq_modules.nets.source_groups import SourceGroups
 from seq_modules.nets.text.pretrained_encoder import PretrainedEncoder
 from seq_modules.nets.transformer.seq2seq import EncoderDecoderTransformer, EncoderOutput
+from seq_modules.protocols import net_of
 from seq_modules.systems.classifier import Classifier
 from seq_modules.systems.token_tagger import Tagger
 from seqlight.export.onnx_layers import refusal
@@ -105,19 +108,15 @@ def graphs_of(module: SequenceModule) -> list[Graph]:
         case ParityModule() | RNNLanguageModel() | FormalLanguageModule():
             return [of_steps(module)]
         case GPTLanguageModel():
-            vocabulary = module.hparams["vocab_size"]
-            inputs = {"input_ids": Input(("batch", "time"), below=vocabulary)}
-            outputs = {"logits": f"(batch, time, {vocabulary})"}
-            net = Traced(module, lambda ids: (module(ids),))
-            return [Graph("model", net, inputs, outputs, {"time": module.net.max_seq_len})]
-    net = getattr(module, "net", None)
+            return [of_gpt(module)]
+        case MusicDecoder() | FrameDecoder():
+            raise refusal(type(module).__name__, "it draws the fields of a note or a frame one after another")
+    net = net_of(module)
     if isinstance(net, EncoderDecoderTransformer):
         return of_transformer(net)
     if isinstance(net, EncoderDecoderRNN):
         return of_recurrent_translator(net)
-    raise refusal(
-        type(module).__name__, "it draws the parts of a step one after another, or is none of the systems with a graph"
-    )
+    raise refusal(type(module).__name__, "it is none of the systems of which graphs are known")
 
 
 def of_classifier(module: Classifier) -> Graph:
@@ -186,15 +185,25 @@ def of_perceptron(module: MLPClassifier) -> Graph:
     return Graph("model", net, inputs, {"logits": f"(batch, {len(module.class_names)})"}, {})
 
 
+def of_gpt(module: GPTLanguageModel) -> Graph:
+    """Ids of a whole context to logits after each; without a cache."""
+    vocabulary: int = module.hparams["vocab_size"]
+    net: Any = module.net
+    inputs = {"input_ids": Input(("batch", "time"), below=vocabulary)}
+    outputs = {"logits": f"(batch, time, {vocabulary})"}
+    return Graph("model", Traced(module, lambda ids: (module(ids),)), inputs, outputs, {"time": net.max_seq_len})
+
+
 def of_steps(module: ParityModule | RNNLanguageModel | FormalLanguageModule) -> Graph:
     """Symbols to logits after each, and a recurrent net's state from before the first to after the last."""
+    net: Any = module.net
     if isinstance(module, ParityModule):
-        symbols, outputs, recurrent = 2, "(batch, time)", module.net
+        symbols, outputs, recurrent = 2, "(batch, time)", net
     elif isinstance(module, RNNLanguageModel):
-        symbols = module.hparams["vocab_size"]
-        outputs, recurrent = f"(batch, time, {symbols})", module.net.layers
+        symbols, recurrent = module.hparams["vocab_size"], net.layers
+        outputs = f"(batch, time, {symbols})"
     else:
-        symbols, recurrent = module.hparams["vocab_size"], module.net.recurrent
+        symbols, recurrent = module.hparams["vocab_size"], net.recurrent
         outputs = f"(batch, time, {module.hparams['num_classes']})"
     inputs = {"input_ids": Input(("batch", "time"), below=symbols)}
     if recurrent is None:
@@ -204,8 +213,8 @@ def of_steps(module: ParityModule | RNNLanguageModel | FormalLanguageModule) -> 
     def run(ids: Tensor, *parts: Tensor) -> tuple[Tensor, ...]:
         before = joined(parts)
         if isinstance(module, RNNLanguageModel):
-            hidden, last = module.net.run(ids, None, before)
-            return (module.net.head(hidden), *split(last))
+            hidden, last = net.run(ids, None, before)
+            return (net.head(hidden), *split(last))
         logits, last = module(ids, None, before)
         return (logits, *split(last))
 
@@ -235,7 +244,7 @@ def of_transformer(net: EncoderDecoderTransformer) -> list[Graph]:
     source, memory = ("batch", "source_time"), ("batch", "source_time", width)
     encoder = Graph(
         "encoder",
-        Traced(net, lambda ids, mask: (net.encode(ids, mask).states,)),
+        Traced(net, lambda ids, mask: (cast(Tensor, net.encode(ids, mask).states),)),
         {"source_ids": Input(source, below=net.source_embedding.num_embeddings), "source_mask": Input(source, "mask")},
         {"states": f"(batch, source_time, {width})"},
         longest,

@@ -3,6 +3,8 @@
 B batch, T time, D inputs, H hidden width, L layers, S directions, G blocks in a cell's weights.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -55,7 +57,7 @@ class OnnxRecurrent(Recurrent):
         self.input_size, self.hidden_size, self.output_size = net.input_size, net.hidden_size, net.output_size
         self.cell, self.num_layers, self.nonlinearity = net.cell, net.num_layers, net.nonlinearity
         self.bidirectional, self.num_directions = net.bidirectional, net.num_directions
-        self.backend = "onnx"
+        self.backend = "fused"  # for print
         for layer in range(self.num_layers):
             own = [net.weights(layer * self.num_directions + direction) for direction in range(self.num_directions)]
             self.register_buffer(f"w{layer}", torch.stack([self.ordered(weights.w_ih) for weights in own]))
@@ -76,7 +78,7 @@ class OnnxRecurrent(Recurrent):
             state = x.new_zeros(self.num_layers * directions, batch, self.hidden_size)
             state = (state, state) if self.cell == "lstm" else state
         states = state if isinstance(state, tuple) else (state,)
-        attributes = {
+        attributes: dict[str, Any] = {
             "hidden_size": self.hidden_size,
             "direction": "bidirectional" if self.bidirectional else "forward",
             **({"linear_before_reset": 1} if self.cell == "gru" else {}),
@@ -106,6 +108,8 @@ class OnnxNgramNet(NgramNet):
     Args:
         net: The net whose tables it takes.
     """
+
+    table_of_all: Tensor
 
     def __init__(self, net: NgramNet) -> None:
         nn.Module.__init__(self)

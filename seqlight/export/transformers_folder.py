@@ -61,7 +61,7 @@ def gpt_of(module: SequenceModule) -> GPT:
         )
     net = module.net
     if not isinstance(net, GPT):
-        raise refusal("model.ensemble_size", len(net.members), "1")
+        raise refusal("model.ensemble_size", module.hparams["ensemble_size"], "1")
     config = net.config
     if config.positions not in POSITIONS:
         raise refusal("model.net.positions", config.positions, " or ".join(POSITIONS))
@@ -90,7 +90,7 @@ def settings_of(net: GPT) -> dict[str, Any]:
     """Arguments of transformers' GPT2Config."""
     config: GPTConfig = net.config
     return {
-        "vocab_size": net.head.out_features,
+        "vocab_size": net.token_embedding.num_embeddings,
         "n_positions": config.max_seq_len,
         "n_embd": config.d_model,
         "n_layer": config.num_layers,
@@ -133,7 +133,9 @@ def compare(net: GPT, model: Any) -> None:
     """
     if net.head.weight.dtype != torch.float32:
         return
-    ids = torch.randint(net.head.out_features, (2, net.max_seq_len), generator=torch.Generator().manual_seed(0))
+    ids = torch.randint(
+        net.token_embedding.num_embeddings, (2, net.max_seq_len), generator=torch.Generator().manual_seed(0)
+    )
     torch.testing.assert_close(model(ids).logits, net(ids), atol=TOLERANCE, rtol=TOLERANCE)
 
 
