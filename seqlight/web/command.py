@@ -2,7 +2,7 @@
 
 import argparse
 import importlib.util
-import threading
+from threading import Event
 from typing import NoReturn
 
 from seqlight.checkpoints import find_checkpoint
@@ -48,7 +48,7 @@ def command(words: list[str]) -> int:
         ) from error
     print(f"seqlight: {address}  (Ctrl-C ends it)", flush=True)
     try:
-        threading.Event().wait()
+        Event().wait()
     except KeyboardInterrupt as stop:
         if type(stop) is not KeyboardInterrupt:  # SIGTERM
             raise
