@@ -14,12 +14,14 @@ from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
+from seq_modules.adaptation.adaptation_config import Adaptation
 from seq_modules.generation.decoding_config import Decoding
 from seq_modules.training.metrics.translation import Score
 from seqlight.core.series import SeriesStatistics
 from seqlight.music.notes import Piece
 
 __all__ = [
+    "Adapts",
     "ChecksLengths",
     "Classifies",
     "ComposesMusic",
@@ -92,6 +94,13 @@ class HasDecoding(Protocol):
     """A system that generates; the command sets its ``decoding`` from ``--decoding``."""
 
     decoding: Decoding
+
+
+@runtime_checkable
+class Adapts(Protocol):
+    """A language model that can learn from the text that it reads; the command sets this from ``--adapt``."""
+
+    adaptation: Adaptation
 
 
 @runtime_checkable

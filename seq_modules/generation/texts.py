@@ -27,6 +27,7 @@ def continuations(
     rows: Sequence[int] | None = None,
     stop: Sequence[str] | None = None,
     on_text: Callable[[int, str], None] | None = None,
+    write: Callable[..., list[list[int]]] = generate,
 ) -> list[str]:
     """The text that follows each prompt.
 
@@ -39,6 +40,7 @@ def continuations(
         rows: Number of each prompt; by default 0, 1, 2 ... It and the seed alone decide what is drawn for the prompt.
         stop: End a continuation before the first of these strings.
         on_text: Called with a prompt's number and its text so far, after each token.
+        write: What continues ids; it takes the arguments of :func:`seq_modules.generation.decode.generate`.
     """
     numbers = range(len(prompts)) if rows is None else rows
     new: list[list[int]] = [[] for _ in prompts]
@@ -56,7 +58,7 @@ def continuations(
         return cut(tokenizer.continuation(prompts[place], ids), stop)
 
     draft_text = decoding.draft_text
-    found = generate(
+    found = write(
         net,
         prompt_ids,
         decoding,

@@ -1,14 +1,19 @@
 """Language models: the next token, from those before it. The base of all, and the Transformer (GPT)."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch.nn.functional as F
 from lightning.pytorch import Callback
 from torch import Tensor, nn
 
+from seq_modules.adaptation.adaptation_config import Adaptation
+from seq_modules.adaptation.adapted_generation import generate_adapted
+from seq_modules.adaptation.adaptive_test import log_adaptive_loss
 from seq_modules.base import SequenceModule, Step
 from seq_modules.callbacks.training.active_member import ActiveMember
+from seq_modules.generation.decode import generate
 from seq_modules.generation.decoding_config import Decoding
 from seq_modules.generation.texts import continuations, log_probs
 from seq_modules.nets.ensemble import Ensemble
@@ -32,12 +37,14 @@ class LanguageModel(SequenceModule):
 
     Attributes:
         decoding: How tokens are chosen where a call does not say; the command line's --decoding.
+        adaptation: How the model learns from the text that it reads, in test and predict; the command line's --adapt.
         on_text: During ``predict_step``, called with a row's number and its text so far; None calls nothing.
     """
 
     net: nn.Module
     tokenizer_flags = "--data.tokenizer, the options of its vocabulary and --data.tokenizer_path"
     decoding = Decoding()
+    adaptation = Adaptation()
     on_text: Callable[[int, str], None] | None = None
 
     def __init__(self, optim: OptimConfig | dict[str, Any]) -> None:
@@ -71,11 +78,20 @@ class LanguageModel(SequenceModule):
         indices = batch["index"].tolist()
         tokenizer, stop = required_tokenizer(self), batch.get("stop")
         prompts = batch["prompts"]
-        texts = continuations(self.net, tokenizer, prompts, ids, self.decoding, indices, stop, self.on_text)
+        write: Callable[..., list[list[int]]] = generate
+        if self.adaptation.enabled:
+            pieces = tokenizer.pieces(range(tokenizer.vocab_size))
+            write = partial(generate_adapted, adaptation=self.adaptation, pieces=pieces)
+        texts = continuations(self.net, tokenizer, prompts, ids, self.decoding, indices, stop, self.on_text, write)
         return [
             {"index": index, "prompt": prompt, "continuation": text}
             for index, prompt, text in zip(indices, prompts, texts, strict=True)
         ]
+
+    def on_test_epoch_end(self) -> None:
+        """Logs the loss of a model that learns from the test text while it reads it, with ``adaptation.enabled``."""
+        if self.adaptation.enabled:
+            log_adaptive_loss(self, self.adaptation)
 
     def generate(
         self, prompts: Sequence[str], decoding: Decoding | None = None, stop: list[str] | None = None

@@ -39,7 +39,7 @@ def _config_places(words: list[str]) -> list[tuple[int, bool]]:
 
 
 def prepare(words: list[str], commands: tuple[str, ...]) -> list[str]:
-    """The same command with its options after it, recipes and checkpoints as paths.
+    """The same command with its options after it, recipes and checkpoints as paths, and --adapt with its value.
 
     Done on ``sys.argv`` itself, with which Lightning starts the other processes of a DDP run, so that all of them mean
     the same files.
@@ -59,6 +59,7 @@ def prepare(words: list[str], commands: tuple[str, ...]) -> list[str]:
     if words and words[-1] in ("--model.help", "--data.help"):
         example = "ParityModule" if words[-1] == "--model.help" else "ParityDataModule"
         raise UserError(f"{words[-1]} needs a class, such as {example}; `seqlight fit --help` names them all")
+    words = ["--adapt.enabled=true" if word == "--adapt" else word for word in words]
     for (at, whole), value in zip(_config_places(words), config_values(words), strict=True):
         words[at] = f"--config={config_path(value)}" if whole else config_path(value)
     if given := option(words, "--ckpt_path"):

@@ -12,6 +12,7 @@ from jsonargparse import get_loader, set_dumper, set_loader
 from lightning.pytorch import LightningDataModule, LightningModule
 from lightning.pytorch.cli import LightningArgumentParser
 
+from seq_modules.adaptation.adaptation_config import Adaptation
 from seq_modules.callbacks import BestCheckpoint, LastCheckpoint
 from seq_modules.callbacks.run.prediction_writer import PredictionFormat
 from seq_modules.generation.decoding_config import Decoding
@@ -83,7 +84,7 @@ class Parser(LightningArgumentParser):
         super().add_instantiator(naming_options(instantiator, key), class_type, **kwargs)
 
     def add_run_arguments(self) -> None:
-        """Adds the experiment, the two checkpoints, how texts are generated, and what a model takes from its data."""
+        """Adds the experiment, the checkpoints, generation, adaptation, and what a model takes from its data."""
         self.add_argument(
             "--experiment", type=str | None, default=None, help="Folder under runs/; by default the config's name."
         )
@@ -96,6 +97,7 @@ class Parser(LightningArgumentParser):
         self.add_lightning_class_args(BestCheckpoint, "best_checkpoint")
         self.add_lightning_class_args(LastCheckpoint, "last_checkpoint")
         self.add_class_arguments(Decoding, "decoding")
+        self.add_class_arguments(Adaptation, "adapt")
         for name in LINKED:
             self.link_arguments(f"data.{name}", f"model.init_args.{name}", apply_on="instantiate")
 

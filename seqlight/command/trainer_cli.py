@@ -12,9 +12,10 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 import datamodules  # noqa: F401  --data CLASS finds its classes by name
 import seq_modules  # noqa: F401  and --model CLASS these
+from seq_modules.adaptation.adaptation_config import Adaptation
 from seq_modules.callbacks import BestCheckpoint, GracefulStop, LastCheckpoint, RunConfig
 from seq_modules.generation.decoding_config import Decoding
-from seq_modules.protocols import HasDecoding
+from seq_modules.protocols import Adapts, HasDecoding
 from seqlight.command.lost_process import ending_together
 from seqlight.command.messages import as_user_error, user_errors
 from seqlight.command.parser import Parser
@@ -23,12 +24,18 @@ from seqlight.command.run_callbacks import run_callbacks
 from seqlight.command.run_settings import layered_settings, prepare_run
 from seqlight.command.saved_settings import SavedSettings
 from seqlight.core.checkpoint_file.growth import within_memory
+from seqlight.core.errors import UserError
 from seqlight.core.files.write_errors import writing
 from seqlight.run_files.atomic_checkpoint import AtomicCheckpointIO
 from seqlight.run_files.patient_loggers import patient
 from seqlight.runs import next_command
 
-GROUPS = {"decoding": Decoding, "best_checkpoint": BestCheckpoint, "last_checkpoint": LastCheckpoint}
+GROUPS = {
+    "decoding": Decoding,
+    "adapt": Adaptation,
+    "best_checkpoint": BestCheckpoint,
+    "last_checkpoint": LastCheckpoint,
+}
 
 
 class SeqCLI(LightningCLI):
@@ -91,6 +98,11 @@ class SeqCLI(LightningCLI):
             raise as_user_error(error, self.config[self.subcommand]) from error
         if isinstance(self.model, HasDecoding):
             self.model.decoding = self.config_init[self.subcommand].decoding
+        adapt = self.config_init[self.subcommand].adapt
+        if adapt.enabled and (self.subcommand not in ("test", "predict") or not isinstance(self.model, Adapts)):
+            raise UserError("--adapt is for test and predict of a language model; leave it out")
+        if isinstance(self.model, Adapts):
+            self.model.adaptation = adapt
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """As Lightning's, with the callbacks that every run of this command has."""

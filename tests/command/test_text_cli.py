@@ -1,5 +1,7 @@
 """A language model from the command line: prediction from a checkpoint alone, decoding by flags, mistakes."""
 
+import json
+import math
 import shutil
 from collections.abc import Callable
 from functools import cache
@@ -8,11 +10,12 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import Run, run_in
-from helpers.commands.runs import LINES, SMALL_GPT, predictions
+from helpers.commands.runs import LINES, SMALL_GPT, newest, predictions
 
 import seqlight
 from datamodules.tokenizers.char import CharTokenizer
 from seq_modules.generation.decoding_config import Decoding
+from seqlight.core.plots import read_metrics
 
 SMALL = (*SMALL_GPT, "--trainer.callbacks=[]")
 
@@ -166,3 +169,22 @@ def test_a_prompt_that_is_empty_is_named(run: Run) -> None:
 def test_stop_strings_end_a_text(run: Run) -> None:
     run("predict", "--ckpt_path=best", '--data.prompts=["he went"]', '--data.stop=[" "]')
     assert all(" " not in row["continuation"] for row in predictions())
+
+
+@pytest.mark.usefixtures("trained_on_characters")
+def test_a_test_and_a_prediction_that_adapt(run: Run) -> None:
+    before = newest("best.ckpt").read_bytes()
+    done = run("test", "--ckpt_path=best", "--adapt")
+    assert done.code == 0, done.err
+    metrics = {name: points[-1][1] for name, points in read_metrics(newest("metrics.csv")).items()}
+    assert metrics["test/loss_adaptive"] < metrics["test/loss"] / 2  # six lines again and again
+    assert metrics["test/bits_per_character_adaptive"] == pytest.approx(metrics["test/loss_adaptive"] / math.log(2))
+    prompt = "a toad sang.\n" * 12 + "a to"  # of letters that the training text has, in words that it has not
+    few = ("--decoding.max_new_tokens=12", "--decoding.temperature=0", f"--data.prompts={json.dumps([prompt])}")
+    done = run("predict", "--ckpt_path=best", *few, "--adapt")
+    assert done.code == 0, done.err
+    assert predictions()[0]["continuation"] == "ad sang.\na t"
+    assert newest("best.ckpt").read_bytes() == before
+    done = run("fit", *SMALL, "--data.path=lines.txt", "--adapt")
+    assert done.code == 2
+    assert "--adapt is for test and predict" in done.err

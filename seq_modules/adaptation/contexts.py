@@ -1,0 +1,104 @@
+"""What precedes each token of a text, as hashes: the last tokens, and the last words without what lies between them.
+
+N tokens, C contexts. A hash is the polynomial Σ x_i F^(t - i) of the tokens x_i before place t, modulo 2^64. It does
+not depend on where in a text the tokens stand. It comes for all places at once from the sums S_t = Σ x_i F^(-i), i < t,
+as (S_t - S_s) F^t for the tokens from place s on.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+Hashes = np.ndarray[Any, np.dtype[np.uint64]]
+Places = np.ndarray[Any, np.dtype[np.int64]]
+
+FACTOR = 0x9E3779B97F4A7C15  # odd, so that it has an inverse modulo 2^64
+SEPARATOR = 1  # what stands for all that lies between two words
+
+
+def powers(base: int, count: int) -> Hashes:
+    """base^0 ... base^(count - 1) modulo 2^64."""
+    factors = np.full(count, base, np.uint64)
+    factors[:1] = 1
+    return np.multiply.accumulate(factors)
+
+
+class Polynomials:
+    """Hashes of any run of a text's symbols.
+
+    Args:
+        symbols: What is hashed at each place, (N,), above 0; 0 adds nothing.
+    """
+
+    def __init__(self, symbols: Places) -> None:
+        counted = symbols > 0
+        self.exponents = np.concatenate([[0], counted.cumsum()])  # symbols before each place, (N + 1,)
+        size = len(symbols) + 1
+        terms = symbols.astype(np.uint64) * powers(pow(FACTOR, -1, 2**64), size)[self.exponents[:-1]]
+        self.sums = np.concatenate([np.zeros(1, np.uint64), terms.cumsum(dtype=np.uint64)])
+        self.powers = powers(FACTOR, size)
+
+    def between(self, starts: Places, ends: Places) -> Hashes:
+        """Hashes of the symbols from each of ``starts`` (M,) to before each of ``ends`` (M,)."""
+        return (self.sums[ends] - self.sums[starts]) * self.powers[self.exponents[ends]]
+
+
+def token_contexts(ids: Places, orders: Sequence[int], first: int = 0) -> Iterator[Hashes]:
+    """For each order n, hashes (N - first + 1,) of the n tokens before each place from ``first`` to the text's end.
+
+    Near the beginning of the text there are fewer tokens.
+
+    Args:
+        ids: The text, (N,).
+        orders: Numbers of tokens.
+        first: The first place.
+    """
+    places = np.arange(first, len(ids) + 1)
+    polynomials = Polynomials(ids + 1)
+    for order in orders:
+        yield polynomials.between(np.maximum(places - order, 0), places)
+
+
+class WordContexts:
+    """Hashes of the word that is being written, alone and with the words before it, in lower case.
+
+    A word is a run of tokens that begin with a letter or digit. Of what lies between two words, only that it is there
+    counts: "the king" and "the,\\n king" are the same.
+
+    Args:
+        pieces: The text of each token of the vocabulary.
+        words: For each context, how many whole words before the one that is being written.
+    """
+
+    def __init__(self, pieces: Sequence[str], words: Sequence[int]) -> None:
+        self.words = words
+        lower = [piece.strip("\u2581 ").lower() for piece in pieces]
+        numbers = {piece: number for number, piece in enumerate(dict.fromkeys(lower), SEPARATOR + 1)}
+        self.in_word = np.array([piece[:1].isalnum() for piece in lower], dtype=bool)
+        self.opens = np.array([piece[:1] in ("\u2581", " ") for piece in pieces], dtype=bool)  # "▁the": a subword
+        self.symbols = np.array([numbers[piece] for piece in lower], dtype=np.int64)
+
+    def __call__(self, ids: Places, first: int = 0) -> Iterator[Hashes]:
+        """For each context, hashes (N - first + 1,) of what precedes each place from ``first`` to the text's end."""
+        size = len(ids)
+        letters = self.in_word[ids]
+        after_letter = np.concatenate([[False], letters])  # (N + 1,)
+        opening = letters & (~after_letter[:-1] | self.opens[ids])
+        between = ~letters & after_letter[:-1]
+        symbols = np.where(letters, self.symbols[ids], np.where(between, SEPARATOR, 0))
+        polynomials = Polynomials(symbols)
+        places = np.arange(size)
+        # The last word that begins before each place, (N + 1,); 0 where there is none.
+        begun = np.concatenate([[0], np.maximum.accumulate(np.where(opening, places, 0))])
+        ends = np.arange(first, size + 1)
+        starts = np.where(after_letter[ends], begun[ends], ends)
+        reached = 0
+        for count in self.words:
+            for _ in range(count - reached):
+                starts = begun[starts]
+            reached = count
+            yield polynomials.between(starts, ends) + after_letter[ends]
+
+
+Contexts = Callable[[Places, int], Iterator[Hashes]]
