@@ -7,7 +7,7 @@ from seqlight.core.hyperparameters import check_range
 
 @dataclass(frozen=True)
 class Adaptation:
-    """How a language model adapts to the text that it reads (docs/notes/adaptation.md).
+    """How a language model adapts to the text that it reads (docs/lessons/adaptation.md).
 
     Args:
         enabled: Adapt, in test and predict; --adapt alone sets it. Every token is scored before anything learns from
