@@ -3,6 +3,7 @@
 It is the only file that knows gradio. Nothing is loaded from another host: no fonts, no scripts, no statistics.
 """
 
+import json
 import os
 import sys
 import traceback
@@ -40,15 +41,24 @@ def build_page(root: str, given: Path | None = None) -> gr.Blocks:
         found = list(map(str, checkpoints_below(root)))
         return found if given is None or str(given) in found else [str(given), *found]
 
-    with gr.Blocks(title="seqlight", analytics_enabled=False, delete_cache=(CLEANED, CLEANED)) as page:
-        chosen = gr.Dropdown(
-            choices(), value=None if given is None else str(given), label="checkpoint", elem_id="checkpoint"
-        )
-        page.load(lambda: gr.Dropdown(choices=choices()), outputs=chosen, show_progress="hidden")
+    def open_page(request: gr.Request) -> tuple[Any, str]:
+        name = request.query_params.get("checkpoint") or (str(given) if given is not None else "")
+        found = choices()
+        return gr.Dropdown(choices=found, value=name if name in found else None), name
 
-        @gr.render(inputs=chosen)
+    with gr.Blocks(title="seqlight", analytics_enabled=False, delete_cache=(CLEANED, CLEANED)) as page:
+        chosen = gr.Dropdown(choices(), value=None, label="checkpoint", interactive=True, elem_id="checkpoint")
+        shown = gr.State(None)  # of one visitor
+        page.load(open_page, outputs=[chosen, shown], show_progress="hidden")
+        # Each checkpoint has an address of its own, and a page that is made anew: gradio 6.31 loses the events of some
+        # components where one face takes the place of another.
+        chosen.input(
+            None, chosen, js="(name) => { window.location.search = '?checkpoint=' + encodeURIComponent(name) }"
+        )
+
+        @gr.render(inputs=shown, triggers=[shown.change])
         def show(name: str | None) -> None:
-            if name is None:
+            if not name:
                 count = len(choices())
                 words = f"Choose one of {count} checkpoints." if count else nothing_below(root)
                 gr.HTML(fragments.note(words), elem_id="face")
@@ -82,7 +92,7 @@ def show_face(face: Face) -> None:
                 button = gr.Button(face.button, variant="primary", elem_id="go")
                 stop = gr.Button("Stop", elem_id="stop")
         with gr.Column(scale=3, min_width=320):
-            answer = gr.HTML(elem_id="answer", elem_classes="sl-answer")
+            answer = gr.HTML("", elem_id="answer", elem_classes="sl-answer")
     given = {name: widget for name, widget in widgets.items() if not isinstance(face.fields[name], PlaneField)}
     options: dict[str, Any] = {
         "fn": answering(face, list(given)),
@@ -112,7 +122,7 @@ def widget_of(name: str, field: Field) -> Any:
                 with gr.Row():
                     for key in keys:
                         add = gr.Button(key, size="sm", min_width=40, elem_classes="sl-key")
-                        add.click(None, box, box, js=f"(text) => text + {key!r}")
+                        add.click(None, box, box, js=f"(text) => text + {json.dumps(key)}")  # in the browser, at once
                     clear = gr.Button("clear", size="sm", min_width=60, elem_classes="sl-key")
                     clear.click(None, None, box, js="() => ''")
             return box
