@@ -1,12 +1,9 @@
 """A trained module as a folder that can be given away: weights as safetensors, all else as JSON, nothing to execute.
 
-| file | contents |
-|---|---|
-| ``model.safetensors`` | the weights; one that has a second name is there once, and the file's metadata has the name |
-| ``config.json`` | the classes of the model and of its data, with their hyperparameters |
-| ``tokenizer_state.json`` | the tokenizer, if there is one; a SentencePiece model in it is a file of its own |
-| ``training.yaml`` | the run's settings (:mod:`seqlight.export.model_card`) |
-| ``README.md`` | the model card |
+- ``model.safetensors``: the weights. One that has a second name is there once, and the file's metadata has the name.
+- ``config.json``: the classes of the model and of its data, with their hyperparameters.
+- ``tokenizer_state.json``: the tokenizer, if there is one. A SentencePiece model in it is a file of its own.
+- ``training.yaml`` and ``README.md``: the run's settings and the model card, of :mod:`seqlight.export.model_card`.
 
 Reading gives what a checkpoint of weights alone holds, and it is checked as a checkpoint is.
 """
