@@ -88,7 +88,7 @@ class PlaneField:
 Field = TextField | SliderField | NumberField | ChoiceField | FileField | PlaneField
 # What every system asks that draws tokens.
 SAMPLING: Mapping[str, Field] = {
-    "temperature": SliderField("temperature (0: the likeliest each time)", 0.8, 0.0, 2.0, 0.05),
+    "temperature": SliderField("temperature (0: the likeliest)", 0.8, 0.0, 2.0, 0.05),
     "top_k": SliderField("top-k (0: all)", 0, 0, 100, 1),
     "top_p": SliderField("top-p (1: all)", 1.0, 0.05, 1.0, 0.05),
     "seed": SliderField("seed", 0, 0, 100, 1),

@@ -95,13 +95,14 @@ def plane_of(states: Tensor) -> Tensor:
 
 def draw_states(states: Tensor, symbols: list[str], colours: dict[int, str]) -> Any:
     """The units over time, and the way of the state in its plane; dots have the colours of the answers."""
-    figure, (units, way) = new_figure(2, width=5.2, height=3.4)
+    figure, (units, way) = new_figure(2, width=3.7, height=2.9)
     most = float(states.abs().max().clamp(min=1e-6))
     image = units.imshow(states.T.numpy(), cmap="RdBu_r", vmin=-most, vmax=most, aspect="auto", interpolation="nearest")
     units.grid(visible=False)
     units.set(title="value of each unit", ylabel="unit", xlabel="after the symbol")
     if len(symbols) <= NAMED:
         units.set_xticks(range(len(symbols)), symbols, fontsize=8, parse_math=False)
+    units.yaxis.get_major_locator().set_params(integer=True)
     figure.colorbar(image, ax=units, fraction=0.05)
     across, up = plane_of(states).T.numpy()
     way.plot(across, up, color="0.75", linewidth=0.8, zorder=1)
@@ -110,5 +111,6 @@ def draw_states(states: Tensor, symbols: list[str], colours: dict[int, str]) -> 
     if len(symbols) <= NAMED:
         for t, (x, y) in enumerate(zip(across, up, strict=True)):
             way.annotate(str(t + 1), (x, y), fontsize=7, xytext=(4, 3), textcoords="offset points")
+    way.locator_params(nbins=5)
     way.set(title="its way in the plane of most variance", xlabel="first axis", ylabel="second axis")
     return figure

@@ -73,8 +73,13 @@ class Visitor:
 
     def ask(self, until: str) -> str:
         """Presses the button; the answer, once it holds an element."""
+        answer = self.page.locator(f"#answer {until}").first
         self.page.click("#go")
-        self.page.wait_for_selector(f"#answer {until}", state="attached")
+        try:
+            answer.wait_for(state="attached")
+        except playwright.TimeoutError:  # gradio shows a button a moment before it heeds it
+            self.page.click("#go")
+            answer.wait_for(state="attached")
         return self.page.inner_text("#answer")
 
     def keep(self, name: str) -> None:
