@@ -28,7 +28,16 @@ exclude_patterns.append("docs/api/*/modules.rst")  # apidoc's list of one packag
 SIDEBAR = {
     "Tutorials": [
         f"docs/tutorials/{page}"
-        for page in ("first_model", "own_data", "own_system", "in_the_browser", "four_gpus", "sweeps", "wandb", "export")
+        for page in (
+            "first_model",
+            "own_data",
+            "own_system",
+            "in_the_browser",
+            "four_gpus",
+            "sweeps",
+            "wandb",
+            "export",
+        )
     ],
     "Lessons": ["docs/lessons/shapes", "docs/lessons/*"],
     "Notes": ["docs/notes/*"],

@@ -7,6 +7,7 @@ Krumhansl's algorithm finds. Each pitch is spelled by its nearest name to that k
 """
 
 from collections.abc import Iterator, Sequence
+from importlib.resources import files
 from itertools import groupby
 from xml.sax.saxutils import escape, quoteattr
 
@@ -50,6 +51,7 @@ def svg(piece: Piece, prompt_notes: int = 0) -> str:
     except ImportError:
         raise UserError("score needs the package verovio: pip install verovio") from None
     verovio.enableLog(verovio.LOG_OFF)  # verovio would write to the terminal
+    verovio.setDefaultResourcePath(str(files("verovio") / "data"))  # known to the thread that has imported it alone
     toolkit = verovio.toolkit()
     toolkit.setOptions(OPTIONS)
     if not toolkit.loadData(mei(piece, prompt_notes)):

@@ -66,5 +66,5 @@ def draw_forecasts(module: Forecaster, batch: dict[str, Any], rows: Sequence[dic
         levels = [column for column in own[0] if column not in ("index", "date", "series")]
         draw(axis, past, [], [[row[level] for row in own] for level in levels])
         axis.set_title(f"{name}, from {own[0]['date']}", fontsize=9)
-    axes[0].legend(["known", *(["interval"] * (len(levels) // 2)), "forecast"], fontsize=7)
+    axes[0].legend(axes[0].lines[:2], ["known", "forecast"], fontsize=7)
     return figure

@@ -109,8 +109,13 @@ def draw_states(states: Tensor, symbols: list[str], colours: dict[int, str]) -> 
     shades = [colours.get(t, "#cccccc")[:7] for t in range(len(symbols))]
     way.scatter(across, up, c=shades, s=36, edgecolors="black", linewidths=0.4, zorder=2)
     if len(symbols) <= NAMED:
-        for t, (x, y) in enumerate(zip(across, up, strict=True)):
-            way.annotate(str(t + 1), (x, y), fontsize=7, xytext=(4, 3), textcoords="offset points")
+        first: dict[tuple[float, float], int] = {}  # step at which the state first came to a place, from 1 on
+        spread = max(float(abs(across).max()), float(abs(up).max()), 1e-6)
+        for t, (x, y) in enumerate(zip(across, up, strict=True), start=1):
+            first.setdefault((round(x / spread, 1), round(y / spread, 1)), t)
+        for t in first.values():
+            place = (across[t - 1], up[t - 1])
+            way.annotate(str(t), place, fontsize=8, xytext=(5, 4), textcoords="offset points")
     way.locator_params(nbins=5)
-    way.set(title="its way in the plane of most variance", xlabel="first axis", ylabel="second axis")
+    way.set(title="its way in the main plane", xlabel="first axis", ylabel="second axis")
     return figure

@@ -2,6 +2,7 @@
 
 import random
 import xml.etree.ElementTree as ET
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import pytest
@@ -168,3 +169,11 @@ def test_verovio_engraves_a_score() -> None:
     assert root.tag.endswith("svg")
     assert picture.count('class="note"') >= 40
     assert picture.count('class="measure') == len(measures(tune(40, 0), split_voices(tune(40, 0).notes)[0]))
+
+
+def test_a_score_is_engraved_by_any_thread() -> None:
+    pytest.importorskip("verovio")
+    piece = piece_from("one", ((0, 60, 24), (24, 62, 24)))
+    with ThreadPoolExecutor(1) as pool:
+        found = pool.submit(score.svg, piece).result()
+    assert found.count("<svg") == score.svg(piece).count("<svg")

@@ -72,8 +72,8 @@ class Visitor:
         self.page.wait_for_selector("#go")
 
     def ask(self, until: str) -> str:
-        """Presses the button; the answer, once it holds an element."""
-        answer = self.page.locator(f"#answer {until}").first
+        """Presses the button; the answer, once it holds an element or says what is wrong."""
+        answer = self.page.locator(f"#answer :is({until}, [role=alert])").first
         self.page.click("#go")
         try:
             answer.wait_for(state="attached")
