@@ -25,6 +25,7 @@ CSS = """
   border-radius: 5px; background: rgb(128 128 128 / 13%); }
 .sl-tags small { opacity: 0.75; font-size: 0.75em; }
 .sl-answer table.sl-table { border-collapse: collapse; border: none !important; }
+.sl-answer .sl-table :is(thead, tbody, tr) { border: none !important; }
 .sl-answer .sl-table :is(th, td) { padding: 3px 14px 3px 0; text-align: left; border: none !important;
   border-bottom: 1px solid rgb(128 128 128 / 25%) !important; }
 .sl-picture { max-width: 100%; max-height: 48em; width: auto; height: auto; background: white; border-radius: 4px; }

@@ -2,7 +2,7 @@
 
 import copy
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 
@@ -12,7 +12,6 @@ from seq_modules import SequenceModule
 from seqlight.checkpoints import CHECKPOINTS, class_settings, known_class, module_of, read_checkpoint
 from seqlight.core.errors import UserError
 
-Module = TypeVar("Module", bound=SequenceModule)
 NAMES = ("best", "last")  # checkpoints of a run that are offered
 
 
@@ -74,7 +73,7 @@ def predicted(module: SequenceModule, batch: dict[str, Any]) -> list[dict[str, A
     return module.predict_step(batch, 0)
 
 
-def with_settings(module: Module, **settings: Any) -> Module:
+def with_settings(module: Any, **settings: Any) -> Any:
     """The same model, with the same weights, and other settings of its predictions, such as ``decoding``."""
     view = copy.copy(module)
     for name, value in settings.items():
