@@ -27,7 +27,7 @@ def test_others_pass(seed: int | None) -> None:
 def test_machines_that_nothing_names(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = Namespace(seed_everything=0, trainer=Namespace(strategy="auto", num_nodes=1_000))
     monkeypatch.delenv("MASTER_ADDR", raising=False)
-    with pytest.raises(UserError, match="^--trainer.num_nodes 1000: .* torchrun .* MASTER_ADDR"):
+    with pytest.raises(UserError, match=r"^--trainer.num_nodes 1000: .* torchrun .* MASTER_ADDR"):
         check_settings(settings)
     monkeypatch.setenv("MASTER_ADDR", "10.0.0.1")
     check_settings(settings)
