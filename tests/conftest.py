@@ -41,6 +41,11 @@ class Result:
 Run = Callable[..., Result]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The browser's tests come first: they take a minute one after the other, beside the others."""
+    items.sort(key=lambda item: item.path.name != "test_page.py")
+
+
 def pytest_collection_finish() -> None:
     """What the imports have made stays: a collection that does not look at it takes a small part of the time."""
     gc.collect()

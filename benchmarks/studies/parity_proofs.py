@@ -6,7 +6,8 @@
     python benchmarks/studies/parity_proofs.py --activations                    # error of float32 tanh and sigmoid
 
 The nets are those of a sweep, which is trained first (it goes on where it was stopped). Each is proved by its best
-checkpoint, of the lowest loss in validation, or by its last one, as ``seqlight prove`` does it. Seconds are of CPU time.
+checkpoint, of the lowest loss in validation, or by its last one, as ``seqlight prove`` does it. Seconds are of CPU
+time.
 """
 
 import argparse
