@@ -58,7 +58,7 @@ class Visitor:
         self.asked: list[str] = []  # addresses that the page has asked for
         self.faults: list[str] = []
         self.page = browser.new_page(viewport={"width": 1100, "height": 800})
-        self.page.set_default_timeout(20_000)
+        self.page.set_default_timeout(60_000)
         self.page.on("request", lambda request: self.asked.append(request.url))
         self.page.on("pageerror", lambda error: self.faults.append(str(error)))
         self.page.goto(address)
