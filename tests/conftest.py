@@ -42,8 +42,11 @@ Run = Callable[..., Result]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The browser's tests come first: they take a minute one after the other, beside the others."""
-    items.sort(key=lambda item: item.path.name != "test_page.py")
+    """The tests in the browser follow those of several processes: they take a minute, beside others and not after."""
+    page = [item for item in items if item.path.name == "test_page.py"]
+    others = [item for item in items if item.path.name != "test_page.py"]
+    at = max((number for number, item in enumerate(others, 1) if "distributed" in item.path.parts), default=0)
+    items[:] = others[:at] + page + others[at:]
 
 
 def pytest_collection_finish() -> None:

@@ -15,7 +15,7 @@ from helpers.commands.checkpoints import SYSTEMS, write_run
 
 pytest.importorskip("gradio")
 playwright = pytest.importorskip("playwright.sync_api")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 PICTURES = ROOT / "build/try"
 # Libraries below gradio warn about each other, in threads of their own.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -43,10 +43,11 @@ def address(root: Path) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """A browser without a screen."""
-    if CHROMIUM is None:
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if found is None:
         pytest.skip("there is no chromium")
     with playwright.sync_playwright() as driver:
-        started = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        started = driver.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
         yield started
         started.close()
 
@@ -207,7 +208,7 @@ def test_two_at_once_have_each_their_own(visitor: Visitor, browser: Any, address
     visitor.choose("parity")
     other.choose("text")
     visitor.page.fill("#string textarea, #string input", "11")
-    other.page.fill("#length input[type=number]", "400")
+    other.page.fill("#length input[type=number]", "1000")
     other.page.click("#go")
     assert "even" in visitor.ask("img")
     other.page.wait_for_selector("#answer .sl-text")
