@@ -11,14 +11,14 @@ class PlainParser(argparse.ArgumentParser):
 
     Args:
         prog: The command.
-        example: One that works, for the line.
+        remedy: The end of that line, such as "use `seqlight prove --ckpt_path best`".
         settings: Further arguments of argparse.ArgumentParser.
     """
 
-    def __init__(self, prog: str, example: str, **settings: Any) -> None:
+    def __init__(self, prog: str, remedy: str, **settings: Any) -> None:
         super().__init__(prog, allow_abbrev=False, **settings)
-        self.example = example
+        self.remedy = remedy
 
     def error(self, message: str) -> NoReturn:
         """Refuses the words."""
-        raise UserError(f"{self.prog.rpartition(' ')[2]}: {message}; use `{self.example}`")
+        raise UserError(f"{self.prog.rpartition(' ')[2]}: {message}; {self.remedy}")

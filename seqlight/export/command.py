@@ -14,14 +14,14 @@ from seqlight.core.plain_parser import PlainParser
 from seqlight.export import model_card, safetensors_folder
 from seqlight.export.new_folder import new_folder
 
-EXAMPLE = "seqlight export --ckpt_path best --to FOLDER"
+USE = "use `seqlight export --ckpt_path best --to FOLDER`"
 Writer = Callable[[dict[str, Any], Path, Path, str], str]
 
 
 def command(words: list[str]) -> int:
     """Writes the folder, and prints where it is and what to do with it."""
     quieten()
-    parser = PlainParser("seqlight export", EXAMPLE, description="Writes a checkpoint as a folder to be given away.")
+    parser = PlainParser("seqlight export", USE, description="Writes a checkpoint as a folder to be given away.")
     parser.add_argument("--ckpt_path", default="best", help="a checkpoint, a run's folder, best or last")
     parser.add_argument("--to", required=True, help="a folder that does not exist or is empty")
     parser.add_argument(

@@ -3,14 +3,12 @@
 Every check is imported and run by itself, so that a package that cannot be imported leaves the other checks.
 """
 
-import argparse
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from importlib import import_module
-from typing import NoReturn
 
-from seqlight.core.errors import UserError
+from seqlight.core.plain_parser import PlainParser
 from seqlight.inspection.findings import Finding, findings_of, summary, table
 
 # Functions of this package's modules, in the order in which they are run, by the heading of their findings.
@@ -24,20 +22,12 @@ CHECKS = {
 }
 
 
-class Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line."""
-
-    def error(self, message: str) -> NoReturn:
-        """Refuses the words."""
-        raise UserError(f"doctor: {message}; use `seqlight doctor` or `seqlight doctor --json`")
-
-
 def command(words: list[str]) -> int:
     """Prints what every check found; 1 if something that is needed is broken, else 0."""
-    parser = Parser(
+    parser = PlainParser(
         "seqlight doctor",
+        "use `seqlight doctor` or `seqlight doctor --json`",
         description="What is installed, what works on this machine, and what to do about the rest.",
-        allow_abbrev=False,
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object in place of the table")
     args = parser.parse_args(words)

@@ -12,7 +12,7 @@ def command(words: list[str]) -> int:
     """Proves or refutes, writes what it found to the run's folder, and prints it; 0 if it is proved, else 1."""
     from seqlight.runs import new_run_folder
 
-    parser = PlainParser("seqlight prove", "seqlight prove --ckpt_path best", description=__doc__)
+    parser = PlainParser("seqlight prove", "use `seqlight prove --ckpt_path best`", description=__doc__)
     parser.add_argument("--ckpt_path", default="best", help="a checkpoint, a run's folder, best or last")
     parser.add_argument("--check", metavar="FILE", help="check this certificate, and look for nothing")
     args = parser.parse_args(words)

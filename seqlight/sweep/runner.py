@@ -1,13 +1,12 @@
 """The command: takes trials until all are done, then writes the report."""
 
-import argparse
 import dataclasses
 import functools
 import math
 import socket
 import time
 import warnings
-from typing import Any, NoReturn
+from typing import Any
 
 import optuna
 import torch
@@ -16,6 +15,7 @@ from optuna.trial import Trial, TrialState
 from seqlight.core import hardware
 from seqlight.core.errors import Diverged, UserError
 from seqlight.core.hyperparameters import check_range
+from seqlight.core.plain_parser import PlainParser
 from seqlight.core.plots import read_metrics
 from seqlight.sweep.report import write_report
 from seqlight.sweep.storage import GRACE_PERIOD, database_errors, locked
@@ -27,14 +27,6 @@ POLL = 5.0  # seconds between looks at the trials of other processes
 CURVE_POINTS = 1000  # at most so many points of a trial's curve are kept in the study
 
 
-class Parser(argparse.ArgumentParser):
-    """A parser whose errors are the command's own, of one line."""
-
-    def error(self, message: str) -> NoReturn:
-        """Refuses the words."""
-        raise UserError(f"sweep: {message}; `seqlight sweep --help` shows what there is")
-
-
 def command(words: list[str]) -> str:
     """Runs what is left of a sweep, and gives the table of what is done.
 
@@ -44,7 +36,7 @@ def command(words: list[str]) -> str:
     Raises:
         UserError: The words, the file or the storage cannot be used, or no trial is done.
     """
-    parser = Parser(prog="seqlight sweep", allow_abbrev=False)
+    parser = PlainParser("seqlight sweep", "`seqlight sweep --help` shows what there is")
     parser.add_argument("sweep")
     parser.add_argument("--storage")
     parser.add_argument("--grace_period", type=int, default=GRACE_PERIOD)

@@ -1,28 +1,19 @@
 """``seqlight try``: a page in the browser on which a checkpoint, or any of the runs, is used."""
 
-import argparse
 import importlib.util
 from threading import Event
-from typing import NoReturn
 
 from seqlight.checkpoints import find_checkpoint
 from seqlight.core.errors import UserError
 from seqlight.core.hyperparameters import check_range
+from seqlight.core.plain_parser import PlainParser
 
 USE = "use `seqlight try --ckpt_path best`"
 
 
-class Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line."""
-
-    def error(self, message: str) -> NoReturn:
-        """Refuses the words."""
-        raise UserError(f"try: {message}; {USE}")
-
-
 def command(words: list[str]) -> int:
     """Starts the page, prints its address, and waits for Ctrl-C."""
-    parser = Parser("seqlight try", description=__doc__, allow_abbrev=False)
+    parser = PlainParser("seqlight try", USE, description=__doc__)
     parser.add_argument("--ckpt_path", help="a checkpoint, a run's folder, best or last; by default a list of all runs")
     parser.add_argument("--host", default="127.0.0.1", help="where it listens; 0.0.0.0 lets other machines in")
     parser.add_argument("--port", type=int, help="by default the first free one from 7860 on")
