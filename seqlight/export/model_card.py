@@ -9,7 +9,7 @@ from typing import Any
 from seqlight.checkpoints import CHECKPOINTS, known_class, settings
 from seqlight.core.plots import read_metrics
 from seqlight.core.yaml_text import yaml_text
-from seqlight.export.safetensors_folder import hyperparameters, without_folders
+from seqlight.export.safetensors_folder import hyperparameters, place_of, without_folders
 
 NAME, TRAINING = "README.md", "training.yaml"
 PACKAGES = ("seqlight", "torch", "lightning")
@@ -59,7 +59,7 @@ def card(content: Mapping[str, Any], checkpoint: Path, has_settings: bool, libra
     """The card's text."""
     model = str(content["hyper_parameters"]["_class_path"]).rpartition(".")[2]
     experiment = (content.get("config") or {}).get("experiment")
-    weights = {id_of(value): value.numel() for value in content["state_dict"].values()}
+    weights = {place_of(value): value.numel() for value in content["state_dict"].values()}
     steps = f", after {content['global_step']:,} steps of training" if "global_step" in content else ""
     said = inspect.getdoc(known_class(content["hyper_parameters"]["_class_path"], object)) or ""
     parts = [
@@ -77,11 +77,6 @@ def card(content: Mapping[str, Any], checkpoint: Path, has_settings: bool, libra
     versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     parts.append(f"## Versions\n\nExported from `{checkpoint.name}` with {versions}.\n")
     return "\n".join(parts)
-
-
-def id_of(value: Any) -> tuple[int, int, tuple[int, ...]]:
-    """What two names of one weight have in common."""
-    return value.untyped_storage().data_ptr(), value.storage_offset(), tuple(value.shape)
 
 
 def data_text(content: Mapping[str, Any]) -> str:

@@ -94,6 +94,11 @@ def without_folders(name: str, value: Any) -> Any:
     return Path(value).name if is_place else value
 
 
+def place_of(weight: Any) -> tuple[Any, ...]:
+    """What the tensors of one weight have in common, whatever their names."""
+    return weight.untyped_storage().data_ptr(), weight.storage_offset(), weight.shape, weight.stride(), weight.dtype
+
+
 def write_weights(weights: Mapping[str, Any], path: Path) -> None:
     """Writes a state dict; weights that are one tensor under several names are written once."""
     from safetensors.torch import save_file
@@ -101,7 +106,7 @@ def write_weights(weights: Mapping[str, Any], path: Path) -> None:
     first: dict[Any, str] = {}
     aliases, kept = {}, {}
     for name, value in weights.items():
-        same = (value.untyped_storage().data_ptr(), value.storage_offset(), value.shape, value.stride(), value.dtype)
+        same = place_of(value)
         if value.numel() and first.setdefault(same, name) != name:
             aliases[name] = first[same]
         else:
