@@ -26,12 +26,12 @@ from helpers.toy_questions import QuestionData  # noqa: E402
 
 import seq_modules as systems  # noqa: E402
 from seq_modules.nets.forecast.forecast_net import ForecastNetConfig  # noqa: E402
+from seq_modules.nets.pretrained.encoder import PretrainedEncoderConfig  # noqa: E402
 from seq_modules.nets.rnn.language_net import RNNConfig  # noqa: E402
 from seq_modules.nets.rnn.recurrent_config import RecurrentConfig  # noqa: E402
 from seq_modules.nets.rnn.seq2seq_config import Seq2SeqRNNConfig  # noqa: E402
 from seq_modules.nets.symbol_net import SymbolNetConfig  # noqa: E402
 from seq_modules.nets.text.ngram_net import NgramConfig as LinearConfig  # noqa: E402
-from seq_modules.nets.text.pretrained_encoder import PretrainedEncoderConfig  # noqa: E402
 from seq_modules.nets.text.tagger_net import WordEncoderConfig  # noqa: E402
 from seq_modules.nets.text.text_cnn import CNNConfig  # noqa: E402
 from seq_modules.nets.text.text_encoder import TextEncoderConfig  # noqa: E402

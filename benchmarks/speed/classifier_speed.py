@@ -33,7 +33,7 @@ from datamodules import QuestionsDataModule
 from datamodules.classification.groups import PredictConfig, TokenConfig
 from datamodules.classification.question_files import TEST_FILE, TRAIN_FILE
 from seq_modules import PretrainedClassifier
-from seq_modules.nets.text.pretrained_encoder import PretrainedEncoderConfig
+from seq_modules.nets.pretrained.encoder import PretrainedEncoderConfig
 from seq_modules.training.optim import OptimConfig
 
 PEERS = {"training": "transformers' Trainer", "prediction": "transformers' pipeline"}

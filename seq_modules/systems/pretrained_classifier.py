@@ -5,8 +5,8 @@ from typing import Any
 
 from torch.optim import Optimizer
 
-from seq_modules.nets.text.pretrained_encoder import PretrainedEncoder, PretrainedEncoderConfig
-from seq_modules.nets.text.pretrained_loading import config_text, from_config_text, load_pretrained
+from seq_modules.nets.pretrained.encoder import PretrainedEncoder, PretrainedEncoderConfig
+from seq_modules.nets.pretrained.loading import config_text, from_config_text, load_pretrained
 from seq_modules.systems.classifier import Classifier, LossConfig
 from seq_modules.training.layer_rates import layerwise_adamw, remove_gradients
 from seq_modules.training.optim import OptimConfig
@@ -70,16 +70,23 @@ class PretrainedClassifier(Classifier):
         """See the base class.
 
         Raises:
-            UserError: The first token is pooled, and the data puts no [CLS] there; or a text is longer than the
-                encoder's positions.
+            UserError: The first token is pooled or begins each chunk, and the data puts no [CLS] there; or a text is
+                longer than the encoder's positions.
         """
         super().setup(stage)
         data = getattr(self.trainer, "datamodule", None)
         self.encoder.check_length(getattr(data, "longest", 0))
-        if self.config.pooling in ("pooler", "first") and not getattr(data, "special_tokens", True):
+        if getattr(data, "special_tokens", True):
+            return
+        if self.config.pooling in ("pooler", "first"):
             raise UserError(
                 f"net.pooling {self.config.pooling} reads the first token as [CLS], which the data does not put there; "
                 "give --data.tokens.special_tokens true, or --model.net.pooling mean"
+            )
+        if self.config.chunks.size is not None:
+            raise UserError(
+                f"net.chunks.size {self.config.chunks.size}: each chunk begins with the text's [CLS], which the data "
+                "does not put there; give --data.tokens.special_tokens true"
             )
 
     def on_after_backward(self) -> None:

@@ -17,9 +17,9 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionM
 from seq_modules.base import SequenceModule, Step
 from seq_modules.generation.decode import evaluating
 from seq_modules.nets.precision import at_least_float32
+from seq_modules.nets.pretrained.encoder import PretrainedEncoder, PretrainedEncoderConfig
+from seq_modules.nets.pretrained.loading import config_text
 from seq_modules.nets.text.crf import LinearChainCRF
-from seq_modules.nets.text.pretrained_encoder import PretrainedEncoder, PretrainedEncoderConfig
-from seq_modules.nets.text.pretrained_loading import config_text
 from seq_modules.nets.text.tagger_net import PieceEncoder, TaggerNet, WordEncoder, WordEncoderConfig
 from seq_modules.nets.text.word_characters import CharacterConfig
 from seq_modules.systems.pretrained_classifier import pretrained_model

@@ -15,7 +15,7 @@ def layerwise_adamw(
 
     Args:
         module: The system, whose parameters outside of the encoder are its heads.
-        encoder: Its :class:`seq_modules.nets.text.pretrained_encoder.PretrainedEncoder`.
+        encoder: Its :class:`seq_modules.nets.pretrained.encoder.PretrainedEncoder`.
         config: Optimiser; the rate is that of the encoder's last layer and of soft prompts.
         head_learning_rate: Peak learning rate of the heads.
         layer_decay: Factor on the rate from each layer to the one below (Howard & Ruder 2018).

@@ -45,11 +45,11 @@ from seq_modules.nets.forecast.forecast_net import ForecastNetConfig
 from seq_modules.nets.forecast.patch_transformer import PatchConfig
 from seq_modules.nets.music.frame_backbones import FrameTransformerConfig
 from seq_modules.nets.music.frame_net import FrameConfig
+from seq_modules.nets.pretrained.encoder import PretrainedEncoderConfig
 from seq_modules.nets.rnn.language_net import RNNConfig
 from seq_modules.nets.rnn.recurrent_config import RecurrentConfig
 from seq_modules.nets.rnn.seq2seq_config import Seq2SeqRNNConfig
 from seq_modules.nets.symbol_net import SymbolNetConfig
-from seq_modules.nets.text.pretrained_encoder import PretrainedEncoderConfig
 from seq_modules.nets.text.tagger_net import WordEncoderConfig
 from seq_modules.nets.text.text_encoder import TextEncoderConfig
 from seq_modules.nets.text.token_embedding import EmbeddingConfig

@@ -12,10 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from seq_modules.nets.pretrained.encoder import PretrainedEncoder
 from seq_modules.nets.rnn.recurrent import RecurrentNet, build_recurrent
 from seq_modules.nets.rnn.recurrent_config import RecurrentConfig
 from seq_modules.nets.text.crf import LinearChainCRF
-from seq_modules.nets.text.pretrained_encoder import PretrainedEncoder
 from seq_modules.nets.text.token_embedding import EmbeddingConfig, TokenEmbedding
 from seq_modules.nets.text.transformer_encoder import TransformerEncoder, TransformerEncoderConfig
 from seq_modules.nets.text.word_characters import CharacterConfig, WordCharacters

@@ -16,7 +16,7 @@ import seqlight
 from seq_modules import PretrainedClassifier
 from seq_modules.callbacks import LastCheckpoint
 from seq_modules.callbacks.training.ema import EMA
-from seq_modules.nets.text.pretrained_encoder import PretrainedEncoderConfig
+from seq_modules.nets.pretrained.encoder import PretrainedEncoderConfig
 from seq_modules.training.optim import OptimConfig
 from seqlight.core.hyperparameters import group_from
 

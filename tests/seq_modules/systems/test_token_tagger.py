@@ -14,8 +14,8 @@ import seqlight
 from datamodules import TaggingDataModule
 from datamodules.tokenizers import TaggingTokenizer, WordPieceTokenizer
 from seq_modules import PretrainedTagger, TokenTagger
+from seq_modules.nets.pretrained.encoder import PretrainedEncoderConfig
 from seq_modules.nets.rnn.recurrent_config import RecurrentConfig
-from seq_modules.nets.text.pretrained_encoder import PretrainedEncoderConfig
 from seq_modules.nets.text.tagger_net import TagEncoder, WordEncoderConfig
 from seq_modules.nets.text.token_embedding import EmbeddingConfig
 from seq_modules.nets.text.transformer_encoder import TransformerEncoderConfig

@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import BertConfig, BertModel, DistilBertConfig, DistilBertModel, RobertaConfig, RobertaModel
 
-from seq_modules.nets.text.lora import LoRALinear, adapt
-from seq_modules.nets.text.pretrained_encoder import LoRAConfig, PrefixConfig, PretrainedEncoder, layers_of
-from seq_modules.nets.text.pretrained_loading import config_text, from_config_text, load_pretrained
+from seq_modules.nets.pretrained.encoder import LoRAConfig, PrefixConfig, PretrainedEncoder, layers_of
+from seq_modules.nets.pretrained.loading import config_text, from_config_text, load_pretrained
+from seq_modules.nets.pretrained.lora import LoRALinear, adapt
 
 V = 40
 SIZES: dict[str, Any] = {

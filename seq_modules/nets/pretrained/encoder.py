@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn import Parameter
 
-from seq_modules.nets.text.lora import adapt
+from seq_modules.nets.pretrained.chunks import ChunkConfig, chunked_states
+from seq_modules.nets.pretrained.lora import adapt
 from seq_modules.nets.text.pooling import Pooling
 from seqlight.core.errors import UserError
 from seqlight.core.hyperparameters import check_choice, check_range
@@ -81,6 +82,7 @@ class PretrainedEncoderConfig:
         unfreeze_layers: Layers that each epoch adds with tuning "gradual"; the first epoch trains the heads alone.
         prefix: Soft prompts.
         lora: Low-rank changes.
+        chunks: Texts are read in overlapping chunks, so that they may be longer than the encoder's positions.
 
     Raises:
         UserError: A value is out of its range.
@@ -97,6 +99,7 @@ class PretrainedEncoderConfig:
     unfreeze_layers: int = 1
     prefix: PrefixConfig = PrefixConfig()
     lora: LoRAConfig = LoRAConfig()
+    chunks: ChunkConfig = ChunkConfig()
 
     def __post_init__(self) -> None:
         check_choice("net.tuning", self.tuning, Tuning)
@@ -127,7 +130,7 @@ class PretrainedEncoder(nn.Module):
         if model.config.is_encoder_decoder or not isinstance(getattr(model.config, "hidden_size", None), int):
             raise UserError(f"net.pretrained {type(model).__name__}: not an encoder alone; choose one such as BERT")
         self.model, self.width, self.dropout = model, int(model.config.hidden_size), config.dropout
-        self.tuning, pooling = config.tuning, config.pooling
+        self.tuning, self.chunks, pooling = config.tuning, config.chunks, config.pooling
         self.pool_first = pooling == "first"
         if pooling == "pooler" and getattr(model, "pooler", None) is None:
             raise UserError(f"net.pooling pooler is not in {type(model).__name__}; choose first or mean")
@@ -191,6 +194,12 @@ class PretrainedEncoder(nn.Module):
         self.check_length(input_ids.shape[1])
         if self.tuning == "frozen":
             self.model.eval()  # no dropout: its states are the same each time; at the start Lightning would warn of it
+        if self.chunks.size is None:
+            return self._read(input_ids, mask)
+        return chunked_states(self._read, input_ids, mask, self.chunks)
+
+    def _read(self, input_ids: Tensor, mask: Tensor) -> Tensor:
+        """The states of ids that are read at once."""
         if self.prefix is None:
             with torch.set_grad_enabled(torch.is_grad_enabled() and self.tuning != "frozen"):
                 return self.model(input_ids=input_ids, attention_mask=mask.long()).last_hidden_state
@@ -202,13 +211,15 @@ class PretrainedEncoder(nn.Module):
         return self.model(inputs_embeds=words, attention_mask=visible).last_hidden_state[:, prompts:]
 
     def check_length(self, tokens: int) -> None:
-        """Refuses texts of so many tokens that, with the prompts, they are longer than the encoder's positions."""
+        """Refuses texts, or chunks of texts, that with the prompts are longer than the encoder's positions."""
         prompts = 0 if self.prefix is None else self.prefix.shape[1]
         longest = getattr(self.model.config, "max_position_embeddings", None)
-        if longest is not None and tokens + prompts > longest:
+        read, name, remedy = tokens, "tokens.max_seq_len", "give the data a lower one, or cut texts: net.chunks.size"
+        if self.chunks.size is not None and self.chunks.size < tokens:
+            read, name, remedy = self.chunks.size, "net.chunks.size", "give a lower one"
+        if longest is not None and read + prompts > longest:
             raise UserError(
-                f"tokens.max_seq_len: {tokens} tokens and {prompts} prompts are more than the encoder's {longest} "
-                "positions; give the data a lower one"
+                f"{name}: {read} tokens and {prompts} prompts are more than the encoder's {longest} positions; {remedy}"
             )
 
     def token_weights(self, input_ids: Tensor, mask: Tensor) -> Tensor | None:
