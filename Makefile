@@ -5,7 +5,7 @@ BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 INSTALL ?= $(BIN)/pip install
 RECIPE := configs/parity/lstm_last.yaml
 
-.PHONY: demo test check docs wheel audit benchmarks clean
+.PHONY: demo test check docs notebooks wheel audit benchmarks clean
 
 $(BIN)/pip:
 	$(PYTHON) -m venv $(VENV)
@@ -45,6 +45,15 @@ $(VENV)/.docs-extra: pyproject.toml setup.py constraints.txt | $(BIN)/pip
 docs: $(VENV)/.docs-extra
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -c docs -d build/doctrees . build/docs
 	@echo "the site: build/docs/index.html"
+
+$(VENV)/.notebooks-extra: pyproject.toml setup.py constraints.txt | $(BIN)/pip
+	$(INSTALL) --quiet --constraint constraints.txt --editable ".[notebooks]"
+	touch $(BIN)/seqlight $@
+
+# The notebooks, made from their texts and executed: minutes each. What a cell shows is kept in the .ipynb.
+notebooks: $(VENV)/.notebooks-extra
+	$(BIN)/jupytext --quiet --update --to ipynb $(wildcard docs/notebooks/*.py)
+	$(BIN)/python -m pytest --nbmake --nbmake-timeout=1800 --overwrite docs/notebooks
 
 wheel: | $(BIN)/pip
 	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
