@@ -18,11 +18,11 @@ import filelock
 from optuna.exceptions import ExperimentalWarning, StorageInternalError, UpdateFinishedTrialError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages._heartbeat import BaseHeartbeat
-from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
-from seqlight.core.errors import UserError
+from seqlight.core.errors import UserError, WritingError, reason_of
 from seqlight.core.files.replacing import is_alive
+from seqlight.sweep.journal_file import JournalFile
 
 if TYPE_CHECKING:
     from sqlalchemy import URL
@@ -96,16 +96,30 @@ class Journal(JournalStorage, BaseHeartbeat):
     A file with a lock: two processes never take the same trial, which SQLite does not rule out. A process of this
     machine is looked for by its number; one of another machine is taken for dead when its last heartbeat is older than
     ``grace_period`` seconds, for which the machines' clocks should agree.
+
+    Args:
+        path: The file.
+        grace_period: Seconds.
+
+    Raises:
+        UserError: The file holds something else.
+        WritingError: It cannot be written.
     """
 
     def __init__(self, path: Path, grace_period: int) -> None:
-        # Absolute: jsonargparse changes the working directory while it reads a config, and the heartbeat is a thread.
-        super().__init__(JournalFileBackend(str(path.absolute())))
         self.grace_period = grace_period
+        try:
+            super().__init__(JournalFile(path))
+        except (ValueError, LookupError, TypeError, AttributeError, AssertionError) as error:
+            raise UserError(
+                f"{path}: is damaged, or no study of a sweep ({reason_of(error)}); put an earlier copy in its place, "
+                "or move it away, and the sweep begins anew"
+            ) from error
 
     def record_heartbeat(self, trial_id: int) -> None:
-        """Writes the process and the time into the trial."""
-        with contextlib.suppress(UpdateFinishedTrialError):  # another process failed the trial while this one slept
+        """Writes the process and the time into the trial; what cannot be written is left out."""
+        # Another process may have failed the trial while this one slept.
+        with contextlib.suppress(UpdateFinishedTrialError, WritingError):
             self.set_trial_user_attr(trial_id, "heartbeat", [socket.gethostname(), os.getpid(), time.time()])
 
     def _get_stale_trial_ids(self, study_id: int) -> list[int]:

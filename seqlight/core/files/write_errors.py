@@ -3,38 +3,44 @@
 import contextlib
 import errno
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 from seqlight.core.errors import WritingError, reason_of
+from seqlight.core.files.replacing import part_of
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 FAILED = (*FULL, errno.EROFS, errno.EFBIG, errno.EIO)  # nothing but writing ends in these, or a broken disk
 REFUSED = (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.EEXIST)  # reading ends in these too
+OF_RUST = re.compile(r"I/O error: .*\(os error (\d+)\)")
 OF_TORCH = ("PytorchStreamWriter", "inline_container", "Parent directory", "cannot be opened")
 NEEDED = 2**20  # free bytes below which a disk is taken for full
 
 
 @contextlib.contextmanager
-def writing(path: Path, option: str = "--trainer.default_root_dir") -> Iterator[None]:
+def writing(path: Path, option: str | None = "--trainer.default_root_dir") -> Iterator[None]:
     """Raises WritingError for what could not be written to a file or folder, or below it.
 
     Args:
         path: The file or folder that errors without a name of their own are about.
-        option: The option that names another place.
+        option: The option that names another place; None if that is the working directory.
     """
     try:
         yield
     except OSError as error:
         named = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else None
         if error.errno in FAILED or (error.errno in REFUSED and named is not None and _is_near(named, path)):
-            raise WritingError(line(path if named is None else named, error, option)) from error
+            is_part = named is None or named.absolute() == part_of(path.absolute())
+            raise WritingError(line(path if is_part else named, error, option)) from error  # type: ignore[arg-type]
         raise
-    except RuntimeError as error:  # torch.save's own
-        if not any(words in str(error) for words in OF_TORCH):
-            raise
-        raise WritingError(line(path, error, option)) from error
+    except Exception as error:
+        if number := OF_RUST.search(str(error)):  # safetensors' own
+            raise WritingError(line(path, OSError(int(number[1]), ""), option)) from error
+        if isinstance(error, RuntimeError) and any(words in str(error) for words in OF_TORCH):  # torch.save's own
+            raise WritingError(line(path, error, option)) from error
+        raise
 
 
 def _is_near(named: Path, path: Path) -> bool:
@@ -43,16 +49,16 @@ def _is_near(named: Path, path: Path) -> bool:
     return found.is_relative_to(folder) or folder.is_relative_to(found)
 
 
-def line(path: Path, error: Exception, option: str) -> str:
+def line(path: Path, error: Exception, option: str | None) -> str:
     """The message about a path that could not be written; see :func:`writing`."""
     number = error.errno if isinstance(error, OSError) else _likely_number(path)
-    folder = f"give another folder by {option}"
+    folder = f"give another folder by {option}" if option else "run the command in another folder"
     remedy = {
         errno.EROFS: f"its disk is read-only; {folder}",
         errno.EACCES: f"make it writable, or {folder}",
         errno.EPERM: f"make it writable, or {folder}",
         errno.ENOENT: "its folder is gone; make it again and repeat the command",
-        errno.ENOTDIR: "its folder is gone; make it again and repeat the command",
+        errno.ENOTDIR: f"a file is in the place of a folder; {folder}",
         errno.EEXIST: f"a file is in the place of a folder; {folder}",
         errno.EFBIG: "a limit on the size of files (ulimit -f) is too low",
     }.get(number or 0, f"free some space, or {folder}")

@@ -10,6 +10,7 @@ import pytest
 import torch
 from conftest import Run
 from helpers.commands.runs import LINES
+from helpers.disks import full_disk
 from helpers.systems import DATA, MODULES, VOCAB, gpt, system
 from safetensors.torch import load_file, save_file
 
@@ -40,6 +41,18 @@ def test_round_trip(name: str, save: Save, run: Run) -> None:
         assert torch.equal(found.step(batch).loss_sum, module.step(batch).loss_sum)
     if module.tokenizer is not None:
         assert found.tokenizer.fingerprint == module.tokenizer.fingerprint
+
+
+@pytest.mark.parametrize("format", ["safetensors", "transformers"])
+def test_a_full_disk_leaves_no_folder(format: str, save: Save, run: Run) -> None:
+    path = save(GPTLanguageModel(VOCAB, gpt(positions="learned")))
+    before = sorted(Path().iterdir())
+    with full_disk(2000):
+        done = run("export", f"--ckpt_path={path}", "--to=out", f"--format={format}")
+    assert done.code == 1
+    assert "Traceback" not in done.err
+    assert f"seqlight: error: {Path('out').absolute()} cannot be written (" in done.err
+    assert sorted(Path().iterdir()) == before
 
 
 def test_tied_weights_are_there_once(save: Save, run: Run) -> None:

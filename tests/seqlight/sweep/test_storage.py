@@ -10,11 +10,13 @@ from typing import Any
 
 import optuna
 import pytest
+from conftest import Run
+from helpers.disks import full_disk
 from optuna.trial import TrialState
 
 from seqlight.command.precision import fastest
 from seqlight.core import hardware
-from seqlight.core.errors import Diverged, UserError
+from seqlight.core.errors import Diverged, UserError, WritingError
 from seqlight.sweep import Sweep, runner
 from seqlight.sweep.storage import database_url, shown
 from seqlight.sweep.study import MOST_KILLED, enqueue, enqueue_killed, open_study
@@ -199,6 +201,42 @@ def test_a_search_that_diverges_ends(
     assert any(values["model.input_noise"] not in (0, 1) for values in chosen)
     assert all(values["model.supervision"] in (["a"], "full") for values in chosen)
     assert capsys.readouterr().out.count("diverged") == 3
+
+
+def test_a_full_disk_leaves_no_half_line(sweep: Sweep) -> None:
+    study, log = open_study(sweep, GRACE), sweep.folder / "study.log"
+    before = log.read_text()
+    said = r"runs/sweeps/tiny/study\.log cannot be written .*; a limit"
+    with full_disk(len(before) + 20):
+        with pytest.raises(WritingError, match=said):
+            enqueue(sweep, study, sweep.combinations)
+        assert log.read_text() == before
+        study._storage.record_heartbeat(0)  # type: ignore[attr-defined]  # a sign of life is left out
+    with log.open("a") as file:
+        file.write('{"op_code":')  # of a machine that lost its power
+    assert states(filled(sweep)) == ["WAITING"] * 3
+
+
+@pytest.mark.parametrize("content", ["\0\n{}\n", '{"op_code":99,"worker_id":""}\n', "[3]\n"])
+def test_a_damaged_file_is_named(sweep: Sweep, content: str) -> None:
+    sweep.folder.mkdir(parents=True)
+    (sweep.folder / "study.log").write_text(content)
+    with pytest.raises(UserError, match=r"runs/sweeps/tiny/study\.log: is damaged"):
+        open_study(sweep, GRACE)
+
+
+def test_a_sweep_on_a_full_disk_and_where_no_folder_can_be_made(run: Run) -> None:
+    Path("tiny.yaml").write_text("{name: tiny, config: [parity/lstm_last], metric: m, grid: {seed_everything: [1]}}")
+    with full_disk(100):
+        done = run("sweep", "tiny.yaml")
+    assert (done.code, done.err.count("\n")) == (1, 1)
+    assert done.err.startswith("seqlight: error: runs/sweeps/tiny/study.log cannot be written (")
+    assert not Path("runs/sweeps/tiny/study.log").read_bytes()
+    Path("runs").rename("elsewhere")
+    Path("runs").touch()
+    done = run("sweep", "tiny.yaml")
+    assert (done.code, done.err.count("\n")) == (1, 1)
+    assert "a file is in the place of a folder; run the command in another folder" in done.err
 
 
 @pytest.mark.parametrize(

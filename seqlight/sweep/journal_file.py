@@ -1,0 +1,69 @@
+"""The file of a study: Optuna's journal, whose lines are whole or not there."""
+
+import json
+import os
+from io import RawIOBase
+from pathlib import Path
+from typing import Any
+
+from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal._file import get_lock_file
+
+from seqlight.core.files.write_errors import writing
+
+
+class JournalFile(JournalFileBackend):
+    """Optuna's file of a study, on which a full disk leaves no half line.
+
+    Optuna itself appends to what is there, and reads nothing beyond a line that was cut off.
+
+    Args:
+        path: The file; it is made if it is new.
+
+    Raises:
+        WritingError: It cannot be written; so do the methods.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with writing(path, None):
+            # Absolute: jsonargparse changes the working directory while it reads a config, and the heartbeat is a
+            # thread.
+            super().__init__(str(path.absolute()))
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        """Writes one line for each entry, or none of them."""
+        lines = "".join(f"{json.dumps(log, separators=(',', ':'))}\n" for log in logs).encode()
+        with (
+            writing(self.path, None),
+            get_lock_file(self._lock),
+            open(self._file_path, "r+b", buffering=0) as file,  # noqa: PTH123  a path of Optuna's
+        ):
+            end = end_of_lines(file)
+            file.truncate(end)  # a process that lost its machine may have left half a line
+            file.seek(end)
+            try:
+                left = memoryview(lines)
+                while left:  # a disk that fills takes a part, and refuses the next
+                    left = left[file.write(left) :]
+                os.fsync(file.fileno())
+            except OSError:
+                file.truncate(end)
+                raise
+
+
+def end_of_lines(file: RawIOBase, piece: int = 2**16) -> int:
+    """Where the last whole line of a file ends.
+
+    Args:
+        file: An open file.
+        piece: Bytes that are read at a time, from the end.
+    """
+    end = file.seek(0, os.SEEK_END)
+    while end:
+        start = max(0, end - piece)
+        file.seek(start)
+        if found := file.read(end - start).rfind(b"\n") + 1:
+            return start + found
+        end = start
+    return 0
