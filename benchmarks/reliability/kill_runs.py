@@ -4,21 +4,22 @@
     python benchmarks/reliability/kill_runs.py --kills 10 --systems parity GPT --seed 3 --late
 
 Signals are SIGTERM, SIGINT and SIGKILL in turn. The moment is drawn from the whole run: the reading of the settings,
-the data, the checks before training, training and validation. The processes are forked from one that has imported
-torch, so that no moment is lost on imports. ``last.ckpt`` is saved as often as its cost allows. For each kill it is
-checked that
+the data, the checks before training, training and validation. The training that resumes one that was killed is killed
+too, up to five times in a row; the last ends by itself. The processes are forked from one that has imported torch, so
+that no moment is lost on imports. ``last.ckpt`` is saved as often as its cost allows. It is checked that
 
 * SIGTERM ends the process with exit code 143 and SIGINT with 130, with one line and no traceback,
 * ``last.ckpt`` and ``best.ckpt`` are whole if they are there, and after SIGTERM or SIGINT no unfinished file is left,
-* the resumed training ends with weights and moments of the optimiser equal to the bit to those of the one left alone,
-* the two files ``metrics.csv`` together have every row of its file, with the same values, and none that it lacks,
+* the last training ends with weights and moments of the optimiser equal to the bit to those of the one left alone,
+* the files ``metrics.csv`` together have every row of its file, with the same values, and none that it lacks,
 * ``best.ckpt`` at the end has the same weights, and nothing unfinished is left.
 
-A training that was killed before its first save is begun again, and has nothing to be compared but its end.
+What was killed before its first save is begun again, or resumed again from the save before.
 """
 
 import argparse
 import csv
+import gc
 import os
 import random
 import shutil
@@ -43,20 +44,24 @@ from helpers.hostile.systems import SYSTEMS  # noqa: E402
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGKILL)
 CODES = {signal.SIGTERM: 143, signal.SIGINT: 130, signal.SIGKILL: -signal.SIGKILL}
 LONG = (
-    "--trainer.max_epochs=6", "--trainer.log_every_n_steps=1", "--trainer.accelerator=cpu", "--trainer.callbacks=[]",
-    "--trainer.limit_train_batches=12", "--trainer.limit_val_batches=6", "--trainer.enable_progress_bar=false",
+    "--trainer.max_epochs=3", "--trainer.log_every_n_steps=1", "--trainer.accelerator=cpu", "--trainer.callbacks=[]",
+    "--trainer.limit_train_batches=8", "--trainer.limit_val_batches=4", "--trainer.enable_progress_bar=false",
     "--last_checkpoint.minutes=0.00001",
 )  # fmt: skip
-# In place of what makes the systems' trainings small: enough batches for an epoch of twelve.
+# In place of what makes the systems' trainings small: enough batches for an epoch of eight.
 SIZES = {
-    "parity": ("--data.train_size=96", "--data.val_size=48", "--data.batch_size=8"),
-    "formal": ("--data.train_size=96", "--data.val_size=48", "--data.batch_size=8"),
-    "translation": ("--data.train_size=96", "--data.val_size=48"),
-    "mlp": ("--data.points.size=150", "--data.batch_size=8"),
-    "GPT": ("--data.windows.epoch_size=48", "--data.windows.eval_size=24"),
-    "RNN LM": ("--data.windows.epoch_size=48", "--data.windows.eval_size=24"),
-    "music events": ("--data.windows.epoch_size=48",),
+    "parity": ("--data.train_size=64", "--data.val_size=32", "--data.batch_size=8"),
+    "formal": ("--data.train_size=64", "--data.val_size=32", "--data.batch_size=8"),
+    "translation": ("--data.train_size=64", "--data.val_size=32"),
+    "translation Transformer": ("--data.train_size=64", "--data.val_size=32"),
+    "mlp": ("--data.points.size=120", "--data.batch_size=8", "--trainer.max_epochs=6"),  # others take longer
+    "GPT": ("--data.windows.epoch_size=32", "--data.windows.eval_size=16"),
+    "RNN LM": ("--data.windows.epoch_size=32", "--data.windows.eval_size=16"),
+    "streamed GPT": ("--data.stream.epoch_size=32", "--data.held_out.windows=16"),
+    "music events": ("--data.windows.epoch_size=32",),
+    "music Transformer": ("--data.windows.epoch_size=32",),
 }
+CHAIN = 5  # kills in a row, each of the training that resumes the one before
 TIMED = ("seconds", "minutes", "time")  # metrics that no two trainings share
 END = 60.0  # seconds after which a process that was told to end is taken to hang
 
@@ -67,7 +72,7 @@ class Forked:
 
     Args:
         words: The command.
-        folder: Where it runs; what it says is in the file ``said``.
+        folder: Where it runs; what it says is in a file there.
     """
 
     words: Sequence[str]
@@ -77,6 +82,7 @@ class Forked:
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
+        self.log = self.folder / f"said{sum(1 for _ in self.folder.glob('said*'))}"
         sys.stdout.flush()
         self.process = os.fork()
         if not self.process:
@@ -86,7 +92,7 @@ class Forked:
         """The child's life; it does not return."""
         code = 1
         try:
-            said = os.open(self.folder / "said", os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+            said = os.open(self.log, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
             os.dup2(said, 1)
             os.dup2(said, 2)
             sys.stdout, sys.stderr = os.fdopen(1, "w", buffering=1), os.fdopen(2, "w", buffering=1)
@@ -126,8 +132,7 @@ class Forked:
     @property
     def said(self) -> str:
         """What it has said so far."""
-        path = self.folder / "said"
-        return path.read_text(errors="replace") if path.exists() else ""
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
 
 
 @dataclass
@@ -143,6 +148,13 @@ class Report:
     counts: Counter[str] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
     slowest: float = 0.0
+
+    def add(self, found: Sequence[str], kills: str) -> list[str]:
+        """Counts faults, with the kills that led to them."""
+        self.counts.update(fault.partition(":")[0] for fault in found)
+        said = [f"{fault}: after {kills}" for fault in found]
+        self.faults += said
+        return said
 
 
 class Kills:
@@ -166,52 +178,55 @@ class Kills:
         assert made is not None
         self.whole, self.rows = made, rows(made)
 
-    def kill(self, number: signal.Signals, moment: float, report: Report) -> None:
-        """Kills a training after a fraction of its time, resumes it, and reports.
+    def kill(self, plan: Sequence[tuple[signal.Signals, float]], reports: dict[signal.Signals, Report]) -> int:
+        """Kills a training, then the one that resumes it, and so on; trains the last to its end, and reports.
 
         Args:
-            number: The signal.
-            moment: Fraction of the time that the training left alone took.
-            report: What is lengthened.
+            plan: Signals, each with a moment, as a fraction of the time that the training left alone took.
+            reports: What is lengthened, by the signal.
+
+        Returns:
+            How many were killed: fewer than planned if a training ended before its moment.
         """
         self.count += 1
         place = self.folder / f"{self.count}"
-        first = Forked(self.words, place)
-        if first.wait(moment * self.seconds):
-            report.counts["ended before"] += 1
-            shutil.rmtree(place)
-            return
-        told = time.monotonic()
-        os.kill(first.process, number)
+        saved: list[Path] = []  # runs with a checkpoint
         faults: list[str] = []
-        if not first.wait(END):
-            faults.append("hangs: does not end")
-            os.kill(first.process, signal.SIGKILL)
-            first.wait(END)
-        if number == signal.SIGKILL and first.code == 0:  # it ended in the moment before
-            report.counts["ended before"] += 1
-            shutil.rmtree(place)
-            return
-        report.counts["kills"] += 1
-        report.slowest = max(report.slowest, time.monotonic() - told)
-        faults += self.of_the_end(first, number)
-        begun = run_of(place)
-        last = None if begun is None else begun / "checkpoints/last.ckpt"
-        if begun is None or last is None or not last.exists():
-            report.counts["before the first save"] += 1
-            again = Forked(self.words, place / "again")
-            again.wait(600)
-            faults += self.of_the_rest(again, run_of(place / "again"), None)
+        killed: list[str] = []
+        words = self.words
+        for number, moment in plan:
+            process, report = Forked(words, place), reports[number]
+            if process.wait(moment * self.seconds):
+                break
+            told = time.monotonic()
+            os.kill(process.process, number)
+            hangs = not process.wait(END)
+            if hangs:
+                os.kill(process.process, signal.SIGKILL)
+                process.wait(END)
+            elif number == signal.SIGKILL and process.code == 0:  # it ended in the moment before
+                break
+            killed.append(f"{number.name} at {moment:.3f}")
+            report.counts["kills"] += 1
+            report.slowest = max(report.slowest, time.monotonic() - told)
+            found = ["hangs: does not end"] * hangs + self.of_the_end(process, number)
+            begun = run_of(place)
+            if begun is not None:
+                found += [f"damaged: {path.name}" for path in begun.rglob("*.ckpt") if not whole(path)]
+            if begun is None or begun in saved or not (last := begun / "checkpoints/last.ckpt").exists():
+                report.counts["before the first save"] += 1
+            else:
+                saved.append(begun)
+                words = ("fit", f"--ckpt_path={last}")
+            faults += report.add(found, f"{', '.join(killed)} ({place})")
         else:
-            faults += [f"damaged: {path.name}" for path in begun.rglob("*.ckpt") if not whole(path)]
-            rest = Forked(("fit", f"--ckpt_path={last}"), place)
-            rest.wait(600)
-            faults += self.of_the_rest(rest, run_of(place), begun)
+            process = Forked(words, place)
+            process.wait(600)
+        if killed:
+            faults += report.add(self.of_the_rest(process, saved), f"{', '.join(killed)} ({place})")
         if not faults:
             shutil.rmtree(place)
-        for fault in faults:
-            report.counts[fault.partition(":")[0]] += 1
-            report.faults.append(f"{number.name} at {moment:.3f} ({place}): {fault}")
+        return len(killed)
 
     def of_the_end(self, process: Forked, number: signal.Signals) -> list[str]:
         """What was wrong with how the killed process ended."""
@@ -228,18 +243,19 @@ class Kills:
                 faults.append("unfinished: files are left after the end")
         return faults
 
-    def of_the_rest(self, process: Forked, run: Path | None, begun: Path | None) -> list[str]:
-        """What was wrong with the resumed training, or with one that was begun again."""
+    def of_the_rest(self, process: Forked, saved: Sequence[Path]) -> list[str]:
+        """What was wrong with the training that went on to the end, after those that had saved a checkpoint."""
+        run = run_of(process.folder)
         if process.code != 0 or run is None:
             return [f"resume: exit code {process.code}: {process.said.strip().splitlines()[-1:]}"]
+        if saved and not (run / "checkpoints").exists():  # all had been trained, and the rest was nothing
+            run = saved[-1]
         faults = []
-        if run == begun:  # all had been trained: the rest is nothing
-            return faults if same(run, self.whole, "last.ckpt") else ["weights: those of a finished training differ"]
         if not same(run, self.whole, "last.ckpt"):
             faults.append("weights: differ from those of the training left alone")
         if (self.whole / "checkpoints/best.ckpt").exists() and not same(run, self.whole, "best.ckpt"):
             faults.append("best: differs from that of the training left alone")
-        faults += self.of_rows([run] if begun is None else [begun, run])
+        faults += self.of_rows([*saved, run])
         if list(process.folder.rglob("*.part")):
             faults.append("unfinished: files are left after the resumed training")
         return faults
@@ -305,10 +321,12 @@ def rows(*runs: Path) -> dict[tuple[str, int], set[str]]:
 
 def prepare() -> None:
     """Imports what every child needs."""
-    import seqlight.command.trainer_cli  # noqa: F401
+    import seqlight.command.trainer_cli
+    import seqlight.main  # noqa: F401
     from seq_modules.callbacks import Curves
 
     matplotlib.get_cachedir()
+    gc.freeze()  # a child copies no page of what is imported
     Curves.on_fit_end = lambda *_: None  # type: ignore[method-assign]  # pictures take longer than all else
 
 
@@ -338,14 +356,13 @@ def main() -> None:
         rng = random.Random(f"{args.seed} {name}")
         reports = {number: Report() for number in SIGNALS}
         kills = Kills(words_of(name, book), folder / name.replace(" ", "_"))
-        for turn in range(args.kills):
-            report = reports[SIGNALS[turn % len(SIGNALS)]]
-            done = report.counts["kills"]
-            while report.counts["kills"] == done:
-                moment = rng.uniform(0.5, 1) if args.late else rng.random()
-                kills.kill(SIGNALS[turn % len(SIGNALS)], moment, report)
+        done = 0
+        while done < args.kills:
+            turns = range(done, min(done + CHAIN, args.kills))
+            least = 0.5 if args.late else 0.0
+            done += kills.kill([(SIGNALS[turn % 3], rng.uniform(least, 1.0)) for turn in turns], reports)
         for number, report in reports.items():
-            no_faults = ("kills", "ended before", "before the first save")
+            no_faults = ("kills", "before the first save")
             kinds = [f"{count} {kind}" for kind, count in report.counts.items() if kind not in no_faults]
             said = ", ".join(kinds) or "none"
             counts = f"{report.counts['kills']} | {report.counts['before the first save']}"

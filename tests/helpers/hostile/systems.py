@@ -11,7 +11,20 @@ TEXT = (
     "--data.batch_size=4", "--data.windows.epoch_size=8", "--data.windows.eval_size=4", "--data.seq_len=16",
     "--data.path=book.txt",
 )  # fmt: skip
+STREAM = (
+    "--data.tokenizer=byte", "--data.seq_len=16", "--data.batch_size=4", "--data.stream.epoch_size=8",
+    "--data.stream.shuffle_buffer=8", "--data.held_out.windows=4",
+)  # fmt: skip
+NET = ("--model.net.d_model=16", "--model.net.num_layers=1", "--model.net.num_heads=2")
+NOTES = ("--data.source.num_etudes=12", "--data.windows.epoch_size=8", "--data.batch_size=4", "--data.seq_len=16")
 PAIRS = ("--data.batch_size=8", "--data.train_size=16", "--data.val_size=8", "--data.test_size=8")
+SERIES = ("--data.generated.num_rows=200", "--data.lookback=24", "--data.horizon=4", "--data.batch_size=8")
+LABELLED = ("--data.batch_size=8", "--data.tokens.max_seq_len=24")
+BERT = (
+    '--model.net.encoder_config={"model_type":"bert","vocab_size":8000,"hidden_size":8,"num_hidden_layers":1,'
+    '"num_attention_heads":2,"intermediate_size":8}',
+    "--model.net.pretrained=null", "--data.tokenizer_path=null",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -41,10 +54,10 @@ SYSTEMS = {
     ),
     "mlp": System("mlp/moons", ("--data.points.size=60", "--model.net.hidden_sizes=[4]")),
     "GPT": System(
-        "text/gpt_char",
-        (*TEXT, "--model.net.d_model=16", "--model.net.num_layers=1", "--model.net.num_heads=2",
-         "--model.net.max_seq_len=16"),
-        ("--decoding.max_new_tokens=3",),
+        "text/gpt_char", (*TEXT, *NET, "--model.net.max_seq_len=16"), ("--decoding.max_new_tokens=3",)
+    ),
+    "streamed GPT": System(
+        "text/stream", (*STREAM, *NET, "--model.net.max_seq_len=16"), ("--decoding.max_new_tokens=3",)
     ),
     "RNN LM": System(
         "text/lstm_char",
@@ -56,15 +69,20 @@ SYSTEMS = {
         ("--data.batch_size=8", "--model.net.d_model=8", "--model.net.rnn.hidden_size=8"),
         ('--data.texts=["Who is it?"]',),
     ),
+    "linear classifier": System("reviews/ngrams", LABELLED, ('--data.texts=["A film."]',)),
+    "pretrained classifier": System("questions/bert", (*LABELLED, *BERT), ('--data.texts=["Who is it?"]',)),
     "music events": System(
-        "music/lstm",
-        ("--data.source.num_etudes=12", "--data.windows.epoch_size=8", "--data.batch_size=4", "--data.seq_len=16",
-         "--model.net.rnn.hidden_size=8"),
-        ("--decoding.max_new_tokens=3",),
+        "music/lstm", (*NOTES, "--model.net.rnn.hidden_size=8"), ("--decoding.max_new_tokens=3",)
     ),
+    "music Transformer": System("music/transformer", (*NOTES, *NET), ("--decoding.max_new_tokens=3",)),
     "music frames": System(
         "music/jsb_lstm",
         ("--data.samples=1", "--model.frames.d_frame=8", "--model.net.hidden_size=8"),
+        ("--decoding.max_new_tokens=3",),
+    ),
+    "frame Transformer": System(
+        "music/jsb_transformer",
+        ("--data.samples=1", "--model.frames.d_frame=8", *NET),
         ("--decoding.max_new_tokens=3",),
     ),
     "translation": System(
@@ -72,9 +90,18 @@ SYSTEMS = {
         (*PAIRS, "--model.net.d_model=8", "--model.net.rnn.hidden_size=8"),
         ("--decoding.max_new_tokens=3",),
     ),
-    "forecast": System(
-        "forecast/gru",
-        ("--data.generated.num_rows=200", "--data.lookback=24", "--data.horizon=4", "--data.batch_size=8"),
+    "translation Transformer": System(
+        "translation/dates_transformer",
+        (*PAIRS, "--model.net.d_model=16", "--model.net.encoder_layers=1", "--model.net.decoder_layers=1",
+         "--model.net.d_ff=16"),
+        ("--decoding.max_new_tokens=3",),
+    ),
+    "forecast": System("forecast/gru", SERIES),
+    "forecast Transformer": System(
+        "forecast/patch_transformer",
+        (*SERIES, "--model.net.patches.length=8", "--model.net.patches.d_model=8",
+         "--model.net.transformer.num_layers=1"),
     ),
     "tagger": System("tagging/ewt_lstm", ("--data.batch_size=8",)),
+    "CRF tagger": System("tagging/phrases_crf", ("--data.batch_size=8",)),
 }  # fmt: skip
