@@ -3,11 +3,15 @@
 The folder of sources is the repository, so that one link leads to the same page here and on GitHub.
 """
 
+import json
 import os
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+from myst_parser.parsers.sphinx_ import MystParser
 from sphinx.application import Sphinx
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -22,7 +26,7 @@ extensions = [
 ]
 root_doc = "README"
 include_patterns = ["README.md", "CONTRIBUTING.md", "benchmarks/README.md", "docs/**"]
-exclude_patterns = [".*", "build", "dist", "runs", "wandb", *PACKAGES]  # folders without a page are not searched
+exclude_patterns = [".*", "build", "dist", "runs", "**/runs", "wandb", *PACKAGES]  # folders without a page
 exclude_patterns.append("docs/api/*/modules.rst")  # apidoc's list of one package
 # The sidebar: captions, and the pages below each. A pattern takes what no pattern before it has taken.
 SIDEBAR = {
@@ -39,6 +43,7 @@ SIDEBAR = {
             "export",
         )
     ],
+    "Notebooks": ["docs/notebooks/README", "docs/notebooks/*"],
     "Lessons": ["docs/lessons/shapes", "docs/lessons/*"],
     "Notes": ["docs/notes/*"],
     "Results": ["docs/results/README", "docs/results/*", "docs/results/*/README", "docs/results/**"],
@@ -75,6 +80,34 @@ html_static_path = html_css_files = ["site.css"]
 html_copy_source = False
 html_show_copyright = False
 html_use_index = False  # the search finds more
+
+
+class NotebookParser(MystParser):
+    """Reads a notebook as Markdown: its texts, its code, and what its cells have printed and drawn.
+
+    myst-nb would do so too, and brings a kernel, a cache and a database to execute what has been executed already.
+    """
+
+    supported = ("ipynb",)
+
+    def parse(self, inputstring: str, document: Any) -> None:
+        """Fills the document."""
+        cells = json.loads(inputstring)["cells"]
+        super().parse("\n\n".join(part for cell in cells for part in markdown_of(cell)), document)
+
+
+def markdown_of(cell: dict[str, Any]) -> Iterator[str]:
+    """The parts of a cell. The badge is a link, since no page loads anything from outside."""
+    source = "".join(cell["source"])
+    if cell["cell_type"] == "markdown":
+        yield source.replace("![Open in Colab][badge]", "Open in Colab")
+        return
+    yield f"``````python\n{source}\n``````"
+    for output in cell["outputs"]:
+        if "text" in output:
+            yield f"``````text\n{''.join(output['text'])}\n``````"
+        if picture := "".join(output.get("data", {}).get("image/png", "")):
+            yield f"![what the cell draws](data:image/png;base64,{picture.strip()})"
 
 
 def set_up_page(app: Sphinx, docname: str, source: list[str]) -> None:
@@ -120,6 +153,8 @@ def copy_front_page(app: Sphinx, exception: Exception | None) -> None:
 
 def setup(app: Sphinx) -> None:
     """Sphinx calls this."""
+    app.add_source_suffix(".ipynb", "ipynb")
+    app.add_source_parser(NotebookParser)
     app.connect("source-read", set_up_page)
     app.connect("autodoc-process-docstring", mark_up, priority=400)  # before napoleon, which makes markup
     app.connect("build-finished", copy_front_page)
