@@ -20,7 +20,7 @@ from seq_modules.nets.rnn.unrolled import unroll
 from seq_modules.nets.transformer.block import Block
 from seqlight.core.errors import UserError
 from seqlight.core.hyperparameters import check_range
-from seqlight.core.plots import new_figure
+from seqlight.core.plots import new_figure, use_log_scale
 
 GATES = {"rnn": ("h",), "lstm": ("i", "f", "g", "o"), "gru": ("r", "z", "n")}  # blocks of the recurrent weights
 DIRECTIONS = ("", ".reverse")  # endings of the names of a recurrent net's layers
@@ -140,7 +140,8 @@ class GradientFlow(Callback):
             for tick in ticks:
                 values = self.flows[tick].norms[layer]
                 curves.plot(range(1, len(values) + 1), values, label=f"step {self.flows[tick].step}")
-            curves.set(xlabel="time step t", ylabel="|dLoss/dh|", yscale="log", title=layer)
+            curves.set(xlabel="time step t", ylabel="|dLoss/dh|", title=layer)
+            use_log_scale(curves)
             curves.legend()
         if blocks:
             for block in blocks:
