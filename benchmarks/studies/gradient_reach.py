@@ -20,10 +20,11 @@ from typing import NamedTuple
 import yaml
 from sweep_trials import train
 
-from seqlight.core.plots import new_figure
+from seqlight.core.plots import new_figure, use_log_scale
 
 LENGTHS = (10, 50, 200, 500)
 VANISHED, EXPLODED = 1e-3, 1e3
+SMALLEST = 1e-45  # about the smallest number above 0 in float32; the picture has what became 0 there
 
 
 class Training(NamedTuple):
@@ -105,13 +106,18 @@ def training_of(trial: dict[str, str], length: int) -> Training:
     )
 
 
+def three(values: list[float]) -> str:
+    """Smallest, median and largest of values; a dash where there are none."""
+    return " / ".join(f"{f(values):.0f}" for f in (min, statistics.median, max)) if values else "-"
+
+
 def print_table(trainings: list[Training], lengths: list[int]) -> None:
     """A row for each net and length: the reach, what it says, and how many seeds learn the task."""
     print(
         "| net | T | reach at the first step | largest reach in training | vanishes / explodes, of all "
-        "| solved, not clipped | solved, clipped | steps to 100 % |"
+        "| recalled in the end, per cent | solved, not clipped | solved, clipped | steps to 100 % |"
     )
-    print("|---" * 8 + "|")
+    print("|---" * 9 + "|")
     for net in dict.fromkeys(training.net for training in trainings):
         for length in lengths:
             group = [training for training in trainings if (training.net, training.length) == (net, length)]
@@ -124,11 +130,11 @@ def print_table(trainings: list[Training], lengths: list[int]) -> None:
                 [not math.isnan(training.solved) for training in group if training.clipped is wanted]
                 for wanted in (False, True)
             )
-            steps = " / ".join(f"{f(solved):.0f}" for f in (min, statistics.median, max)) if solved else "-"
+            steps, recalled = three(solved), three([100 * training.accuracy for training in group])
             print(
                 f"| {net} | {length} | {statistics.median(training.first for training in group):.0e} "
                 f"| {statistics.median(training.largest for training in group):.0e} "
-                f"| {vanished} / {exploded} of {len(group)} | {sum(free)} of {len(free)} "
+                f"| {vanished} / {exploded} of {len(group)} | {recalled} | {sum(free)} of {len(free)} "
                 f"| {sum(clipped)} of {len(clipped)} | {steps} |"
             )
 
@@ -142,13 +148,14 @@ def draw(trainings: list[Training], path: Path) -> None:
             if training.net == net:
                 groups[training.length].append(training)
         at = sorted(groups)
-        firsts = [statistics.median(max(training.first, 1e-45) for training in groups[length]) for length in at]
+        firsts = [max(SMALLEST, statistics.median(training.first for training in groups[length])) for length in at]
         reach.plot(at, firsts, marker="o", label=net)
         accuracy.plot(
             at, [100 * statistics.mean(training.accuracy for training in groups[length]) for length in at], marker="o"
         )
+    use_log_scale(reach)
     reach.axhline(1, color="grey", linestyle=":")
-    reach.set(xscale="log", yscale="log", xlabel="T", ylabel="reach at the first training step")
+    reach.set(xscale="log", xlabel="T", ylabel="reach at the first training step")
     accuracy.axhline(25, color="grey", linestyle=":", label="chance")
     accuracy.set(xscale="log", xlabel="T", ylabel="first symbol recalled, per cent", ylim=(0, 104))
     for axis in (reach, accuracy):
