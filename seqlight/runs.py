@@ -90,15 +90,16 @@ def point_loggers(trainer: Any, folder: Path) -> None:
             args.update(Namespace({name: value for name, value in place.items() if name in args}))
 
 
-def next_command(command: str, run_folder: Path, checkpoint: str | None) -> str:
+def next_command(command: str, run_folder: Path, checkpoint: str | None, classes: str = "") -> str:
     """What a user is most likely to run after a command that ended well.
 
     Args:
         command: The command that ended.
         run_folder: Its folder.
         checkpoint: The checkpoint that it used, if any.
+        classes: The options that name the user's own classes.
     """
-    run, used = shlex.quote(str(run_folder)), shlex.quote(str(checkpoint))
+    run, used = shlex.quote(str(run_folder)) + classes, shlex.quote(str(checkpoint)) + classes
     if command == "fit" and checkpoint and not (run_folder / CHECKPOINTS).exists():
         again = f"seqlight fit --ckpt_path {used} --trainer.max_epochs MORE"
         return f"{again}  (or a longer max_time; it was trained to its end)"

@@ -51,7 +51,7 @@ def prepare(words: list[str], commands: tuple[str, ...]) -> list[str]:
     values = {i + 1 for i, word in enumerate(words) if word.startswith("-") and "=" not in word}
     at = next((i for i, word in enumerate(words) if word in commands and i not in values), None)
     if at is None:
-        known = ", ".join((*commands, "sweep", "average", "prove", "bench", "export", "doctor"))
+        known = ", ".join((*commands, "sweep", "try", "average", "prove", "bench", "export", "doctor"))
         raise UserError(f"{words[0]}: no such command; there are {known} and configs")
     command, words = words[at], words[:at] + words[at + 1 :]
     if words and not words[0].startswith("-") and (recipe_path(words[0]) or words[0].endswith(".yaml")):

@@ -8,7 +8,6 @@ import contextlib
 import logging
 import os
 import re
-import shlex
 import signal
 import sys
 import threading
@@ -143,6 +142,7 @@ def way_on(trainer: "Trainer | None") -> str:
     from lightning.pytorch.trainer.states import TrainerFn
 
     from seq_modules.callbacks import LastCheckpoint
+    from seq_modules.callbacks.run.graceful_stop import resume_command
 
     if trainer.state.fn != TrainerFn.FITTING:
         return "start it again"
@@ -150,5 +150,5 @@ def way_on(trainer: "Trainer | None") -> str:
         c.path for c in trainer.checkpoint_callbacks if isinstance(c, LastCheckpoint) and c.path and c.path.exists()
     ]
     if path := next(iter(saved), None) or trainer.ckpt_path:
-        return f"to go on: seqlight fit --ckpt_path {shlex.quote(str(path))}"
+        return f"to go on: {resume_command(trainer, path)}"
     return "no checkpoint was saved yet: start it again"

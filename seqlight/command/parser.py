@@ -1,6 +1,7 @@
 """LightningCLI's parser with messages for people: one line that names the key, what is wrong and the remedy."""
 
 import argparse
+import dataclasses
 import difflib
 import re
 import sys
@@ -16,6 +17,7 @@ from seq_modules.adaptation.adaptation_config import Adaptation
 from seq_modules.callbacks import BestCheckpoint, LastCheckpoint
 from seq_modules.callbacks.run.prediction_writer import PredictionFormat
 from seq_modules.generation.decoding_config import Decoding
+from seq_modules.training.optim import OptimConfig
 from seqlight.command.messages import UNRECOGNIZED, naming_options, one_line
 from seqlight.core.checkpoint_file.tree import check_tree
 from seqlight.core.errors import shortened
@@ -51,6 +53,11 @@ set_dumper("yaml", yaml_text)
 LINKED = (
     "source_vocab_size", "vocab_size", "num_classes", "num_aux_classes", "pad_id", "vocab_sizes", "fields", "pitch_ids",
     "ticks", "frame_size", "feature_names", "class_names", "num_characters", "statistics", "lookback", "horizon",
+)  # fmt: skip
+# Options of the classes, which the whole parser does not know, that are asked for without their prefix.
+USUAL = (
+    "data.path", "data.batch_size", "model.net.hidden_size",
+    *(f"model.optim.{field.name}" for field in dataclasses.fields(OptimConfig)),
 )  # fmt: skip
 
 
@@ -112,7 +119,8 @@ class Parser(LightningArgumentParser):
             message, hint = "no experiment given: add --config NAME", "`seqlight configs` lists the recipes"
         line = shortened(one_line(message).rstrip("."))
         if "did you mean" not in line:
-            line += f"; {hint or f'see `{program} --help`, or `{program} --{self.class_option}.help CLASS`'}"
+            option = "data" if line.startswith("data") else self.class_option
+            line += f"; {hint or f'see `{program} --help`, or `{program} --{option}.help CLASS`'}"
         sys.stderr.write(f"{program}: error: {line}\n")
         self.exit(2)
 
@@ -126,6 +134,8 @@ def did_you_mean(parser: argparse.ArgumentParser, message: str) -> str | None:
     else:
         return None
     known = [action.dest for action in parser._actions]
-    close = difflib.get_close_matches(wrong, known, n=1, cutoff=0.6)
-    dashes = "--" if getattr(parser, "exit_on_error", True) else ""
+    whole = getattr(parser, "exit_on_error", True)  # not the parser of a class
+    close = [name for name in (*(USUAL if whole else ()), *known) if name.endswith(f".{wrong}")]
+    close = close or difflib.get_close_matches(wrong, known, n=1, cutoff=0.6)
+    dashes = "--" if whole else ""
     return f"did you mean {dashes}{close[0]}?" if close else None

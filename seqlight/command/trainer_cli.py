@@ -14,6 +14,7 @@ import datamodules  # noqa: F401  --data CLASS finds its classes by name
 import seq_modules  # noqa: F401  and --model CLASS these
 from seq_modules.adaptation.adaptation_config import Adaptation
 from seq_modules.callbacks import BestCheckpoint, GracefulStop, LastCheckpoint, RunConfig
+from seq_modules.callbacks.run.graceful_stop import own_classes
 from seq_modules.generation.decoding_config import Decoding
 from seq_modules.protocols import Adapts, HasDecoding
 from seqlight.command.lost_process import ending_together
@@ -115,7 +116,8 @@ class SeqCLI(LightningCLI):
         with user_errors(), ending_together(self.trainer), writing(self.run_folder):
             super()._run_subcommand(subcommand)
         if not GracefulStop.received and self.trainer.is_global_zero:
-            following = next_command(subcommand, self.run_folder, self.config[subcommand].get("ckpt_path"))
+            checkpoint = self.config[subcommand].get("ckpt_path")
+            following = next_command(subcommand, self.run_folder, checkpoint, own_classes(self.trainer))
             print(f"results: {self.run_folder}    next: {following}")
 
     def predict(self, **kwargs: Any) -> None:

@@ -47,6 +47,8 @@ def test_your_own_system_does_what_its_page_says(run: Run) -> None:
         sys.modules.pop("echo", None)  # each command is a program of its own
         done = run(*words)
         assert done.code == 0, done.err
+        following = " --model echo.EchoModule --data echo.EchoData"
+        assert following in done.out or words[0] == "predict"  # the line tells what to run next
         if words[0] == "test" and "--config" not in words:
             assert read_metrics(newest("metrics.csv"))["test/accuracy"][-1][1] > 0.9
     rows = [json.loads(line) for line in newest("predictions.jsonl").read_text().splitlines()]

@@ -82,4 +82,5 @@ def test_what_to_run_next() -> None:
     (folder / "checkpoints").mkdir(parents=True)
     (folder / "checkpoints/best.ckpt").touch()
     assert next_command("fit", folder, None) == "seqlight test --ckpt_path 'my runs/a'"
-    assert next_command("test", folder, "a b.ckpt") == "seqlight predict --ckpt_path 'a b.ckpt'"
+    named = " --model mine.Net"
+    assert next_command("test", folder, "a b.ckpt", named) == "seqlight predict --ckpt_path 'a b.ckpt' --model mine.Net"

@@ -2,6 +2,7 @@
 
 import shlex
 import signal
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -10,11 +11,14 @@ from lightning.pytorch.utilities import rank_zero_info
 
 from seq_modules.callbacks.run.last_checkpoint import LastCheckpoint
 from seq_modules.training.accumulation import in_window
+from seq_modules.training.sharding import class_of
 from seqlight.core.errors import Stopped
-from seqlight.core.hyperparameters import check_range
+from seqlight.core.hyperparameters import check_range, class_path
 
 QUEUE_AGAIN = getattr(signal, "SIGUSR1", None)  # SLURM's; Windows has no such signal
 SIGNALS = tuple(number for number in (signal.SIGINT, signal.SIGTERM, QUEUE_AGAIN) if number is not None)
+
+OURS = ("seq_modules.", "datamodules.")
 
 
 class GracefulStop(Callback):
@@ -149,8 +153,20 @@ def how_to_go_on(trainer: Trainer) -> str:
     number = signal.Signals(GracefulStop.received)
     name = "Ctrl-C" if number == signal.SIGINT else number.name
     paths = [callback.path for callback in _last_checkpoints(trainer) if callback.path and callback.path.exists()]
-    way = f"to go on: seqlight fit --ckpt_path {shlex.quote(str(paths[0]))}" if paths else "no checkpoint was saved"
+    way = f"to go on: {resume_command(trainer, paths[0])}" if paths else "no checkpoint was saved"
     return f"stopped by {name} at step {trainer.global_step}; {way}"
+
+
+def resume_command(trainer: Trainer, checkpoint: Path | str) -> str:
+    """The command that resumes the training."""
+    return f"seqlight fit --ckpt_path {shlex.quote(str(checkpoint))}{own_classes(trainer)}"
+
+
+def own_classes(trainer: Trainer) -> str:
+    """`` --model mine.MyModel --data mine.MyData`` for classes of a user's own: a checkpoint's words import none."""
+    objects = {"model": trainer.lightning_module, "data": getattr(trainer, "datamodule", None)}
+    paths = {name: class_path(class_of(made)) for name, made in objects.items() if made is not None}
+    return "".join(f" --{name} {path}" for name, path in paths.items() if not path.startswith(OURS))
 
 
 def _last_checkpoints(trainer: Trainer) -> list[LastCheckpoint]:
