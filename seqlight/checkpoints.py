@@ -4,18 +4,19 @@ A checkpoint holds, beside Lightning's own entries, the class paths and plain hy
 and under ``config`` the run's settings. That is enough to test, predict and resume with no config given.
 """
 
+import contextlib
 import dataclasses
 import os
 import sys
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from seqlight.core.checkpoint_file.checksum import is_whole
 from seqlight.core.checkpoint_file.growth import bounded_by
 from seqlight.core.checkpoint_file.reading import read_file
-from seqlight.core.errors import UserError
+from seqlight.core.errors import UserError, reason_of
 from seqlight.core.signatures import parameters_of
 from seqlight.run_files.sharded_checkpoints import is_sharded, whole
 
@@ -50,7 +51,8 @@ def find_checkpoint(spec: str, command: str, root: str = "runs") -> Path:
     A checkpoint in parts is first made a file, beside it.
 
     Args:
-        spec: A file, a folder of parts, a run's folder, or "best" or "last" for that of the newest run that has one.
+        spec: A file, a folder of parts, a run's folder, "best" or "last" for that of the newest run that has one, or
+            ``wandb:ENTITY/PROJECT/ARTIFACT:ALIAS``.
         command: fit goes on from a folder's last checkpoint, the other commands use its best.
         root: Folder that holds the runs.
 
@@ -60,6 +62,10 @@ def find_checkpoint(spec: str, command: str, root: str = "runs") -> Path:
     path = Path(spec)
     if path.is_file() or is_sharded(path):
         return whole(path)
+    if spec.startswith("wandb:"):
+        from seqlight.run_files.wandb_artifacts import artifact_file
+
+        return artifact_file(spec, root)
     if spec in ("best", "last"):
         files = sorted(Path(root).rglob(f"{CHECKPOINTS}/{spec}.ckpt"), key=lambda file: file.stat().st_mtime_ns)
         if not files:
@@ -309,8 +315,8 @@ def load(checkpoint: str | Path, root: str = "runs") -> "SequenceModule":
     on.
 
     Args:
-        checkpoint: A checkpoint file, a run's folder, "best" or "last" for that of the newest run, or a folder that
-            `seqlight export` has written.
+        checkpoint: A checkpoint file, a run's folder, "best" or "last" for that of the newest run, a folder that
+            `seqlight export` has written, or ``wandb:ENTITY/PROJECT/ARTIFACT:ALIAS``, an artifact of Weights & Biases.
         root: Folder that holds the runs.
 
     Raises:
@@ -329,6 +335,25 @@ def load(checkpoint: str | Path, root: str = "runs") -> "SequenceModule":
     return module_of(read_checkpoint(path), path)
 
 
+@contextlib.contextmanager
+def refusing_arguments(cls: type, path: Path) -> Iterator[None]:
+    """Says in one line that what a checkpoint gives a class is none of its arguments.
+
+    Args:
+        cls: The class.
+        path: The checkpoint.
+
+    Raises:
+        UserError: An error is none that the class says itself.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RuntimeError) as error:
+        raise UserError(f"{path}: {cls.__name__} takes no such arguments ({reason_of(error)})") from error
+
+
 def module_of(content: dict[str, Any], path: Path) -> "SequenceModule":
     """The module of a checkpoint's contents, as :func:`load` gives it.
 
@@ -345,7 +370,7 @@ def module_of(content: dict[str, Any], path: Path) -> "SequenceModule":
     if found is None:
         raise UserError(f"{path}: does not say which class it is of; load it with that class's load_from_checkpoint")
     cls: Any = known_class(found["class_path"], SequenceModule)
-    with bounded_by(content["state_dict"], path):
+    with bounded_by(content["state_dict"], path), refusing_arguments(cls, path):
         module = cls(**found["init_args"])
     check_weights(content, module, path)
     module.on_load_checkpoint(content)

@@ -13,9 +13,11 @@ from seqlight.core.errors import UserError
 from seqlight.core.files.replacing import remove_parts
 from seqlight.core.files.write_errors import writing
 from seqlight.requeue import job_suffix
+from seqlight.run_files.wandb_run import run_id
 
 CSV_LOGGER = "lightning.pytorch.loggers.CSVLogger"
 METRICS_CSV = "seqlight.run_files.metrics_csv.MetricsCSV"
+WANDB_RUN = "seqlight.run_files.wandb_run.WandbRun"
 
 
 def new_run_folder(root: str, experiment: str, command: str, checkpoint: str | None) -> Path:
@@ -63,11 +65,17 @@ def make_unique(parent: Path, name: str) -> Path:
                 return folder
 
 
-def point_loggers(trainer: Any, folder: Path) -> None:
+def point_loggers(trainer: Any, folder: Path, resumed: Path | None = None) -> None:
     """Points the loggers of a parsed ``trainer`` namespace at the folder; the first of them decides where all files go.
 
     Lightning's loggers write to ``save_dir/name/version`` (CSV, TensorBoard) or to ``save_dir`` (W&B). A CSV logger
     comes first, also where the config names another logger alone: the pictures are drawn from its file.
+
+    Args:
+        trainer: The namespace, which is changed.
+        folder: The run's.
+        resumed: The checkpoint that training resumes from. Unless it is the best, from which a training may part in
+            several directions, W&B goes on with the run that it belongs to.
     """
     trainer.default_root_dir = str(folder)
     if trainer.logger is False:
@@ -84,10 +92,21 @@ def point_loggers(trainer: Any, folder: Path) -> None:
             logger.class_path = METRICS_CSV
             args.update(Namespace(**place, flush_logs_every_n_steps=1))  # a process that is killed loses no row
         if logger.class_path.rpartition(".")[2] == "WandbLogger":
-            args.save_dir = str(folder)
-            args.name = args.get("name") or f"{folder.parent.name}/{folder.name}"
+            logger.class_path = WANDB_RUN
+            args.save_dir = str(folder.absolute())  # W&B's files are written by a process of its own
+            args.id = args.get("id") or args.get("version")
+            if resumed and resumed.stem != "best" and not args.id:
+                args.id = run_id(run_of(resumed))
+            else:  # the run that goes on keeps its name
+                args.name = args.get("name") or f"{folder.parent.name}/{folder.name}"
         else:
             args.update(Namespace({name: value for name, value in place.items() if name in args}))
+
+
+def run_of(checkpoint: Path) -> Path:
+    """The folder of the run that a checkpoint lies in."""
+    folder = checkpoint.parent
+    return folder.parent if folder.name == CHECKPOINTS else folder  # SLURM's hpc_ckpt_1.ckpt lies beside it
 
 
 def next_command(command: str, run_folder: Path, checkpoint: str | None, classes: str = "") -> str:

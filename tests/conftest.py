@@ -93,6 +93,21 @@ def run(
     return call
 
 
+@pytest.fixture(scope="session")
+def wandb_offline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """W&B in this process, for whose runs one service is started: offline, silent, with folders of its own."""
+    folder = tmp_path_factory.mktemp("wandb")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("WANDB_CACHE_DIR", "WANDB_CONFIG_DIR", "WANDB_DATA_DIR"):
+            patch.setenv(name, str(folder / name))
+        for name, value in {"WANDB_MODE": "offline", "WANDB_CONSOLE": "off", "WANDB_SILENT": "true"}.items():
+            patch.setenv(name, value)
+        yield
+        import wandb
+
+        wandb.teardown()
+
+
 def run_in(folder: Path, *words: str, pictures: bool = False) -> str:
     """Runs ``seqlight WORDS`` in this process, for the fixtures that several tests share; what it printed.
 

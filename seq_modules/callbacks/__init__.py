@@ -1,18 +1,19 @@
 """Lightning callbacks: what a run measures, draws, writes and survives."""
 
+from seq_modules.callbacks.loggers.curves import Curves
+from seq_modules.callbacks.loggers.gradient_histograms import GradientHistograms
+from seq_modules.callbacks.loggers.run_config import RunConfig
 from seq_modules.callbacks.music.music_samples import MusicSamples
 from seq_modules.callbacks.music.music_statistics import MusicStatistics
 from seq_modules.callbacks.music.music_writer import MusicWriter
 from seq_modules.callbacks.points.decision_boundary import DecisionBoundary
 from seq_modules.callbacks.run.best_checkpoint import BestCheckpoint
-from seq_modules.callbacks.run.curves import Curves
 from seq_modules.callbacks.run.epoch_lines import EpochLines
 from seq_modules.callbacks.run.graceful_stop import GracefulStop
 from seq_modules.callbacks.run.last_checkpoint import LastCheckpoint
 from seq_modules.callbacks.run.prediction_writer import PredictionWriter
 from seq_modules.callbacks.run.resume_training import ResumeTraining
 from seq_modules.callbacks.run.rng_state import RNGState
-from seq_modules.callbacks.run.run_config import RunConfig
 from seq_modules.callbacks.run.text_stream import TextStream
 from seq_modules.callbacks.run.time_estimate import TimeEstimate
 from seq_modules.callbacks.run.timed_bar import TimedBar
@@ -61,6 +62,7 @@ __all__ = [
     "ForecastPlots",
     "GracefulStop",
     "GradientFlow",
+    "GradientHistograms",
     "GradientNorm",
     "LastCheckpoint",
     "LengthCurriculum",

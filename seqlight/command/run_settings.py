@@ -175,6 +175,7 @@ def prepare_run(
         saved.restore_tokenizer_path(recipe.get("data.init_args"))
     root = config.trainer.default_root_dir or "runs"
     folder = new_run_folder(root, config.experiment, command, config.get("ckpt_path"))
-    point_loggers(config.trainer, folder)
+    resumed = Path(config.ckpt_path) if command == "fit" and config.get("ckpt_path") else None
+    point_loggers(config.trainer, folder, resumed)
     config.trainer.enable_progress_bar = TimedBar.wanted(config.trainer.enable_progress_bar)
     return folder, {"recipe": recipe, "checkpoint": config.ckpt_path}

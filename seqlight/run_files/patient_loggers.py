@@ -5,13 +5,12 @@ import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from lightning.pytorch.loggers import CSVLogger, WandbLogger
+from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.loggers.logger import DummyLogger, Logger
 from lightning.pytorch.utilities import rank_zero_warn
 
 from seqlight.core.errors import reason_of
 
-CONNECTING = 10  # seconds that W&B may take to answer before the run is kept offline
 METHODS = ("log_metrics", "log_hyperparams", "log_graph", "save", "finalize", "after_save_checkpoint")
 MEDIA = ("log_image", "log_audio", "log_text", "log_table")  # of W&B
 
@@ -35,14 +34,7 @@ class Patient:
         if not hasattr(self, "_forgiven"):
             self._forgiven = _Forgiven(None, self)
             with self.forgiving("experiment"):
-                try:
-                    self._forgiven = _Forgiven(super().experiment, self)  # type: ignore[misc]
-                except Exception as error:
-                    if not isinstance(self, WandbLogger):
-                        raise
-                    rank_zero_warn(f"W&B: {reason_of(error)}; this run is kept offline, for `wandb sync` to send")
-                    self._wandb_init["mode"] = "offline"  # the environment is read once in a program
-                    self._forgiven = _Forgiven(super().experiment, self)  # type: ignore[misc]
+                self._forgiven = _Forgiven(super().experiment, self)  # type: ignore[misc]
         return self._forgiven
 
 
@@ -82,10 +74,6 @@ def patient(cls: type[Logger], *args: Any, **kwargs: Any) -> Logger:
     """
     if issubclass(cls, CSVLogger):  # a run whose metrics cannot be written has no use
         return cls(*args, **kwargs)
-    if issubclass(cls, WandbLogger):
-        import wandb
-
-        kwargs["settings"] = kwargs.get("settings") or wandb.Settings(init_timeout=CONNECTING)
     members: dict[str, Any] = {name: _method(name) for name in (*METHODS, *MEDIA) if hasattr(cls, name)}
     members |= {"called": cls.__name__, "__module__": __name__}
     try:

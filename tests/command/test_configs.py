@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import ROOT, SMALL, Run
+from helpers.commands.runs import newest
+from helpers.loggers import THREE, TensorBoardFile, WandbFile, csv_metrics
 
 CONFIGS = ROOT / "configs"
 
@@ -127,27 +129,79 @@ OWN = {
     ),
 }
 
+PICTURE, TABLE, SOUND, HISTOGRAM = "images/separated", "table-file", "audio-file", "histogram"
+# One of each system: what W&B and TensorBoard hold after training, and after the test, beside metrics and config.
+LOGGED: dict[str, tuple[dict[str, str], dict[str, str]]] = {
+    "parity/lstm_last": ({"gradients/head.weight": HISTOGRAM}, {"length_sweep": PICTURE}),
+    "formal/cycle_navigation": ({}, {"length_sweep": PICTURE}),
+    "text/gpt_char": ({"samples": TABLE}, {"attention": PICTURE, "english": PICTURE}),
+    "text/lstm_char": ({"samples": TABLE}, {"english": PICTURE}),
+    "music/lstm": ({"sample_1": PICTURE, "sample_1_audio": SOUND}, {"music": PICTURE}),
+    "music/jsb_lstm": ({}, {}),
+    "questions/lstm": ({}, {"confusion_matrix": PICTURE}),
+    "questions/bert": ({}, {"confusion_matrix": PICTURE}),
+    "tagging/phrases_crf": ({}, {"confusion_matrix": PICTURE}),
+    "tagging/ewt_bert": ({}, {"confusion_matrix": PICTURE}),
+    "translation/dates": ({}, {"alignment_1": PICTURE, "bleu_by_length": PICTURE}),
+    "translation/dates_transformer": ({}, {"alignment_1": PICTURE, "bleu_by_length": PICTURE}),
+    "forecast/nlinear": ({}, {"forecasts": PICTURE, "error_by_horizon": PICTURE}),
+    "mlp/circles": ({"decision_boundary": PICTURE}, {"decision_boundary": PICTURE}),
+}
+GRADIENTS = ("--trainer.callbacks+=GradientHistograms", "--trainer.callbacks.every=2")
+
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 VOCABULARY = "\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", *LETTERS, *(f"##{letter}" for letter in LETTERS)])
 FILES = {"tagging/ewt_bert": {"bert/vocab.txt": VOCABULARY}}  # that a recipe needs
 
 
+def assert_logged(media: dict[str, str]) -> None:
+    """The newest run's W&B and TensorBoard hold these media, the metrics of metrics.csv at their steps, and the config.
+
+    Args:
+        media: Kinds by name.
+    """
+    folder = newest("config.yaml").parent
+    wandb, board, metrics = WandbFile(folder), TensorBoardFile(folder), csv_metrics(folder)
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    assert {key: wandb.config[key] for key in config} == config
+    assert metrics
+    assert wandb.metrics == metrics
+    assert {step: {name: pytest.approx(value) for name, value in row.items()} for step, row in metrics.items()} == {
+        step: {name: value for name, value in row.items() if name != "hp_metric"} for step, row in board.metrics.items()
+    }
+    assert media.items() <= wandb.media.items()
+    by_kind = {PICTURE: board.pictures, TABLE: board.texts, SOUND: board.sounds, HISTOGRAM: board.histograms}
+    for kind, names in by_kind.items():
+        assert {name for name in wandb.media if wandb.media[name] == kind} <= names
+
+
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_experiment_trains_tests_and_predicts(run: Run, name: str) -> None:
+def test_experiment_trains_tests_and_predicts(request: pytest.FixtureRequest, run: Run, name: str) -> None:
+    loggers: tuple[str, ...] = ()
+    if logged := LOGGED.get(name):
+        request.getfixturevalue("wandb_offline")
+        Path("logger").mkdir()
+        Path("logger/three.yaml").write_text(THREE)
+        loggers = ("--config=logger/three.yaml",)
     for file, text in FILES.get(name, {}).items():
         Path(file).parent.mkdir()
         Path(file).write_text(text)
     quick, few, left = SIZES.get(name) or SIZES[name.partition("/")[0]]
     # Its own callbacks in training, shorter ones in the test.
-    for words in (
-        ("fit", "--config", name, *quick, *OWN.get(name, ())),
-        ("test", "--ckpt_path=best", few),
-        ("predict", "--ckpt_path=last", "--decoding.max_new_tokens=16"),
+    more = GRADIENTS if logged and HISTOGRAM in logged[0].values() else ()
+    for number, words in enumerate(
+        (
+            ("fit", "--config", name, *loggers, *quick, *OWN.get(name, ()), *more),
+            ("test", "--ckpt_path=best", *loggers, few),
+            ("predict", "--ckpt_path=last", "--decoding.max_new_tokens=16"),
+        )
     ):
         done = run(*words)
-        assert done.code == 0, done.err
+        assert done.code == 0, (words, done.err)
         assert "results: runs/" in done.out
+        if logged and number < len(logged):
+            assert_logged(logged[number])
     (folder,) = Path("runs", name).iterdir()
     assert list(folder.glob(f"test/*/{left}"))
     assert list(folder.glob("predict/*/predictions.jsonl"))

@@ -1,26 +1,12 @@
-"""The logger overlays: the same files in the run's folder, and config, metrics and pictures in the logger."""
+"""The loggers: the same files whatever is asked for, and W&B's runs from one command to the next."""
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, SMALL, Run
-
-
-@pytest.mark.usefixtures("pictures")
-def test_tensorboard_beside_csv(run: Run) -> None:
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    done = run("fit", "--config=parity/lstm_last", "--config=logger/tensorboard", *SMALL, "--trainer.max_epochs=1")
-    assert done.code == 0, done.err
-    (folder,) = Path("runs/parity/lstm_last").iterdir()
-    assert (folder / "metrics.csv").is_file()
-    events = EventAccumulator(str(folder))
-    events.Reload()
-    assert {"train/loss", "val/loss", "val/accuracy_last"} <= set(events.Tags()["scalars"])
-    assert "curves" in events.Tags()["images"]
+import torch
+from conftest import SMALL, Run
+from helpers.commands.runs import newest
+from helpers.loggers import TensorBoardFile, WandbFile
 
 
 @pytest.mark.usefixtures("pictures")
@@ -36,23 +22,36 @@ def test_csv_comes_first_whatever_is_asked_for(run: Run, logger: str) -> None:
     assert {path.name for path in (folder / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
 
 
-def test_wandb_offline_holds_config_metrics_and_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("WANDB_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR", "WANDB_DATA_DIR"):
-        monkeypatch.setenv(name, str(tmp_path / name))
-    monkeypatch.setenv("WANDB_MODE", "offline")
-    words = ["fit", "--config=parity/lstm_last", "--config=logger/wandb", *SMALL, "--trainer.max_epochs=1"]
-    done = subprocess.run([sys.executable, ROOT / "cli.py", *words], cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    (folder,) = (tmp_path / "runs/parity/lstm_last").iterdir()
-    assert {"checkpoints", "config.yaml", "metrics.csv", "plots", "wandb"} <= {path.name for path in folder.iterdir()}
-    (offline,) = folder.glob("wandb/offline-run-*")
-    inspect = [Path(sys.executable).with_name("wandb"), "leet", "inspect", "--json", str(offline)]
-    told = subprocess.run(inspect, capture_output=True, text=True)
-    assert told.returncode == 0, told.stderr
-    records = [json.loads(line) for line in told.stdout.splitlines() if line.strip()]
-    text = json.dumps(records)
-    assert "gradient_clip_val" in text  # the whole config, not the model's arguments alone
-    assert "hidden_size" in text
-    for metric in ("train/loss", "val/loss", "val/accuracy_last"):
-        assert metric in text
-    assert list(offline.rglob("*.png"))
+@pytest.mark.usefixtures("wandb_offline", "pictures")
+def test_the_checkpoints_are_artifacts_and_a_resumed_training_is_the_same_run(run: Run) -> None:
+    """What every system logs is in test_configs.py."""
+    words = ("--config=parity/lstm_last", *SMALL, "--trainer.max_epochs=1", "--trainer.callbacks=[]")
+    done = run("fit", *words, "--config=logger/wandb", "--trainer.logger.log_model=true")
+    assert done.code == 0, done.err
+    first = newest("last.ckpt").parents[1]
+    before = WandbFile(first)
+    assert before.media == {"curves": "images/separated"}
+    model = f"model-{before.id}"
+    assert before.artifacts == [(model, {"latest", "best"}), (model, {"latest", "last"})]
+    # An artifact of a run here is found without a network, and read as any other file.
+    done = run("test", f"--ckpt_path=wandb:anna/seqlight/{model}:best")
+    assert done.code == 0, done.err
+    assert f"{first}/checkpoints/best.ckpt, since WANDB_MODE" in done.err
+    refused = run("test", f"--ckpt_path=wandb:anna/seqlight/{model}:v7")
+    assert (refused.code, "Traceback" in refused.err, "WANDB_MODE says not" in refused.err) == (2, False, True)
+    assert run("fit", "--ckpt_path=last", "--trainer.max_epochs=2").code == 0
+    second = newest("last.ckpt").parents[1]
+    after = WandbFile(second)
+    assert (second != first, after.id) == (True, before.id)
+    assert min(after.metrics) > max(before.metrics)
+    assert torch.load(second / "checkpoints/last.ckpt", weights_only=True)["global_step"] == max(after.metrics) + 1
+    # Several trainings may begin at a best checkpoint: each is a run of its own.
+    assert run("fit", f"--ckpt_path={first}/checkpoints/best.ckpt", "--trainer.max_epochs=2").code == 0
+    assert WandbFile(newest("last.ckpt").parents[1]).id != before.id
+
+
+@pytest.mark.usefixtures("pictures")
+def test_tensorboard_beside_csv(run: Run) -> None:
+    words = ("--config=parity/lstm_last", "--config=logger/tensorboard", *SMALL, "--trainer.max_epochs=1")
+    assert run("fit", *words, "--trainer.callbacks=[]").code == 0
+    assert TensorBoardFile(newest("last.ckpt").parents[1]).pictures == {"curves"}

@@ -1,20 +1,16 @@
 """What a music model composes, while it learns."""
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 
-from seq_modules.callbacks.music.music_writer import Audio, checked_audio, piano_roll, write_music
+from seq_modules.callbacks.music.music_writer import Audio, checked_audio, log_music, write_music
 from seq_modules.callbacks.run.run_folder import run_folder
 from seq_modules.generation.decoding_config import Decoding
 from seq_modules.protocols import ComposesMusic
 from seqlight.core.hyperparameters import check_range
-from seqlight.music import synth
-from seqlight.music.notes import Piece
 
 
 class MusicSamples(Callback):
@@ -87,23 +83,5 @@ class MusicSamples(Callback):
             piece = replace(piece, name=f"step {step:,}, sample {number + 1}")
             stem = folder / f"step-{step:07d}-{number + 1}"
             files = write_music(stem, piece, trainer.datamodule, audio=self.audio, engrave=False)  # type: ignore[attr-defined]
-            self._log(trainer, number, piece, files)
+            log_music(trainer, f"sample_{number + 1}", files)
         print(f"samples at step {step}: {folder}")
-
-    def _log(self, trainer: Trainer, number: int, piece: Piece, files: dict[str, Path]) -> None:
-        name = f"sample_{number + 1}"
-        if "png" not in files:
-            return
-        for logger in trainer.loggers:
-            if hasattr(logger, "log_image"):  # W&B, which takes files by their path
-                logger.log_image(key=name, images=[str(files["png"])])
-                if "wav" in files and isinstance(logger, WandbLogger):
-                    import wandb
-
-                    # A list of sounds, as log_audio gives, would want another package to measure them.
-                    logger.log_metrics({f"{name}_audio": wandb.Audio(str(files["wav"]))})  # type: ignore[dict-item]
-            elif isinstance(logger, TensorBoardLogger):
-                logger.experiment.add_figure(name, piano_roll(piece), trainer.global_step)
-                if "wav" in files:
-                    sound = synth.render(piece)[None]
-                    logger.experiment.add_audio(name, sound, trainer.global_step, sample_rate=synth.SAMPLE_RATE)

@@ -11,7 +11,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_only
 
-from seq_modules.callbacks.run.curves import save_figure
+from seq_modules.callbacks.loggers.media import save_figure
 from seq_modules.callbacks.run.run_folder import run_folder
 from seq_modules.generation.decoding_config import Decoding
 from seq_modules.protocols import ComposesMusic, HasPieces

@@ -2,12 +2,14 @@
 
 import importlib.util
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_only, rank_zero_warn
 
+from seq_modules.callbacks.loggers.media import log_picture, log_sound
 from seq_modules.callbacks.run.run_folder import run_folder
 from seqlight.core.errors import UserError
 from seqlight.core.hyperparameters import check_choice
@@ -21,6 +23,8 @@ Audio = Literal["auto", "fluidsynth", "synth", "none"]
 
 class MusicWriter(Callback):
     """Writes each row of ``predict`` to ``music/``: MIDI, piano roll (PNG), sound (WAV) and, with verovio, score (SVG).
+
+    Piano roll and sound of the rows of rank 0 go to W&B and TensorBoard too.
 
     In the pictures, notes of the prompt are grey and generated notes are coloured. Rows without ``notes`` are ignored,
     so the callback may be used with any system.
@@ -51,7 +55,8 @@ class MusicWriter(Callback):
                 piece, prompt_notes = piece_of(row)
                 name = "-".join([f"{row['index']:05d}", *re.findall(r"[\w.]+", Path(piece.name).name)[:8]])
                 stem = run_folder(trainer) / "music" / name
-                write_music(stem, piece, trainer.datamodule, prompt_notes, self.audio, self.score)  # type: ignore[attr-defined]
+                files = write_music(stem, piece, trainer.datamodule, prompt_notes, self.audio, self.score)  # type: ignore[attr-defined]
+                log_music(trainer, f"music/{name}", files)
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Prints the folder of the files."""
@@ -122,6 +127,14 @@ def write_music(
         files["svg"] = with_ending(stem, "svg")
         files["svg"].write_text(score.svg(piece, prompt_notes), encoding="utf-8")
     return files
+
+
+def log_music(trainer: Trainer, name: str, files: Mapping[str, Path]) -> None:
+    """Logs the piano roll as ``name`` and the sound as ``<name>_audio``, of what :func:`write_music` has written."""
+    if "png" in files:
+        log_picture(trainer, name, files["png"])
+    if "wav" in files:
+        log_sound(trainer, f"{name}_audio", files["wav"])
 
 
 def with_ending(stem: Path, ending: str) -> Path:

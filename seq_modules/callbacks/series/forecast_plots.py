@@ -7,7 +7,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_only
 
-from seq_modules.callbacks.run.curves import save_figure
+from seq_modules.callbacks.loggers.media import save_figure
 from seq_modules.generation.decode import evaluating
 from seq_modules.protocols import Forecasts, HasTestWindows
 from seqlight.core.errors import UserError

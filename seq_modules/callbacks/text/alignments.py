@@ -5,7 +5,7 @@ from typing import Any
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info
 
-from seq_modules.callbacks.run.curves import save_figure
+from seq_modules.callbacks.loggers.media import save_figure
 from seq_modules.callbacks.text.attention_examples import AttentionCallback, AttentionPart, attention_examples
 from seq_modules.callbacks.text.attention_maps import visible
 from seqlight.core.hyperparameters import check_range

@@ -6,7 +6,7 @@ from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 
-from seq_modules.callbacks.run.curves import save_figure
+from seq_modules.callbacks.loggers.media import save_figure
 from seq_modules.callbacks.run.run_folder import run_folder
 from seq_modules.callbacks.text.translation_report import corpus_scores, scores_of
 from seq_modules.callbacks.text.translation_rows import Translation, TranslationCallback

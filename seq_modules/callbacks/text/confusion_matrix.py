@@ -7,7 +7,7 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from seq_modules.callbacks.run.curves import save_figure
+from seq_modules.callbacks.loggers.media import save_figure
 from seq_modules.callbacks.run.run_folder import run_folder
 from seq_modules.protocols import Classifies
 from seqlight.core.hyperparameters import check_range

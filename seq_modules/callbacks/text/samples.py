@@ -1,9 +1,9 @@
 """Samples of a language model's text during training."""
 
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
+from seq_modules.callbacks.loggers.media import log_text
 from seq_modules.callbacks.run.run_folder import run_folder
 from seq_modules.generation.decoding_config import Decoding
 from seq_modules.protocols import Generates, HasTokenizer
@@ -51,8 +51,4 @@ class Samples(Callback):
         print(f"sample at step {step}: {(self.prompt + text)!r}")
         with (run_folder(trainer) / "samples.md").open("a", encoding="utf-8") as file:
             file.write(f"## Step {step}\n**{self.prompt.strip()}**\n\n```\n{self.prompt}{text}\n```\n\n")
-        for logger in trainer.loggers:
-            if hasattr(logger, "log_text"):  # W&B
-                logger.log_text(key="samples", columns=["step", "text"], data=[[step, self.prompt + text]])
-            elif isinstance(logger, TensorBoardLogger):
-                logger.experiment.add_text("sample", self.prompt + text, step)
+        log_text(trainer, "samples", self.prompt + text)

@@ -6,7 +6,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 
-from seq_modules.callbacks.run.curves import save_figure
+from seq_modules.callbacks.loggers.media import save_figure
 from seq_modules.callbacks.text.attention_maps import visible
 from seq_modules.protocols import Classifies, HasTokenizer, HasTokenWeights
 from seqlight.core.hyperparameters import check_range

@@ -12,7 +12,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor, nn
 
 from seq_modules.base import SequenceModule
-from seq_modules.callbacks.run.curves import save_figure
+from seq_modules.callbacks.loggers.media import save_figure
 from seq_modules.callbacks.run.run_folder import run_folder
 from seq_modules.nets.rnn.linear.linear_recurrent import LinearLayer, LinearRecurrent
 from seq_modules.nets.rnn.recurrent import Recurrent

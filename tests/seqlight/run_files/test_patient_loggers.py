@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from conftest import SMALL, Run
-from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.loggers.logger import DummyLogger
 
 from seqlight.run_files.patient_loggers import patient
@@ -72,24 +72,6 @@ def test_a_missing_package_leaves_the_logger_out() -> None:
 
 def test_the_table_of_metrics_is_not_forgiven(tmp_path: Path) -> None:
     assert type(patient(CSVLogger, save_dir=str(tmp_path))) is CSVLogger
-
-
-def test_a_run_that_wandb_cannot_be_told_of_is_kept_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import wandb
-
-    asked = []
-
-    def init(mode: str | None = None, **kwargs: Any) -> Any:
-        asked.append((mode, kwargs["settings"].init_timeout))
-        if mode != "offline":
-            raise wandb.errors.CommError("no network")
-        return type("Run", (), {"log": lambda self, metrics: asked.append(("log", metrics)), "id": "1"})()
-
-    monkeypatch.setattr(wandb, "init", init)
-    logger = patient(WandbLogger, save_dir=str(tmp_path), settings=None)
-    with pytest.warns(UserWarning, match="W&B: no network; this run is kept offline"):
-        logger.log_metrics({"a": 1.0}, 2)
-    assert asked == [(None, 10), ("offline", 10), ("log", {"a": 1.0, "trainer/global_step": 2})]
 
 
 def test_a_training_and_a_test_go_on_with_a_broken_logger(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
