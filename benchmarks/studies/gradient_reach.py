@@ -114,29 +114,33 @@ def three(values: list[float]) -> str:
 def print_table(trainings: list[Training], lengths: list[int]) -> None:
     """A row for each net and length: the reach, what it says, and how many seeds learn the task."""
     print(
-        "| net | T | reach at the first step | largest reach in training | vanishes / explodes, of all "
-        "| recalled in the end, per cent | solved, not clipped | solved, clipped | steps to 100 % |"
+        "| net | T | reach at the first step | largest reach in training | vanishes / explodes "
+        "| not clipped: solved; recalled | clipped: solved; recalled | steps to 100 % |"
     )
-    print("|---" * 9 + "|")
+    print("|---" * 8 + "|")
     for net in dict.fromkeys(training.net for training in trainings):
         for length in lengths:
             group = [training for training in trainings if (training.net, training.length) == (net, length)]
             if not group:
                 continue
-            solved = [training.solved for training in group if not math.isnan(training.solved)]
             vanished = sum(training.first < VANISHED for training in group)
             exploded = sum(training.largest > EXPLODED for training in group)
-            free, clipped = (
-                [not math.isnan(training.solved) for training in group if training.clipped is wanted]
-                for wanted in (False, True)
-            )
-            steps, recalled = three(solved), three([100 * training.accuracy for training in group])
+            free, clipped = (learned([row for row in group if row.clipped is wanted]) for wanted in (False, True))
             print(
                 f"| {net} | {length} | {statistics.median(training.first for training in group):.0e} "
                 f"| {statistics.median(training.largest for training in group):.0e} "
-                f"| {vanished} / {exploded} of {len(group)} | {recalled} | {sum(free)} of {len(free)} "
-                f"| {sum(clipped)} of {len(clipped)} | {steps} |"
+                f"| {vanished} / {exploded} of {len(group)} | {free} | {clipped} | {three(steps_of(group))} |"
             )
+
+
+def learned(group: list[Training]) -> str:
+    """How many trainings solved the task, and what share of the first symbols is recalled in the end, in per cent."""
+    return f"{len(steps_of(group))} of {len(group)}; {three([100 * training.accuracy for training in group])}"
+
+
+def steps_of(group: list[Training]) -> list[float]:
+    """Steps of the trainings that solved the task."""
+    return [training.solved for training in group if not math.isnan(training.solved)]
 
 
 def draw(trainings: list[Training], path: Path) -> None:
