@@ -4,7 +4,8 @@
     python benchmarks/reliability/fuzz.py --what checkpoint --count 200
     python benchmarks/reliability/fuzz.py --again checkpoint:17:5        # one input once more, by what:seed:number
 
-An input is a checkpoint of one of the systems that was tampered with, a recipe, a value of an option, or a file that a
+An input is a checkpoint of one of the systems that was tampered with, or the folder that it was exported to, a recipe,
+a sweep file or the study of one, a value of an option, what is written on the page of `seqlight try`, or a file that a
 person gives. Right is exit code 0, or one line with exit code 2 (1 for a diverged training). Counted as findings are
 tracebacks, more than 10 s of CPU time, more than 2 GB of memory, and whatever runs a program, loads code that a
 checkpoint or a data file names, or writes outside of the folder that the command runs in and its cache. An option or a
@@ -30,7 +31,8 @@ from helpers.hostile.children import Outcome, run_child  # noqa: E402
 from helpers.hostile.inputs import DRAWS, Input, draw, options_of, train_all  # noqa: E402
 from helpers.hostile.systems import SYSTEMS  # noqa: E402
 
-MIXTURE = ("checkpoint",) * 4 + ("file",) * 3 + ("flag",) * 3 + ("recipe",)  # of so many inputs, over and over
+# Of so many inputs, over and over.
+MIXTURE = (*("checkpoint",) * 4, *("file",) * 3, *("flag",) * 3, *("use",) * 3, "recipe", "sweep")
 
 
 def prepare() -> None:
@@ -47,7 +49,7 @@ def try_input(what: str, seed: int, number: int, seeds: dict[str, Path], folder:
     rng = random.Random(f"{what} {seed} {number}")
     place = folder / f"{what}-{seed}-{number}"
     given = draw(what, place, seeds, rng)
-    outcome = run_child(list(given.words), place)
+    outcome = run_child(list(given.words), place, given.program)
     shutil.rmtree(place)
     return given, outcome
 

@@ -1,12 +1,13 @@
 """Kills trainings of every system at random moments, resumes them, and compares them with trainings left alone.
 
     python benchmarks/reliability/kill_runs.py                        # 50 kills of each system; hours of one core
-    python benchmarks/reliability/kill_runs.py --kills 10 --systems parity GPT --seed 3 --late
+    python benchmarks/reliability/kill_runs.py --kills 10 --systems parity GPT --seed 3
 
-Signals are SIGTERM, SIGINT and SIGKILL in turn. The moment is drawn from the whole run: the reading of the settings,
-the data, the checks before training, training and validation. The training that resumes one that was killed is killed
-too, up to five times in a row; the last ends by itself. The processes are forked from one that has imported torch, so
-that no moment is lost on imports. ``last.ckpt`` is saved as often as its cost allows. It is checked that
+Signals are SIGTERM, SIGINT and SIGKILL in turn. The moment is drawn from the whole run (the reading of the settings,
+the data, the checks before training, training and validation), or from its second half, in turn. The training that
+resumes one that was killed is killed too, up to five times in a row; the last ends by itself. The processes are forked
+from one that has imported torch, so that no moment is lost on imports. ``last.ckpt`` is saved as often as its cost
+allows. It is checked that
 
 * SIGTERM ends the process with exit code 143 and SIGINT with 130, with one line and no traceback,
 * ``last.ckpt`` and ``best.ckpt`` are whole if they are there, and after SIGTERM or SIGINT no unfinished file is left,
@@ -198,13 +199,14 @@ class Kills:
             process, report = Forked(words, place), reports[number]
             if process.wait(moment * self.seconds):
                 break
+            was_done = "results: " in process.said
             told = time.monotonic()
             os.kill(process.process, number)
             hangs = not process.wait(END)
             if hangs:
                 os.kill(process.process, signal.SIGKILL)
                 process.wait(END)
-            elif number == signal.SIGKILL and process.code == 0:  # it ended in the moment before
+            elif process.code == 0 and (was_done or number == signal.SIGKILL):  # it ended in the moment before
                 break
             killed.append(f"{number.name} at {moment:.3f}")
             report.counts["kills"] += 1
@@ -239,7 +241,7 @@ class Kills:
             lines = [line for line in process.said.splitlines() if "stopped by" in line]
             if len(lines) != 1:
                 faults.append(f"lines: {lines}")
-            if list(process.folder.rglob("*.part")):
+            if list(process.folder.rglob(f"*-{process.process}.part")):
                 faults.append("unfinished: files are left after the end")
         return faults
 
@@ -342,7 +344,6 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=50, help="of each system")
     parser.add_argument("--systems", nargs="+", default=list(SYSTEMS), choices=list(SYSTEMS), metavar="SYSTEM")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--late", action="store_true", help="draw the moments from the second half of the run")
     args = parser.parse_args()
     prepare()
     folder = Path(tempfile.mkdtemp(prefix="kills-"))
@@ -359,7 +360,7 @@ def main() -> None:
         done = 0
         while done < args.kills:
             turns = range(done, min(done + CHAIN, args.kills))
-            least = 0.5 if args.late else 0.0
+            least = 0.5 * (kills.count % 2)  # a fresh process takes half of its time for its settings and its data
             done += kills.kill([(SIGNALS[turn % 3], rng.uniform(least, 1.0)) for turn in turns], reports)
         for number, report in reports.items():
             no_faults = ("kills", "before the first save")

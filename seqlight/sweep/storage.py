@@ -18,7 +18,7 @@ import filelock
 from optuna.exceptions import ExperimentalWarning, StorageInternalError, UpdateFinishedTrialError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages._heartbeat import BaseHeartbeat
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from seqlight.core.errors import UserError, WritingError, reason_of
 from seqlight.core.files.replacing import is_alive
@@ -124,10 +124,13 @@ class Journal(JournalStorage, BaseHeartbeat):
 
     def _get_stale_trial_ids(self, study_id: int) -> list[int]:
         running = self.get_all_trials(study_id, deepcopy=False, states=(TrialState.RUNNING,))
-        return [trial._trial_id for trial in running if self._is_stale(*trial.user_attrs.get("heartbeat", ()))]
+        return [trial._trial_id for trial in running if self._is_stale(trial)]
 
-    def _is_stale(self, host: str = "", pid: int = 0, at: float = float("inf")) -> bool:
-        return not is_alive(pid) if host == socket.gethostname() else time.time() - at > self.grace_period
+    def _is_stale(self, trial: FrozenTrial) -> bool:
+        started = trial.datetime_start  # a process may be killed before its first heartbeat
+        first = ["", 0, started.timestamp() if started else 0.0]
+        host, process, at = trial.user_attrs.get("heartbeat", first)
+        return not is_alive(process) if host == socket.gethostname() else time.time() - at > self.grace_period
 
     def get_heartbeat_interval(self) -> int:
         """Seconds between heartbeats."""

@@ -11,6 +11,7 @@ import numpy as np
 
 from seq_modules.generation.decoding_config import Decoding
 from seqlight.core.errors import UserError
+from seqlight.core.hyperparameters import check_choice, check_range
 
 INTERVAL = 0.05  # seconds between two answers that grow, at least
 
@@ -117,6 +118,33 @@ class Face:
             UserError: What was given is no input of the system.
         """
         raise NotImplementedError
+
+
+def check_given(fields: Mapping[str, Field], given: Mapping[str, Any]) -> None:
+    """Refuses what is no value of its field, such as a number that was deleted.
+
+    Raises:
+        UserError: A number is missing, infinite or out of its range, or a word is none of the choices.
+    """
+    for name, value in given.items():
+        match fields[name]:
+            case SliderField(label=label, least=least, most=most):
+                check_range(label, required_number(label, value), least=least, most=most)
+            case NumberField(label=label):
+                check_range(label, required_number(label, value))
+            case ChoiceField(label=label, choices=choices):
+                check_choice(label, value, choices)
+
+
+def required_number(label: str, value: Any) -> float:
+    """A number that a person has given.
+
+    Raises:
+        UserError: There is none.
+    """
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise UserError(f"{label}: there is no number; give one")
+    return value
 
 
 def required_text(text: str, what: str) -> str:

@@ -16,7 +16,17 @@ import gradio as gr
 
 from seqlight.core.errors import UserError, reason_of, shortened
 from seqlight.web import fragments
-from seqlight.web.face import ChoiceField, Face, Field, FileField, NumberField, PlaneField, SliderField, TextField
+from seqlight.web.face import (
+    ChoiceField,
+    Face,
+    Field,
+    FileField,
+    NumberField,
+    PlaneField,
+    SliderField,
+    TextField,
+    check_given,
+)
 from seqlight.web.registry import face_at
 from seqlight.web.trained import checkpoints_below
 
@@ -156,6 +166,7 @@ def answering(face: Face, names: list[str]) -> Callable[..., Iterator[str]]:
     def answer(*values: Any) -> Iterator[str]:
         given = dict(zip(names, values, strict=True))
         try:
+            check_given(face.fields, given)
             yield from face.answer(**given)
         except (UserError, OSError) as error:
             words = sentence(error)

@@ -10,7 +10,9 @@ from helpers.hostile.inputs import draw
 import seqlight.command.trainer_cli  # noqa: F401  (children have it from here)
 
 
-@pytest.mark.parametrize(("what", "count"), [("checkpoint", 5), ("recipe", 2), ("flag", 2), ("file", 2)])
+@pytest.mark.parametrize(
+    ("what", "count"), [("checkpoint", 5), ("recipe", 2), ("flag", 2), ("file", 2), ("use", 4), ("sweep", 2)]
+)
 def test_hostile_inputs_are_taken_or_refused_in_one_line(
     run_folder: Path, tmp_path: Path, what: str, count: int
 ) -> None:
@@ -18,7 +20,7 @@ def test_hostile_inputs_are_taken_or_refused_in_one_line(
     for number in range(count):
         place = tmp_path / f"{what}-{number}"
         given = draw(what, place, seeds, random.Random(f"{what} {number}"))
-        outcome = run_child(list(given.words), place)
+        outcome = run_child(list(given.words), place, given.program)
         assert outcome.finding is None, (given, outcome)
 
 

@@ -5,6 +5,7 @@ import resource
 import shutil
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -59,8 +60,8 @@ class Outcome:
         return None if self.code == 0 else f"exit code {self.code} without a word: {lines[-1:]}"
 
 
-def run_child(words: list[str], folder: Path) -> Outcome:
-    """Runs ``seqlight WORDS`` in a folder of its own, with the folder's ``home`` as the cache.
+def run_child(words: list[str], folder: Path, program: Callable[[], None] | None = None) -> Outcome:
+    """Runs ``seqlight WORDS``, or a function in its place, in a folder of its own, whose ``home`` is the cache.
 
     The module named CANARY may be loaded if the words or their config name it, since a person chooses those.
     """
@@ -68,7 +69,7 @@ def run_child(words: list[str], folder: Path) -> Outcome:
     watched.mkdir(parents=True)
     started = time.monotonic()
     if not (child := os.fork()):
-        _be_child(words, folder, watched)
+        _be_child(words, folder, watched, program)
     usage: Any = None
     while usage is None:
         done, status, used = os.wait4(child, os.WNOHANG)
@@ -104,7 +105,7 @@ def _resident(process: int) -> int:
     return pages * resource.getpagesize() // 2**20
 
 
-def _be_child(words: list[str], folder: Path, watched: Path) -> None:
+def _be_child(words: list[str], folder: Path, watched: Path, program: Callable[[], None] | None) -> None:
     """The child's life; it does not return."""
     code = 98
     try:
@@ -116,6 +117,8 @@ def _be_child(words: list[str], folder: Path, watched: Path) -> None:
         os.chdir(folder)
         homes = dict.fromkeys(("XDG_CACHE_HOME", "HOME", "TORCHINDUCTOR_CACHE_DIR", "TMPDIR"), str(folder / "home"))
         os.environ |= {**homes, "WANDB_MODE": "offline"}
+        (folder / "home").mkdir(exist_ok=True)
+        tempfile.tempdir = None  # looked for again, below the folder
         resource.setrlimit(resource.RLIMIT_CPU, (int(2 * CPU_SECONDS), int(2 * CPU_SECONDS) + 2))
         resource.setrlimit(resource.RLIMIT_FSIZE, (2**30, 2**30))
         from seqlight.main import main
@@ -127,7 +130,8 @@ def _be_child(words: list[str], folder: Path, watched: Path) -> None:
             _observer(folder, watches_imports, lambda deed: os.write(deeds, f"{deed}\n".encode("utf-8", "replace")))
         )
         try:
-            main()
+            (program or main)()
+            code = 0
         except SystemExit as stop:
             code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     except BaseException:

@@ -1,5 +1,6 @@
 """Draws an input: the words of a command, and the files that it is given."""
 
+import functools
 import random
 import shutil
 from collections.abc import Callable
@@ -9,7 +10,9 @@ from pathlib import Path
 from helpers.hostile.checkpoints import write_changed
 from helpers.hostile.children import CANARY, run_child
 from helpers.hostile.files import write_spoiled
+from helpers.hostile.sweeps import write_study, write_sweep
 from helpers.hostile.systems import QUIET, SYSTEMS
+from helpers.hostile.uses import answer, draw_answers, load, write_spoiled_folder
 from helpers.hostile.values import FLAG_VALUES
 
 BOOK = "".join(f"The fox {number} sees the river, and the {word}.\n" for number in range(100) for word in "abc")
@@ -24,6 +27,7 @@ PAIRED = (
     "--data.source=source", "--data.target=target",
 )  # fmt: skip
 NOTED = ("--config=music/lstm", "--data.path=mid", *SYSTEMS["music events"].words[1:])
+ADAPTING = ("GPT", "RNN LM", "streamed GPT")  # what learns from the text that it reads
 # By kind: whose file it is, the words of the command with PATH for the file, the form of the file, and its name.
 FILES: dict[str, tuple[str, tuple[str, ...], str, str]] = {
     "label file (CSV)": ("classifier", LABELLED, "csv", "a.csv"),
@@ -65,16 +69,19 @@ class Input:
     """A command with its files.
 
     Attributes:
-        kind: What is hostile: "checkpoint", "recipe", "flag", or one of :data:`FILES`.
+        kind: What is hostile: "checkpoint", "recipe", "flag", "export folder", "page", "sweep", "study", or one of
+            :data:`FILES`.
         system: Whose it is.
         how: How it was spoiled.
         words: The command.
+        program: What is run in place of the command; the words describe it.
     """
 
     kind: str
     system: str
     how: str
     words: tuple[str, ...]
+    program: Callable[[], None] | None = None
 
 
 def train_all(folder: Path) -> dict[str, Path]:
@@ -88,10 +95,10 @@ def train_all(folder: Path) -> dict[str, Path]:
 
 
 def draw_checkpoint(folder: Path, seeds: dict[str, Path], rng: random.Random) -> Input:
-    """A checkpoint that was tampered with, tested, used, resumed, averaged or proved."""
+    """A checkpoint that was tampered with, tested, used, resumed, averaged or exported."""
     name = rng.choice(sorted(seeds))
     how = write_changed(seeds[name], folder / "a.ckpt", rng)
-    command = rng.choice(("test", "fit", "fit", "predict", "validate", "average"))
+    command = rng.choice(("test", "fit", "fit", "predict", "validate", "average", "export"))
     words: tuple[str, ...] = (command, "--ckpt_path=a.ckpt", *QUIET[1:])
     if command == "fit":
         words += ("--trainer.max_epochs=2",)
@@ -99,6 +106,8 @@ def draw_checkpoint(folder: Path, seeds: dict[str, Path], rng: random.Random) ->
         words += SYSTEMS[name].use
     elif command == "average":
         words = ("average", "a.ckpt", str(seeds[name]), "--output=b.ckpt")
+    elif command == "export":
+        words = ("export", "--ckpt_path=a.ckpt", "--to=out", f"--format={rng.choice(('safetensors', 'transformers'))}")
     return Input("checkpoint", name, how, words)
 
 
@@ -134,9 +143,7 @@ def draw_recipe(folder: Path, seeds: dict[str, Path], rng: random.Random) -> Inp
         case _:
             lines[at], how = f"{key}: {rng.choice(bombs)}", "nested text"
     (folder / "a.yaml").write_text("\n".join(lines) + "\n", errors="replace")
-    sweep = rng.random() < 0.1
-    words = ("sweep", "a.yaml") if sweep else ("fit", "--config=a.yaml", *QUIET, *SYSTEMS[name].words)
-    return Input("recipe", name, how, words)
+    return Input("recipe", name, how, ("fit", "--config=a.yaml", *QUIET, *SYSTEMS[name].words))
 
 
 def options_of(name: str) -> list[str]:
@@ -179,13 +186,18 @@ def _found_options(recipe: str) -> list[str]:
 
 def draw_flag(folder: Path, seeds: dict[str, Path], rng: random.Random) -> Input:
     """A value of one option."""
+    words: tuple[str, ...]
     name = rng.choice(sorted(seeds))
     option, value = rng.choice(options_of(name)), rng.choice(FLAG_VALUES)
     if (option, value) == ("trainer.max_epochs", "-1"):
         value = "1"  # -1 means to train without end
     system = SYSTEMS[name]
+    if name in ADAPTING and rng.random() < 0.25:
+        option = rng.choice([found for found in options_of(name) if found.startswith("adapt.")])
+        words = ("test", f"--ckpt_path={seeds[name]}", *QUIET[1:], "--adapt", f"--{option}={value}")
+        return Input("flag", name, option, words)
     if rng.random() < 0.25:
-        words: tuple[str, ...] = ("predict", f"--ckpt_path={seeds[name]}", *QUIET[1:], *system.use)
+        words = ("predict", f"--ckpt_path={seeds[name]}", *QUIET[1:], *system.use)
         option = rng.choice(
             [found for found in options_of(name) if found.startswith(("decoding", "data.", "trainer."))]
         )
@@ -209,11 +221,32 @@ def draw_file(folder: Path, seeds: dict[str, Path], rng: random.Random) -> Input
     return Input(kind, system, how, ("fit", *(word.replace("PATH", name) for word in words), *QUIET))
 
 
+def draw_use(folder: Path, seeds: dict[str, Path], rng: random.Random) -> Input:
+    """An export folder that was tampered with, or what somebody gives on the page of a checkpoint."""
+    name = rng.choice(sorted(seeds))
+    if rng.random() < 0.5:
+        how = write_spoiled_folder(seeds[name], folder / "exported", rng)
+        return Input("export folder", name, how, ("seqlight.load", "exported"), functools.partial(load, "exported"))
+    given = draw_answers(seeds[name], folder, rng)
+    return Input("page", name, repr(given)[:300], ("try", name), functools.partial(answer, seeds[name], given))
+
+
+def draw_sweep(folder: Path, seeds: dict[str, Path], rng: random.Random) -> Input:
+    """A sweep file, or the study of one."""
+    if rng.random() < 0.7:
+        return Input("sweep", "parity", write_sweep(folder / "a.yaml", rng), ("sweep", "a.yaml"))
+    write_sweep(folder / "a.yaml", random.Random(0))
+    how = write_study(folder / "runs/sweeps/s/study.log", rng)
+    return Input("study", "parity", how, ("sweep", "a.yaml"))
+
+
 DRAWS: dict[str, Callable[[Path, dict[str, Path], random.Random], Input]] = {
     "checkpoint": draw_checkpoint,
     "recipe": draw_recipe,
     "flag": draw_flag,
     "file": draw_file,
+    "use": draw_use,
+    "sweep": draw_sweep,
 }
 
 

@@ -1,6 +1,7 @@
 """The journal's heartbeat; PostgreSQL addresses. The database itself: tests/distributed/test_postgres_sweep.py."""
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -74,6 +75,16 @@ def test_a_killed_process_leaves_its_trial_to_the_next(sweep: Sweep) -> None:
         enqueue_killed(sweep, study)
     assert states(study) == ["FAIL", "RUNNING", "RUNNING", "WAITING"]
     assert study.trials[3].user_attrs == {"combination": {"a": 1}}
+
+
+def test_a_trial_whose_process_was_killed_before_its_first_heartbeat(sweep: Sweep) -> None:
+    study = filled(sweep)
+    study.ask()
+    log = sweep.folder / "study.log"
+    log.write_text(re.sub(r'("datetime_start":")20\d\d', r"\g<1>2020", log.read_text()))
+    study = open_study(sweep, GRACE)
+    optuna.storages.fail_stale_trials(study)
+    assert states(study) == ["FAIL", "WAITING", "WAITING"]
 
 
 def test_another_machines_trial_is_taken_again_when_it_falls_silent(sweep: Sweep) -> None:
