@@ -5,7 +5,7 @@ BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 INSTALL ?= $(BIN)/pip install
 RECIPE := configs/parity/lstm_last.yaml
 
-.PHONY: demo test check docs notebooks wheel audit benchmarks clean
+.PHONY: demo test check docs notebooks wheel wheel-test audit benchmarks clean
 
 $(BIN)/pip:
 	$(PYTHON) -m venv $(VENV)
@@ -57,6 +57,11 @@ notebooks: $(VENV)/.notebooks-extra
 
 wheel: | $(BIN)/pip
 	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
+
+# The wheel in an empty folder, until a model has answered in a browser. It needs the network and a Chromium.
+wheel-test: wheel
+	$(INSTALL) --quiet --constraint constraints.txt playwright
+	$(BIN)/python benchmarks/reliability/wheel.py dist/seqlight-*.whl --picture build/wheel.png
 
 # Known faults of the installed packages, by PyPI's advisories, which need the network.
 audit: $(VENV)/.test-extra
