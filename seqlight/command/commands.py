@@ -13,7 +13,8 @@ HELP = f"""usage: seqlight COMMAND [options]
 {chr(10).join(f"  {name:<9} {text}" for name, text in LIGHTNING_COMMANDS.items())}
   sweep     run a study of many trainings: seqlight sweep SWEEP; with --report its table so far;
             with --storage postgresql://USER@HOST/DATABASE machines share it over the network, and a trial whose
-            process was silent for --grace_period SECONDS (by default 300) is run again
+            process was silent for --grace_period SECONDS (by default 300) is run again; --to wandb writes a file
+            for `wandb sweep` and runs nothing
   try       use a checkpoint on a page in the browser: seqlight try; with --ckpt_path best the newest at once
   average   write a checkpoint with the mean weights of others: seqlight average A.ckpt B.ckpt --output C.ckpt
   prove     is a trained parity net right at every length? seqlight prove --ckpt_path best

@@ -2,6 +2,7 @@
 
 import contextlib
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,12 +46,20 @@ class SeqCLI(LightningCLI):
     Args:
         args: The words after ``seqlight``; by default those of the program. The first is the command.
         commands: Commands to build a parser for; by default the one in ``args``, which is four times as quick.
+        callbacks: Of the Trainer, beside those of the settings.
     """
 
     run_folder: Path
     saved: SavedSettings | None = None  # of --ckpt_path
 
-    def __init__(self, args: list[str] | None = None, commands: tuple[str, ...] | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        args: list[str] | None = None,
+        commands: tuple[str, ...] | None = None,
+        callbacks: Sequence[Callback] = (),
+        **kwargs: Any,
+    ) -> None:
+        self._callbacks = callbacks
         self._words = sys.argv[1:] if args is None else args
         self._commands = commands or (self._words[0],)
         super().__init__(
@@ -109,7 +118,8 @@ class SeqCLI(LightningCLI):
         """As Lightning's, with the callbacks that every run of this command has."""
         settings = self.config_init[self.subcommand]
         given = settings.trainer
-        self.trainer_defaults["callbacks"] = run_callbacks(str(self.subcommand), given, settings.predictions)
+        of_command = run_callbacks(str(self.subcommand), given, settings.predictions)
+        self.trainer_defaults["callbacks"] = [*self._callbacks, *of_command]
         return super().instantiate_trainer(plugins=given.plugins or [AtomicCheckpointIO()], max_time=None)
 
     def _run_subcommand(self, subcommand: str) -> None:

@@ -6,11 +6,13 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+from seqlight.core.files.replacing import replacing
 from seqlight.core.plots import new_figure, read_metrics, use_log_scale
 from seqlight.core.yaml_text import yaml_text
 from seqlight.sweep.sweep_file import Sweep
 
 Row = dict[str, Any]
+ENDS = ("diverged", "pruned")  # entries of a trial that did not end well
 MOST_NAMED = 12  # curves that have a colour and a legend; more could not be told apart
 
 
@@ -29,17 +31,24 @@ def write_report(sweep: Sweep, trials: list[Row]) -> str:
     header += [f"{name} mean ± sd (min / median / max), where logged" for name in sweep.columns]
     lines = ["| " + " | ".join(header) + " |", "|" + " --- |" * len(header)]
     for values, members in groups.items():
-        lost = sum("diverged" in trial for trial in members)
-        cells = [str(value) for value in values] + [f"{len(members)}" + (f" ({lost} diverged)" if lost else "")]
+        cells = [*map(str, values), number_of_runs(members)]
         if sweep.success:
             cells.append(f"{sum(is_solved(trial, sweep) for trial in members)} of {len(members)}")
         cells += [spread([t["metrics"].get(name, math.nan) for t in members]) for name in sweep.columns]
         lines.append("| " + " | ".join(cells) + " |")
     table = "\n".join(lines)
-    (sweep.folder / "table.md").write_text(table + "\n", encoding="utf-8")
+    with replacing(sweep.folder / "table.md") as part:
+        part.write_text(table + "\n", encoding="utf-8")
     write_trials(sweep.folder / "trials.csv", trials, [*settings, *sweep.repeated])
     draw(sweep, groups, settings)
     return table
+
+
+def number_of_runs(trials: list[Row]) -> str:
+    """How many runs a row is of, and how many of them did not end well: ``3 (1 diverged, 1 pruned)``."""
+    ends = {end: sum(end in trial for trial in trials) for end in ENDS}
+    said = ", ".join(f"{number} {end}" for end, number in ends.items() if number)
+    return f"{len(trials)} ({said})" if said else f"{len(trials)}"
 
 
 def group(trials: list[Row], settings: list[str], sweep: Sweep) -> dict[tuple[Any, ...], list[Row]]:
@@ -84,13 +93,14 @@ def spread(values: list[float]) -> str:
 def write_trials(path: Path, trials: list[Row], settings: list[str]) -> None:
     """Every trial with its settings and metrics, for one's own tables."""
     metrics = sorted({name for trial in trials for name in trial["metrics"]})
-    with path.open("w", encoding="utf-8", newline="") as file:
+    with replacing(path) as part, part.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow([*settings, "seconds", "machine", "host", "run", *metrics])
+        writer.writerow([*settings, "end", "seconds", "machine", "host", "run", *metrics])
         for trial in trials:
             values = [trial.get(key) for key in settings]
             where = [f"{trial['seconds']:.1f}", trial.get("machine"), trial.get("host"), trial["run"]]
-            writer.writerow([*values, *where, *(trial["metrics"].get(name) for name in metrics)])
+            end = next((end for end in ENDS if end in trial), "complete")
+            writer.writerow([*values, end, *where, *(trial["metrics"].get(name) for name in metrics)])
 
 
 def draw(sweep: Sweep, groups: dict[tuple[Any, ...], list[Row]], settings: list[str]) -> None:
@@ -124,7 +134,8 @@ def draw(sweep: Sweep, groups: dict[tuple[Any, ...], list[Row]], settings: list[
             axes[-1].set_title("all settings: median and range of each", fontsize=9)
         elif any(labels) and axes[-1].has_data():
             axes[-1].legend(fontsize=6)
-    figure.savefig(sweep.folder / "picture.png", dpi=120)
+    with replacing(sweep.folder / "picture.png") as part:
+        figure.savefig(part, dpi=120, format="png")
 
 
 def setting_label(name: str, value: Any) -> str:

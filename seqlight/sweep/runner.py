@@ -14,14 +14,26 @@ from optuna.trial import Trial, TrialState
 
 from seqlight.core import hardware
 from seqlight.core.errors import Diverged, UserError
+from seqlight.core.files.write_errors import writing
 from seqlight.core.hyperparameters import check_range
 from seqlight.core.plain_parser import PlainParser
 from seqlight.core.plots import read_metrics
+from seqlight.sweep.pruning import Pruned
 from seqlight.sweep.report import write_report
 from seqlight.sweep.storage import GRACE_PERIOD, database_errors, locked
-from seqlight.sweep.study import count, count_left, enqueue, enqueue_killed, is_superfluous, open_study, sample
+from seqlight.sweep.study import (
+    count,
+    count_left,
+    enqueue,
+    enqueue_killed,
+    finished,
+    is_superfluous,
+    open_study,
+    sample,
+)
 from seqlight.sweep.sweep_file import Sweep, read_sweep
 from seqlight.sweep.training import train
+from seqlight.sweep.wandb_file import write_wandb_file
 
 POLL = 5.0  # seconds between looks at the trials of other processes
 CURVE_POINTS = 1000  # at most so many points of a trial's curve are kept in the study
@@ -31,7 +43,8 @@ def command(words: list[str]) -> str:
     """Runs what is left of a sweep, and gives the table of what is done.
 
     Args:
-        words: ``FILE``, and perhaps ``--storage URL``, ``--grace_period SECONDS`` and ``--report``, which runs nothing.
+        words: ``FILE``, and perhaps ``--storage URL``, ``--grace_period SECONDS``, ``--report``, which runs nothing,
+            or ``--to wandb``, which writes a file for `wandb sweep` instead.
 
     Raises:
         UserError: The words, the file or the storage cannot be used, or no trial is done.
@@ -41,11 +54,14 @@ def command(words: list[str]) -> str:
     parser.add_argument("--storage")
     parser.add_argument("--grace_period", type=int, default=GRACE_PERIOD)
     parser.add_argument("--report", action="store_true")
+    parser.add_argument("--to", choices=["wandb"])
     given = parser.parse_args(words)
     check_range("sweep: --grace_period", given.grace_period, least=2)
     sweep = read_sweep(given.sweep)
+    if given.to:
+        return write_wandb_file(sweep)
     sweep = dataclasses.replace(sweep, storage=given.storage or sweep.storage)
-    with database_errors(sweep.storage):
+    with database_errors(sweep.storage), writing(sweep.folder, None):
         study = open_study(sweep, given.grace_period)
         if not given.report:
             share_rates(sweep, study)
@@ -107,10 +123,12 @@ def try_one(sweep: Sweep, left: int, trial: Trial) -> float:
     results: dict[str, Any] = {}
     try:
         try:
-            metrics, folder = train(sweep, chosen)
+            metrics, folder = train(sweep, chosen, trial)
         except Diverged as error:
             metrics, folder, results["diverged"] = {sweep.metric: math.nan}, error.folder, str(error)
-        if sweep.metric not in metrics:
+        except Pruned as stop:
+            metrics, folder, results["pruned"] = {}, stop.folder, str(stop)
+        if sweep.metric not in metrics and "pruned" not in results:
             there = ", ".join(sorted(metrics))
             raise UserError(f"sweep {sweep.name}: metric {sweep.metric} is not logged; there are {there}")
     except (Exception, SystemExit) as error:  # the settings' own fault: no other process need try them
@@ -127,8 +145,12 @@ def try_one(sweep: Sweep, left: int, trial: Trial) -> float:
     for key, value in {**results, "seconds": seconds}.items():
         trial.set_user_attr(key, value)
     words = "  ".join(f"{key.rpartition('.')[2]} {value}" for key, value in chosen.items())
-    said = "diverged" if "diverged" in results else f"{sweep.metric} {metrics[sweep.metric]:.6g}"
+    said = results.get("pruned") or (
+        "diverged" if "diverged" in results else f"{sweep.metric} {metrics[sweep.metric]:.6g}"
+    )
     print(f"[{left} left] {words}: {said}  {seconds:.0f} s", flush=True)
+    if "pruned" in results:
+        raise optuna.TrialPruned(results["pruned"])
     # Optuna takes no NaN: a run that diverged is the worst there is.
     worst = -math.inf if sweep.direction == "maximize" else math.inf
     return worst if math.isnan(metrics[sweep.metric]) else metrics[sweep.metric]
@@ -136,14 +158,14 @@ def try_one(sweep: Sweep, left: int, trial: Trial) -> float:
 
 def report(sweep: Sweep, study: optuna.Study) -> str:
     """Writes the table and the picture of the trials that are done; gives the table and what is missing."""
-    done = study.get_trials(states=(TrialState.COMPLETE,))
+    done = finished(study)
     if not done:
         raise UserError(f"sweep {sweep.name}: no trial is done yet")
     lines = [write_report(sweep, [{**trial.user_attrs["chosen"], **trial.user_attrs} for trial in done])]
     if running := count(study, TrialState.RUNNING):
         lines.append(f"{running} more still run in other processes")
-    finished = [trial.user_attrs["chosen"] for trial in done]
-    left = sum(one not in finished for one in sweep.combinations) if sweep.grid else sweep.trials - len(done)
+    trained = [trial.user_attrs["chosen"] for trial in done]
+    left = sum(one not in trained for one in sweep.combinations) if sweep.grid else sweep.trials - len(done)
     if (missing := left - running) > 0:
         lines.append(f"{missing} are not done; `seqlight sweep` runs them")
     lines.append(f"results: {sweep.folder}    next: look at {sweep.folder / 'picture.png'}")

@@ -8,11 +8,12 @@ from optuna.trial import TrialState
 
 from seqlight.core.errors import UserError
 from seqlight.core.yaml_text import yaml_text
+from seqlight.sweep.pruning import make_pruner
 from seqlight.sweep.setting_types import takes_whole_numbers
 from seqlight.sweep.storage import GRACE_PERIOD, locked, open_storage, shown
 from seqlight.sweep.sweep_file import Sweep
 
-BUSY = (TrialState.COMPLETE, TrialState.RUNNING, TrialState.WAITING)
+FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 MOST_KILLED = 3  # attempts after which a combination of settings is left out until the command is given again
 
 
@@ -28,7 +29,11 @@ def open_study(sweep: Sweep, grace_period: int = GRACE_PERIOD) -> optuna.Study:
     with locked(sweep.storage, sweep.folder):
         storage = open_storage(sweep.storage, sweep.folder, grace_period)
         study = optuna.create_study(
-            storage=storage, study_name=sweep.name, direction=sweep.direction, load_if_exists=True
+            storage=storage,
+            study_name=sweep.name,
+            direction=sweep.direction,
+            pruner=make_pruner(sweep),
+            load_if_exists=True,
         )
         check_same_study(sweep, study)
     return study
@@ -40,7 +45,7 @@ def check_same_study(sweep: Sweep, study: optuna.Study) -> None:
     Raises:
         UserError: What all trials share, or which settings vary, is not what it was when the study began.
     """
-    keys = ("config", "set", "metric", "direction", "test", "search")
+    keys = ("config", "set", "metric", "direction", "test", "search", "pruner")
     now = {**{key: getattr(sweep, key) for key in keys}, "grid": sorted(sweep.grid)}
     now = json.loads(json.dumps(now, default=str))
     before = study.user_attrs.get("shared")
@@ -59,7 +64,11 @@ def check_same_study(sweep: Sweep, study: optuna.Study) -> None:
 def enqueue(sweep: Sweep, study: optuna.Study, combinations: list[dict[str, Any]]) -> None:
     """Puts those combinations of a grid into the queue that are not done, running or waiting."""
     with locked(sweep.storage, sweep.folder):
-        known = [trial.user_attrs.get("combination") for trial in study.get_trials(deepcopy=False, states=BUSY)]
+        known = [
+            trial.user_attrs.get("combination")
+            for trial in study.get_trials(deepcopy=False)
+            if trial.state != TrialState.FAIL
+        ]
         for combination in combinations:
             if combination not in known:
                 study.enqueue_trial({}, user_attrs={"combination": combination})
@@ -85,19 +94,31 @@ def count(study: optuna.Study, *states: TrialState) -> int:
     return len(study.get_trials(deepcopy=False, states=states))
 
 
+def finished(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
+    """The trials that have been trained, to their end or until they were pruned.
+
+    Optuna's PRUNED is also the state of a trial that this process left to another one; it has no settings.
+    """
+    return [trial for trial in study.get_trials(deepcopy=False, states=FINISHED) if "chosen" in trial.user_attrs]
+
+
+def taken(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
+    """The trials that run or have been trained."""
+    return [*study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)), *finished(study)]
+
+
 def count_left(sweep: Sweep, study: optuna.Study) -> int:
     """Number of trials that nobody has taken yet."""
     if sweep.grid:
         return count(study, TrialState.WAITING)
-    return sweep.trials - count(study, TrialState.COMPLETE, TrialState.RUNNING)
+    return sweep.trials - len(taken(study))
 
 
 def is_superfluous(sweep: Sweep, trial: optuna.Trial) -> bool:
     """Whether the trial is one too many, because another process took the last one at the same time."""
     if sweep.grid:
         return "combination" not in trial.user_attrs
-    taken = trial.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.RUNNING))
-    return sum(other.number < trial.number for other in taken) >= sweep.trials
+    return sum(other.number < trial.number for other in taken(trial.study)) >= sweep.trials
 
 
 def sample(sweep: Sweep, trial: optuna.Trial) -> dict[str, Any]:

@@ -21,9 +21,25 @@ KINDS = {
 }
 
 
+@dataclass(kw_only=True)
+class Shown:
+    """What a sweep's table and picture show, beside its settings.
+
+    Attributes:
+        success: ``{metric: least value}``: what a solved trial must reach.
+        columns: Metrics of the table, each as mean, standard deviation, minimum, median and maximum; beside what the
+            runs log there are "fit/seconds", the time of the whole training command, and "fit/steps".
+        curve: A metric to draw over the steps.
+    """
+
+    success: dict[str, float] = field(default_factory=dict)
+    columns: list[str] = field(default_factory=list)
+    curve: str | None = None
+
+
 @dataclass
-class Sweep:
-    """What a sweep file holds.
+class Sweep(Shown):
+    """What a sweep file holds: the attributes of :class:`Shown` as well.
 
     Attributes:
         name: Of the study, and of its folder under ``runs/sweeps/``.
@@ -33,14 +49,12 @@ class Sweep:
         grid: Setting -> values; every combination is one trial. The setting "config" takes recipes.
         search: Setting -> ``{low, high, log, step}`` or ``{choices}``; sampled by Optuna's TPE, ``trials`` times.
         trials: Number of trials of a search.
+        pruner: Which of Optuna's pruners stops trials that do badly on the way: "median", "successive_halving" or
+            "hyperband", or ``{name: ...}`` with arguments of Optuna's class; by default none.
         set: Setting -> value, for all trials.
         test: Whether to test each trained model as well.
         seeds: The setting, or a list of them, whose values are repetitions of the same thing, such as seeds and folds:
             the table's rows are taken over them.
-        success: ``{metric: least value}``: what a solved trial must reach.
-        columns: Metrics of the table, each as mean, standard deviation, minimum, median and maximum; beside what the
-            runs log there are "fit/seconds", the time of the whole training command, and "fit/steps".
-        curve: A metric to draw over the steps.
         storage: A PostgreSQL database, ``postgresql://user@host/name``, which machines share over the network; by
             default a journal in the sweep's folder, which machines with a common file system share.
     """
@@ -52,12 +66,10 @@ class Sweep:
     grid: dict[str, list[Any]] = field(default_factory=dict)
     search: dict[str, dict[str, Any]] = field(default_factory=dict)
     trials: int = 20
+    pruner: str | dict[str, Any] | None = None
     set: dict[str, Any] = field(default_factory=dict)
     test: bool = True
     seeds: str | list[str] = "seed_everything"
-    success: dict[str, float] = field(default_factory=dict)
-    columns: list[str] = field(default_factory=list)
-    curve: str | None = None
     storage: str | None = None
 
     @property

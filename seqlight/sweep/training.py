@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,19 +15,31 @@ from seqlight.command.arguments import option_word, prepare
 from seqlight.command.exit_codes import interruption
 from seqlight.core.errors import Stopped, Terminated, UserError
 from seqlight.core.plots import read_metrics
+from seqlight.sweep.pruning import Pruned
 from seqlight.sweep.sweep_file import Sweep
 
 if TYPE_CHECKING:
+    from lightning.pytorch import Callback
+    from optuna import Trial
+
     from seqlight.command.trainer_cli import SeqCLI
 
 
-def train(sweep: Sweep, chosen: dict[str, Any]) -> tuple[dict[str, float], Path]:
+def train(sweep: Sweep, chosen: dict[str, Any], trial: "Trial | None" = None) -> tuple[dict[str, float], Path]:
     """Trains (and tests) through the command itself; gives the metrics' last values and the run's folder.
+
+    Args:
+        sweep: The sweep.
+        chosen: The settings of this trial.
+        trial: Where validations are reported to, if the sweep has a pruner.
 
     Raises:
         Diverged: The training has.
+        Pruned: It was stopped, since others were better.
         UserError: It ended without a checkpoint to test.
     """
+    from seqlight.sweep.prune_trial import PruneTrial  # here, since it imports lightning
+
     configs = [*sweep.config, *(value for key, value in chosen.items() if key == "config")]
     words = [f"--config={config}" for config in configs]
     words.append(f"--experiment=sweeps/{sweep.name}")
@@ -37,7 +49,10 @@ def train(sweep: Sweep, chosen: dict[str, Any]) -> tuple[dict[str, float], Path]
     words += ["--trainer.devices=1", "--trainer.num_nodes=1", "--trainer.strategy=auto"]
     with quiet(sweep.folder / f"log-{os.getpid()}.txt"):
         started = time.monotonic()
-        fitted = command_line(["fit", *words])
+        pruning = [PruneTrial(trial, sweep)] if trial and sweep.pruner else []
+        fitted = command_line(["fit", *words], pruning)
+        if pruning and pruning[0].reason:
+            raise Pruned(pruning[0].reason, fitted.run_folder)
         made = {"fit/seconds": time.monotonic() - started, "fit/steps": fitted.trainer.global_step}
         files = [fitted.run_folder / "metrics.csv"]
         if sweep.test:
@@ -52,15 +67,20 @@ def train(sweep: Sweep, chosen: dict[str, Any]) -> tuple[dict[str, float], Path]
     return {**metrics, **made}, fitted.run_folder
 
 
-def command_line(words: list[str]) -> "SeqCLI":
-    """One command in this process; the program's words become its own, with which Lightning starts DDP's others."""
+def command_line(words: list[str], callbacks: "Sequence[Callback]" = ()) -> "SeqCLI":
+    """One command in this process; the program's words become its own, with which Lightning starts DDP's others.
+
+    Args:
+        words: The command.
+        callbacks: Of the Trainer, beside those of the settings.
+    """
     from seq_modules.callbacks import GracefulStop
     from seqlight.command.trainer_cli import SeqCLI
 
     before = sys.argv[1:]
     sys.argv[1:] = prepare(words, (words[0],))
     try:
-        done = SeqCLI()
+        done = SeqCLI(callbacks=callbacks)
     except SystemExit as stop:
         if interrupted := interruption(stop):
             raise interrupted from None

@@ -76,8 +76,9 @@ def test_training_commands_parse(run: Run, page: str) -> None:
 
 
 def test_the_overlay_of_a_team_is_one(run: Run) -> None:
-    Path("team.yaml").write_text(blocks("wandb.md", "yaml")[0])
-    (words,) = [words for words in commands("wandb.md") if "team.yaml" in words]
+    Path("logger").mkdir()
+    Path("logger/team.yaml").write_text(blocks("wandb.md", "yaml")[0])
+    (words,) = [words for words in commands("wandb.md") if "logger/team.yaml" in words]
     shown = run(*words, "--print_config")
     assert shown.code == 0, shown.err
     assert "project: memory" in shown.out
