@@ -9,7 +9,14 @@ import torch
 import datamodules  # noqa: F401  a checkpoint names a class that is known already
 from datamodules import SequenceDataModule
 from seq_modules import SequenceModule
-from seqlight.checkpoints import CHECKPOINTS, class_settings, known_class, module_of, read_checkpoint
+from seqlight.checkpoints import (
+    CHECKPOINTS,
+    class_settings,
+    known_class,
+    module_of,
+    read_checkpoint,
+    refusing_arguments,
+)
 from seqlight.core.errors import UserError
 
 NAMES = ("best", "last")  # checkpoints of a run that are offered
@@ -45,7 +52,8 @@ class Trained:
         """
         if self._settings is None:
             raise UserError(f"{self.path}: holds no settings of data; train a model with data of a datamodule")
-        return self._class(**{**self._settings["init_args"], **arguments, "num_workers": 0})
+        with refusing_arguments(self._class, self.path):
+            return self._class(**{**self._settings["init_args"], **arguments, "num_workers": 0})
 
     def data(self, **arguments: Any) -> Any:
         """As :meth:`make`, with the model's tokenizer, prepared for ``predict``."""
