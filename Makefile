@@ -54,6 +54,7 @@ $(VENV)/.notebooks-extra: pyproject.toml setup.py constraints.txt | $(BIN)/pip
 notebooks: $(VENV)/.notebooks-extra
 	$(BIN)/jupytext --quiet --update --to ipynb $(wildcard docs/notebooks/*.py)
 	$(BIN)/python -m pytest --nbmake --nbmake-timeout=1800 --overwrite docs/notebooks
+	$(BIN)/python docs/shrink_pictures.py $(wildcard docs/notebooks/*.ipynb)
 
 wheel: | $(BIN)/pip
 	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
