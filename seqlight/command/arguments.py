@@ -79,14 +79,8 @@ def import_own_classes(words: list[str]) -> None:
     The parser would import them too, but after the checkpoint is read, whose own words never import anything. A module
     that is not installed is looked for in the working directory.
     """
-    options = (option(words, name) for name in ("--model", "--data", "--model.help", "--data.help"))
-    named: list[Any] = [given[1] for given in options if given]
-    for value in config_values(words):
-        config = meaning(value) if value.startswith("{") else yaml.safe_load(Path(value).read_text(encoding="utf-8"))
-        sections = [config.get(key) for key in ("model", "data")] if isinstance(config, dict) else []
-        named += [section.get("class_path") if isinstance(section, dict) else section for section in sections]
-    for path in named:
-        module = path.rpartition(".")[0] if isinstance(path, str) else ""
+    for path in (*classes_named(words, "model"), *classes_named(words, "data")):
+        module = path.rpartition(".")[0]
         root = module.partition(".")[0]
         if not root.isidentifier() or module in sys.modules:
             continue
@@ -94,6 +88,17 @@ def import_own_classes(words: list[str]) -> None:
             sys.path.append(str(Path.cwd()))
         with contextlib.suppress(ImportError):  # the parser says what is missing
             import_module(module)
+
+
+def classes_named(words: list[str], key: str) -> list[str]:
+    """What configs, and then options, name as the class of the model or the data."""
+    named: list[Any] = []
+    for value in config_values(words):
+        config = meaning(value) if value.startswith("{") else yaml.safe_load(Path(value).read_text(encoding="utf-8"))
+        section = config.get(key) if isinstance(config, dict) else None
+        named.append(section.get("class_path") if isinstance(section, dict) else section)
+    named += [given[1] for name in (f"--{key}.help", f"--{key}") if (given := option(words, name))]
+    return [path for path in named if isinstance(path, str)]
 
 
 def values_as_configs(words: list[str]) -> list[str]:

@@ -11,7 +11,7 @@ from lightning.pytorch.cli import LightningArgumentParser, Namespace
 from seq_modules.callbacks import TimedBar
 from seq_modules.generation.decoding_config import Decoding
 from seqlight.checkpoints import known_class
-from seqlight.command.arguments import config_values, import_own_classes, option, values_as_configs
+from seqlight.command.arguments import classes_named, config_values, import_own_classes, option, values_as_configs
 from seqlight.command.precision import settle
 from seqlight.command.saved_settings import SavedSettings
 from seqlight.core.errors import UserError
@@ -140,6 +140,9 @@ def layered_settings(parser: LightningArgumentParser, words: list[str]) -> tuple
     layers, saved = [command, "--config", str(DEFAULTS)], None
     if checkpoint := option(rest, "--ckpt_path"):
         saved = SavedSettings(Path(checkpoint[1]), command, rest)
+        for path in classes_named(rest, "model")[-1:]:
+            if known_class(path, object):  # the parser would refuse an option of the one class in the other
+                saved.check_class(path)
         # A layer each: a list of callbacks replaces the one before as a whole. A config may be given as its text.
         layers += ["--config", yaml_text(saved.config)] if saved.config else []
     config = parser.parse_args([*layers, *values_as_configs(rest)])

@@ -303,6 +303,8 @@ def test_nothing_in_a_checkpoint_is_executed(
 def test_checkpoint_of_another_class_or_shape(run: Run, run_folder: Path) -> None:
     other = run("test", "--ckpt_path", "best", "--model=helpers.toy.ToyModule")
     check_refusal(other, r"ParityModule.*ToyModule")
+    other = run("fit", "--ckpt_path=last", "--config=text/gpt_char")  # whose options the parser would refuse first
+    check_refusal(other, r"holds a ParityModule, but --model or a config names seq_modules\.GPTLanguageModel")
     check_refusal(run("test", "--ckpt_path", "best", "--model.net.hidden_size=5"), r"weights do not fit.*--model")
 
 
