@@ -29,7 +29,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "seq_modules/nets/": ({"seq_modules.nets", "seqlight.core"}, {"torch"}),
     "seq_modules/nets/mlp/numpy_bridge.py": ({"seq_modules.nets", "seq_modules.reference"}, {"torch"}),
     "seq_modules/nets/rnn/numpy_bridge.py": ({"seq_modules.nets", "seq_modules.reference"}, {"torch", "numpy"}),
-    "seq_modules/nets/text/pretrained_": ({"seq_modules.nets", "seqlight.core"}, {"torch", "transformers"}),
+    "seq_modules/nets/pretrained/": ({"seq_modules.nets", "seqlight.core"}, {"torch", "transformers"}),
     "seq_modules/reference/": ({"seq_modules.reference", "seqlight.core"}, {"numpy"}),
     "seq_modules/generation/": ({"seq_modules.generation", "seqlight.core"}, {"torch"}),
     "seq_modules/probes/": ({"seq_modules.probes", "seqlight.core"}, set()),
