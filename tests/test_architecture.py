@@ -24,7 +24,8 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "seqlight/music/score.py": (NEUTRAL, {"numpy", "verovio"}),
     "seq_modules/": ({"seq_modules", *NEUTRAL}, {"torch", "lightning", "torchmetrics", "matplotlib", "numpy"}),
     "seq_modules/callbacks/loggers/media.py": (
-        {"seq_modules", *NEUTRAL}, {"torch", "lightning", "matplotlib", "numpy", "wandb"},
+        {"seq_modules", *NEUTRAL},
+        {"torch", "lightning", "matplotlib", "numpy", "wandb"},
     ),
     "seq_modules/nets/": ({"seq_modules.nets", "seqlight.core"}, {"torch"}),
     "seq_modules/nets/mlp/numpy_bridge.py": ({"seq_modules.nets", "seq_modules.reference"}, {"torch"}),
