@@ -55,7 +55,13 @@ def check_range(
     limits = (("at least", least, ge), ("above", above, gt), ("at most", most, le), ("below", below, lt))
     given = [(word, limit, holds) for word, limit, holds in limits if limit is not None]
     if value is not None and not all(holds(value, limit) for _, limit, holds in given):
-        raise UserError(f"{name} must be {' and '.join(f'{word} {limit:g}' for word, limit, _ in given)}, not {value}")
+        limits_said = " and ".join(f"{word} {shown_limit(limit)}" for word, limit, _ in given)
+        raise UserError(f"{name} must be {limits_said}, not {value}")
+
+
+def shown_limit(limit: float) -> str:
+    """A limit in a message: a whole number with all its digits, as 4294967295."""
+    return str(limit) if isinstance(limit, int) else f"{limit:g}"
 
 
 def check_choice(name: str, value: Any, choices: Any) -> None:

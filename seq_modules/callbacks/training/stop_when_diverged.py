@@ -3,10 +3,13 @@
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info
+from torch.optim import Optimizer
 
 from seq_modules.callbacks.run.run_folder import run_folder
 from seqlight.core.errors import Diverged
 from seqlight.core.hyperparameters import check_range
+
+MOST_RATE = 1e37  # Adam's first step is ten times its rate, and a weight holds no more than 3.4e38
 
 
 class StopWhenDiverged(Callback):
@@ -35,6 +38,18 @@ class StopWhenDiverged(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Starts to count."""
         self._count, self._seen, self._in_a_row = None, 0, 0
+
+    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
+        """Ends training where a step would be larger than any weight, which the optimisers cannot compute."""
+        rates = [
+            group["lr"] for group in optimizer.param_groups if isinstance(group["lr"], float)
+        ]  # no GPU is waited for
+        if max(rates, default=0.0) > MOST_RATE:
+            raise Diverged(
+                f"training has diverged: at step {trainer.global_step} the learning rate is {max(rates):.4g}, and a "
+                "step would be larger than any number; give a lower --model.optim.learning_rate",
+                run_folder(trainer),
+            )
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: object, batch: object, batch_idx: int

@@ -131,7 +131,7 @@ def test_a_process_that_was_taken_for_dead_drops_its_result_and_goes_on(
     study = filled(sweep)
     calls = []
 
-    def sleeps(_: Sweep, chosen: dict[str, int]) -> tuple[dict[str, float], Path]:
+    def sleeps(_: Sweep, chosen: dict[str, int], trial: optuna.Trial) -> tuple[dict[str, float], Path]:
         calls.append(chosen)
         if len(calls) == 1:  # another process finds the trial silent, and queues it again
             study.tell(0, state=TrialState.FAIL)
@@ -150,7 +150,7 @@ def test_the_last_process_waits_for_the_others_trials(
 ) -> None:
     study = filled(sweep)
     study.ask().set_user_attr("heartbeat", ["another machine", 1, time.time()])
-    monkeypatch.setattr(runner, "train", lambda _, chosen: ({"m": 1.0}, Path("run")))
+    monkeypatch.setattr(runner, "train", lambda _, chosen, trial: ({"m": 1.0}, Path("run")))
 
     def the_other_dies(_: float) -> None:
         study._storage.set_trial_user_attr(0, "heartbeat", ["another machine", 1, time.time() - GRACE - 1])
@@ -166,7 +166,7 @@ def test_a_trial_that_failed_by_its_settings_is_left_to_the_next_command(
 ) -> None:
     study = filled(sweep)
 
-    def refuses_two(_: Sweep, chosen: dict[str, int]) -> tuple[dict[str, float], Path]:
+    def refuses_two(_: Sweep, chosen: dict[str, int], trial: optuna.Trial) -> tuple[dict[str, float], Path]:
         if chosen["a"] == 2:
             raise SystemExit(2)
         return {"m": 1.0}, Path("run")
@@ -181,12 +181,12 @@ def test_a_trial_that_failed_by_its_settings_is_left_to_the_next_command(
 
 def test_a_run_that_diverged_is_the_worst_and_is_done(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
     study = filled(sweep)
-    monkeypatch.setattr(runner, "train", lambda _, chosen: ({"m": float("nan")}, Path("run")))
+    monkeypatch.setattr(runner, "train", lambda _, chosen, trial: ({"m": float("nan")}, Path("run")))
     runner.run(sweep, study)
     assert [trial.value for trial in study.trials] == [float("-inf")] * 3
 
 
-def diverges(_: Sweep, chosen: dict[str, Any]) -> Any:
+def diverges(_: Sweep, chosen: dict[str, Any], trial: optuna.Trial) -> Any:
     raise Diverged("training has diverged", Path("run"))
 
 

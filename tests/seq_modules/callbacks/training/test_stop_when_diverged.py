@@ -72,3 +72,8 @@ def test_a_save_by_the_clock_waits_for_a_sound_loss(tmp_path: Path) -> None:
 def test_wrong_values() -> None:
     with pytest.raises(UserError, match="patience must be at least 1"):
         StopWhenDiverged(patience=0)
+
+
+def test_a_rate_without_end_ends_training(tmp_path: Path) -> None:
+    with pytest.raises(Diverged, match=r"at step 0 the learning rate is .*, and a step .* give a lower --model"):
+        fit(tmp_path, ToyModule(learning_rate=3e38), StopWhenDiverged())
