@@ -256,7 +256,7 @@ def test_without_a_network_the_remedy_is_said(monkeypatch: pytest.MonkeyPatch) -
     [
         ({"seq_len": 0}, "seq_len must be at least 1, not 0"),
         ({"batch_size": 0}, "batch_size must be at least 1, not 0"),
-        ({"seed": -1}, r"seed must be at least 0 and at most 9.22337e\+18, not -1"),
+        ({"seed": -1}, r"seed must be at least 0 and at most 9223372036854775807, not -1"),
         ({"num_workers": -1}, "num_workers must be at least 0 and at most 256, not -1"),
         ({"vocab_size": 0}, "vocab_size must be at least 1"),
         ({"tokenizer": "words"}, "tokenizer must be one of 'char'"),

@@ -67,10 +67,10 @@ SYSTEMS = {
     "classifier": System(
         "questions/rnn",
         ("--data.batch_size=8", "--model.net.d_model=8", "--model.net.rnn.hidden_size=8"),
-        ('--data.texts=["Who is it?"]',),
+        ('--data.predict.texts=["Who is it?"]',),
     ),
-    "linear classifier": System("reviews/ngrams", LABELLED, ('--data.texts=["A film."]',)),
-    "pretrained classifier": System("questions/bert", (*LABELLED, *BERT), ('--data.texts=["Who is it?"]',)),
+    "linear classifier": System("reviews/ngrams", LABELLED, ('--data.predict.texts=["A film."]',)),
+    "pretrained classifier": System("questions/bert", (*LABELLED, *BERT), ('--data.predict.texts=["Who is it?"]',)),
     "music events": System(
         "music/lstm", (*NOTES, "--model.net.rnn.hidden_size=8"), ("--decoding.max_new_tokens=3",)
     ),
