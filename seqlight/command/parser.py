@@ -135,7 +135,8 @@ def did_you_mean(parser: argparse.ArgumentParser, message: str) -> str | None:
         return None
     known = [action.dest for action in parser._actions]
     whole = getattr(parser, "exit_on_error", True)  # not the parser of a class
-    close = [name for name in (*(USUAL if whole else ()), *known) if name.endswith(f".{wrong}")]
+    usual = USUAL if whole and UNRECOGNIZED in message else ()
+    close = [name for name in (*usual, *known) if name.endswith(f".{wrong}")]
     close = close or difflib.get_close_matches(wrong, known, n=1, cutoff=0.6)
     dashes = "--" if whole else ""
     return f"did you mean {dashes}{close[0]}?" if close else None

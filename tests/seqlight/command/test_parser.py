@@ -26,6 +26,7 @@ def parser() -> Parser:
         ("Option 'max_epoch' is not accepted", "did you mean --max_epochs?"),
         ("Group 'net' does not accept option 'widht'", "did you mean --net.width?"),
         ("unrecognized arguments: --zzzz", None),
+        ("data: Option 'path' is not accepted", None),  # where --data.path is what was given
         ("unrecognized arguments: --width 3", "did you mean --net.width?"),
         ("unrecognized arguments: --learning_rate 0.1", "did you mean --model.optim.learning_rate?"),
         ("Something else is wrong", None),
