@@ -1,4 +1,4 @@
-"""How far the gradient reaches in six recurrent nets, and which of them learn to recall the first of T symbols.
+"""How far the gradient reaches in seven recurrent nets, and which of them learn to recall the first of T symbols.
 
     python benchmarks/studies/gradient_reach.py
 
@@ -57,7 +57,8 @@ def name_of(setting: str) -> str:
     """What a net is called, by its settings as the sweep's table holds them."""
     net = yaml.safe_load(setting)
     if net["cell"] != "rnn":
-        return str(net["cell"]).upper()
+        bias = f", forget bias {net['forget_bias']:g}" if "forget_bias" in net else ""
+        return f"{net['cell'].upper()}{bias}"
     start = net.get("recurrent_init", "uniform")
     return f"{net.get('nonlinearity', 'tanh').replace('relu', 'ReLU')}, {start} start"
 
