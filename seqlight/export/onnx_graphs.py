@@ -23,12 +23,12 @@ from seq_modules import (
     SequenceModule,
 )
 from seq_modules.nets.mlp.numpy_bridge import NumpyMLP
+from seq_modules.nets.pretrained.encoder import PretrainedEncoder
 from seq_modules.nets.rnn.cells import State
 from seq_modules.nets.rnn.recurrent import Recurrent
 from seq_modules.nets.rnn.seq2seq import DecoderState, EncoderDecoderRNN
 from seq_modules.nets.rnn.seq2seq import EncoderOutput as RNNEncoderOutput
 from seq_modules.nets.source_groups import SourceGroups
-from seq_modules.nets.pretrained.encoder import PretrainedEncoder
 from seq_modules.nets.transformer.seq2seq import EncoderDecoderTransformer, EncoderOutput
 from seq_modules.protocols import net_of
 from seq_modules.systems.classifier import Classifier
