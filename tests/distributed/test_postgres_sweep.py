@@ -144,7 +144,9 @@ def test_processes_share_a_sweep_and_one_is_killed(tmp_path: Path, file: str, ur
 def test_a_report_needs_the_database_alone(run: Run, file: str, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from seqlight.sweep import runner
 
-    monkeypatch.setattr(runner, "train", lambda _, chosen: ({"val/loss": 0.5, "fit/steps": 2}, Path("elsewhere")))
+    monkeypatch.setattr(
+        runner, "train", lambda _, chosen, trial: ({"val/loss": 0.5, "fit/steps": 2}, Path("elsewhere"))
+    )
     first = run("sweep", file, "--storage", url)
     assert first.code == 0, first.err
     Path("machine2").mkdir()
