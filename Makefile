@@ -24,12 +24,12 @@ demo: $(BIN)/seqlight
 	$(BIN)/seqlight test --ckpt_path best
 	@echo "try next: $(BIN)/seqlight configs     (or see one fail: $(BIN)/seqlight fit --config $(RECIPE) --model.net.cell rnn)"
 
-# Five tests at once, since many wait for processes that they start, and one thread each: two threads for each of two
+# Four tests at once, since many wait for processes that they start, and one thread each: two threads for each of two
 # tests at once are slower than one. A file's tests run in one process, which makes what they share once; the files are
 # taken in order, since the last ones are quick.
 test: export OMP_NUM_THREADS = 1
 test: $(VENV)/.test-extra
-	$(BIN)/python -m pytest -n 5 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 # Format, lint and types, which .ci/run checks before the tests.
 check: $(VENV)/.test-extra
