@@ -9,7 +9,8 @@ from lightning.pytorch.utilities import rank_zero_info
 
 from seq_modules.adaptation.adaptation_config import Adaptation
 from seq_modules.adaptation.adaptive_model import AdaptiveModel
-from seq_modules.protocols import HasTexts, net_of
+from seq_modules.protocols.data import HasTexts
+from seq_modules.protocols.nets import net_of
 from seq_modules.training.tokenizer import required_tokenizer
 from seqlight.core.errors import UserError
 

@@ -13,7 +13,7 @@ from seq_modules.nets.mlp.mlp_config import MLPConfig, Style
 from seq_modules.nets.mlp.numpy_bridge import cross_entropy_sum
 from seq_modules.nets.mlp.styles import STYLES
 from seq_modules.nets.precision import at_least_float32
-from seq_modules.protocols import HasFeatures
+from seq_modules.protocols.data import HasFeatures
 from seq_modules.training.optim import OptimConfig, decay_groups, refuse_muon
 from seq_modules.training.optimizers.sgd import WrittenOutSGD
 from seqlight.core.errors import UserError

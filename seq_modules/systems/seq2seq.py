@@ -23,7 +23,7 @@ from seq_modules.nets.rnn.seq2seq import EncoderDecoderRNN
 from seq_modules.nets.rnn.seq2seq_config import Seq2SeqRNNConfig
 from seq_modules.nets.transformer.seq2seq import EncoderDecoderTransformer
 from seq_modules.nets.transformer.seq2seq_config import Seq2SeqTransformerConfig
-from seq_modules.protocols import ChecksLengths
+from seq_modules.protocols.systems import ChecksLengths
 from seq_modules.training.metrics.exact_metrics import ExactMetrics
 from seq_modules.training.metrics.tokens import TokenAccuracy, TokenPerplexity
 from seq_modules.training.metrics.translation import SCORES, Score, translation_metrics

@@ -17,7 +17,7 @@ from seq_modules.adaptation.adaptation_config import Adaptation
 from seq_modules.callbacks import BestCheckpoint, GracefulStop, LastCheckpoint, RunConfig
 from seq_modules.callbacks.run.graceful_stop import own_classes
 from seq_modules.generation.decoding_config import Decoding
-from seq_modules.protocols import Adapts, HasDecoding
+from seq_modules.protocols.systems import Adapts, HasDecoding
 from seqlight.command.lost_process import ending_together
 from seqlight.command.messages import as_user_error, user_errors
 from seqlight.command.parser import Parser

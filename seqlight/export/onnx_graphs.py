@@ -30,7 +30,7 @@ from seq_modules.nets.rnn.seq2seq import DecoderState, EncoderDecoderRNN
 from seq_modules.nets.rnn.seq2seq import EncoderOutput as RNNEncoderOutput
 from seq_modules.nets.source_groups import SourceGroups
 from seq_modules.nets.transformer.seq2seq import EncoderDecoderTransformer, EncoderOutput
-from seq_modules.protocols import net_of
+from seq_modules.protocols.nets import net_of
 from seq_modules.systems.classifier import Classifier
 from seq_modules.systems.token_tagger import Tagger
 from seqlight.export.onnx_layers import refusal

@@ -9,7 +9,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from seq_modules.callbacks.music.music_writer import Audio, checked_audio, log_music, write_music
 from seq_modules.callbacks.run.run_folder import run_folder
 from seq_modules.generation.decoding_config import Decoding
-from seq_modules.protocols import ComposesMusic
+from seq_modules.protocols.systems import ComposesMusic
 from seqlight.core.hyperparameters import check_range
 
 

@@ -14,7 +14,8 @@ from lightning.pytorch.utilities import rank_zero_only
 from seq_modules.callbacks.loggers.media import save_figure
 from seq_modules.callbacks.run.run_folder import run_folder
 from seq_modules.generation.decoding_config import Decoding
-from seq_modules.protocols import ComposesMusic, HasPieces
+from seq_modules.protocols.data import HasPieces
+from seq_modules.protocols.systems import ComposesMusic
 from seq_modules.training.music_metrics import (
     DurationOverlap,
     IntervalOverlap,

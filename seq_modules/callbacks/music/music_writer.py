@@ -105,7 +105,7 @@ def write_music(
     Args:
         stem: Path of the files without extension.
         piece: The music. Without notes, only the MIDI file is written.
-        data: The datamodule, which writes MIDI (protocols.WritesMidi).
+        data: The datamodule, which writes MIDI (protocols.data.WritesMidi).
         prompt_notes: Number of notes of the prompt, which come first.
         audio: As in :class:`MusicWriter`.
         engrave: Whether to write a score if verovio is installed.

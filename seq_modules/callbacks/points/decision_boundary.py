@@ -9,7 +9,7 @@ from torch import Tensor
 
 from seq_modules.callbacks.loggers.media import save_figure
 from seq_modules.generation.decode import evaluating
-from seq_modules.protocols import HasFeatures
+from seq_modules.protocols.data import HasFeatures
 from seqlight.core.hyperparameters import check_range
 from seqlight.core.plots import new_figure
 

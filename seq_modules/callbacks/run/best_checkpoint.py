@@ -9,7 +9,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities import rank_zero_info
 
-from seq_modules.protocols import HasFilePrints
+from seq_modules.protocols.systems import HasFilePrints
 from seqlight.core.checkpoint_file.changes import NOT_VALIDATED, changes
 from seqlight.core.checkpoint_file.checksum import is_whole
 from seqlight.core.checkpoint_file.reading import read_plain

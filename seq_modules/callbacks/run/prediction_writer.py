@@ -13,7 +13,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from seq_modules.callbacks.run.text_stream import TextStream
 from seq_modules.callbacks.series.forecast_csv import write_forecasts
-from seq_modules.protocols import WritesPredictions
+from seq_modules.protocols.data import WritesPredictions
 from seqlight.core.files.replacing import part_of, remove_parts
 from seqlight.core.hyperparameters import check_choice
 

@@ -8,7 +8,7 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 
-from seq_modules.protocols import HasFilePrints, ResumesRows
+from seq_modules.protocols.systems import HasFilePrints, ResumesRows
 from seqlight.core.checkpoint_file.changes import changes
 from seqlight.core.checkpoint_file.training_state import (
     check_gradients,

@@ -5,7 +5,7 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from seq_modules.protocols import StreamsText
+from seq_modules.protocols.systems import StreamsText
 
 
 class TextStream(Callback):

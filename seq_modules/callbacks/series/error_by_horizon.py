@@ -9,7 +9,7 @@ from torch import Tensor
 
 from seq_modules.callbacks.loggers.media import save_figure
 from seq_modules.callbacks.run.run_folder import run_folder
-from seq_modules.protocols import Forecasts
+from seq_modules.protocols.systems import Forecasts
 from seqlight.core.plots import new_figure
 
 MOST_LINES = 8  # series that have a line of their own in the picture

@@ -9,7 +9,8 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from seq_modules.callbacks.loggers.media import save_figure
 from seq_modules.generation.decode import evaluating
-from seq_modules.protocols import Forecasts, HasTestWindows
+from seq_modules.protocols.data import HasTestWindows
+from seq_modules.protocols.systems import Forecasts
 from seqlight.core.errors import UserError
 from seqlight.core.hyperparameters import check_range
 from seqlight.core.plots import new_figure

@@ -13,15 +13,15 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
 from seq_modules.generation.decode import evaluating
-from seq_modules.protocols import (
+from seq_modules.protocols.nets import (
     HasAttentionMaps,
     HasCrossAttention,
     HasPairAttention,
     HasTextAttention,
     HasTokenWeights,
-    Translates,
     net_of,
 )
+from seq_modules.protocols.systems import Translates
 from seqlight.core.hyperparameters import check_range
 from seqlight.core.labels import BOS, EOS
 

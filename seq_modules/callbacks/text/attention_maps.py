@@ -13,7 +13,7 @@ from seq_modules.callbacks.text.attention_examples import (
     AttentionPart,
     attention_examples,
 )
-from seq_modules.protocols import net_of
+from seq_modules.protocols.nets import net_of
 from seqlight.core.plots import new_figure
 
 

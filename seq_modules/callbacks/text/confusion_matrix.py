@@ -9,7 +9,7 @@ from torch import Tensor
 
 from seq_modules.callbacks.loggers.media import save_figure
 from seq_modules.callbacks.run.run_folder import run_folder
-from seq_modules.protocols import Classifies
+from seq_modules.protocols.systems import Classifies
 from seqlight.core.hyperparameters import check_range
 from seqlight.core.plots import new_figure
 

@@ -13,7 +13,8 @@ from seq_modules.probes.grammar import make_grammar
 from seq_modules.probes.pairs import Pair, Report, score_pairs
 from seq_modules.probes.sources import LoadedPairs, from_blimp, from_csv, from_hub
 from seq_modules.probes.spelling import make_spelling
-from seq_modules.protocols import HasTexts, Scores
+from seq_modules.protocols.data import HasTexts
+from seq_modules.protocols.systems import Scores
 from seqlight.core.errors import UserError
 from seqlight.core.hyperparameters import check_range
 from seqlight.core.plots import new_figure

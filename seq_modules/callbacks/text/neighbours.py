@@ -10,7 +10,8 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
 from seq_modules.callbacks.run.run_folder import run_folder
-from seq_modules.protocols import HasTokenizer, HasTokenVectors
+from seq_modules.protocols.nets import HasTokenVectors
+from seq_modules.protocols.systems import HasTokenizer
 from seqlight.core.hyperparameters import check_choice, check_range
 
 Distance = Literal["euclidean", "cosine"]

@@ -6,7 +6,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_only
 
 from seq_modules.callbacks.run.run_folder import run_folder
-from seq_modules.protocols import HasNgrams
+from seq_modules.protocols.nets import HasNgrams
 from seqlight.core.hyperparameters import check_range
 
 PRINTED = 8  # n-grams in a printed line

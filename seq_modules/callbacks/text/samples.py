@@ -6,7 +6,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from seq_modules.callbacks.loggers.media import log_text
 from seq_modules.callbacks.run.run_folder import run_folder
 from seq_modules.generation.decoding_config import Decoding
-from seq_modules.protocols import Generates, HasTokenizer
+from seq_modules.protocols.systems import Generates, HasTokenizer
 from seqlight.core.errors import UserError
 
 

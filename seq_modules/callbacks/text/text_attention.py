@@ -8,7 +8,8 @@ from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 
 from seq_modules.callbacks.loggers.media import save_figure
 from seq_modules.callbacks.text.attention_maps import visible
-from seq_modules.protocols import Classifies, HasTokenizer, HasTokenWeights
+from seq_modules.protocols.nets import HasTokenWeights
+from seq_modules.protocols.systems import Classifies, HasTokenizer
 from seqlight.core.hyperparameters import check_range
 from seqlight.core.plots import new_figure
 

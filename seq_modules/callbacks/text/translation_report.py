@@ -11,7 +11,7 @@ from lightning.pytorch import LightningModule, Trainer
 
 from seq_modules.callbacks.run.run_folder import run_folder
 from seq_modules.callbacks.text.translation_rows import Translation, TranslationCallback
-from seq_modules.protocols import HasDecoding, HasScores
+from seq_modules.protocols.systems import HasDecoding, HasScores
 from seq_modules.training.metrics.translation import SCORES, CorpusScore, Score, translation_metrics
 
 

@@ -29,8 +29,8 @@ class Translation:
 class TranslationCallback(Callback):
     """Base of the callbacks that read all translations of a test, of every batch and rank.
 
-    They come from the rows that ``test_step`` returns (seq_modules.protocols.Translates); with a system that returns
-    none, nothing happens.
+    They come from the rows that ``test_step`` returns (seq_modules.protocols.systems.Translates); with a system that
+    returns none, nothing happens.
     """
 
     def __init__(self) -> None:

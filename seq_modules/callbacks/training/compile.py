@@ -13,7 +13,7 @@ from torch import nn
 
 from seq_modules.callbacks.training.sequence_warmup import SequenceLengthWarmup, rewindow
 from seq_modules.nets.ensemble import Ensemble
-from seq_modules.protocols import net_of
+from seq_modules.protocols.nets import net_of
 from seqlight.core.errors import UserError
 
 

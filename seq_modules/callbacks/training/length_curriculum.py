@@ -3,7 +3,7 @@
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from seq_modules.callbacks.training.monitor import is_reached, not_logged
-from seq_modules.protocols import HasTrainLength
+from seq_modules.protocols.data import HasTrainLength
 from seqlight.core.errors import UserError
 from seqlight.core.hyperparameters import check_choice, check_range
 

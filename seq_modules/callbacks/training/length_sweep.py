@@ -9,7 +9,7 @@ from torch import Tensor
 
 from seq_modules.callbacks.loggers.media import save_figure
 from seq_modules.callbacks.run.run_folder import run_folder
-from seq_modules.protocols import HasSequences
+from seq_modules.protocols.data import HasSequences
 from seq_modules.training.metrics.steps import Steps, is_right, judged
 from seqlight.core.errors import UserError
 from seqlight.core.hyperparameters import check_choice, check_range
