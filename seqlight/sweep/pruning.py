@@ -30,6 +30,12 @@ class Pruned(optuna.TrialPruned):
         self.folder = folder
 
 
+def pruner_settings(sweep: Sweep) -> tuple[Any, dict[str, Any]]:
+    """The name of the pruner that a sweep asks for, None by default, and the arguments of Optuna's class."""
+    given = dict(sweep.pruner) if isinstance(sweep.pruner, dict) else {"name": sweep.pruner}
+    return given.pop("name", None), given
+
+
 def make_pruner(sweep: Sweep) -> BasePruner:
     """Optuna's pruner that a sweep asks for; one that stops nothing by default.
 
@@ -38,8 +44,7 @@ def make_pruner(sweep: Sweep) -> BasePruner:
     """
     if sweep.pruner is None:
         return NopPruner()
-    arguments: dict[str, Any] = {"name": sweep.pruner} if isinstance(sweep.pruner, str) else dict(sweep.pruner)
-    name = arguments.pop("name", None)
+    name, arguments = pruner_settings(sweep)
     check_choice(f"sweep {sweep.name}: pruner", name, list(PRUNERS))
     try:
         return PRUNERS[name](**arguments)

@@ -10,6 +10,7 @@ from seqlight.core.errors import UserError
 from seqlight.core.files.write_errors import writing
 from seqlight.core.yaml_text import yaml_text
 from seqlight.recipes import config_path
+from seqlight.sweep.pruning import pruner_settings
 from seqlight.sweep.setting_types import takes_whole_numbers
 from seqlight.sweep.sweep_file import Sweep
 
@@ -27,13 +28,13 @@ def write_wandb_file(sweep: Sweep) -> str:
         UserError: A search is judged by a metric that a training does not log.
     """
     path = sweep.folder / "wandb.yaml"
-    with writing(path):
+    with writing(path, None):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"# wandb sweep {path}\n{yaml_text(wandb_settings(sweep))}", encoding="utf-8")
     lines = [f"results: {path}    next: wandb sweep {path}"]
     if sweep.test:
         lines.insert(0, "the agents of W&B train and validate; `seqlight test --ckpt_path RUN` tests a run of theirs")
-    if pruner_name(sweep) == "median":
+    if pruner_settings(sweep)[0] == "median":
         lines.insert(0, "W&B has no median pruner: its agents train every run to the end")
     return "\n".join(lines)
 
@@ -68,25 +69,19 @@ def wandb_settings(sweep: Sweep) -> dict[str, Any]:
         settings["metric"] = {"name": sweep.metric, "goal": sweep.direction}
     if sweep.search:
         settings["run_cap"] = sweep.trials
-    if (pruner := pruner_name(sweep)) in ETA:
-        given = sweep.pruner if isinstance(sweep.pruner, dict) else {}
-        least = given.get("min_resource", 1)
-        eta = given.get("reduction_factor", ETA[pruner])
+    pruner, arguments = pruner_settings(sweep)
+    if pruner in ETA:
+        least = arguments.get("min_resource", 1)
         settings["early_terminate"] = {
             "type": "hyperband",
             "min_iter": least if isinstance(least, int) else 1,
-            "eta": eta,
+            "eta": arguments.get("reduction_factor", ETA[pruner]),
         }
     found = {key: {"values": [word(value) for value in values]} for key, values in sweep.grid.items()}
     found |= {key: parameter(sweep, key) for key in sweep.search}
     # A config first: the agents keep the order of names, and flags override configs.
     settings["parameters"] = dict(sorted(found.items(), key=lambda item: item[0] != "config"))
     return settings
-
-
-def pruner_name(sweep: Sweep) -> Any:
-    """The name of the sweep's pruner, or None."""
-    return sweep.pruner.get("name") if isinstance(sweep.pruner, dict) else sweep.pruner
 
 
 def wandb_project(configs: list[str]) -> str | None:

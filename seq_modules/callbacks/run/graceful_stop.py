@@ -17,7 +17,6 @@ from seqlight.core.hyperparameters import check_range, class_path
 
 QUEUE_AGAIN = getattr(signal, "SIGUSR1", None)  # SLURM's; Windows has no such signal
 SIGNALS = tuple(number for number in (signal.SIGINT, signal.SIGTERM, QUEUE_AGAIN) if number is not None)
-
 OURS = ("seq_modules.", "datamodules.")
 
 

@@ -82,7 +82,7 @@ class PretrainedEncoderConfig:
         unfreeze_layers: Layers that each epoch adds with tuning "gradual"; the first epoch trains the heads alone.
         prefix: Soft prompts.
         lora: Low-rank changes.
-        chunks: Texts are read in overlapping chunks, so that they may be longer than the encoder's positions.
+        chunks: How texts that are longer than the encoder's positions are cut into overlapping chunks.
 
     Raises:
         UserError: A value is out of its range.
