@@ -27,14 +27,14 @@ def write_report(sweep: Sweep, trials: list[Row]) -> str:
     settings = [key for key in (*sweep.grid, *sweep.search) if key not in sweep.repeated]
     groups = group(trials, settings, sweep)
     header = [*(key.rpartition(".")[2] for key in settings), "runs"]
-    header += ["solved"] if sweep.success else []
-    header += [f"{name} mean ± sd (min / median / max), where logged" for name in sweep.columns]
+    header += ["solved"] if sweep.report.success else []
+    header += [f"{name} mean ± sd (min / median / max), where logged" for name in sweep.report.columns]
     lines = ["| " + " | ".join(header) + " |", "|" + " --- |" * len(header)]
     for values, members in groups.items():
         cells = [*map(str, values), number_of_runs(members)]
-        if sweep.success:
+        if sweep.report.success:
             cells.append(f"{sum(is_solved(trial, sweep) for trial in members)} of {len(members)}")
-        cells += [spread([t["metrics"].get(name, math.nan) for t in members]) for name in sweep.columns]
+        cells += [spread([t["metrics"].get(name, math.nan) for t in members]) for name in sweep.report.columns]
         lines.append("| " + " | ".join(cells) + " |")
     table = "\n".join(lines)
     with replacing(sweep.folder / "table.md") as part:
@@ -75,7 +75,7 @@ def shown_value(value: Any) -> Any:
 
 def is_solved(trial: Row, sweep: Sweep) -> bool:
     """Whether a trial reached every value of ``success``."""
-    return all(trial["metrics"].get(name, float("-inf")) >= least for name, least in sweep.success.items())
+    return all(trial["metrics"].get(name, float("-inf")) >= least for name, least in sweep.report.success.items())
 
 
 def spread(values: list[float]) -> str:
@@ -107,28 +107,28 @@ def draw(sweep: Sweep, groups: dict[tuple[Any, ...], list[Row]], settings: list[
     """A panel of dots for each column of the table, and one of curves: the repetitions' median and range."""
     short = [key.rpartition(".")[2] for key in settings]
     labels = [", ".join(map(setting_label, short, values)) for values in groups]
-    names = sweep.columns or [sweep.metric]
-    panels = len(names) + bool(sweep.curve)
+    names = sweep.report.columns or [sweep.metric]
+    panels = len(names) + bool(sweep.report.curve)
     figure, axes = new_figure(panels, width=4.8, height=max(3.0, 0.28 * len(labels) + 1.2))
     for axis, name in zip(axes, names, strict=False):
         for at, members in enumerate(groups.values()):
             for trial in members:
                 if name in trial["metrics"]:
-                    solved = not sweep.success or is_solved(trial, sweep)
+                    solved = not sweep.report.success or is_solved(trial, sweep)
                     axis.plot(
                         trial["metrics"][name], at, "o" if solved else "x", color="C0" if solved else "C3", alpha=0.7
                     )
         axis.set_yticks(range(len(labels)), labels if axis is axes[0] else [])
         axis.set_ylim(len(labels) - 0.5, -0.5)
         axis.set(xlabel=name)
-    title = ", ".join(short) + ("   (red x: not solved)" if sweep.success else "")
+    title = ", ".join(short) + ("   (red x: not solved)" if sweep.report.success else "")
     axes[0].set_title(title, loc="left", fontsize=9)
-    if sweep.curve:
+    if sweep.report.curve:
         named = len(labels) <= MOST_NAMED
         for at, (label, members) in enumerate(zip(labels, groups.values(), strict=True)):
-            draw_curve(axes[-1], sweep.curve, members, label, f"C{at % 10}" if named else "C7")
-        axes[-1].set(xlabel="step", ylabel=sweep.curve)
-        if sweep.curve.endswith("loss") and axes[-1].has_data():
+            draw_curve(axes[-1], sweep.report.curve, members, label, f"C{at % 10}" if named else "C7")
+        axes[-1].set(xlabel="step", ylabel=sweep.report.curve)
+        if sweep.report.curve.endswith("loss") and axes[-1].has_data():
             use_log_scale(axes[-1])
         if not named:
             axes[-1].set_title("all settings: median and range of each", fontsize=9)

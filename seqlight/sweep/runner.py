@@ -139,9 +139,9 @@ def try_one(sweep: Sweep, left: int, trial: Trial) -> float:
     seconds = time.monotonic() - started
     results |= {"chosen": chosen, "metrics": metrics, "host": socket.gethostname(), "run": str(folder)}
     results["machine"] = hardware.describe("cuda" if torch.cuda.is_available() else "cpu")
-    if sweep.curve:
-        points = read_metrics(folder / "metrics.csv").get(sweep.curve, [])
-        results["curves"] = {sweep.curve: points[:: math.ceil(len(points) / CURVE_POINTS) or 1]}
+    if sweep.report.curve:
+        points = read_metrics(folder / "metrics.csv").get(sweep.report.curve, [])
+        results["curves"] = {sweep.report.curve: points[:: math.ceil(len(points) / CURVE_POINTS) or 1]}
     for key, value in {**results, "seconds": seconds}.items():
         trial.set_user_attr(key, value)
     words = "  ".join(f"{key.rpartition('.')[2]} {value}" for key, value in chosen.items())

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import operator
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -14,16 +15,18 @@ from seqlight.recipes import check_yaml, recipe_path
 
 KINDS = {
     "config": (list, "a list"),
-    "columns": (list, "a list"),
     "grid": (dict, "settings with their values"),
     "search": (dict, "settings with their values"),
     "set": (dict, "settings with their values"),
+    "report.success": (dict, "metrics with their least values"),
+    "report.columns": (list, "a list"),
+    "report.curve": (str | None, "a metric"),
 }
 
 
-@dataclass(kw_only=True)
-class Shown:
-    """What a sweep's table and picture show, beside its settings.
+@dataclass
+class Report:
+    """What a sweep's table and picture show, beside the settings: the group ``report`` of its file.
 
     Attributes:
         success: ``{metric: least value}``: what a solved trial must reach.
@@ -38,8 +41,8 @@ class Shown:
 
 
 @dataclass
-class Sweep(Shown):
-    """What a sweep file holds: the attributes of :class:`Shown` as well.
+class Sweep:
+    """What a sweep file holds.
 
     Attributes:
         name: Of the study, and of its folder under ``runs/sweeps/``.
@@ -57,6 +60,7 @@ class Sweep(Shown):
             the table's rows are taken over them.
         storage: A PostgreSQL database, ``postgresql://user@host/name``, which machines share over the network; by
             default a journal in the sweep's folder, which machines with a common file system share.
+        report: What its table and picture show.
     """
 
     name: str
@@ -71,6 +75,7 @@ class Sweep(Shown):
     test: bool = True
     seeds: str | list[str] = "seed_everything"
     storage: str | None = None
+    report: Report = field(default_factory=Report)
 
     @property
     def repeated(self) -> list[str]:
@@ -92,8 +97,11 @@ class Sweep(Shown):
         self.name = str(self.name)  # a year, say, is a number to YAML
         here = f"sweep {self.name}:"
         for key, (kind, words) in KINDS.items():
-            if not isinstance(getattr(self, key), kind):
-                raise UserError(f"{here} {key} must hold {words}, not {getattr(self, key)!r}")
+            value = operator.attrgetter(key)(self)
+            if not isinstance(value, kind):
+                raise UserError(f"{here} {key} must hold {words}, not {value!r}")
+        for metric, least in self.report.success.items():
+            self.report.success[metric] = number(f"{here} report.success.{metric}", least)
         self.search = {key: checked_range(f"{here} search.{key}", space) for key, space in self.search.items()}
         for key, values in self.grid.items():
             if not isinstance(values, list) or not values:
@@ -162,10 +170,35 @@ def read_sweep(name: str) -> Sweep:
     if path is None:
         raise UserError(f"sweep {name}: no such file and no sweep of that name; `seqlight configs` lists them")
     check_yaml(path)
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    known = {f.name for f in fields(Sweep)}
-    if unknown := sorted(map(str, set(content) - known)):
-        raise UserError(f"sweep {path}: unknown key {unknown[0]}; there are {', '.join(sorted(known))}")
+    return sweep_from(yaml.safe_load(path.read_text(encoding="utf-8")), f"sweep {path}:")
+
+
+def sweep_from(content: dict[str, Any], where: str) -> Sweep:
+    """A sweep from the content of its file.
+
+    Args:
+        content: Keys and values.
+        where: What messages about the keys begin with.
+
+    Raises:
+        UserError: A key is unknown or missing, or a value is out of its range.
+    """
+    check_keys(where, content, Sweep)
     if missing := [key for key in ("name", "config", "metric") if key not in content]:
-        raise UserError(f"sweep {path}: the key {missing[0]} is missing")
-    return Sweep(**content)
+        raise UserError(f"{where} the key {missing[0]} is missing")
+    shown = content.get("report", {})
+    check_keys(f"{where} report:", shown, Report)
+    return Sweep(**{**content, "report": Report(**shown)})
+
+
+def check_keys(where: str, content: Any, kind: type[Sweep] | type[Report]) -> None:
+    """Refuses what does not hold settings with names that a kind has.
+
+    Raises:
+        UserError: There is an unknown name, or there are no names.
+    """
+    known = [f.name for f in fields(kind)]
+    if not isinstance(content, dict):
+        raise UserError(f"{where} give {', '.join(known)}, not {content!r}")
+    if unknown := sorted(map(str, content.keys() - set(known))):
+        raise UserError(f"{where} unknown key {unknown[0]}; there are {', '.join(sorted(known))}")

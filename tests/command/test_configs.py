@@ -312,5 +312,5 @@ def test_a_trial_of_a_sweep_over_trec_runs(run: Run, monkeypatch: pytest.MonkeyP
     metrics, folder = train(
         sweep, {key: values[-1] for key, values in sweep.grid.items() if key != "data.split.protocol"}
     )
-    assert {*sweep.columns, sweep.metric} <= metrics.keys()
+    assert {*sweep.report.columns, sweep.metric} <= metrics.keys()
     assert (folder / "checkpoints/best.ckpt").is_file()

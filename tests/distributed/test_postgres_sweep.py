@@ -38,8 +38,7 @@ SWEEP = {
         "trainer.max_steps": 2, "trainer.log_every_n_steps": 1, "trainer.accelerator": "cpu", "trainer.callbacks": [],
     },
     "grid": {"model.supervision": ["full", "last"], "seed_everything": [0, 1]},
-    "columns": ["val/loss", "fit/steps"],
-    "curve": "train/loss",
+    "report": {"columns": ["val/loss", "fit/steps"], "curve": "train/loss"},
 }  # fmt: skip
 
 

@@ -26,7 +26,7 @@ def write_sweep(path: Path, rng: random.Random) -> str:
     """Writes a sweep file of one trial, in which something was changed; what."""
     sweep = {
         "name": "s", "config": ["parity/lstm_last"], "metric": "test/accuracy_last", "direction": "maximize",
-        "columns": ["test/accuracy_last"], "curve": "train/loss", "success": {"test/loss": 0.1},
+        "report": {"columns": ["test/accuracy_last"], "curve": "train/loss", "success": {"test/loss": 0.1}},
         **rng.choice(({"grid": {**GRID}}, {"search": {key: {**space} for key, space in SEARCH.items()}, "trials": 1})),
         **rng.choice(({}, {"pruner": "median"}, {"seeds": ["model.net.hidden_size"]}, {"test": False})),
     }  # fmt: skip

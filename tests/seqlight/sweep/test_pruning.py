@@ -30,7 +30,7 @@ SETTINGS: dict[str, Any] = {
         "trainer.check_val_every_n_epoch": 1,
     },
     "grid": {"model.optim.learning_rate": [1e-3, 10.0]},
-    "columns": ["val/loss"],
+    "report": {"columns": ["val/loss"]},
 }  # fmt: skip
 
 

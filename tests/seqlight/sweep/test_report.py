@@ -8,6 +8,7 @@ import pytest
 
 from seqlight.sweep import Sweep
 from seqlight.sweep.report import spread, write_report
+from seqlight.sweep.sweep_file import Report
 
 
 @pytest.mark.parametrize(
@@ -28,7 +29,7 @@ def trial(cell: str, seed: int, accuracy: float) -> dict[str, Any]:
 def test_rows_are_settings_and_seeds_are_repetitions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     grid: dict[str, list[Any]] = {"model.net.cell": ["rnn", "lstm"], "seed_everything": [0, 1]}
-    sweep = Sweep("cells", ["parity/lstm_last"], "acc", grid=grid, columns=["acc"], success={"acc": 1.0})
+    sweep = Sweep("cells", ["parity/lstm_last"], "acc", grid=grid, report=Report({"acc": 1.0}, ["acc"]))
     sweep.folder.mkdir(parents=True)
     trials = [trial("lstm", 1, 1.0), trial("rnn", 0, 0.5), trial("lstm", 0, 1.0), trial("rnn", 1, 1.0)]
     lines = write_report(sweep, trials).splitlines()
@@ -44,7 +45,7 @@ def test_runs_that_diverged_are_counted_and_lists_are_settings(tmp_path: Path, m
     monkeypatch.chdir(tmp_path)
     stops = [["a", "1e3"], None]
     grid: dict[str, list[Any]] = {"data.stop": stops, "seed_everything": [0, 1]}
-    sweep = Sweep("lists", ["parity/lstm_last"], "acc", grid=grid, columns=["acc"])
+    sweep = Sweep("lists", ["parity/lstm_last"], "acc", grid=grid, report=Report(columns=["acc"]))
     sweep.folder.mkdir(parents=True)
     trials = [{**trial("x", seed, 1.0), "data.stop": stop} for stop in stops for seed in (0, 1)]
     trials[0] |= {"metrics": {"acc": float("nan")}, "diverged": "training has diverged"}

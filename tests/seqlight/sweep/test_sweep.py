@@ -16,6 +16,7 @@ from seqlight.core.errors import UserError
 from seqlight.sweep import Sweep, read_sweep, runner
 from seqlight.sweep.report import group, spread, write_report
 from seqlight.sweep.study import enqueue, open_study
+from seqlight.sweep.sweep_file import Report, sweep_from
 
 SETTINGS = {
     "name": "tiny",
@@ -26,9 +27,9 @@ SETTINGS = {
         "model.net.hidden_size": 3, "trainer.max_epochs": 1, "trainer.log_every_n_steps": 1, "trainer.callbacks": [],
     },
     "grid": {"model.supervision": ["full", "last"], "seed_everything": [0, 1]},
-    "success": {"test/accuracy_last": 0.0},
-    "columns": ["val/loss", "solved/steps"],
-    "curve": "train/loss",
+    "report": {
+        "success": {"test/accuracy_last": 0.0}, "columns": ["val/loss", "solved/steps"], "curve": "train/loss",
+    },
 }  # fmt: skip
 
 
@@ -125,14 +126,14 @@ def test_two_processes_share_a_sweep(run: Run, tmp_path: Path, file: Path) -> No
             {"grid": {"model.net.cell": ["rnn", "lstm"]}},
             r"grid was \['model.supervision', 'seed_everything'\] .* is now",
         ),
-        ({"columns": [], "curve": None}, None),
+        ({"report": {"columns": []}}, None),
     ],
 )
 def test_a_changed_file_of_the_same_name_does_not_mix_trials(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, object], said: str | None
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    before, after = Sweep(**SETTINGS), Sweep(**{**SETTINGS, **change})  # type: ignore[arg-type]
+    before, after = (sweep_from({**SETTINGS, **own}, "sweep") for own in ({}, change))
     open_study(before)
     if said is None:
         open_study(after)
@@ -155,7 +156,9 @@ def test_repetitions_go_round_before_a_setting_is_repeated(tmp_path: Path, monke
 def test_a_row_may_be_the_mean_over_several_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     grid = {"net": ["a", "b"], "fold": [1, 2], "seed_everything": [0, 1]}
-    sweep = Sweep(name="folds", config=[], metric="m", grid=grid, seeds=["fold", "seed_everything"], columns=["m"])
+    sweep = Sweep(
+        name="folds", config=[], metric="m", grid=grid, seeds=["fold", "seed_everything"], report=Report(columns=["m"])
+    )
     sweep.folder.mkdir(parents=True)
     trials = [
         {
@@ -183,7 +186,7 @@ def test_a_trial_takes_one_process(run: Run, tmp_path: Path) -> None:
 
 
 def test_search_samples_within_its_bounds(run: Run, tmp_path: Path) -> None:
-    content = {k: v for k, v in SETTINGS.items() if k not in ("grid", "success", "curve")}
+    content = {k: v for k, v in SETTINGS.items() if k not in ("grid", "report")}
     content |= {
         "search": {"model.optim.learning_rate": {"low": 1e-3, "high": 1e-1, "log": True}},
         "trials": 2,
