@@ -38,8 +38,11 @@ def new_run_folder(root: str, experiment: str, command: str, checkpoint: str | N
         parent = Path(checkpoint).parent.parent / command
     else:
         parent = Path(root, experiment, command)
-    beside = [Path(checkpoint).parent] if checkpoint else []
-    for folder in (*Path(root, experiment).glob(f"*/{CHECKPOINTS}"), *beside):
+    runs = Path(root, experiment)
+    folders = [*runs.glob("*/"), *runs.glob(f"*/{CHECKPOINTS}")]
+    if checkpoint:
+        folders += [Path(checkpoint).parent, Path(checkpoint).parent.parent]
+    for folder in folders:
         remove_parts(folder)
     return make_unique(parent, datetime.now().strftime("%Y-%m-%d_%H-%M-%S") + job_suffix())
 

@@ -31,14 +31,18 @@ def test_where_the_folder_lies() -> None:
 def test_what_a_killed_run_left_half_written_is_removed() -> None:
     ended = subprocess.Popen(["true"])
     ended.wait()
-    parts = [Path("runs/a", run, f"checkpoints/.last.ckpt.{socket.gethostname()}-{ended.pid}.part") for run in "xy"]
-    for part in parts:
-        part.parent.mkdir(parents=True)
+    mark = f"{socket.gethostname()}-{ended.pid}.part"
+    x, y = (
+        [Path("runs/a", run, name) for name in (f"checkpoints/.last.ckpt.{mark}", f".metrics.csv.{mark}")]
+        for run in "xy"
+    )
+    for part in (*x, *y):
+        part.parent.mkdir(parents=True, exist_ok=True)
         part.touch()
     new_run_folder("runs", "b", "fit", "runs/a/x/checkpoints/last.ckpt")
-    assert [part.exists() for part in parts] == [False, True]
+    assert [part.exists() for part in (*x, *y)] == [False, False, True, True]
     new_run_folder("runs", "a", "fit", None)
-    assert not parts[1].exists()
+    assert not any(part.exists() for part in y)
 
 
 @pytest.mark.parametrize("experiment", ["/tmp/x", "../x", "a/../../x"])
