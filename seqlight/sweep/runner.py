@@ -112,6 +112,10 @@ def take_one(sweep: Sweep, study: optuna.Study, left: int) -> None:
         if not str(error).startswith("Cannot tell a FAIL trial"):
             raise
         print("this process gave no sign of life for too long; its trial went to another process", flush=True)
+    except UnboundLocalError as error:  # Optuna's own, which hides that the study's file is gone
+        if isinstance(error.__context__, OSError):
+            raise error.__context__ from error
+        raise
 
 
 def try_one(sweep: Sweep, left: int, trial: Trial) -> float:

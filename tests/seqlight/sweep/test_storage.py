@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -248,6 +249,20 @@ def test_a_sweep_on_a_full_disk_and_where_no_folder_can_be_made(run: Run) -> Non
     done = run("sweep", "tiny.yaml")
     assert (done.code, done.err.count("\n")) == (1, 1)
     assert "a file is in the place of a folder; run the command in another folder" in done.err
+
+
+def test_a_sweep_whose_folder_is_taken_away(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("tiny.yaml").write_text("{name: tiny, config: [parity/lstm_last], metric: m, grid: {seed_everything: [1]}}")
+
+    def loses_its_folder(sweep: Sweep, *_: object) -> tuple[dict[str, float], Path]:
+        shutil.rmtree(sweep.folder)
+        return {"m": 1.0}, Path("run")
+
+    monkeypatch.setattr(runner, "train", loses_its_folder)
+    done = run("sweep", "tiny.yaml")
+    assert (done.code, done.err.count("\n")) == (1, 1)
+    assert "runs/sweeps/tiny/study.log cannot be written" in done.err
+    assert "its folder is gone; make it again and repeat the command" in done.err
 
 
 @pytest.mark.parametrize(
