@@ -39,7 +39,7 @@ def new_run_folder(root: str, experiment: str, command: str, checkpoint: str | N
     else:
         parent = Path(root, experiment, command)
     runs = Path(root, experiment)
-    folders = [*runs.glob("*/"), *runs.glob(f"*/{CHECKPOINTS}")]
+    folders = [runs, *runs.rglob("*/")]
     if checkpoint:
         folders += [Path(checkpoint).parent, Path(checkpoint).parent.parent]
     for folder in folders:

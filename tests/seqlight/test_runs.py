@@ -32,15 +32,14 @@ def test_what_a_killed_run_left_half_written_is_removed() -> None:
     ended = subprocess.Popen(["true"])
     ended.wait()
     mark = f"{socket.gethostname()}-{ended.pid}.part"
-    x, y = (
-        [Path("runs/a", run, name) for name in (f"checkpoints/.last.ckpt.{mark}", f".metrics.csv.{mark}")]
-        for run in "xy"
-    )
+    names = [f"checkpoints/.last.ckpt.{mark}", f".metrics.csv.{mark}"]
+    x, y = ([Path("runs/a", run, name) for name in names] for run in "xy")
+    y += [Path(f"runs/a/.table.md.{mark}"), Path(f"runs/a/y/test/now/.metrics.csv.{mark}")]
     for part in (*x, *y):
         part.parent.mkdir(parents=True, exist_ok=True)
         part.touch()
     new_run_folder("runs", "b", "fit", "runs/a/x/checkpoints/last.ckpt")
-    assert [part.exists() for part in (*x, *y)] == [False, False, True, True]
+    assert [part.exists() for part in (*x, *y)] == [False] * 2 + [True] * 4
     new_run_folder("runs", "a", "fit", None)
     assert not any(part.exists() for part in y)
 
