@@ -1,6 +1,7 @@
 """A run's own folder, runs/<experiment>/<time>/, made once and never written over; and what to run next."""
 
 import shlex
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from seqlight.checkpoints import CHECKPOINTS
 from seqlight.core.errors import UserError
 from seqlight.core.files.replacing import remove_parts
 from seqlight.core.files.write_errors import writing
+from seqlight.core.hyperparameters import class_options
 from seqlight.requeue import job_suffix
 from seqlight.run_files.wandb_run import run_id
 
@@ -110,6 +112,13 @@ def run_of(checkpoint: Path) -> Path:
     """The folder of the run that a checkpoint lies in."""
     folder = checkpoint.parent
     return folder.parent if folder.name == CHECKPOINTS else folder  # SLURM's hpc_ckpt_1.ckpt lies beside it
+
+
+def own_classes(content: Mapping[str, Any]) -> str:
+    """The options that name the user's own classes of a checkpoint's contents."""
+    entries = {"model": "hyper_parameters", "data": "datamodule_hyper_parameters"}
+    named = {option: (content.get(entry) or {}).get("_class_path") for option, entry in entries.items()}
+    return class_options({option: path for option, path in named.items() if isinstance(path, str)})
 
 
 def next_command(command: str, run_folder: Path, checkpoint: str | None, classes: str = "") -> str:

@@ -1,5 +1,6 @@
-"""The words of a command line before any parser sees them."""
+"""The words of a command line before Lightning's parser sees them, and the parser of the commands without it."""
 
+import argparse
 import contextlib
 import json
 import sys
@@ -11,7 +12,8 @@ from typing import Any
 import yaml
 
 from seqlight.checkpoints import find_checkpoint
-from seqlight.core.errors import UserError
+from seqlight.core.errors import UserError, reason_of
+from seqlight.core.plain_parser import PlainParser
 from seqlight.core.yaml_text import yaml_text
 from seqlight.recipes import config_path, recipe_path
 
@@ -99,6 +101,46 @@ def classes_named(words: list[str], key: str) -> list[str]:
         named.append(section.get("class_path") if isinstance(section, dict) else section)
     named += [given[1] for name in (f"--{key}.help", f"--{key}") if (given := option(words, name))]
     return [path for path in named if isinstance(path, str)]
+
+
+class CheckpointParser(PlainParser):
+    """A parser with ``--ckpt_path``, and with ``--model`` and ``--data`` for classes that are to be imported.
+
+    Args:
+        prog: The command.
+        remedy: As in PlainParser.
+        description: For ``--help``.
+        default: The checkpoint where none is named, or None.
+    """
+
+    def __init__(self, prog: str, remedy: str, description: str | None, default: str | None = "best") -> None:
+        super().__init__(prog, remedy, description=description)
+        known = "by default a list of all runs" if default is None else f"by default {default}"
+        self.add_argument("--ckpt_path", default=default, help=f"a checkpoint, a run's folder, best or last; {known}")
+        self.add_argument("--model", metavar="CLASS", help="class of a system of your own, such as mine.MyModule")
+        self.add_argument(
+            "--data", metavar="CLASS", help="class of a datamodule of your own; a checkpoint imports none"
+        )
+
+    def read(self, words: list[str]) -> argparse.Namespace:
+        """The values of the words. The classes that they name are imported.
+
+        Raises:
+            UserError: A word is wrong, or a class is not found.
+        """
+        args = self.parse_args(words)
+        import_own_classes(words)
+        for name in ("model", "data"):
+            module, _, cls = (getattr(args, name) or "").rpartition(".")
+            if not module:
+                continue  # none, or one of this program, which is known
+            try:
+                found = import_module(module)
+            except (ImportError, ValueError) as error:  # ValueError: "..Module"
+                raise UserError(f"--{name} {module}.{cls}: {reason_of(error)}") from error
+            if not isinstance(getattr(found, cls, None), type):
+                raise UserError(f"--{name} {module}.{cls}: the module {module} has no class {cls}")
+        return args
 
 
 def values_as_configs(words: list[str]) -> list[str]:

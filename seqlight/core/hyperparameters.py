@@ -11,6 +11,7 @@ fields are named with the group: ``check_range("optim.learning_rate", rate, abov
 import dataclasses
 import inspect
 import math
+import shlex
 from collections.abc import Mapping, Sequence
 from operator import ge, gt, le, lt
 from types import FrameType
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
 
 from seqlight.core.errors import UserError
 
+OURS = ("seq_modules", "datamodules")  # packages whose classes are named by their roots
 if TYPE_CHECKING:
     from lightning.pytorch.core.mixins import HyperparametersMixin
 
@@ -146,4 +148,15 @@ def save_hyperparameters(
 def class_path(cls: type) -> str:
     """The import path of a class of ours by its package's root, where it stays; of another class, by its module."""
     package = cls.__module__.partition(".")[0]
-    return f"{package if package in ('seq_modules', 'datamodules') else cls.__module__}.{cls.__qualname__}"
+    return f"{package if package in OURS else cls.__module__}.{cls.__qualname__}"
+
+
+def class_options(paths: Mapping[str, str]) -> str:
+    """`` --model mine.MyModel --data mine.MyData`` for the class paths of a user's own classes, which no checkpoint's
+    words import; nothing for classes of ours.
+
+    Args:
+        paths: Class paths by the option that names them, without its dashes.
+    """
+    own = {option: path for option, path in paths.items() if path.partition(".")[0] not in OURS}
+    return "".join(f" --{option} {shlex.quote(path)}" for option, path in own.items())

@@ -63,6 +63,7 @@ def load_average(checkpoints: Sequence[str | Path], root: str = "runs") -> "Sequ
 def command(words: list[str]) -> str:
     """``seqlight average CHECKPOINT CHECKPOINT ... --output FILE``: writes the file; what to print."""
     from seqlight.run_files.atomic_checkpoint import write_checkpoint
+    from seqlight.runs import own_classes
 
     output, checkpoints = None, []
     rest = iter(words)
@@ -77,8 +78,10 @@ def command(words: list[str]) -> str:
         raise UserError(f"average: --output is missing; {USAGE}")
     if Path(output).exists():
         raise UserError(f"--output {output}: exists already; name a new file")
-    write_checkpoint(average(checkpoints), Path(output))
-    return f"{output} has the mean of {len(checkpoints)}\nnext: seqlight test --ckpt_path {shlex.quote(output)}"
+    mean = average(checkpoints)
+    write_checkpoint(mean, Path(output))
+    following = f"seqlight test --ckpt_path {shlex.quote(output)}{own_classes(mean)}"
+    return f"{output} has the mean of {len(checkpoints)}\nnext: {following}"
 
 
 def _add(sums: "dict[str, Tensor]", weights: "dict[str, Tensor]", path: Path, first: Path) -> None:

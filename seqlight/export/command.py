@@ -6,11 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from seqlight.checkpoints import find_checkpoint, module_of, read_checkpoint
-from seqlight.command.arguments import import_own_classes
+from seqlight.checkpoints import class_settings, find_checkpoint, module_of, read_checkpoint
+from seqlight.command.arguments import CheckpointParser
 from seqlight.command.quiet import quieten
 from seqlight.core.errors import UserError
-from seqlight.core.plain_parser import PlainParser
 from seqlight.export import model_card, safetensors_folder
 from seqlight.export.new_folder import new_folder
 
@@ -21,8 +20,7 @@ Writer = Callable[[dict[str, Any], Path, Path, str], str]
 def command(words: list[str]) -> int:
     """Writes the folder, and prints where it is and what to do with it."""
     quieten()
-    parser = PlainParser("seqlight export", USE, description="Writes a checkpoint as a folder to be given away.")
-    parser.add_argument("--ckpt_path", default="best", help="a checkpoint, a run's folder, best or last")
+    parser = CheckpointParser("seqlight export", USE, "Writes a checkpoint as a folder to be given away.")
     parser.add_argument("--to", required=True, help="a folder that does not exist or is empty")
     parser.add_argument(
         "--format",
@@ -30,12 +28,12 @@ def command(words: list[str]) -> int:
         default="safetensors",
         help="safetensors: any system, for seqlight.load; transformers: a GPT as GPT-2; onnx: graphs for onnxruntime",
     )
-    parser.add_argument("--model", help="class of a system of one's own, such as mine.MyModule")
-    args = parser.parse_args(words)
-    import_own_classes(words)
+    args = parser.read(words)
+    from seq_modules import SequenceModule  # whose import takes longer than refusing a word
+
     path = find_checkpoint(args.ckpt_path, "test")
     content = read_checkpoint(path)
-    if "_class_path" not in content.get("hyper_parameters", {}):
+    if class_settings(content, "hyper_parameters", SequenceModule, path) is None:
         raise UserError(f"{path}: does not say which class it is of, so it cannot be exported")
     with new_folder(args.to) as folder:
         following = WRITERS[args.format](content, path, folder, args.to)
@@ -53,9 +51,11 @@ def as_safetensors(content: dict[str, Any], path: Path, folder: Path, target: st
     safetensors_folder.write(content, folder)
     module_of(safetensors_folder.read(folder), folder)  # what cannot be loaded is not given away
     load = f"seqlight.load({json.dumps(target, ensure_ascii=False)})"
-    use = f"    import seqlight\n\n    module = {load}  # in evaluation mode; nothing in the folder is executed"
-    model_card.write(content, path, folder, "seqlight", use)
-    return python("import seqlight", f"print({load})")
+    module, _, _ = content["hyper_parameters"]["_class_path"].rpartition(".")
+    imports = ["import seqlight"] if module == "seq_modules" else [f"import {module}", "import seqlight"]
+    use = [*imports, "", f"module = {load}  # in evaluation mode; nothing in the folder is executed"]
+    model_card.write(content, path, folder, "seqlight", "\n".join(f"    {line}".rstrip() for line in use))
+    return python(*imports, f"print({load})")
 
 
 def as_transformers(content: dict[str, Any], path: Path, folder: Path, target: str) -> str:

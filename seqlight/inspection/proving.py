@@ -5,17 +5,16 @@ import shlex
 from pathlib import Path
 
 from seqlight.checkpoints import find_checkpoint, module_of, read_checkpoint
-from seqlight.core.plain_parser import PlainParser
+from seqlight.command.arguments import CheckpointParser
 
 
 def command(words: list[str]) -> int:
     """Proves or refutes, writes what it found to the run's folder, and prints it; 0 if it is proved, else 1."""
-    from seqlight.runs import new_run_folder
+    from seqlight.runs import new_run_folder, own_classes
 
-    parser = PlainParser("seqlight prove", "use `seqlight prove --ckpt_path best`", description=__doc__)
-    parser.add_argument("--ckpt_path", default="best", help="a checkpoint, a run's folder, best or last")
+    parser = CheckpointParser("seqlight prove", "use `seqlight prove --ckpt_path best`", __doc__)
     parser.add_argument("--check", metavar="FILE", help="check this certificate, and look for nothing")
-    args = parser.parse_args(words)
+    args = parser.read(words)
     path = find_checkpoint(args.ckpt_path, "prove")
     content = read_checkpoint(path)
     module = module_of(content, path)
@@ -49,6 +48,7 @@ def command(words: list[str]) -> int:
         outcome.certificate.save(folder / "certificate.json")
         draw(outcome.certificate, net, folder / "sets.png")
         again = f"--ckpt_path {shlex.quote(str(path))} --check {shlex.quote(str(folder / 'certificate.json'))}"
+        again += own_classes(content)
         print(f"results: {folder}\nnext: seqlight prove {again}")
         return 0
     print(f"results: {folder}")

@@ -4,21 +4,20 @@ import importlib.util
 from threading import Event
 
 from seqlight.checkpoints import find_checkpoint
+from seqlight.command.arguments import CheckpointParser
 from seqlight.core.errors import UserError
 from seqlight.core.hyperparameters import check_range
-from seqlight.core.plain_parser import PlainParser
 
 USE = "use `seqlight try --ckpt_path best`"
 
 
 def command(words: list[str]) -> int:
     """Starts the page, prints its address, and waits for Ctrl-C."""
-    parser = PlainParser("seqlight try", USE, description=__doc__)
-    parser.add_argument("--ckpt_path", help="a checkpoint, a run's folder, best or last; by default a list of all runs")
+    parser = CheckpointParser("seqlight try", USE, __doc__, default=None)
     parser.add_argument("--host", default="127.0.0.1", help="where it listens; 0.0.0.0 lets other machines in")
     parser.add_argument("--port", type=int, help="by default the first free one from 7860 on")
     parser.add_argument("--root", default="runs", help="folder that holds the runs")
-    args = parser.parse_args(words)
+    args = parser.read(words)
     check_range("--port", args.port, least=1, most=65535)
     if importlib.util.find_spec("gradio") is None:
         raise UserError("try: needs gradio; install it with `pip install 'seqlight[web]'`")

@@ -53,7 +53,7 @@ def face_of(trained: Trained) -> Face:
         if isinstance(trained.module, system):
             return face(trained)  # type: ignore[call-arg]
     name = type(trained.module).__name__
-    raise UserError(f"{trained.path}: there is no page for a {name}; `seqlight predict --ckpt_path` uses it")
+    raise UserError(f"{trained.path}: there is no page for a {name}; use `seqlight predict {trained.words}`")
 
 
 def face_at(path: Path) -> Face:

@@ -1,6 +1,7 @@
 """A checkpoint in use: its model and the preparation of its data, as ``predict`` has them; and which ones there are."""
 
 import copy
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from seqlight.checkpoints import (
     refusing_arguments,
 )
 from seqlight.core.errors import UserError
+from seqlight.runs import own_classes
 
 NAMES = ("best", "last")  # checkpoints of a run that are offered
 
@@ -30,6 +32,7 @@ class Trained:
 
     Attributes:
         module: The model.
+        words: Options of a command that uses the checkpoint.
 
     Raises:
         UserError: The checkpoint is damaged, or of a class that is not known.
@@ -38,6 +41,7 @@ class Trained:
     def __init__(self, path: Path) -> None:
         content = read_checkpoint(path)
         self.path, self.module = path, module_of(content, path)
+        self.words = f"--ckpt_path {shlex.quote(str(path))}{own_classes(content)}"
         self._settings = class_settings(content, "datamodule_hyper_parameters", SequenceDataModule, path)
         self._state: dict[str, Any] | None = None
         if self._settings is not None:

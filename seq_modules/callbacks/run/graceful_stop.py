@@ -13,11 +13,10 @@ from seq_modules.callbacks.run.last_checkpoint import LastCheckpoint
 from seq_modules.training.accumulation import in_window
 from seq_modules.training.sharding import class_of
 from seqlight.core.errors import Stopped
-from seqlight.core.hyperparameters import check_range, class_path
+from seqlight.core.hyperparameters import check_range, class_options, class_path
 
 QUEUE_AGAIN = getattr(signal, "SIGUSR1", None)  # SLURM's; Windows has no such signal
 SIGNALS = tuple(number for number in (signal.SIGINT, signal.SIGTERM, QUEUE_AGAIN) if number is not None)
-OURS = ("seq_modules.", "datamodules.")
 
 
 class GracefulStop(Callback):
@@ -164,8 +163,7 @@ def resume_command(trainer: Trainer, checkpoint: Path | str) -> str:
 def own_classes(trainer: Trainer) -> str:
     """`` --model mine.MyModel --data mine.MyData`` for classes of a user's own: a checkpoint's words import none."""
     objects = {"model": trainer.lightning_module, "data": getattr(trainer, "datamodule", None)}
-    paths = {name: class_path(class_of(made)) for name, made in objects.items() if made is not None}
-    return "".join(f" --{name} {path}" for name, path in paths.items() if not path.startswith(OURS))
+    return class_options({name: class_path(class_of(made)) for name, made in objects.items() if made is not None})
 
 
 def _last_checkpoints(trainer: Trainer) -> list[LastCheckpoint]:
