@@ -4,6 +4,7 @@ import ast
 import json
 import logging
 import string
+import tomllib
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -91,6 +92,18 @@ def test_all_cells_run(
     assert "seconds of processor time" in said
     assert "skipped" not in said
     assert {entry.name for entry in Path.cwd().iterdir()} <= {"runs", "home"}  # nothing lies about
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.stem)
+def test_the_badge_and_the_first_cell_have_the_address_of_the_repository(path: Path) -> None:
+    address = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["urls"]["Repository"]
+    site, _, name = address.partition("github.com/")
+    assert site == "https://"
+    title, first, *others = (cell.source for cell in jupytext.read(path).cells)
+    notebook = f"{name}/blob/main/docs/notebooks/{path.stem}.ipynb"
+    assert f"[colab]: https://colab.research.google.com/github/{notebook}" in title.splitlines()
+    assert f'address = "git+{address}"' in first
+    assert not [text for text in others if "github.com" in text]
 
 
 @pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.stem)
