@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import math
 import socket
+import sys
 import time
 import warnings
 from typing import Any
@@ -66,7 +67,11 @@ def command(words: list[str]) -> str:
         if not given.report:
             share_rates(sweep, study)
             enqueue(sweep, study, sweep.combinations)
-            run(sweep, study)
+            try:
+                run(sweep, study)
+            except KeyboardInterrupt:  # SIGTERM too
+                print(f"sweep {sweep.name}: what is done is kept, and the same command goes on", file=sys.stderr)
+                raise
         return report(sweep, study)
 
 

@@ -87,7 +87,11 @@ def test_a_broken_off_sweep_goes_on(run: Run, file: Path, monkeypatch: pytest.Mo
         return train(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(runner, "train", breaks)
-    assert run("sweep", str(file)).code == 130
+    stopped = run("sweep", str(file))
+    assert stopped.code == 130
+    assert stopped.err.endswith(
+        "sweep tiny: what is done is kept, and the same command goes on\nseqlight: stopped by Ctrl-C\n"
+    )
     assert run("sweep", str(file)).code == 0
     assert len(calls) == 5  # four, and the one that broke again
     trials = open_study(read_sweep(str(file))).trials
