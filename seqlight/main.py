@@ -6,7 +6,7 @@ import sys
 from seqlight.command.commands import LIGHTNING_COMMANDS, other_command
 from seqlight.command.compile_cache import replace_unwritable_cache
 from seqlight.command.exit_codes import ending_on_sigterm, exit_codes, interruption
-from seqlight.command.terminal import prepare_outputs
+from seqlight.command.terminal import complete_output, prepare_outputs
 
 
 def main() -> None:
@@ -15,9 +15,9 @@ def main() -> None:
     if "--debug" in words:
         words.remove("--debug")
         os.environ["SEQLIGHT_DEBUG"] = "1"  # the other processes of a DDP run read it too
-    prepare_outputs()
+    output = prepare_outputs()
     replace_unwritable_cache()
-    with exit_codes(), ending_on_sigterm():
+    with exit_codes(), complete_output(output), ending_on_sigterm():
         code = other_command(words)
         sys.exit(train_test_predict(words) if code is None else code)
 

@@ -21,15 +21,15 @@ OF_NAMES = (errno.ENAMETOOLONG, errno.ELOOP, errno.ENXIO)  # what else is wrong 
 
 @contextlib.contextmanager
 def exit_codes() -> Iterator[None]:
-    """Exits with 2 at a user's mistake, 1 at a failure, and 130 or 143 after Ctrl-C or SIGTERM, with one line.
+    """Exits with 2 at a user's mistake, 1 at a failure, and 128 and its number after a signal, with one line.
 
     What the system cannot read or write is a failure in one line; other failures have a traceback.
     """
     try:
         yield
-    except Terminated:
-        sys.stderr.write("seqlight: stopped by SIGTERM\n")
-        sys.exit(143)
+    except Terminated as stop:
+        sys.stderr.write(f"seqlight: stopped by {signal.Signals(stop.number).name}\n")
+        sys.exit(128 + stop.number)
     except KeyboardInterrupt:
         sys.stderr.write("seqlight: stopped by Ctrl-C\n")
         sys.exit(130)

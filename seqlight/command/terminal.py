@@ -1,22 +1,33 @@
 """What the command prints reaches a terminal, a file or a pipe, whatever it is able to show."""
 
+import contextlib
+import errno
 import io
 import os
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
+
+from seqlight.core.errors import WritingError
+from seqlight.core.files.write_errors import line
 
 
 class PatientOutput(io.RawIOBase):
     """A file descriptor whose reader may go away, as that of ``| head`` does: what is written then goes nowhere.
 
-    A training goes on, and a listing ends as if it had been read.
+    A training goes on, and a listing ends as if it had been read. So it is if the terminal is closed, or the disk full.
 
     Args:
         descriptor: The open file; it stays open.
+
+    Attributes:
+        fault: Why what was written last is lost, though somebody would have read it; None if nothing is.
     """
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor, self._has_reader = descriptor, True
+        self.fault: OSError | None = None
 
     def writable(self) -> bool:
         """Always."""
@@ -36,16 +47,21 @@ class PatientOutput(io.RawIOBase):
         while self._has_reader and rest:
             try:
                 rest = rest[os.write(self._descriptor, rest) :]
-            except BrokenPipeError:
+            except OSError as error:
                 self._has_reader = False
+                self.fault = None if error.errno in (errno.EPIPE, errno.EIO) else error
         return len(memoryview(data).cast("B"))
 
 
-def prepare_outputs() -> None:
+def prepare_outputs() -> PatientOutput | None:
     """Makes standard output and standard error patient; a character that they cannot show is replaced.
 
     A stream that is not the program's own, such as a test's, is only made to replace characters.
+
+    Returns:
+        Standard output; None if it is not the program's own.
     """
+    found = None
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:  # closed by who started the program
@@ -56,6 +72,7 @@ def prepare_outputs() -> None:
                 stream.reconfigure(errors=errors)
             continue
         raw: Any = PatientOutput(stream.fileno())
+        found = raw if name == "stdout" else found
         unbuffered = getattr(stream, "write_through", False)
         made = io.TextIOWrapper(
             raw if unbuffered else io.BufferedWriter(raw),
@@ -65,3 +82,24 @@ def prepare_outputs() -> None:
             write_through=unbuffered,
         )
         setattr(sys, name, made)
+    return found
+
+
+@contextlib.contextmanager
+def complete_output(output: PatientOutput | None) -> Iterator[None]:
+    """Makes a success a failure if what was printed is lost.
+
+    Args:
+        output: Standard output; see :func:`prepare_outputs`.
+
+    Raises:
+        WritingError: A disk is full, say.
+    """
+    try:
+        yield
+    except SystemExit as stop:
+        if output is not None and not stop.code:
+            sys.stdout.flush()
+            if output.fault is not None:
+                raise WritingError(line(Path("standard output"), output.fault, None)) from output.fault
+        raise

@@ -1,5 +1,6 @@
 """A user's mistake, a training that came to nothing, what could not be written, and a stop that was asked for."""
 
+import signal
 from pathlib import Path
 
 LONGEST = 1_000  # characters of a message; the value in it may be a whole file
@@ -28,7 +29,15 @@ class UserError(ValueError):
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM: whatever heeds Ctrl-C heeds it as well, with another exit code."""
+    """SIGTERM or SIGUSR1: whatever heeds Ctrl-C heeds it as well, with another exit code.
+
+    Args:
+        number: The signal's, from which the exit code is made.
+    """
+
+    def __init__(self, number: int = signal.SIGTERM) -> None:
+        super().__init__()
+        self.number = number
 
 
 class Stopped(BaseException):

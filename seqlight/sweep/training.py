@@ -86,14 +86,19 @@ def command_line(words: list[str], callbacks: "Sequence[Callback]" = ()) -> "Seq
             raise interrupted from None
         raise
     except Stopped as stop:  # whatever Optuna does upon Ctrl-C, it does then
-        raise (Terminated if stop.number == signal.SIGTERM else KeyboardInterrupt) from None
+        raise interrupted_by(stop.number) from None
     finally:
         sys.argv[1:] = before
         if (wandb := sys.modules.get("wandb")) is not None and wandb.run is not None:
             wandb.finish()  # the next command's logger would go on with this run
     if GracefulStop.received:
-        raise Terminated if GracefulStop.received == signal.SIGTERM else KeyboardInterrupt
+        raise interrupted_by(GracefulStop.received)
     return done
+
+
+def interrupted_by(number: int) -> KeyboardInterrupt:
+    """The exception for a signal that a training has heeded."""
+    return KeyboardInterrupt() if number == signal.SIGINT else Terminated(number)
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from collections.abc import Callable
 
 import pytest
 
@@ -28,10 +29,15 @@ def test_a_process_that_was_forked_off_just_ends() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "code", "said"), [(Terminated, 143, "stopped by SIGTERM"), (KeyboardInterrupt, 130, "")]
+    ("kind", "code", "said"),
+    [
+        (Terminated, 143, "stopped by SIGTERM"),
+        (lambda: Terminated(signal.SIGUSR1), 138, "stopped by SIGUSR1"),
+        (KeyboardInterrupt, 130, ""),
+    ],
 )
 def test_what_lightning_makes_an_exit_code_of_is_found_again(
-    kind: type[KeyboardInterrupt],
+    kind: Callable[[], KeyboardInterrupt],
     code: int,
     said: str,
     monkeypatch: pytest.MonkeyPatch,
@@ -40,7 +46,7 @@ def test_what_lightning_makes_an_exit_code_of_is_found_again(
     def fit(words: list[str]) -> int:
         try:
             try:
-                raise kind
+                raise kind()
             except KeyboardInterrupt:
                 raise SystemExit(1)  # noqa: B904  as Lightning does
         except SystemExit as stop:

@@ -3,10 +3,14 @@
 import io
 import os
 import sys
+from pathlib import Path
 
 import pytest
 
-from seqlight.command.terminal import PatientOutput, prepare_outputs
+from seqlight.command.terminal import PatientOutput, complete_output, prepare_outputs
+from seqlight.core.errors import WritingError
+
+FULL = Path("/dev/full")
 
 
 def test_a_reader_that_is_gone_ends_nothing() -> None:
@@ -44,3 +48,18 @@ def test_the_programs_own_streams_stay_as_they_were_set(monkeypatch: pytest.Monk
     os.close(reader)
     print("nobody reads this")
     os.close(writer)
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="Linux has a disk that is always full")
+@pytest.mark.parametrize("code", [0, 2])
+def test_a_listing_that_a_full_disk_loses_is_no_success(code: int) -> None:
+    with FULL.open("wb", buffering=0) as disk:
+        output = PatientOutput(disk.fileno())
+        stream = io.TextIOWrapper(output, write_through=True)  # type: ignore[type-var]
+        stream.write("a line\n")
+        stream.write("another\n")
+        kinds = SystemExit if code else WritingError
+        with pytest.raises(kinds) as ended, complete_output(output):
+            sys.exit(code)
+    said = "standard output cannot be written (No space left on device); free some space"
+    assert (said in str(ended.value)) == (not code)
