@@ -13,6 +13,7 @@ from seq_modules.protocols.systems import HasFilePrints
 from seqlight.core.checkpoint_file.changes import NOT_VALIDATED, changes
 from seqlight.core.checkpoint_file.checksum import is_whole
 from seqlight.core.checkpoint_file.reading import read_plain
+from seqlight.core.errors import UserError
 from seqlight.core.files.replacing import replacing
 from seqlight.core.files.write_errors import writing
 from seqlight.core.hyperparameters import check_choice
@@ -50,6 +51,15 @@ class BestCheckpoint(ModelCheckpoint):
         if self.dirpath is None:
             self.dirpath = str(Path(trainer.log_dir or trainer.default_root_dir) / "checkpoints")
         super().setup(trainer, pl_module, stage)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Saves the model if it is the best; an unknown metric ends training, before its first step if it can."""
+        name, known = self.monitor, trainer.callback_metrics
+        due = trainer.state.fn == "fit" and (not trainer.sanity_checking or str(name).startswith("val/"))
+        if due and name not in (None, "epoch", "step", *known):
+            there = ", ".join(sorted(key for key in known if key.startswith("val/")))
+            raise UserError(f"best_checkpoint.monitor {name} is not measured on these data; there are {there}")
+        super().on_validation_end(trainer, pl_module)
 
     def check_monitor_top_k(self, trainer: Trainer, current: torch.Tensor | None = None) -> bool:
         """Whether a model is the best so far; one whose metric or loss is no number never is, were it the first."""
@@ -97,7 +107,10 @@ class BestCheckpoint(ModelCheckpoint):
             content = read_plain(path)
             state = content["callbacks"][self.state_key]
             score = float(state["best_model_score"])
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, OSError):
+            rank_zero_info(
+                f"{path} is no best checkpoint by {self.monitor}, and not taken for the best of this training"
+            )
             return None
         # One that was copied from an earlier run has that run's folder, and the score that the last checkpoint knows.
         known = self._resumed.get("best_model_score")

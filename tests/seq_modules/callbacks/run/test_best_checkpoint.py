@@ -11,6 +11,7 @@ from helpers.trainers import quiet_trainer
 from lightning.pytorch import seed_everything
 
 from seq_modules.callbacks import BestCheckpoint, LastCheckpoint
+from seqlight.core.errors import UserError
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*")
 
@@ -78,3 +79,19 @@ def test_a_model_whose_loss_is_no_number_is_never_the_best(tmp_path: Path) -> No
     assert not (tmp_path / "nan/checkpoints/best.ckpt").exists()
     fit(tmp_path / "later", ToyData(), 2, module=NaNAtFirst())
     assert content(tmp_path / "later")["global_step"] == 20
+
+
+def test_a_metric_that_is_not_measured_is_told_before_the_first_step(tmp_path: Path) -> None:
+    module = ToyModule()
+    trainer = quiet_trainer(tmp_path, BestCheckpoint("val/span_f1", "max"), max_epochs=1)
+    with pytest.raises(UserError, match=r"monitor val/span_f1 is not measured .* there are .*val/loss"):
+        trainer.fit(module, ToyData())
+    assert trainer.global_step == 0
+
+
+def test_an_empty_file_in_the_place_of_the_best_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    fit(tmp_path / "a", ToyData(), 1)
+    (tmp_path / "a/checkpoints/best.ckpt").write_bytes(b"")
+    fit(tmp_path / "rest", ToyData(), 2, tmp_path / "a/checkpoints/last.ckpt")
+    assert "best.ckpt is no best checkpoint by val/loss" in caplog.text
+    assert content(tmp_path / "rest")["global_step"] > 5
