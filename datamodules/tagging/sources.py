@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from lightning.pytorch.utilities import rank_zero_info
 
 from datamodules.classification.hub_tables import hub_table
 from datamodules.loading.counters import random_words
@@ -14,6 +15,7 @@ from datamodules.tagging.conll_files import Sentence, parse_conll, read_conll
 from datamodules.tagging.grammar import generated_lines
 from datamodules.tagging.groups import ColumnConfig, TagHubConfig, TagSplit
 from seqlight.core.errors import UserError
+from seqlight.core.files.found_files import FoundFiles, sift
 from seqlight.core.files.paths import expanded
 
 Split = Literal["train", "val", "test"]
@@ -89,9 +91,7 @@ class TagSource:
         folder = expanded(self.path)
         if not folder.is_dir():
             return folder if name == "train" else None
-        pattern = re.compile(rf"(?:^|[-_.])(?:{NAMES[name]})(?:$|[-_.])", re.IGNORECASE)
-        files = sorted(file for file in folder.iterdir() if file.suffix.lower() in ENDINGS and file.is_file())
-        found = [file for file in files if pattern.search(file.name)]
+        found = [folder / file for file in self._found.files if _is_of(name, file)]
         if len(found) > 1:
             names = ", ".join(file.name for file in found)
             option = "path" if name == "train" else f"split.{name}_path"
@@ -102,6 +102,18 @@ class TagSource:
                 f"{', '.join(ENDINGS[:6])}"
             )
         return found[0] if found else None
+
+    @cached_property
+    def _found(self) -> FoundFiles:
+        """The files of the folder; a line says what is passed over."""
+        assert self.path is not None
+        names = sorted(file.name for file in expanded(self.path).iterdir() if file.is_file())
+        found = sift(
+            names, lambda file: file.suffix.lower() in ENDINGS and any(_is_of(one, file.name) for one in NAMES)
+        )
+        if remark := found.remark():
+            rank_zero_info(f"path {self.path}: {remark}")
+        return found
 
     @cached_property
     def _tables(self) -> dict[Split, list[Sentence]]:
@@ -117,6 +129,11 @@ class TagSource:
                 if re.fullmatch(NAMES[name], title):
                     found[name] = hub_sentences(rows, f"text.hub {config.hub}, split {title}", config)
         return found
+
+
+def _is_of(name: str, file: str) -> bool:
+    """Whether a file is a split's, by its name."""
+    return bool(re.search(rf"(?:^|[-_.])(?:{NAMES[name]})(?:$|[-_.])", file, re.IGNORECASE))
 
 
 def hub_sentences(rows: Sequence[dict[str, Any]], source: str, config: TagHubConfig) -> list[Sentence]:

@@ -46,6 +46,15 @@ def test_names_of_files(tmp_path: Path, name: str) -> None:
     assert [one.words for one in data.read("val")] == [["a"]]
 
 
+def test_files_that_nobody_meant_are_passed_over(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = written(tmp_path, train_TSV=TRAIN, dev_tsv="a D\ncat N\n", test_tsv="dogs N\n")
+    for name in ("._train.tsv", "train.tsv~", "train.bak.tsv"):
+        (tmp_path / name).write_bytes(b"\0")
+    data = TaggingDataModule(path)
+    assert [len(data.read(name)) for name in ("train", "val")] == [3, 1]  # type: ignore[arg-type]
+    assert caplog.text.count("passed over: 3 hidden or backup files (._train.tsv, train.bak.tsv, train.tsv~)") == 1
+
+
 def test_fractions_of_one_file_are_apart_and_the_same_for_every_seed_of_a_run(tmp_path: Path) -> None:
     path = tmp_path / "all.tsv"
     path.write_text("".join(f"w{i} {'AB'[i % 2]}\n\n" for i in range(40)))
