@@ -12,7 +12,7 @@ class Adaptation:
     Args:
         enabled: Adapt, in test and predict; --adapt alone sets it. Every token is scored before anything learns from
             it. The checkpoint is not changed.
-        learning_rate: Of dynamic evaluation, one step of Adam a segment. 0: the weights stay.
+        learning_rate: Of dynamic evaluation, one step of Adam a segment, at most 1. 0: the weights stay.
         segment: Tokens that are scored with the same weights, at least 1. The net reads what precedes them again, as
             far as its context reaches: a short segment costs time and gives more context.
         counts: Mix the net with models that count what followed the last tokens and words, in the training text (not
@@ -30,6 +30,6 @@ class Adaptation:
     mixing_rate: float = 0.0015
 
     def __post_init__(self) -> None:
-        check_range("adapt.learning_rate", self.learning_rate, least=0)
+        check_range("adapt.learning_rate", self.learning_rate, least=0, most=1)
         check_range("adapt.segment", self.segment, least=1)
         check_range("adapt.mixing_rate", self.mixing_rate, above=0)

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seq_modules.generation.decode import evaluating
+from seqlight.core.errors import UserError
 
 
 class DynamicEvaluation:
@@ -28,6 +29,7 @@ class DynamicEvaluation:
         self.parameters = [weight for weight in net.parameters() if weight.requires_grad] if learning_rate else []
         self._optimizer: torch.optim.Optimizer | None = None  # while a text is read
         self._log_probs: Tensor | None = None
+        self._has_learned = False
 
     @contextmanager
     def reading(self) -> Iterator[None]:
@@ -44,6 +46,7 @@ class DynamicEvaluation:
                     weight.copy_(value)
                     weight.grad = None
             self._optimizer = self._log_probs = None
+            self._has_learned = False
 
     def score(self, window: Tensor, size: int) -> Tensor:
         """Log-probabilities (S, V) of each token of a segment.
@@ -51,8 +54,16 @@ class DynamicEvaluation:
         Args:
             window: The ids before each of the segment's tokens, (T,): what the net reads.
             size: S, at the window's end.
+
+        Raises:
+            UserError: The steps so far have made the net's output NaN.
         """
         self._log_probs = self.net(window[None])[0, -size:].float().log_softmax(-1)
+        if self._has_learned and self._log_probs.isnan().any():
+            raise UserError(
+                f"adapt.learning_rate {self.learning_rate}: the model's output became NaN while it learned from the "
+                "text; give a lower --adapt.learning_rate"
+            )
         return self._log_probs.detach()
 
     def learn(self, tokens: Tensor) -> None:
@@ -62,4 +73,4 @@ class DynamicEvaluation:
         self._optimizer.zero_grad()
         F.nll_loss(self._log_probs, tokens).backward()
         self._optimizer.step()
-        self._log_probs = None
+        self._log_probs, self._has_learned = None, True

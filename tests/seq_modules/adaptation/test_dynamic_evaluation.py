@@ -8,6 +8,7 @@ import torch.nn.functional as F
 
 from seq_modules.adaptation.dynamic_evaluation import DynamicEvaluation
 from seq_modules.nets.transformer.gpt import GPT, GPTConfig
+from seqlight.core.errors import UserError
 
 RATE = 0.01
 
@@ -41,6 +42,20 @@ def test_segments_are_scored_and_then_learned_from(net: GPT) -> None:
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
     assert net.training
     assert all(weight.grad is None for weight in net.parameters())
+
+
+def test_a_rate_that_makes_the_output_nan_is_told(net: GPT) -> None:
+    model = DynamicEvaluation(net, 1e30)
+
+    def read() -> None:
+        with model.reading():
+            for _ in range(3):
+                model.score(torch.arange(4), 2)
+                model.learn(torch.arange(2))
+
+    with pytest.raises(UserError, match=r"give a lower --adapt\.learning_rate"):
+        read()
+    assert all(weight.isfinite().all() for weight in net.parameters())
 
 
 def test_the_weights_come_back_after_an_error(net: GPT) -> None:
