@@ -1,6 +1,7 @@
 """Reads tables of numbers with a class in each row from CSV files. A value that is no number is refused."""
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from seqlight.core.files.paths import expanded
 from seqlight.core.table_rows import table_rows
 
 MAX_BYTES = 1_000_000_000
+NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+][0-9]+)?")  # as programs write it; 1e3 and inf are names
 
 
 @dataclass(frozen=True)
@@ -104,8 +106,11 @@ def read_csv(path: str, argument: str) -> Table:
     if len(rows) < 2:
         raise UserError(f"{where}: has no rows; give a line with the columns' names and a line for each row")
     header = rows[0]
-    if any(map(is_number, header)):
-        raise UserError(f"{where}: line 1 holds numbers; put a line with the columns' names before it")
+    if found := next(filter(NUMBER.fullmatch, header), None):
+        raise UserError(
+            f"{where}: line 1 holds the number {found}; if it is a row, put a line with the columns' names before it, "
+            "and if it is a name, put a letter before it"
+        )
     if len(set(header)) < len(header) or "" in header:
         raise UserError(f"{where}: line 1 must give each column a name of its own, not {', '.join(map(repr, header))}")
     for line, row in zip(lines, rows, strict=True):

@@ -17,6 +17,8 @@ from seqlight.core.plain_parser import PlainParser
 from seqlight.core.yaml_text import yaml_text
 from seqlight.recipes import config_path, recipe_path
 
+QUOTED_NULL = ('"null"', "'null'")  # the word, not what stands for None
+
 
 def option(words: list[str], name: str) -> tuple[int, str] | None:
     """Place and value of an option's last appearance, as ``--name value`` or ``--name=value``."""
@@ -175,7 +177,10 @@ def values_as_configs(words: list[str]) -> list[str]:
 
 
 def meaning(value: str) -> Any:
-    """What the value of an option stands for: JSON, a list or a mapping in YAML's brackets, a number, or the word."""
+    """What the value of an option stands for: JSON, a list or a mapping in YAML's brackets, a number, or the word.
+
+    ``null`` stands for None, and ``"null"``, in quotes, for the word.
+    """
     if value.lstrip().startswith(("[", "{")):
         with contextlib.suppress(ValueError, RecursionError):
             return json.loads(value)
@@ -184,6 +189,8 @@ def meaning(value: str) -> Any:
         return value
     if value in ("null", "Null", "NULL"):
         return None
+    if value in QUOTED_NULL:
+        return "null"
     with contextlib.suppress(yaml.YAMLError, ValueError, RecursionError):
         read = yaml.safe_load(value)
         if isinstance(read, int | float):
@@ -205,7 +212,7 @@ def option_word(name: str, value: Any) -> str:
     A text in brackets is left as it is, and then stands for a list or a mapping, as on the command line.
     """
     if isinstance(value, str):
-        return as_config(name, value) if meaning(value) is None else f"{name}={value}"
+        return as_config(name, value) if meaning(value) in (None, "null") else f"{name}={value}"
     return f"{name}={yaml_text(value, one_line=True)}"
 
 

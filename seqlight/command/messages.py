@@ -32,7 +32,8 @@ class NamedError(UserError):
 def one_line(message: str) -> str:
     """jsonargparse's message of many lines in one: the keys, then what is wrong with the value.
 
-    For a union of types, jsonargparse lists every type with its error; the line lists the types alone.
+    For a union of types, jsonargparse lists every type with its error; the line lists the types alone. Of the values in
+    values that it names, the line has the first, which is the innermost.
     """
     keys: list[str] = []
     said: list[str] = []
@@ -50,11 +51,11 @@ def one_line(message: str) -> str:
             continue
         elif line.startswith("Expected a "):
             kind, _, value = line.removeprefix("Expected a ").partition(". Got value: ")
-            given = value or given
+            given = given or value
             if (name := name_of_type(kind)) is not None:
                 expected.append(name)
         elif line.startswith("Given value: "):
-            given = line.removeprefix("Given value: ")
+            given = given or line.removeprefix("Given value: ")
             if given.startswith("NestedArg("):
                 given = given.partition("val=")[2].removesuffix(")").strip("'")
         elif line and not line.startswith(HEADINGS):

@@ -118,7 +118,8 @@ def check_nulls(place: str, types: Mapping[str, Any], values: Mapping[str, Any] 
     for name, kind in types.items():
         value = values.get(name)
         if value is None and isinstance(kind, type) and kind not in (Any, NoneType) and name in values:
-            raise UserError(f"{place}.{name} must be {kind.__name__}, not null; leave it out for its default")
+            word = """, or give '"null"' for the word""" if kind is str else ""
+            raise UserError(f"{place}.{name} must be {kind.__name__}, not null; leave it out for its default{word}")
         if dataclasses.is_dataclass(kind) and isinstance(value, Mapping | Namespace):
             check_nulls(f"{place}.{name}", get_type_hints(kind), value)
 

@@ -1,5 +1,6 @@
 """Which trials are stopped on the way: those that one of Optuna's pruners finds worse than others."""
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +32,29 @@ class Pruned(optuna.TrialPruned):
 
 
 def pruner_settings(sweep: Sweep) -> tuple[Any, dict[str, Any]]:
-    """The name of the pruner that a sweep asks for, None by default, and the arguments of Optuna's class."""
-    given = dict(sweep.pruner) if isinstance(sweep.pruner, dict) else {"name": sweep.pruner}
-    return given.pop("name", None), given
+    """The name of the pruner that a sweep asks for, None by default, and the arguments of Optuna's class.
+
+    A word such as 1e-3 is a number, as in a search.
+
+    Raises:
+        UserError: Options are given without a name.
+    """
+    if not isinstance(sweep.pruner, dict):
+        return sweep.pruner, {}
+    given = dict(sweep.pruner)
+    if "name" not in given:
+        raise UserError(f"sweep {sweep.name}: pruner has no name; there are {', '.join(PRUNERS)}")
+    name = given.pop("name")
+    return name, {key: read_number(value) for key, value in given.items()}
+
+
+def read_number(value: Any) -> Any:
+    """A value of a sweep's file: a number where it is a word such as 1e-3, which YAML takes for a word."""
+    with contextlib.suppress(ValueError):
+        if isinstance(value, str):
+            found = float(value)
+            return int(found) if found.is_integer() else found
+    return value
 
 
 def make_pruner(sweep: Sweep) -> BasePruner:

@@ -77,6 +77,7 @@ def test_a_checkpoint_by_name_becomes_its_file(
         (["--data.path=a: b"], ["--config={data: {init_args: {path: 'a: b'}}}"]),
         (["--data.path", "1e3"], ["--data.path", "1e3"]),
         (["--data.path=null"], ["--data.path=null"]),
+        (["--data.source", '"null"'], ["--config={data: {init_args: {source: 'null'}}}"]),
         (["--model.net.d_ff", "null"], ["--config={model: {init_args: {net: {d_ff: null}}}}"]),
         (['--data.prompts=["\\ud83d\\ude00"]'], ["--config={data: {init_args: {prompts: [\U0001f600]}}}"]),
         (['--trainer.callbacks=[{"a": "\\ud83d\\ude00"}]'], ["--trainer.callbacks=[{a: \U0001f600}]"]),

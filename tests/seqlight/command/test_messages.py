@@ -38,6 +38,10 @@ UNION = """Parser key "{key}":
             UNION.format(key="model", types="Module", first="Expected a dot import path string: Foo", value="Foo"),
             "model: no class Foo is known",
         ),
+        (  # a value in a group that was given as a whole
+            UNION.format(key="data", types="Data", first="Expected a <class 'str'>. Got value: 1000.0", value="{...}"),
+            "data: expected str, not 1000.0 (put a word in quotes)",
+        ),
         (  # a group of arguments that refuses a value
             UNION.format(key="net", types="Config", first="net.dropout must be below 1, not 2", value="{...}"),
             "net: net.dropout must be below 1, not 2",

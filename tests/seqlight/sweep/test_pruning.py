@@ -92,11 +92,19 @@ def test_a_search_counts_the_trials_that_were_pruned(tmp_path: Path, monkeypatch
     assert is_superfluous(sweep, trial)
 
 
+def test_numbers_that_yaml_takes_for_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    pruner = yaml.safe_load("{name: successive_halving, min_resource: auto, reduction_factor: 1e3}")
+    assert pruner["reduction_factor"] == "1e3"
+    study = open_study(Sweep("s", [], "m", grid={"a": [1]}, pruner=pruner))
+    assert vars(study.pruner)["_reduction_factor"] == 1000
+
+
 @pytest.mark.parametrize(
     ("pruner", "said"),
     [
         ("best", "sweep s: pruner must be one of 'median', 'successive_halving', 'hyperband', not 'best'"),
-        ({"n_startup_trials": 3}, "pruner must be one of"),
+        ({"n_startup_trials": 3}, "sweep s: pruner has no name; there are median, successive_halving, hyperband"),
         ({"name": "median", "patience": 3}, "sweep s: pruner median: .*patience"),
         ({"name": "successive_halving", "reduction_factor": 1}, "pruner successive_halving: .*reduction_factor"),
     ],
