@@ -25,6 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+sys.dont_write_bytecode = True  # what a child imports would be compiled beside the program, which it may not write
 
 import matplotlib  # noqa: E402
 from helpers.hostile.children import Outcome, run_child  # noqa: E402
