@@ -14,10 +14,14 @@ from seqlight.core.hyperparameters import check_choice, check_range
 from seqlight.recipes import check_yaml, recipe_path
 
 KINDS = {
+    "metric": (str, "a metric"),
     "config": (list, "a list"),
     "grid": (dict, "settings with their values"),
     "search": (dict, "settings with their values"),
     "set": (dict, "settings with their values"),
+    "trials": (int, "a number"),
+    "test": (bool, "true or false"),
+    "storage": (str | None, "a database's address"),
     "report.success": (dict, "metrics with their least values"),
     "report.columns": (list, "a list"),
     "report.curve": (str | None, "a metric"),
@@ -100,6 +104,9 @@ class Sweep:
             value = operator.attrgetter(key)(self)
             if not isinstance(value, kind):
                 raise UserError(f"{here} {key} must hold {words}, not {value!r}")
+            for word in value if isinstance(value, list | dict) else ():
+                if not isinstance(word, str):
+                    raise UserError(f"{here} {key} must hold words, not {word!r}")
         for metric, least in self.report.success.items():
             self.report.success[metric] = number(f"{here} report.success.{metric}", least)
         self.search = {key: checked_range(f"{here} search.{key}", space) for key, space in self.search.items()}

@@ -158,6 +158,8 @@ def _observer(
         return place.startswith(inside)
 
     def observe(event: str, args: tuple[Any, ...]) -> None:
+        if event == "socket.connect" and isinstance(args[1], str | bytes) and is_inside(args[1]):
+            return  # a loader's workers
         if event in STARTS or (event == "import" and watches_imports and CANARY in str(args[0])):
             note(f"{event} {args}"[:300])
         elif event == "open":

@@ -235,7 +235,7 @@ def draw_sweep(folder: Path, seeds: dict[str, Path], rng: random.Random) -> Inpu
     """A sweep file, or the study of one."""
     if rng.random() < 0.7:
         return Input("sweep", "parity", write_sweep(folder / "a.yaml", rng), ("sweep", "a.yaml"))
-    write_sweep(folder / "a.yaml", random.Random(0))
+    write_sweep(folder / "a.yaml", rng, spoil=False)
     how = write_study(folder / "runs/sweeps/s/study.log", rng)
     return Input("study", "parity", how, ("sweep", "a.yaml"))
 
