@@ -23,6 +23,7 @@ HEADINGS = (
     "Problem with given class_path",
 )
 UNRECOGNIZED = "unrecognized arguments: --"
+REQUIRED = "the following arguments are required: "
 
 
 class NamedError(UserError):
@@ -66,6 +67,9 @@ def one_line(message: str) -> str:
     text, key = " ".join(dict.fromkeys(said)), ".".join(dict.fromkeys(keys))
     if keys and text.startswith(UNRECOGNIZED):  # the parser of a class does not know which option the class has
         return text.replace(UNRECOGNIZED, f"{UNRECOGNIZED}{key}.").replace("did you mean ", f"did you mean --{key}.")
+    before, required, names = text.partition(REQUIRED)
+    if keys and required:  # nor under which option it lacks one
+        text = f"{before}give {' and '.join(f'--{key}.{name}' for name in names.split(', '))}"
     return f"{key}: {text}" if keys else text
 
 

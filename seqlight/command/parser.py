@@ -18,12 +18,13 @@ from seq_modules.callbacks import BestCheckpoint, LastCheckpoint
 from seq_modules.callbacks.run.prediction_writer import PredictionFormat
 from seq_modules.generation.decoding_config import Decoding
 from seq_modules.training.optim import OptimConfig
-from seqlight.command.messages import UNRECOGNIZED, naming_options, one_line
+from seqlight.command.messages import REQUIRED, UNRECOGNIZED, naming_options, one_line
 from seqlight.core.checkpoint_file.tree import check_tree
 from seqlight.core.errors import shortened
 from seqlight.core.yaml_text import HALF, read_halves, yaml_text
 from seqlight.recipes import MOST_SETTINGS
 
+NO_RECIPE = re.compile(rf"{REQUIRED}(?:\w+\.)?(?:model|data)(?:, .*)?")
 REFUSED = re.compile(r"(?:group '(?P<group>[\w.]+)' does not accept )?(?:option|key) '(?P<key>[\w.]+)'", re.IGNORECASE)
 
 _read_yaml = get_loader("yaml")
@@ -115,7 +116,7 @@ class Parser(LightningArgumentParser):
         if not self.exit_on_error:
             super().error(f"{message}; {hint}" if hint and hint not in message else message, ex)
         program = parser.prog.replace(" [options]", "")
-        if "arguments are required" in message:
+        if NO_RECIPE.fullmatch(message):
             message, hint = "no experiment given: add --config NAME", "`seqlight configs` lists the recipes"
         line = shortened(one_line(message).rstrip("."))
         if "did you mean" not in line:

@@ -148,6 +148,7 @@ MISTAKES = {
         r"model\.net\.layer_norm is not in .*; see `seqlight fit --model\.help Par",
     ),
     "unknown flag": (("--bogus=3",), r"bogus"),
+    "a logger without its folder": (("--trainer.logger=CSVLogger",), r"logger: give --trainer\.logger\.save_dir"),
     "abbreviated flag": (("--trainer.max_epoch=3",), r"max_epoch.* did you mean --trainer.max_epochs\?"),
     "wrong type": (("--model.net.hidden_size=abc",), r"model\.net\.hidden_size: expected int, not abc"),
     "not a choice": (("--model.net.cell=foo",), r"model\.net\.cell: expected one of 'rnn', 'lstm', 'gru', .*not foo"),
