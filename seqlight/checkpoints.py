@@ -196,7 +196,7 @@ def check_weights(content: dict[str, Any], model: "nn.Module", path: str | Path)
     for name in [*wanted, *held]:
         if held.get(name) != wanted.get(name):
             raise UserError(
-                f"{path}: the checkpoint's weights do not fit the model; leave out options of the model and the data "
+                f"{path}: the checkpoint's weights do not fit the model; leave out --model and --data options "
                 f"that change its shape ({name}: {held.get(name, 'none')} in the checkpoint, "
                 f"{wanted.get(name, 'none')} in the model)"
             )

@@ -1,5 +1,6 @@
 """The file of a study: Optuna's journal, whose lines are whole or not there."""
 
+import errno
 import json
 import os
 from io import RawIOBase
@@ -34,8 +35,16 @@ class JournalFile(JournalFileBackend):
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Writes one line for each entry, or none of them."""
         lines = "".join(f"{json.dumps(log, separators=(',', ':'))}\n" for log in logs).encode()
+        with writing(self.path, None):
+            try:
+                self._append(lines)
+            except RuntimeError as error:  # Optuna's lock went with the folder
+                if self.path.exists():
+                    raise
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self.path)) from error
+
+    def _append(self, lines: bytes) -> None:
         with (
-            writing(self.path, None),
             get_lock_file(self._lock),
             open(self._file_path, "r+b", buffering=0) as file,  # noqa: PTH123  a path of Optuna's
         ):

@@ -118,8 +118,8 @@ class Journal(JournalStorage, BaseHeartbeat):
 
     def record_heartbeat(self, trial_id: int) -> None:
         """Writes the process and the time into the trial; what cannot be written is left out."""
-        # Another process may have failed the trial while this one slept.
-        with contextlib.suppress(UpdateFinishedTrialError, WritingError):
+        # Another process may have failed the trial while this one slept, or taken the folder away (OSError).
+        with contextlib.suppress(UpdateFinishedTrialError, WritingError, OSError):
             self.set_trial_user_attr(trial_id, "heartbeat", [socket.gethostname(), os.getpid(), time.time()])
 
     def _get_stale_trial_ids(self, study_id: int) -> list[int]:
