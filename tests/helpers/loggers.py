@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import subprocess
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -36,10 +37,14 @@ class WandbFile:
         wandb.finish()  # as the end of the program would
         (file,) = folder.glob("wandb/*run-*/*.wandb")
         words = [get_core_path(), "leet", "inspect", "-json", "-no-observability", "-run-file", str(file)]
-        told = subprocess.run(
-            words, capture_output=True, text=True, check=True, env={**os.environ, "HOME": str(folder)}
-        )
-        records = [json.loads(line) for line in told.stdout.splitlines()]
+        for _ in range(60):  # on a busy machine W&B's service writes on after the run has ended
+            told = subprocess.run(
+                words, capture_output=True, text=True, check=True, env={**os.environ, "HOME": str(folder)}
+            )
+            records = [json.loads(line) for line in told.stdout.splitlines()]
+            if records and records[-1]["type"] == "exit":
+                break
+            time.sleep(0.5)
         held: dict[str, list[Any]] = defaultdict(list)
         for record in records:
             held[record["type"]].append(record.get(record["type"]))
