@@ -40,12 +40,10 @@ def new_run_folder(root: str, experiment: str, command: str, checkpoint: str | N
         parent = Path(checkpoint).parent.parent / command
     else:
         parent = Path(root, experiment, command)
-    runs = Path(root, experiment)
-    folders = [runs, *runs.rglob("*/")]
+    remove_parts(Path(root, experiment), below=True)
     if checkpoint:
-        folders += [Path(checkpoint).parent, Path(checkpoint).parent.parent]
-    for folder in folders:
-        remove_parts(folder)
+        remove_parts(Path(checkpoint).parent)
+        remove_parts(Path(checkpoint).parent.parent)
     return make_unique(parent, datetime.now().strftime("%Y-%m-%d_%H-%M-%S") + job_suffix())
 
 

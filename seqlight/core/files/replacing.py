@@ -45,9 +45,14 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def remove_parts(folder: Path) -> None:
-    """Removes the parts in a folder whose processes have ended, as far as that can be known on this machine."""
-    for part in folder.glob(".*.part"):
+def remove_parts(folder: Path, below: bool = False) -> None:
+    """Removes the parts in a folder whose processes have ended, as far as that can be known on this machine.
+
+    Args:
+        folder: The folder; it need not be there.
+        below: Whether to look in the folders below it too.
+    """
+    for part in [*(folder.rglob if below else folder.glob)(".*.part")]:
         name, _, process = part.name.removesuffix(".part").rpartition("-")
         if name.endswith(f".{socket.gethostname()}") and process.isdigit() and not is_alive(int(process)):
             with contextlib.suppress(OSError):
