@@ -5,7 +5,7 @@ import sys
 
 from seqlight.command.commands import LIGHTNING_COMMANDS, other_command
 from seqlight.command.compile_cache import replace_unwritable_cache
-from seqlight.command.exit_codes import ending_on_sigterm, exit_codes, interruption
+from seqlight.command.exit_codes import ending_on_signals, exit_codes, interruption
 from seqlight.command.terminal import complete_output, prepare_outputs
 
 
@@ -17,7 +17,7 @@ def main() -> None:
         os.environ["SEQLIGHT_DEBUG"] = "1"  # the other processes of a DDP run read it too
     output = prepare_outputs()
     replace_unwritable_cache()
-    with exit_codes(), complete_output(output), ending_on_sigterm():
+    with exit_codes(), complete_output(output), ending_on_signals():
         code = other_command(words)
         sys.exit(train_test_predict(words) if code is None else code)
 

@@ -111,6 +111,11 @@ def read_csv(path: str, argument: str) -> Table:
             f"{where}: line 1 holds the number {found}; if it is a row, put a line with the columns' names before it, "
             "and if it is a name, put a letter before it"
         )
+    if len(header) == 1 and (other := next((sign for sign in ";\t" if sign in header[0]), None)):
+        raise UserError(
+            f"{where}: line 1 separates the columns' names by {other!r}; save the table with commas, and numbers with "
+            "points" + (", or call the file .tsv" if other == "\t" else "")
+        )
     if len(set(header)) < len(header) or "" in header:
         raise UserError(f"{where}: line 1 must give each column a name of its own, not {', '.join(map(repr, header))}")
     for line, row in zip(lines, rows, strict=True):

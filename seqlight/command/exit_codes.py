@@ -1,6 +1,7 @@
 """How a command ends: its exit code, and one line for what a user can put right.
 
-SIGTERM ends it at once wherever it is. While it trains, GracefulStop saves a checkpoint first.
+SIGTERM ends it at once wherever it is, and so does SIGHUP, which comes when its terminal is closed. While it trains,
+GracefulStop saves a checkpoint first.
 """
 
 import contextlib
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from types import FrameType
 
 from seqlight.core.errors import Diverged, Stopped, Terminated, UserError, WritingError, shortened
+from seqlight.core.signals import hangup
 
 # What a user can put right; every other exception keeps its traceback.
 MISTAKES = (UserError, FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
@@ -53,10 +55,11 @@ def exit_codes() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def ending_on_sigterm() -> Iterator[None]:
-    """Raises Terminated where SIGTERM arrives.
+def ending_on_signals() -> Iterator[None]:
+    """Raises Terminated where SIGTERM or SIGHUP arrives.
 
-    Lightning keeps the handler beside its own, which notes the signal and does nothing before the next training batch.
+    Lightning keeps the handler of SIGTERM beside its own, which notes the signal and does nothing before the next
+    training batch.
     """
     if threading.current_thread() is not threading.main_thread():  # which alone may have handlers
         yield
@@ -67,13 +70,14 @@ def ending_on_sigterm() -> Iterator[None]:
         if os.getpid() != owner:  # a process that was forked off: nobody there expects an exception
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
-        raise Terminated
+        raise Terminated(number)
 
-    before = signal.signal(signal.SIGTERM, end)
+    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, *hangup())}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def interruption(stop: SystemExit) -> KeyboardInterrupt | None:

@@ -29,7 +29,7 @@ class UserError(ValueError):
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM or SIGUSR1: whatever heeds Ctrl-C heeds it as well, with another exit code.
+    """SIGTERM, SIGHUP or SIGUSR1: whatever heeds Ctrl-C heeds it as well, with another exit code.
 
     Args:
         number: The signal's, from which the exit code is made.

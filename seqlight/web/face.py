@@ -147,14 +147,24 @@ def required_number(label: str, value: Any) -> float:
     return value
 
 
-def required_text(text: str, what: str) -> str:
+def required_text(text: str, what: str, most: int = 20_000) -> str:
     """A text that a person has written.
 
+    Args:
+        text: The text.
+        what: What it is to be, for messages.
+        most: Letters that a page takes at once, which answers while somebody waits.
+
     Raises:
-        UserError: It is empty.
+        UserError: It is empty or longer.
     """
     if not text.strip():
         raise UserError(f"the {what} is empty; write one")
+    if len(text) > most:
+        raise UserError(
+            f"the {what} has {len(text):,} letters, and the page takes {most:,} at once; "
+            "give it in parts, or to `seqlight predict`"
+        )
     return text
 
 

@@ -12,6 +12,7 @@ from seqlight.web.face import Face, SliderField, TextField, required_text
 from seqlight.web.trained import Trained, with_settings
 
 DRAWN = 40  # tokens of a side at most
+LETTERS = 2_000  # of a text at most: each new word attends to all of them
 
 
 class TranslationFace(Face):
@@ -38,7 +39,7 @@ class TranslationFace(Face):
 
     def answer(self, text: str = "", beams: float = 4, length: float = 100) -> Iterator[str]:
         """The translation, other hypotheses where there are beams, and the alignment where there is attention."""
-        required_text(text, "text")
+        required_text(text, "text", LETTERS)
         decoding = Decoding(max_new_tokens=int(length), beams=int(beams), n_best=int(beams))
         module = with_settings(self.module, decoding=decoding)
         (found,) = module.generate([text])

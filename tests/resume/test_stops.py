@@ -26,14 +26,14 @@ EPOCH = 10  # batches: 37 rows, 4 in a batch
 class Events(Callback):
     """What happened, and a signal at the n-th batch of a kind."""
 
-    def __init__(self, kind: str = "", number: int = 0) -> None:
-        self.kind, self.left = kind, number
+    def __init__(self, kind: str = "", number: int = 0, signum: int = signal.SIGTERM) -> None:
+        self.kind, self.left, self.signum = kind, number, signum
         self.seen: list[tuple[Any, ...]] = []
 
     def _count(self, kind: str) -> None:
         self.left -= kind == self.kind
         if kind == self.kind and not self.left:
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), self.signum)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
         self._count("train")
@@ -95,21 +95,21 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., tuple[Pa
 
 
 @pytest.mark.parametrize(
-    ("settings", "kind", "number"),
+    ("settings", "kind", "number", "signum"),
     [
-        ({}, "train", EPOCH),  # a validation is due
-        ({}, "val", EPOCH + 3),  # within one; best.ckpt is of the epoch before
-        (IN_EPOCH, "train", 4),
-        (IN_WINDOW, "train", 2),
-        (IN_WINDOW, "val", 2),
-        (FEW, "train", 4),
+        ({}, "train", EPOCH, signal.SIGTERM),  # a validation is due
+        ({}, "val", EPOCH + 3, signal.SIGTERM),  # within one; best.ckpt is of the epoch before
+        (IN_EPOCH, "train", 4, signal.SIGHUP),
+        (IN_WINDOW, "train", 2, signal.SIGTERM),
+        (IN_WINDOW, "val", 2, signal.SIGINT),
+        (FEW, "train", 4, signal.SIGTERM),
     ],
 )
 def test_a_signal_costs_nothing(
-    tmp_path: Path, unbroken: Any, settings: dict[str, Any], kind: str, number: int
+    tmp_path: Path, unbroken: Any, settings: dict[str, Any], kind: str, number: int, signum: signal.Signals
 ) -> None:
     folder, whole, events = unbroken(settings)
-    begun = Events(kind, number)
+    begun = Events(kind, number, signum)
     first = fit(tmp_path / "first", begun, **settings)
     saved = tmp_path / "first/run/one/checkpoints"
     assert not list(saved.glob("*part*"))

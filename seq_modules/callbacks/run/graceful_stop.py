@@ -1,4 +1,7 @@
-"""Ctrl-C, SIGTERM and SIGUSR1 end training or validation after the current batch, with a checkpoint to go on from."""
+"""A signal ends training or validation after the current batch, with a checkpoint to go on from.
+
+The signals are Ctrl-C, SIGTERM, SIGUSR1, and SIGHUP, which comes when the terminal is closed.
+"""
 
 import shlex
 import signal
@@ -14,6 +17,7 @@ from seq_modules.training.accumulation import in_window
 from seq_modules.training.sharding import class_of
 from seqlight.core.errors import Stopped
 from seqlight.core.hyperparameters import check_range, class_options, class_path
+from seqlight.core.signals import hangup
 
 QUEUE_AGAIN = getattr(signal, "SIGUSR1", None)  # SLURM's; Windows has no such signal
 SIGNALS = tuple(number for number in (signal.SIGINT, signal.SIGTERM, QUEUE_AGAIN) if number is not None)
@@ -56,12 +60,12 @@ class GracefulStop(Callback):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Notes the handlers that Lightning is about to replace."""
-        self._before = {number: signal.getsignal(number) for number in SIGNALS}
+        self._before = {number: signal.getsignal(number) for number in (*SIGNALS, *hangup())}
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Replaces Lightning's handlers, which are installed by now."""
         GracefulStop.received, self._queue_again, self._is_stopping = 0, False, False
-        self._previous = {number: signal.signal(number, self._handle) for number in SIGNALS}
+        self._previous = {number: signal.signal(number, self._handle) for number in self._before}
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int

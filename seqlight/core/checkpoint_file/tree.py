@@ -36,7 +36,7 @@ def check_tree(tree: Any, most: int) -> None:
             raise TreeError(f"stands for more than {most:,} values")
         if isinstance(child, dict | list | tuple) and child:
             if id(child) in open_now:
-                raise TreeError("has a list that holds itself")
+                raise TreeError("has a list or a mapping that holds itself")
             if len(path) >= MOST_DEPTH:
                 raise TreeError(f"has lists that are nested more than {MOST_DEPTH} deep")
             open_now.add(id(child))

@@ -62,6 +62,8 @@ def test_columns_are_named_by_the_user(tmp_path: Path) -> None:
         (CSV.replace("0,4,cat", "0,4"), "line 5 has 2 values, but there are 3 columns"),
         ("1,2,0\n3,4,1\n", "line 1 holds the number 1; if it is a row, put a line with the columns' names before it"),
         ("1.5e+00,a\n3,4\n", "line 1 holds the number 1.5e+00"),
+        ("a;b\n1,5;0\n", "line 1 separates the columns' names by ';'; save the table with commas"),
+        ("a\tb\n1\t0\n", "with commas, and numbers with points, or call the file .tsv"),
         ("a,a,b\n1,2,0\n", "line 1 must give each column a name of its own"),
         ("a,b\n", "has no rows"),
         ("", "has no rows"),

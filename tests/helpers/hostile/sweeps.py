@@ -51,12 +51,21 @@ def _harmless(text: str) -> str:
     return text
 
 
-def plain(value: object) -> object:
-    """A value as YAML has it; tensors and the like as their texts."""
+def plain(value: object, made: dict[int, object] | None = None) -> object:
+    """A value as YAML has it; tensors and the like as their texts. What holds itself still does: YAML can say it."""
+    made = {} if made is None else made
+    if id(value) in made:
+        return made[id(value)]
     if isinstance(value, dict):
-        return {plain(key) if isinstance(key, tuple) else key: plain(held) for key, held in value.items()}
+        table: dict[object, object] = {}
+        made[id(value)] = table
+        table |= {plain(key) if isinstance(key, tuple) else key: plain(held, made) for key, held in value.items()}
+        return table
     if isinstance(value, list | tuple):
-        return [plain(held) for held in value]
+        held: list[object] = []
+        made[id(value)] = held
+        held += [plain(one, made) for one in value]
+        return held
     return value if value is None or isinstance(value, str | int | float | bool) else str(value)[:200]
 
 

@@ -1,4 +1,4 @@
-"""SIGTERM is an exception where it arrives, and the handler there was before comes back."""
+"""SIGTERM and SIGHUP are exceptions where they arrive, and the handlers there were before come back."""
 
 import os
 import signal
@@ -8,19 +8,31 @@ from collections.abc import Callable
 import pytest
 
 from seqlight import main as program
-from seqlight.command.exit_codes import ending_on_sigterm, interruption
+from seqlight.command.exit_codes import ending_on_signals, interruption
 from seqlight.core.errors import Terminated
 
 
-def test_sigterm_ends_what_runs() -> None:
-    before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(Terminated), ending_on_sigterm():
-        os.kill(os.getpid(), signal.SIGTERM)
-    assert signal.getsignal(signal.SIGTERM) is before
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_what_runs(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+    with pytest.raises(Terminated) as ended, ending_on_signals():
+        os.kill(os.getpid(), number)
+    assert ended.value.number == number
+    assert signal.getsignal(number) is before
+
+
+def test_nohup_outlives_the_terminal() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with ending_on_signals():
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_process_that_was_forked_off_just_ends() -> None:
-    with ending_on_sigterm():
+    with ending_on_signals():
         child = os.fork()
         if not child:
             os.kill(os.getpid(), signal.SIGTERM)

@@ -189,8 +189,9 @@ def test_a_translation_is_the_model_s_and_has_an_alignment(faces: dict[str, Any]
     assert html.count("<img") == 1
     assert "All hypotheses" not in last(face, text="abcd", beams=1, length=4)
     assert face.module.decoding == Decoding()  # the model is as it was
-    with pytest.raises(UserError, match="the text is empty"):
-        last(face, text="")
+    for wrong, said in (("", "the text is empty"), ("ab " * 40_000, "has 120,000 letters, and the page takes 2,000")):
+        with pytest.raises(UserError, match=said):
+            last(face, text=wrong)
 
 
 def test_words_have_the_tags_that_the_tagger_gives_them(faces: dict[str, Any]) -> None:

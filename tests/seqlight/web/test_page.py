@@ -6,6 +6,7 @@ Pictures of the pages are left in build/try. Where there is no chromium the test
 import shutil
 import socket
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,8 @@ import pytest
 from conftest import ROOT, Run
 from helpers.commands.checkpoints import SYSTEMS, write_run
 
-pytest.importorskip("gradio")
-playwright = pytest.importorskip("playwright.sync_api")
+if find_spec("gradio") is None or find_spec("playwright") is None:  # to import them takes seconds, in every worker
+    pytest.skip("gradio and playwright are not installed", allow_module_level=True)
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 PICTURES = ROOT / "build/try"
 # Libraries below gradio warn about each other, in threads of their own.
@@ -46,7 +47,9 @@ def browser() -> Iterator[Any]:
     found = next(filter(None, map(shutil.which, BROWSERS)), None)
     if found is None:
         pytest.skip("there is no chromium")
-    with playwright.sync_playwright() as driver:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
         started = driver.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
         yield started
         started.close()
@@ -74,11 +77,13 @@ class Visitor:
 
     def ask(self, until: str) -> str:
         """Presses the button; the answer, once it holds an element."""
+        from playwright.sync_api import TimeoutError as TakesLong
+
         answer = self.page.locator(f"#answer {until}").first
         self.page.click("#go")
         try:
             answer.wait_for(state="attached")
-        except playwright.TimeoutError:  # gradio shows a button a moment before it heeds it
+        except TakesLong:  # gradio shows a button a moment before it heeds it
             self.page.click("#go")
             answer.wait_for(state="attached")
         return self.page.inner_text("#answer")
