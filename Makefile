@@ -5,20 +5,20 @@ BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 INSTALL ?= $(BIN)/pip install
 RECIPE := configs/parity/lstm_last.yaml
 
-.PHONY: demo test check docs notebooks wheel wheel-test audit benchmarks clean
+.PHONY: demo test check docs notebooks wheel wheel-test onnx audit benchmarks clean
 
 $(BIN)/pip:
 	$(PYTHON) -m venv $(VENV)
 
-$(BIN)/seqlight: pyproject.toml setup.py constraints.txt | $(BIN)/pip
+$(VENV)/.installed: pyproject.toml setup.py constraints.txt | $(BIN)/pip
 	$(INSTALL) --quiet --constraint constraints.txt --editable .
 	touch $@
 
 $(VENV)/.test-extra: pyproject.toml setup.py constraints.txt | $(BIN)/pip
 	$(INSTALL) --quiet --constraint constraints.txt --editable ".[test]"
-	touch $(BIN)/seqlight $@
+	touch $(VENV)/.installed $@
 
-demo: $(BIN)/seqlight
+demo: $(VENV)/.installed
 	$(BIN)/seqlight fit --config $(RECIPE)
 	$(BIN)/seqlight predict --ckpt_path best --data.bits '["0110", "10110", "1111111111111111111111111111111111111111111111111"]'
 	$(BIN)/seqlight test --ckpt_path best
@@ -39,7 +39,7 @@ check: $(VENV)/.test-extra
 
 $(VENV)/.docs-extra: pyproject.toml setup.py constraints.txt | $(BIN)/pip
 	$(INSTALL) --quiet --constraint constraints.txt --editable ".[docs]"
-	touch $(BIN)/seqlight $@
+	touch $(VENV)/.installed $@
 
 # The site, from the pages and the docstrings. A link that leads nowhere ends it.
 docs: $(VENV)/.docs-extra
@@ -48,7 +48,7 @@ docs: $(VENV)/.docs-extra
 
 $(VENV)/.notebooks-extra: pyproject.toml setup.py constraints.txt | $(BIN)/pip
 	$(INSTALL) --quiet --constraint constraints.txt --editable ".[notebooks]"
-	touch $(BIN)/seqlight $@
+	touch $(VENV)/.installed $@
 
 # The notebooks, made from their texts and executed: minutes each. What a cell shows is kept in the .ipynb.
 notebooks: $(VENV)/.notebooks-extra
@@ -63,6 +63,10 @@ wheel: | $(BIN)/pip
 wheel-test: wheel
 	$(INSTALL) --quiet --constraint constraints.txt playwright
 	$(BIN)/python benchmarks/reliability/wheel.py dist/seqlight-*.whl --picture build/wheel.png
+
+# Every system's graphs against the system itself, in onnxruntime.
+onnx: $(VENV)/.test-extra
+	$(BIN)/python benchmarks/reliability/onnx_exports.py
 
 # Known faults of the installed packages, by PyPI's advisories, which need the network.
 audit: $(VENV)/.test-extra

@@ -60,7 +60,7 @@ def freed_memory() -> Iterator[None]:
     """Gives back to the system what a file's tests have freed; malloc would keep hundreds of megabytes of it."""
     yield
     gc.collect()
-    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):  # of glibc
+    if sys.platform == "linux" and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)):  # of glibc
         trim(0)
 
 

@@ -33,7 +33,7 @@ def new_folder(target: str | Path) -> Iterator[Path]:
             part.mkdir()
             yield part
             for file in part.iterdir():
-                with file.open("rb") as held:
+                with file.open("r+b") as held:  # Windows brings to the disk only what may be written
                     os.fsync(held.fileno())  # the folder's name must not reach the disk before the contents do
             refuse_full(target)
             if target.is_dir():

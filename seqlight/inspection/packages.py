@@ -18,13 +18,15 @@ if TYPE_CHECKING:
 PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"  # of a checkout; an installed package has its metadata
 IMPORTED = {"torch": "torch", "lightning": "lightning", "numpy": "numpy", "PyYAML": "yaml"}  # by every training
 OPTIONAL = ("wandb",)  # installed with seqlight, and imported only by an overlay
-# What extras are for; one that is not told of here is shown without.
+# What extras are for.
 EXTRAS = {
     "tensorboard": "the overlay logger/tensorboard",
     "music": "Bach's chorales (--data.source.kind chorales), and scores as pictures",
     "remi": "--data.tokens.kind remi",
     "postgres": "sweeps shared through a database",
     "onnx": "seqlight export --format onnx",
+    "web": "seqlight try, models on a local page",
+    "notebooks": "the notebooks under docs/notebooks",
     "docs": "the documentation site",
     "test": "the test suite, format, lint and types",
 }
@@ -59,7 +61,7 @@ def extras() -> Iterator[Finding]:
     for name in extra_names():
         parts = [installed(requirement) for requirement in requirements(name)]
         absent = [part.name for part in parts if part.state == "broken"]
-        found = f"for {EXTRAS[name]}: " if name in EXTRAS else ""
+        found = f"for {EXTRAS[name]}: "
         found += ", ".join(f"{part.name} {part.found.partition(',')[0]}" for part in parts)
         remedy = f"pip install 'seqlight[{name}]'" if absent else ""
         others = {part.state for part in parts}

@@ -3,11 +3,12 @@
 import errno
 import json
 import os
+import sys
 from io import RawIOBase
 from pathlib import Path
 from typing import Any
 
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.storages.journal._file import get_lock_file
 
 from seqlight.core.files.write_errors import writing
@@ -30,7 +31,9 @@ class JournalFile(JournalFileBackend):
         with writing(path, None):
             # Absolute: jsonargparse changes the working directory while it reads a config, and the heartbeat is a
             # thread.
-            super().__init__(str(path.absolute()))
+            name = str(path.absolute())
+            # By default Optuna's lock is a symbolic link, which Windows lets few make.
+            super().__init__(name, JournalFileOpenLock(name) if sys.platform == "win32" else None)
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Writes one line for each entry, or none of them."""

@@ -34,8 +34,11 @@ def write_wandb_file(sweep: Sweep) -> str:
     lines = [f"results: {path}    next: wandb sweep {path}"]
     if sweep.test:
         lines.insert(0, "the agents of W&B train and validate; `seqlight test --ckpt_path RUN` tests a run of theirs")
-    if pruner_settings(sweep)[0] == "median":
+    pruner = pruner_settings(sweep)[0]
+    if pruner == "median":
         lines.insert(0, "W&B has no median pruner: its agents train every run to the end")
+    elif pruner is not None and not is_logged(sweep):
+        lines.insert(0, f"a training does not log {sweep.metric}: the agents of W&B train every run to the end")
     return "\n".join(lines)
 
 
@@ -45,8 +48,7 @@ def wandb_settings(sweep: Sweep) -> dict[str, Any]:
     Raises:
         UserError: A search is judged by a metric that a training does not log.
     """
-    of_test = sweep.metric.startswith(("test/", "fit/"))
-    if of_test and sweep.search:
+    if sweep.search and not is_logged(sweep):
         raise UserError(
             f"sweep {sweep.name}: --to wandb: metric {sweep.metric} is not logged by a training, which is all that "
             "W&B's agents run; name one of the validation"
@@ -65,12 +67,12 @@ def wandb_settings(sweep: Sweep) -> dict[str, Any]:
         "command": ["${env}", "${program}", "fit", *words, "${args}"],
         "method": "grid" if sweep.grid else "bayes",
     }
-    if not of_test:
+    if is_logged(sweep):
         settings["metric"] = {"name": sweep.metric, "goal": sweep.direction}
     if sweep.search:
         settings["run_cap"] = sweep.trials
     pruner, arguments = pruner_settings(sweep)
-    if pruner in ETA:
+    if pruner in ETA and is_logged(sweep):
         least = arguments.get("min_resource", 1)
         settings["early_terminate"] = {
             "type": "hyperband",
@@ -82,6 +84,11 @@ def wandb_settings(sweep: Sweep) -> dict[str, Any]:
     # A config first: the agents keep the order of names, and flags override configs.
     settings["parameters"] = dict(sorted(found.items(), key=lambda item: item[0] != "config"))
     return settings
+
+
+def is_logged(sweep: Sweep) -> bool:
+    """Whether a training logs the sweep's metric, by which alone W&B can search and stop runs early."""
+    return not sweep.metric.startswith(("test/", "fit/"))
 
 
 def wandb_project(configs: list[str]) -> str | None:

@@ -30,7 +30,7 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         yield part
         if part.is_file():
-            with part.open("rb") as file:
+            with part.open("r+b") as file:  # Windows brings to the disk only what may be written
                 os.fsync(file.fileno())  # the name must not reach the disk before the contents do
         part.replace(path)
     finally:

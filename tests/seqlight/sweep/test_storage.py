@@ -52,6 +52,12 @@ def dead_process() -> int:
     return dead.pid
 
 
+def test_the_lock_of_windows_works_too(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setattr(os, "symlink", None)  # which needs a right there
+    assert states(filled(sweep)) == ["WAITING"] * 3
+
+
 def test_processes_of_a_machine_go_by_one_measurement(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
     study = open_study(sweep, GRACE)
     names = ["one", "one", "another", "one"]

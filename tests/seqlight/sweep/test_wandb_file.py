@@ -11,7 +11,7 @@ from helpers.loggers import WandbFile
 
 from seqlight.core.errors import UserError
 from seqlight.sweep import Sweep
-from seqlight.sweep.wandb_file import wandb_settings
+from seqlight.sweep.wandb_file import wandb_settings, write_wandb_file
 
 GRID: dict[str, Any] = {
     "name": "agents",
@@ -93,10 +93,18 @@ def test_a_search_in_wandbs_terms(key: str, space: dict[str, Any], parameter: di
     ],
 )
 def test_pruners_in_wandbs_terms(pruner: Any, early: Any) -> None:
-    sweep = Sweep("s", ["parity/lstm_last"], "test/loss", grid={"a": [1]}, pruner=pruner)
+    sweep = Sweep("s", ["parity/lstm_last"], "val/loss", direction="minimize", grid={"a": [1]}, pruner=pruner)
     settings = wandb_settings(sweep)
     assert settings.get("early_terminate") == early
-    assert "metric" not in settings  # of the test, which a grid does not need
+    assert settings["metric"] == {"name": "val/loss", "goal": "minimize"}
+
+
+def test_runs_are_not_stopped_early_by_a_metric_of_the_test(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    sweep = Sweep("s", ["parity/lstm_last"], "test/loss", grid={"a": [1]}, pruner="hyperband")
+    assert "does not log test/loss: the agents of W&B train every run to the end" in write_wandb_file(sweep)
+    settings = yaml.safe_load((sweep.folder / "wandb.yaml").read_text())
+    assert not {"metric", "early_terminate"} & set(settings)
 
 
 def test_a_search_needs_a_metric_of_the_training(tmp_path: Path) -> None:
