@@ -219,11 +219,12 @@ write_predictions(trainer, counting, reviews)
 # while on our task. That is **fine-tuning**.
 #
 # `ENCODER` is a folder with such a net, for example a copy of `sentence-transformers/all-MiniLM-L6-v2`, or with a
-# network the name itself. Nothing is downloaded unless you say so. Its tokens are pieces of words (**WordPiece**), so
-# that no word is unknown.
+# network the name itself. On your own computer nothing is downloaded unless you say so; in Colab it is. Its tokens are
+# pieces of words (**WordPiece**), so that no word is unknown.
 
 # %%
-ENCODER = os.environ.get("SEQLIGHT_ENCODER")  # or "sentence-transformers/all-MiniLM-L6-v2"
+IN_COLAB = "google.colab" in sys.modules
+ENCODER = os.environ.get("SEQLIGHT_ENCODER", "sentence-transformers/all-MiniLM-L6-v2" if IN_COLAB else None)
 
 if ENCODER is None:
     print("skipped: no pretrained encoder here; set ENCODER to a folder or a name, and run this cell again")
