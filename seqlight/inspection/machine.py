@@ -61,17 +61,17 @@ def precisions() -> Iterator[Finding]:
         working = [name for name, dtype in PRECISIONS.items() if works(name, dtype, device)]
         if device in hardware.SHAPES:
             rates, per = hardware.rates(device), " on one thread" if device == "cpu" else ""
-            yield Finding(f"fp32, {device}", "ok", f"{rates.fp32:.0f} GFLOP/s{per}")
+            yield Finding(f"fp32 on {device}", "ok", f"{rates.fp32:.0f} GFLOP/s{per}")
             yield bf16(device, rates, per)
             working = [name for name in working if rates.bf16 or not name.startswith("bf16")]
-        yield Finding(f"precisions, {device}", "ok", ", ".join(working))
+        yield Finding(f"precisions on {device}", "ok", ", ".join(working))
     chosen, reason = fastest(own)
     yield Finding("precision auto", "ok", f"{chosen} on {own}: {reason}")
 
 
 def bf16(device: str, rates: hardware.Rates, per: str) -> Finding:
     """Products in bf16 on a device."""
-    name, rate = f"bf16, {device}", f"{rates.bf16:.0f} GFLOP/s{per}"
+    name, rate = f"bf16 on {device}", f"{rates.bf16:.0f} GFLOP/s{per}"
     if not rates.bf16:
         remedy = "set ONEDNN_MAX_CPU_ISA=AVX512_CORE_BF16 in the environment, or stay with --trainer.precision 32-true"
         return Finding(name, "missing", "products end the process in an illegal instruction", remedy)

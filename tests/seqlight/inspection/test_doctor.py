@@ -31,7 +31,7 @@ def test_the_command_finds_everything_needed_here(run: Run, monkeypatch: pytest.
     assert max(map(len, lines[:-1])) <= 120
     assert [line for line in lines if not line.startswith(" ")][:-1] == list(doctor.CHECKS)
     found = {line[2:].partition("  ")[0]: line.split("  ", 2)[-1] for line in lines if line.startswith("  ")}
-    for name in ("Python", "torch", "lightning", "CPU", "memory", "fp32, cpu", "precision auto", "recipes", "runs"):
+    for name in ("Python", "torch", "lightning", "CPU", "memory", "fp32 on cpu", "precision auto", "recipes", "runs"):
         assert found[name].strip().startswith("ok "), name
     assert f"{tmp_path}/home/seqlight" in found["cache"]
     assert lines[-1].startswith("everything needed works; missing, and optional: ")
