@@ -3,8 +3,11 @@
 import json
 from typing import Any
 
+import torch
+from torch import Tensor
 from torch.optim import Optimizer
 
+from seq_modules.nets.pretrained.class_texts import ordered_texts, start_from_class_texts
 from seq_modules.nets.pretrained.encoder import PretrainedEncoder, PretrainedEncoderConfig
 from seq_modules.nets.pretrained.loading import config_text, from_config_text, load_pretrained
 from seq_modules.systems.classifier import Classifier, LossConfig
@@ -29,13 +32,18 @@ class PretrainedClassifier(Classifier):
         loss: The loss of training.
         layer_decay: Factor on the learning rate from each layer to the one below (Howard & Ruder 2018), above 0 and at
             most 1.
-        head_learning_rate: Peak learning rate of pooling and heads; by default ``optim.learning_rate``.
+        head_learning_rate: Peak learning rate of pooling and heads; by default ``optim.learning_rate``. With 0, and
+            ``net.tuning`` frozen, nothing is trained.
+        class_texts: Texts that describe the classes, by their names. The head for the labels starts from their vectors
+            and so answers without training: see nets/pretrained/class_texts.py. By default it starts at random.
         optim: Optimiser and schedule. The learning rate is that of the encoder's last layer, or of prompts or low-rank
             changes. Muon is not offered.
 
     Raises:
         UserError: A value is out of its range, or there is no such encoder.
     """
+
+    head_is_set: Tensor
 
     def __init__(
         self,
@@ -46,12 +54,13 @@ class PretrainedClassifier(Classifier):
         loss: LossConfig = LossConfig(),
         layer_decay: float = 1.0,
         head_learning_rate: float | None = None,
+        class_texts: dict[str, str] | None = None,
         optim: OptimConfig = OptimConfig(learning_rate=5e-5, weight_decay=0.01, schedule="wsd", fused=True),
     ) -> None:
         super().__init__(required("num_classes", num_classes), num_aux_classes, loss, optim)
         self.save_hyperparameters()
         check_range("layer_decay", layer_decay, above=0, most=1)
-        check_range("head_learning_rate", head_learning_rate, above=0)
+        check_range("head_learning_rate", head_learning_rate, least=0)
         if self.optim.optimizer != "adamw":
             raise UserError(f"optim.optimizer {self.optim.optimizer} is not for PretrainedClassifier; choose adamw")
         self.layer_decay = layer_decay
@@ -60,6 +69,11 @@ class PretrainedClassifier(Classifier):
         model = pretrained_model(self.config, vocab_size)
         self.hparams["net"]["encoder_config"] = config_text(model)
         self.make_net([PretrainedEncoder(model, self.config)])
+        self.class_texts = class_texts
+        if class_texts is not None:
+            if self.config.pooling == "attention":
+                raise UserError("class_texts: net.pooling attention says nothing before it is trained; choose mean")
+            self.register_buffer("head_is_set", torch.tensor(False))  # saved: a trained head is never set anew
 
     @property
     def encoder(self) -> PretrainedEncoder:
@@ -70,12 +84,20 @@ class PretrainedClassifier(Classifier):
         """See the base class.
 
         Raises:
-            UserError: The first token is pooled or begins each chunk, and the data puts no [CLS] there; or a text is
-                longer than the encoder's positions.
+            UserError: The first token is pooled or begins each chunk, and the data puts no [CLS] there; a text is
+                longer than the encoder's positions; or ``class_texts`` are not those of the data's classes.
         """
         super().setup(stage)
         data = getattr(self.trainer, "datamodule", None)
         self.encoder.check_length(getattr(data, "longest", 0))
+        self._check_special_tokens(data)
+        if self.class_texts is not None and self.class_names is not None and not self.head_is_set:
+            texts = ordered_texts(self.class_texts, self.class_names)
+            start_from_class_texts(self.members[0], data.encode(texts, "class_texts"))
+            self.head_is_set.fill_(True)
+
+    def _check_special_tokens(self, data: Any) -> None:
+        """Refuses a reading of [CLS] that the data does not put there."""
         if getattr(data, "special_tokens", True):
             return
         if self.config.pooling in ("pooler", "first"):

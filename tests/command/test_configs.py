@@ -110,6 +110,7 @@ OWN = {
     "music/lstm": (NARROW, "--model.net.rnn.hidden_size=48"),
     "music/transformer": (NARROW,),
     "questions/bert": TINY_BERT,
+    "questions/zero_shot": TINY_BERT,
     "reviews/bert": TINY_BERT,
     "tagging/ewt_bert": (*TINY_BERT[:2], "--data.tokenizer_path=bert"),
     "text/gpt_10m": (NARROW, "--data.seq_len=64"),

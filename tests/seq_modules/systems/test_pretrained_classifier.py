@@ -18,6 +18,7 @@ from seq_modules.callbacks import LastCheckpoint
 from seq_modules.callbacks.training.ema import EMA
 from seq_modules.nets.pretrained.encoder import PretrainedEncoderConfig
 from seq_modules.training.optim import OptimConfig
+from seqlight.core.errors import UserError
 from seqlight.core.hyperparameters import group_from
 
 DATA = QuestionData()
@@ -42,7 +43,11 @@ def make(folder: Path, **changes: Any) -> PretrainedClassifier:
     torch.manual_seed(0)
     fields = {field.name for field in dataclasses.fields(OptimConfig)}
     optim = {name: changes.pop(name) for name in fields & changes.keys()}
-    others = {name: changes.pop(name) for name in ("layer_decay", "head_learning_rate", "loss") if name in changes}
+    others = {
+        name: changes.pop(name)
+        for name in ("layer_decay", "head_learning_rate", "loss", "class_texts")
+        if name in changes
+    }
     return PretrainedClassifier(
         DATA.vocab_size, 3, 6,
         net=group_from(PretrainedEncoderConfig, {"pretrained": str(folder), "dropout": 0.0, **changes}),
@@ -260,7 +265,7 @@ def test_another_vocabulary_is_refused(folder: Path) -> None:
     ("changes", "named"),
     [
         ({"layer_decay": 0.0}, "layer_decay"),
-        ({"head_learning_rate": 0.0}, "head_learning_rate"),
+        ({"head_learning_rate": -0.1}, "head_learning_rate"),
         ({"unfreeze_layers": 0}, "net.unfreeze_layers"),
         ({"dropout": 1.0}, "net.dropout"),
         ({"attention_dropout": 1.0}, "net.attention_dropout"),
@@ -276,3 +281,55 @@ def test_refuses(folder: Path, changes: dict[str, Any], named: str) -> None:
 def test_an_encoder_must_be_named() -> None:
     with pytest.raises(ValueError, match=r"^net.pretrained is not given"):
         PretrainedClassifier(9, 3)
+
+
+TEXTS = {"HUM": "who is it ?", "LOC": "where is the city ?", "NUM": "how many are mine ?"}
+
+
+def test_class_texts_answer_by_the_cosine_without_training(folder: Path, tmp_path: Path) -> None:
+    module = make(folder, tuning="frozen", head_learning_rate=0.0, class_texts=TEXTS)
+    data = QuestionData()
+    trainer(tmp_path, limit_train_batches=1).fit(module.train(), data)
+    encoder = BertModel.from_pretrained(folder).eval()
+
+    @torch.no_grad()
+    def vectors(texts: list[str]) -> torch.Tensor:
+        rows = data.encode(texts, "texts")
+        states = [encoder(torch.from_numpy(row).long()[None]).last_hidden_state for row in rows]
+        return torch.cat([each.mean(1) for each in states])
+
+    texts = ["who wrote it ?", "where does it end ?", "how many were sold ?", "what is it ?"]
+    described, read = vectors([TEXTS[name] for name in data.class_names]), vectors(texts)
+    cosines = torch.nn.functional.cosine_similarity(read[:, None], described[None], dim=-1)
+    rows = data.encode(texts, "texts")
+    module.eval()
+    logits = torch.cat([module(torch.from_numpy(row).long()[None]) for row in rows])
+    lengths = read.norm(dim=1, keepdim=True) / described.norm(dim=1).mean()
+    torch.testing.assert_close(logits, 20 * cosines * lengths, rtol=1e-4, atol=1e-4)
+
+
+def test_a_trained_head_is_not_set_anew(folder: Path, tmp_path: Path) -> None:
+    module = make(folder, class_texts=TEXTS)
+    first = trainer(tmp_path)
+    first.fit(module.train(), QuestionData())
+    trained = module.net.head.weight.detach().clone()
+    first.test(module, QuestionData(), verbose=False)
+    loaded = PretrainedClassifier.load_from_checkpoint(next(tmp_path.rglob("last.ckpt")))
+    trainer(tmp_path / "again").test(loaded, QuestionData(), verbose=False)
+    for tested in (module, loaded):
+        assert torch.equal(tested.net.head.weight, trained)
+
+
+@pytest.mark.parametrize(
+    ("texts", "changes", "said"),
+    [
+        ({"HUM": "who ?", "LOC": "where ?"}, {}, "class_texts: 'NUM' has no text; the classes are HUM, LOC, NUM"),
+        ({**TEXTS, "ENTY": "what ?"}, {}, "class_texts: 'ENTY' is no class of the data"),
+        (TEXTS, {"pooling": "attention"}, "class_texts: net.pooling attention says nothing before it is trained"),
+    ],
+)
+def test_class_texts_that_cannot_be_are_refused(
+    folder: Path, tmp_path: Path, texts: dict[str, str], changes: dict[str, str], said: str
+) -> None:
+    with pytest.raises(UserError, match=said):
+        trainer(tmp_path).fit(make(folder, class_texts=texts, **changes).train(), QuestionData())
