@@ -2,8 +2,8 @@
 
 A text's score for a class is the cosine of the angle between its vector and that of the class's description. So are the
 vectors of sentence encoders compared (Reimers & Gurevych, "Sentence-BERT", EMNLP 2019); with descriptions of classes,
-Yin et al., "Benchmarking Zero-shot Text Classification" (EMNLP 2019). With the descriptions' vectors as its rows, a linear
-layer computes these scores up to the length of the text's own vector, which is the same for all classes.
+Yin et al., "Benchmarking Zero-shot Text Classification" (EMNLP 2019). With the descriptions' vectors as its rows, a
+linear layer computes these scores up to the length of the text's own vector, which is the same for all classes.
 
 C classes, D width, T tokens.
 """
