@@ -108,8 +108,9 @@ def training_of(trial: dict[str, str], length: int) -> Training:
 
 
 def three(values: list[float]) -> str:
-    """Smallest, median and largest of values; a dash where there are none."""
-    return " / ".join(f"{f(values):.0f}" for f in (min, statistics.median, max)) if values else "-"
+    """Smallest, median and largest of values; a dash where there are none. What would round to 100 has a decimal."""
+    spread = [f(values) for f in (min, statistics.median, max)] if values else []
+    return " / ".join(f"{x:.1f}" if 99.5 <= x < 100 else f"{x:.0f}" for x in spread) or "-"
 
 
 def print_table(trainings: list[Training], lengths: list[int]) -> None:

@@ -1,8 +1,7 @@
 """Which trained parity nets are right at every length, and which string shows that another is not?
 
     python benchmarks/studies/parity_proofs.py                                  # trains what is missing, then proves
-    python benchmarks/studies/parity_proofs.py --sweep sweeps/parity/proofs --output proofs.csv
-    python benchmarks/studies/parity_proofs.py --checkpoint last                # the weights at the end of training
+    python benchmarks/studies/parity_proofs.py --sweep sweeps/parity/provable --checkpoint last --output provable.csv
     python benchmarks/studies/parity_proofs.py --activations                    # error of float32 tanh and sigmoid
 
 The nets are those of a sweep, which is trained first (it goes on where it was stopped). Each is proved by its best
