@@ -13,8 +13,7 @@ import threading
 from collections.abc import Iterator
 from types import FrameType
 
-from seqlight.core.errors import Diverged, Stopped, Terminated, UserError, WritingError, shortened
-from seqlight.core.signals import hangup
+from seqlight.core.errors import Diverged, Stopped, Terminated, UserError, WritingError, hangup, shortened
 
 # What a user can put right; every other exception keeps its traceback.
 MISTAKES = (UserError, FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)

@@ -40,6 +40,12 @@ class Terminated(KeyboardInterrupt):
         self.number = number
 
 
+def hangup() -> tuple[int, ...]:
+    """SIGHUP, which comes when the terminal is closed; nothing under ``nohup``, which ignores it, and on Windows."""
+    number = getattr(signal, "SIGHUP", None)
+    return () if number is None or signal.getsignal(number) == signal.SIG_IGN else (number,)
+
+
 class Stopped(BaseException):
     """A training that a signal has ended, with a checkpoint to go on from: shown as one line.
 

@@ -15,9 +15,8 @@ from lightning.pytorch.utilities import rank_zero_info
 from seq_modules.callbacks.run.last_checkpoint import LastCheckpoint
 from seq_modules.training.accumulation import in_window
 from seq_modules.training.sharding import class_of
-from seqlight.core.errors import Stopped
+from seqlight.core.errors import Stopped, hangup
 from seqlight.core.hyperparameters import check_range, class_options, class_path
-from seqlight.core.signals import hangup
 
 QUEUE_AGAIN = getattr(signal, "SIGUSR1", None)  # SLURM's; Windows has no such signal
 SIGNALS = tuple(number for number in (signal.SIGINT, signal.SIGTERM, QUEUE_AGAIN) if number is not None)
