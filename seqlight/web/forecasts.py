@@ -15,10 +15,6 @@ from seqlight.web.face import Face, FileField, SliderField
 from seqlight.web.trained import Trained, first_batch, predicted
 
 LISTED = 12  # rows of the table
-QUANTILES = (
-    "The columns are quantiles: by the model, the value comes out below low (10 %) with a probability of 10 %. In the "
-    "picture the line is the middle, and the shaded interval lies between low and high."
-)
 
 
 class ForecastFace(Face):
@@ -54,7 +50,7 @@ class ForecastFace(Face):
         headings = columns if self.module.levels is None else ["date", "series", *map(named, self.module.levels)]
         shown += fragments.title(f"The first {len(cells)} of {len(rows)} values") + fragments.table(headings, cells)
         if self.module.levels is not None:
-            shown += fragments.note(QUANTILES)
+            shown += note_on_quantiles(self.module.levels)
         with tempfile.TemporaryDirectory() as folder:
             write_forecasts(Path(folder), rows)
             content = (Path(folder) / "forecast.csv").read_bytes()
@@ -64,6 +60,14 @@ class ForecastFace(Face):
 def named(level: float) -> str:
     """A quantile for people, by its level: low (10 %), middle, high (90 %)."""
     return "middle" if level == 0.5 else f"{'low' if level < 0.5 else 'high'} ({100 * level:g} %)"
+
+
+def note_on_quantiles(levels: Sequence[float]) -> str:
+    """What the columns of the quantiles mean, by their levels."""
+    return fragments.note(
+        f"Quantiles: by the model, the probability that a value comes out below {named(levels[0])} is "
+        f"{100 * levels[0]:g} %. In the picture the line is the middle, and what lies between low and high is shaded."
+    )
 
 
 def shortest(value: Any) -> str:
