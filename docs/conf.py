@@ -43,7 +43,10 @@ SIDEBAR = {
             "export",
         )
     ],
-    "Notebooks": ["docs/notebooks/README", "docs/notebooks/*"],
+    "Notebooks": [
+        f"docs/notebooks/{page}"
+        for page in ("README", "parity", "gpt", "classification", "translation", "music", "perceptron")
+    ],
     "Lessons": ["docs/lessons/shapes", "docs/lessons/*"],
     "Notes": ["docs/notes/*"],
     "Results": ["docs/results/README", "docs/results/*", "docs/results/*/README", "docs/results/**"],

@@ -14,7 +14,7 @@ from datamodules.series.series_csv import Series, SeriesTable, read_series
 from datamodules.series.windows import NextWindow, SeriesWindows, TimeSplit, origins_of
 from seqlight.core.errors import UserError
 from seqlight.core.hyperparameters import check_range, group_from
-from seqlight.core.series import SeriesStatistics
+from seqlight.core.series import SeriesStatistics, step_in_words
 
 
 class ForecastDataModule(SequenceDataModule):
@@ -112,7 +112,8 @@ class ForecastDataModule(SequenceDataModule):
         series, argument, path = self.series_to_continue()
         step, size = self.statistics["step"], len(series.values)
         if str(series.step) != step:
-            raise UserError(f"{argument} {path}: its step is {series.step}, but the model was trained with {step}")
+            own, known = step_in_words(str(series.step)), step_in_words(step)
+            raise UserError(f"{argument} {path}: its step is {own}, but the model was trained with {known}")
         if size < self.lookback:
             raise UserError(f"{argument} {path}: has {size} rows, but the model reads {self.lookback}")
         return NextWindow(self.scaled(series), series.dates(size, self.horizon), self.lookback)

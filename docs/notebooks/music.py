@@ -167,8 +167,8 @@ plt.show()
 
 # %% [markdown]
 # ## What might come next
-# Two places in the prelude. On the left three beats have been played, and its figure for the second time begins. On the
-# right the second bar has just begun, and with it another chord.
+# Two places in the prelude. On the left three beats have been played, and its figure is half through for the second
+# time. On the right the second bar has just begun, and with it another chord.
 #
 # *Look at where Bach's own note, in orange, stands among the guesses; if no bar is orange, it is not among the ten
 # likeliest. When the figure goes on, the model is nearly sure. When the harmony moves, there is more than one way to

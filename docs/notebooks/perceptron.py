@@ -182,7 +182,7 @@ for rate, colour in ((0.3, "white"), (2.0, "C1")):
 axis.set(
     xlabel="W1[0, 0]", ylabel="W2[1, 0]", xlim=(-2, 2), ylim=(-2, 2), title="twelve steps downhill", aspect="equal"
 )
-axis.legend(fontsize=8)
+axis.legend(fontsize=8, facecolor="0.3", labelcolor="white")
 plt.show()
 
 # %% [markdown]

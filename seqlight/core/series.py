@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 
 from seqlight.core.errors import UserError
 
+UNITS = {"week": 604_800.0, "day": 86_400.0, "hour": 3_600.0, "minute": 60.0, "second": 1.0}  # seconds
+
 
 @dataclass(frozen=True)
 class SeriesStatistics:
@@ -35,3 +37,20 @@ class SeriesStatistics:
         lengths = [len(held) for held in (self.names, self.center, self.scale, self.naive_errors)]
         if len(set(lengths)) > 1:
             raise UserError(f"SeriesStatistics lists must have one entry a series, not {lengths} entries")
+
+
+def step_in_words(step: str) -> str:
+    """A step of :class:`SeriesStatistics` for people, such as "1 hour" for "3600 s".
+
+    Args:
+        step: The step. One that is no number of seconds is returned as it is.
+    """
+    try:
+        seconds = float(step.removesuffix(" s"))
+    except ValueError:
+        return step
+    for unit, size in UNITS.items():
+        if seconds >= size and seconds % size == 0:
+            count = round(seconds / size)
+            return f"{count} {unit}{'s' if count > 1 else ''}"
+    return step

@@ -104,12 +104,14 @@ class Face:
         hint: What to do on the page.
         button: What the button says.
         fields: What a person gives, by the names of :meth:`answer`'s arguments.
+        grows: Whether the answer grows while it is made. Only then can it be stopped.
     """
 
     title: str
     hint: str
     button: str
     fields: Mapping[str, Field]
+    grows = False
 
     def answer(self, *args: Any, **given: Any) -> Iterator[str]:
         """The answer as HTML, of the fields by their names; each that is yielded takes the place of the one before.

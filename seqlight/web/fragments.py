@@ -29,6 +29,8 @@ CSS = """
 .sl-answer .sl-table :is(th, td) { padding: 3px 14px 3px 0; text-align: left; border: none !important;
   border-bottom: 1px solid rgb(128 128 128 / 25%) !important; }
 .sl-picture { max-width: 100%; max-height: 48em; width: auto; height: auto; background: white; border-radius: 4px; }
+.sl-wide { overflow-x: auto; }
+.sl-wide .sl-picture { max-width: none; max-height: none; }
 .sl-file { text-decoration: underline; }
 .sl-answer audio { width: 100%; max-width: 40em; }
 """
@@ -111,6 +113,11 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 def folded(words: str, content: str) -> str:
     """What is shown after a click."""
     return f"<details><summary>{escape(words)}</summary>{content}</details>"
+
+
+def wide(content: str) -> str:
+    """Pictures in their own size; of wider ones than the page a part is shown, and the rest by scrolling."""
+    return f'<div class="sl-wide">{content}</div>'
 
 
 def address(kind: str, content: bytes) -> str:

@@ -55,7 +55,7 @@ class MusicFace(Face):
         limits = MusicGeneration(max_bars=int(bars))
         module = with_settings(self.module, decoding=decoding_of(sampling, count), generation=limits)
         (row, *_) = predicted(module, first_batch(data))
-        yield piece_shown(row, data)
+        yield note_on_unseen(data) + piece_shown(row, data)
 
 
 class FramesFace(Face):
@@ -80,6 +80,18 @@ class FramesFace(Face):
         module = with_settings(self.module, decoding=decoding_of(sampling, length))
         (row,) = predicted(module, first_batch(data))
         yield piece_shown(row, data)
+
+
+def note_on_unseen(data: Any) -> str:
+    """A remark on the notes of the beginning that the model does not know, if there are any."""
+    piece = data.predict_set.pieces[0]
+    unseen = data.tokenizer.unseen(piece)
+    if not unseen:
+        return ""
+    return fragments.note(
+        f"{unseen} of the {len(piece.notes)} notes of the beginning have a pitch, a duration, a distance or a loudness "
+        "that training did not have. The model reads the nearest, so that they look and sound changed."
+    )
 
 
 def piece_shown(row: dict[str, Any], data: Any) -> str:

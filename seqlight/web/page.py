@@ -5,6 +5,7 @@ It is the only file that knows gradio. Nothing is loaded from another host: no f
 
 import json
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -34,6 +35,9 @@ FONTS = ["system-ui", "sans-serif"]
 MONO = ["ui-monospace", "monospace"]
 AT_ONCE = 2  # answers that are worked on at the same time
 CLEANED = 3600  # seconds after which a file that was uploaded is removed
+# What messages say of the command line: the argument at the beginning, and a remedy that is an option.
+ARGUMENT = re.compile(r"^(?:data|prompt)\.(?:(?:predict_path|source|strings|bits):? )?")
+REMEDY = re.compile(r"; [^;]*--\w.*$")
 # The browser itself refuses whatever is elsewhere. gradio's scripts stand in the page, and are made in it.
 POLICY = "default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'; connect-src 'self' ws: data: blob:"
 HEAD = f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
@@ -75,10 +79,10 @@ def build_page(root: str, given: Path | None = None) -> gr.Blocks:
                 return
             try:
                 if name not in choices():
-                    raise UserError(f"{name}: no checkpoint of a run; choose one of the list")
+                    raise UserError(f"{name}: no checkpoint of a run")
                 face = face_at(Path(name))
             except (UserError, OSError) as error:
-                gr.HTML(fragments.refusal(sentence(error)), elem_id="face")
+                gr.HTML(fragments.refusal(f"{sentence(error)} Choose another of the list."), elem_id="face")
                 return
             show_face(face)
 
@@ -100,7 +104,7 @@ def show_face(face: Face) -> None:
             widgets = {name: widget_of(name, field) for name, field in face.fields.items()}
             with gr.Row():
                 button = gr.Button(face.button, variant="primary", elem_id="go")
-                stop = gr.Button("Stop", elem_id="stop")
+                stop = gr.Button("Stop", elem_id="stop") if face.grows else None
         with gr.Column(scale=3, min_width=320):
             answer = gr.HTML("", elem_id="answer", elem_classes="sl-answer")
     given = {name: widget for name, widget in widgets.items() if not isinstance(face.fields[name], PlaneField)}
@@ -120,7 +124,8 @@ def show_face(face: Face) -> None:
             targets = [widgets[target] for target in field.targets]
             clicked = widgets[name].select(place_of(field), outputs=targets, show_progress="hidden")
             events.append(clicked.then(**options))
-    stop.click(None, cancels=events)
+    if stop is not None:
+        stop.click(None, cancels=events)
 
 
 def widget_of(name: str, field: Field) -> Any:
@@ -147,7 +152,8 @@ def widget_of(name: str, field: Field) -> Any:
                 label=label, file_types=list(endings), type="filepath", height=120, interactive=True, elem_id=name
             )
         case PlaneField(label, pixels):
-            return gr.Image(pixels, label=label, interactive=False, buttons=[], elem_id=name)
+            # The label would lie on the plane's corner.
+            return gr.Image(pixels, label=label, show_label=False, interactive=False, buttons=[], elem_id=name)
 
 
 def place_of(field: PlaneField) -> Callable[..., tuple[float, float]]:
@@ -181,8 +187,8 @@ def answering(face: Face, names: list[str]) -> Callable[..., Iterator[str]]:
 
 
 def sentence(error: Exception) -> str:
-    """An error as a sentence."""
-    words = shortened(" ".join(str(error).split()))
+    """An error as a sentence, without the arguments and options of the command line that it names."""
+    words = REMEDY.sub("", ARGUMENT.sub("", shortened(" ".join(str(error).split()))))
     return words if words.endswith((".", "!", "?")) else f"{words}."
 
 

@@ -18,6 +18,7 @@ from seqlight.web.trained import Trained, predicted
 
 MOST = 500  # symbols
 NAMED = 60  # steps whose symbols fit below the picture
+LISTED = 4  # steps that are named at one place of the plane
 COLOURS = ("#4c78a840", "#f58518a0", "#54a24b80", "#e4575680", "#b279a280", "#9d755d80")
 
 
@@ -109,13 +110,28 @@ def draw_states(states: Tensor, symbols: list[str], colours: dict[int, str]) -> 
     shades = [colours.get(t, "#cccccc")[:7] for t in range(len(symbols))]
     way.scatter(across, up, c=shades, s=36, edgecolors="black", linewidths=0.4, zorder=2)
     if len(symbols) <= NAMED:
-        first: dict[tuple[float, float], int] = {}  # step at which the state first came to a place, from 1 on
-        spread = max(float(abs(across).max()), float(abs(up).max()), 1e-6)
-        for t, (x, y) in enumerate(zip(across, up, strict=True), start=1):
-            first.setdefault((round(x / spread, 1), round(y / spread, 1)), t)
-        for t in first.values():
-            place = (across[t - 1], up[t - 1])
-            way.annotate(str(t), place, fontsize=8, xytext=(5, 4), textcoords="offset points")
+        name_steps(way, across, up)
+    way.margins(0.15)
     way.locator_params(nbins=5)
     way.set(title="its way in the main plane", xlabel="first axis", ylabel="second axis")
     return figure
+
+
+def name_steps(axis: Any, across: Any, up: Any) -> None:
+    """Names each place of a way by the steps, from 1 on, at which the state is there; the label is inside the picture.
+
+    Args:
+        axis: Axes with the way.
+        across: Place of each step on the first axis, (T,).
+        up: On the second, (T,).
+    """
+    steps: dict[tuple[float, float], list[int]] = {}
+    spread = max(float(abs(across).max()), float(abs(up).max()), 1e-6)
+    for t, (x, y) in enumerate(zip(across, up, strict=True)):
+        steps.setdefault((round(x / spread, 1), round(y / spread, 1)), []).append(t)
+    for at in steps.values():
+        words = ", ".join(str(t + 1) for t in at[:LISTED]) + (" ..." if len(at) > LISTED else "")
+        place, side, shift = (across[at[0]], up[at[0]]), "left", 5
+        if place[0] > (across.max() + across.min()) / 2:
+            side, shift = "right", -5
+        axis.annotate(words, place, fontsize=8, ha=side, xytext=(shift, 5), textcoords="offset points")

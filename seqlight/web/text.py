@@ -29,6 +29,7 @@ class TextFace(Face):
     title = "A language model"
     hint = "Write how a text begins; the model goes on. The same seed gives the same text."
     button = "Continue"
+    grows = True
 
     def __init__(self, trained: Trained) -> None:
         assert isinstance(trained.module, LanguageModel)
@@ -70,8 +71,8 @@ class TextFace(Face):
             )
             found += fragments.title("Where the prompt's last token looks (mean of all layers and heads)")
             found += fragments.marks([fragments.visible(key) for key in part.keys], weights)
-            drawn = fragments.picture(draw(last), "attention weights by layer and head", dpi=70)
-            found += fragments.folded(f"by layer and head, of the last {len(last.keys)} tokens", drawn)
+            drawn = fragments.picture(draw(last), "attention weights by layer and head", dpi=110)
+            found += fragments.folded(f"by layer and head, of the last {len(last.keys)} tokens", fragments.wide(drawn))
         return found
 
 

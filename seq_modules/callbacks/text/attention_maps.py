@@ -81,6 +81,7 @@ def draw(part: AttentionPart) -> Any:
     height = width * min(max(rows / columns, 0.2), 2.0) + 0.1
     figure, axes = new_figure(heads, width=width, height=height, rows=layers)
     turn = 90 if max(map(len, keys)) > 1 else 0
+    size = min(max(54 * min(width / columns, height / rows), 4.0), 8.0)  # points; a token has 72 an inch
     for at, (axis, image) in enumerate(zip(axes, part.weights.flatten(0, 1), strict=True)):
         layer, head = divmod(at, heads)
         shades = axis.imshow(image.numpy(), cmap="magma", norm=PowerNorm(0.5, 0, 1), aspect="auto")  # small ones too
@@ -89,8 +90,8 @@ def draw(part: AttentionPart) -> Any:
             axis.set_title(f"layer {layer + 1}, head {head + 1}", fontsize=8)
         # A "$" of the text is not the beginning of a formula.
         shown = keys if layer == layers - 1 else []
-        axis.set_xticks(range(columns), shown, fontsize=5, rotation=turn, parse_math=False)
-        axis.set_yticks(range(rows), queries if head == 0 else [], fontsize=5, parse_math=False)
+        axis.set_xticks(range(columns), shown, fontsize=size, rotation=turn, parse_math=False)
+        axis.set_yticks(range(rows), queries if head == 0 else [], fontsize=size, parse_math=False)
         axis.tick_params(length=0)
     figure.colorbar(shades, ax=list(axes), label="attention weight", fraction=0.02, aspect=40)
     figure.supxlabel("attended token", fontsize=8)

@@ -97,7 +97,7 @@ def test_predict_continues_another_file_by_the_statistics_of_training(tmp_path: 
     assert batch["dates"] == [[f"2024-01-01 {hour:02d}:00:00" for hour in range(12, 16)]]
     path.write_text("day,series_1,series_2\n2024-01-01,1,1\n2024-01-02,2,2\n")
     with pytest.raises(
-        UserError, match=r"predict_path .*new.csv: its step is 86400 s, but the model was trained with 3"
+        UserError, match=r"predict_path .*new.csv: its step is 1 day, but the model was trained with 1 h"
     ):
         later.setup("predict")
     path.write_text("time,series_1,series_2\n2024-01-01 00:00,1,1\n2024-01-01 01:00,2,2\n")

@@ -16,6 +16,7 @@ from datamodules import (
     MidiDataModule,
     ParityDataModule,
     QuestionsDataModule,
+    ReviewsDataModule,
     SequenceDataModule,
     StringsDataModule,
     TabularDataModule,
@@ -31,6 +32,7 @@ from seq_modules import (
     GPTLanguageModel,
     LSTMFrameDecoder,
     MLPClassifier,
+    NgramClassifier,
     RNNMusicDecoder,
     Seq2SeqTransformer,
     SequenceModule,
@@ -70,6 +72,20 @@ def questions() -> tuple[SequenceDataModule, SequenceModule]:
     net = TextEncoderConfig(pooling="attention", attention_size=4, d_model=8, rnn=SMALL)
     module = module_for(data, TextClassifier, net=net)
     module.class_names = list(data.class_names)
+    return data, module
+
+
+def reviews() -> tuple[SequenceDataModule, SequenceModule]:
+    data = ReviewsDataModule()
+    data.tokenizer = WordTokenizer.train(ReviewsDataModule.EXAMPLES, 100)
+    module = module_for(data, NgramClassifier)
+    module.class_names = list(data.class_names)
+    rows = [torch.tensor([data.tokenizer.encode(text)]) for text in ReviewsDataModule.EXAMPLES]
+    module.net.count(
+        {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": torch.tensor([label])}
+        for ids, label in zip(rows, (1, 0, 1), strict=True)
+    )
+    module.hparams["num_ngrams"] = len(module.net.keys) - 1
     return data, module
 
 
@@ -117,7 +133,7 @@ def points() -> tuple[SequenceDataModule, SequenceModule]:
 
 SYSTEMS: dict[str, Callable[[], tuple[SequenceDataModule, SequenceModule]]] = {
     made.__name__: made
-    for made in (text, questions, parity, formal, translation, tagging, music, frames, forecast, points)
+    for made in (text, questions, reviews, parity, formal, translation, tagging, music, frames, forecast, points)
 }
 
 

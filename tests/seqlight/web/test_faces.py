@@ -28,8 +28,9 @@ from seqlight.core.errors import UserError
 from seqlight.web import fragments
 from seqlight.web.classification import MOST_PARTS, occlusion
 from seqlight.web.face import SAMPLING, Face, PlaneField, growing
+from seqlight.web.music import PRELUDE
 from seqlight.web.registry import FACES, face_at, face_of
-from seqlight.web.strings import hidden_states, plane_of
+from seqlight.web.strings import draw_states, hidden_states, plane_of
 from seqlight.web.text import next_tokens
 from seqlight.web.trained import Trained, checkpoints_below, predicted, with_settings
 
@@ -148,6 +149,14 @@ def test_occlusion_is_what_each_word_brings(faces: dict[str, Any]) -> None:
     assert found[0] == found[2]  # of one group of neighbours
 
 
+def test_a_review_is_answered_with_its_n_grams(faces: dict[str, Any]) -> None:
+    face, text = faces["reviews"], "It is anything but boring ."
+    (row,) = predicted(face.module, face.trained.batch(predict={"texts": [text]}))
+    votes = last(face, text=text).partition("n-grams add to its log-odds")[2]
+    assert re.findall(r"<span>([^<]*)</span><div", votes) == [ngram for ngram, _ in row["ngrams"]]
+    assert re.findall(r"<span>([-+][\d.]+)</span>", votes) == [f"{value:+.2f}" for _, value in row["ngrams"]]
+
+
 def test_parity_is_told_and_the_state_is_that_of_the_net(faces: dict[str, Any]) -> None:
     face = faces["parity"]
     html = last(face, string="1011 0")
@@ -163,6 +172,8 @@ def test_parity_is_told_and_the_state_is_that_of_the_net(faces: dict[str, Any]) 
     plane = plane_of(states)  # of two units: another view of the same distances
     assert torch.allclose(torch.cdist(plane, plane), torch.cdist(states, states).double(), atol=1e-5)
     assert plane_of(states[:1]).tolist() == [[0.0, 0.0]]
+    (names,) = (axis.texts for axis in draw_states(states[[0, 1, 0, 0, 0, 0]], list("101111"), {}).axes if axis.texts)
+    assert [name.get_text() for name in names] == ["1, 3, 4, 5 ...", "2"]
     for wrong, said in (("012", "holds '2'; its symbols are 0 1"), ("", "is empty"), ("1" * 501, "at most 500")):
         with pytest.raises(UserError, match=said):
             last(face, string=wrong)
@@ -208,6 +219,8 @@ def test_words_have_the_tags_that_the_tagger_gives_them(faces: dict[str, Any]) -
 def test_music_can_be_seen_heard_and_kept(faces: dict[str, Any], tmp_path: Path) -> None:
     face = faces["music"]
     html = last(face, bars=2, **SAMPLED)
+    assert "training did not have" not in html
+    assert "64 of the 64 notes of the beginning" in last(face, prompt=PRELUDE, bars=1, **SAMPLED)
     (midi,), (sound,) = files(html, "audio/midi"), files(html, "audio/wav")
     (tmp_path / "a.mid").write_bytes(midi)
     piece = read_midi(tmp_path / "a.mid")
@@ -238,7 +251,9 @@ def test_chorales_have_as_many_quarters_as_were_wanted(faces: dict[str, Any], tm
 def test_forecasts_are_the_model_s_of_a_file_or_of_its_own_series(faces: dict[str, Any], tmp_path: Path) -> None:
     face = faces["forecast"]
     module: Forecaster = face.module
-    (content,) = files(last(face, series=2), "text/csv")
+    html = last(face, series=2)
+    assert re.findall("<th>([^<]*)</th>", html) == ["date", "series", "low (10 %)", "middle", "high (90 %)"]
+    (content,) = files(html, "text/csv")
     rows = list(csv.DictReader(io.StringIO(content.decode())))
     assert len(rows) == 6 * 2
     assert float(rows[0]["0.1"]) <= float(rows[0]["0.5"]) <= float(rows[0]["0.9"])

@@ -6,6 +6,7 @@ Pictures of the pages are left in build/try. Where there is no chromium the test
 import shutil
 import socket
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,10 @@ from typing import Any
 import pytest
 from conftest import ROOT, Run
 from helpers.commands.checkpoints import SYSTEMS, write_run
+
+from datamodules.music.sources.midi_files import write_midi
+from datamodules.music.sources.prelude import PRELUDE
+from seqlight.core.errors import UserError
 
 if find_spec("gradio") is None or find_spec("playwright") is None:  # to import them takes seconds, in every worker
     pytest.skip("gradio and playwright are not installed", allow_module_level=True)
@@ -130,15 +135,27 @@ def test_a_question(visitor: Visitor) -> None:
     said = visitor.ask(".sl-marks")
     assert said.count("%") == 6
     assert "is likelier with each word than without" in said
+    assert visitor.page.locator("#stop").count() == 0  # the answer does not grow
     visitor.keep("questions")
+    visitor.page.click("#marks label:has-text('attention')")
+    assert "The attention that the words get" in visitor.ask(".sl-title:has-text('attention')")
+
+
+def test_a_review(visitor: Visitor) -> None:
+    visitor.choose("reviews")
+    visitor.page.fill("#text textarea", "It is anything but boring .")
+    said = visitor.ask(".sl-title:has-text('n-grams')")
+    assert said.startswith("pos")
+    assert "anything but" in said.partition("n-grams add to its log-odds")[2]
+    visitor.keep("reviews")
 
 
 def test_parity_by_clicks(visitor: Visitor) -> None:
     visitor.choose("parity")
     visitor.page.click("text=clear")
-    for key in "1101":
+    for key in "11010":
         visitor.page.click(f".sl-key:text-is('{key}')")
-    assert visitor.page.input_value("#string textarea, #string input") == "1101"
+    assert visitor.page.input_value("#string textarea, #string input") == "11010"
     assert "The number of ones is odd." in visitor.ask("img")
     visitor.keep("parity")
 
@@ -146,7 +163,7 @@ def test_parity_by_clicks(visitor: Visitor) -> None:
 def test_a_formal_language(visitor: Visitor) -> None:
     visitor.choose("formal")
     visitor.page.fill("#string textarea, #string input", "1+2*")
-    assert "the task wants such as" in visitor.ask("[role=alert]")
+    assert visitor.ask("[role=alert]").startswith("string 1 is '1+2*'; the task wants such as")
     visitor.page.click(".sl-key:text-is('3')")
     assert "answer at the end" in visitor.ask("img")
     visitor.keep("formal")
@@ -180,6 +197,20 @@ def test_music_is_heard_and_kept(visitor: Visitor, tmp_path: Path) -> None:
     visitor.keep("music")
 
 
+def test_a_midi_file_is_continued(visitor: Visitor, tmp_path: Path) -> None:
+    write_midi(tmp_path / "own.mid", PRELUDE)
+    visitor.page.click("#prompt label:has-text('MIDI file')")
+    visitor.page.set_input_files("#file input[type=file]", tmp_path / "own.mid")
+    visitor.page.wait_for_selector("#file :text('own.mid')")
+    visitor.page.fill("#bars input[type=number]", "1")
+    before = visitor.page.get_attribute("#answer audio", "src")
+    visitor.page.click("#go")
+    visitor.page.wait_for_function(
+        "(before) => document.querySelector('#answer audio')?.getAttribute('src') !== before", arg=before
+    )
+    assert "64 of the 64 notes of the beginning" in visitor.page.inner_text("#answer")
+
+
 def test_a_chorale(visitor: Visitor) -> None:
     visitor.choose("frames")
     visitor.page.fill("#length input[type=number]", "8")
@@ -187,15 +218,29 @@ def test_a_chorale(visitor: Visitor) -> None:
     visitor.keep("frames")
 
 
+def table_of(rows: int, step: timedelta) -> str:
+    """A CSV file with the series of the forecaster."""
+    dates = [datetime(2026, 1, 1) + row * step for row in range(rows)]
+    return "\n".join(["date,series_1,series_2", *(f"{date},{row % 5},{row}" for row, date in enumerate(dates))])
+
+
 def test_forecasts_of_the_example_and_of_a_file(visitor: Visitor, tmp_path: Path) -> None:
     visitor.choose("forecast")
-    assert "of 12 values" in visitor.ask("table")
+    assert "1 hour from row to row" in visitor.page.inner_text("#face")
+    said = visitor.ask("table")
+    assert "of 12 values" in said
+    assert "low (10 %)" in said
     visitor.keep("forecast")
-    (tmp_path / "short.csv").write_text("date,series_1,series_2\n2026-01-01,1,2\n2026-01-02,3,4\n")
-    visitor.page.set_input_files("#file input[type=file]", tmp_path / "short.csv")
-    visitor.page.wait_for_selector("#file :text('short.csv')")
+    (tmp_path / "days.csv").write_text(table_of(2, timedelta(days=1)))
+    visitor.page.set_input_files("#file input[type=file]", tmp_path / "days.csv")
+    visitor.page.wait_for_selector("#file :text('days.csv')")
     said = visitor.ask("[role=alert]")
-    assert said.startswith("data.predict_path short.csv: its step is 86400 s")
+    assert said == "days.csv: its step is 1 day, but the model was trained with 1 hour."
+    visitor.page.click("#file button[aria-label='Clear']")
+    (tmp_path / "hours.csv").write_text(table_of(30, timedelta(hours=1)))
+    visitor.page.set_input_files("#file input[type=file]", tmp_path / "hours.csv")
+    visitor.page.wait_for_selector("#file :text('hours.csv')")
+    assert "2026-01-02 06:00:00" in visitor.ask("table")  # the row after the last
 
 
 def test_a_point_is_clicked(visitor: Visitor) -> None:
@@ -226,6 +271,14 @@ def test_two_at_once_have_each_their_own(visitor: Visitor, browser: Any, address
     other.page.close()
 
 
+def test_without_a_run_the_page_says_what_to_do(
+    visitor: Visitor, address: str, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("seqlight.web.page.checkpoints_below", lambda root: [])
+    visitor.page.goto(f"{address}?checkpoint=")
+    visitor.page.wait_for_selector(f"#face :text('There is no run in {root}/ yet.')")
+
+
 def test_a_new_run_is_listed_and_a_damaged_one_is_told(visitor: Visitor, address: str, root: Path) -> None:
     broken = root / "broken/1/checkpoints/best.ckpt"
     broken.parent.mkdir(parents=True)
@@ -235,7 +288,10 @@ def test_a_new_run_is_listed_and_a_damaged_one_is_told(visitor: Visitor, address
     visitor.page.click("#checkpoint input")
     visitor.page.locator("[role=option]").filter(has_text="/broken/").click()
     visitor.page.wait_for_selector("#face [role=alert]")
-    assert "broken" in visitor.page.inner_text("#face")
+    said = visitor.page.inner_text("#face")
+    assert (
+        said == f"{broken}: is damaged, for its checksum does not fit, and is not loaded. Choose another of the list."
+    )
     visitor.keep("damaged")
 
 
@@ -245,6 +301,18 @@ def test_nothing_came_from_elsewhere_and_nothing_failed(visitor: Visitor, addres
     assert visitor.faults == []
     blocked = visitor.page.evaluate("() => fetch('https://example.com').then(() => false, () => true)")
     assert blocked
+
+
+def test_messages_are_without_options() -> None:
+    from seqlight.web.page import sentence
+
+    for message, said in {
+        "data.predict_path /tmp/data.csv: has no rows": "/tmp/data.csv: has no rows.",
+        "prompt.metre 7/5 is not a metre": "metre 7/5 is not a metre.",
+        "no column begins with a date; name it by --data.table.date none": "no column begins with a date.",
+        "the list is empty; give 0 or 1": "the list is empty; give 0 or 1.",
+    }.items():
+        assert sentence(UserError(message)) == said
 
 
 def test_the_command(run: Run, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
