@@ -163,10 +163,7 @@ def required_text(text: str, what: str, most: int = 20_000) -> str:
     if not text.strip():
         raise UserError(f"the {what} is empty; write one")
     if len(text) > most:
-        raise UserError(
-            f"the {what} has {len(text):,} letters, and the page takes {most:,} at once; "
-            "give it in parts, or to `seqlight predict`"
-        )
+        raise UserError(f"the {what} has {len(text):,} letters, and the page takes {most:,} at once; give it in parts")
     return text
 
 
