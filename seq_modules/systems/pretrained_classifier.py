@@ -93,7 +93,7 @@ class PretrainedClassifier(Classifier):
         self._check_special_tokens(data)
         if self.class_texts is not None and self.class_names is not None and not self.head_is_set:
             texts = ordered_texts(self.class_texts, self.class_names)
-            start_from_class_texts(self.members[0], data.encode(texts, "class_texts"))
+            start_from_class_texts(self.members[0], list(map(torch.from_numpy, data.encode(texts, "class_texts"))))
             self.head_is_set.fill_(True)
 
     def _check_special_tokens(self, data: Any) -> None:

@@ -23,6 +23,7 @@ class JournalFile(JournalFileBackend):
         path: The file; it is made if it is new.
 
     Raises:
+        ValueError: Its last line holds no entry.
         WritingError: It cannot be written; so do the methods.
     """
 
@@ -34,6 +35,16 @@ class JournalFile(JournalFileBackend):
             name = str(path.absolute())
             # By default Optuna's lock is a symbolic link, which Windows lets few make.
             super().__init__(name, JournalFileOpenLock(name) if sys.platform == "win32" else None)
+        self._check_last_line()
+
+    def _check_last_line(self) -> None:
+        """Reads the last whole line, whose damage Optuna passes over until another line follows it."""
+        with self.path.open("rb", buffering=0) as file:
+            end = end_of_lines(file)
+            start = end_of_lines(file, max(0, end - 1))
+            file.seek(start)
+            if end:
+                json.loads(file.read(end - start))
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Writes one line for each entry, or none of them."""
@@ -64,14 +75,15 @@ class JournalFile(JournalFileBackend):
                 raise
 
 
-def end_of_lines(file: RawIOBase, piece: int = 2**16) -> int:
+def end_of_lines(file: RawIOBase, before: int | None = None, piece: int = 2**16) -> int:
     """Where the last whole line of a file ends.
 
     Args:
         file: An open file.
+        before: Only bytes before this one are looked at; by default all are.
         piece: Bytes that are read at a time, from the end.
     """
-    end = file.seek(0, os.SEEK_END)
+    end = file.seek(0, os.SEEK_END) if before is None else before
     while end:
         start = max(0, end - piece)
         file.seek(start)

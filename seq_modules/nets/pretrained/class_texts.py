@@ -10,7 +10,6 @@ C classes, D width, T tokens.
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -21,7 +20,7 @@ SCALE = 20.0  # of a cosine as a logit, as in the training of sentence encoders
 
 
 @torch.no_grad()
-def start_from_class_texts(net: ClassifierNet, rows: Sequence[np.ndarray]) -> None:
+def start_from_class_texts(net: ClassifierNet, rows: Sequence[Tensor]) -> None:
     """Gives the head the vectors of the classes' texts as its weights (C, D), and no bias.
 
     Args:
@@ -37,8 +36,8 @@ def start_from_class_texts(net: ClassifierNet, rows: Sequence[np.ndarray]) -> No
     net.head.bias.zero_()
 
 
-def _vector(net: ClassifierNet, row: np.ndarray) -> Tensor:
-    ids = torch.from_numpy(row).long().to(net.head.weight.device)[None]
+def _vector(net: ClassifierNet, row: Tensor) -> Tensor:
+    ids = row.long().to(net.head.weight.device)[None]
     return net.encoder(ids, torch.ones_like(ids).bool())
 
 

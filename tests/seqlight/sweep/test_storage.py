@@ -235,7 +235,7 @@ def test_a_full_disk_leaves_no_half_line(sweep: Sweep) -> None:
     assert states(filled(sweep)) == ["WAITING"] * 3
 
 
-@pytest.mark.parametrize("content", ["\0\n{}\n", '{"op_code":99,"worker_id":""}\n', "[3]\n"])
+@pytest.mark.parametrize("content", ["\0\n{}\n", '{"op_code":99,"worker_id":""}\n', "[3]\n", "\n", "}\n"])
 def test_a_damaged_file_is_named(sweep: Sweep, content: str) -> None:
     sweep.folder.mkdir(parents=True)
     (sweep.folder / "study.log").write_text(content)
