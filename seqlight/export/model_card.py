@@ -120,6 +120,6 @@ def metrics_text(content: Mapping[str, Any], checkpoint: Path) -> str:
                 if name.startswith(("val/", "test/")) and (at := [value for step, value in points if step == last]):
                     found[name] = at[-1]
     if not found:
-        return "Unknown: the checkpoint was exported apart from its run's folder."
+        return "Unknown: no validation was made at its step, or it was exported apart from its run's folder."
     lines = [f"| `{name}` | {value:.6g} |" for name, value in sorted(found.items())]
     return "\n".join(["| metric | value |", "|---|---|", *lines])

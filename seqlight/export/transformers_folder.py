@@ -36,7 +36,9 @@ def write(module: SequenceModule, folder: Path) -> "PreTrainedTokenizerFast | No
         UserError: The system is no GPT, or GPT-2's form does not have one of its options.
     """
     from transformers import GPT2Config, GPT2LMHeadModel
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()  # of a second
     net = gpt_of(module)
     model = GPT2LMHeadModel(GPT2Config(**settings_of(net))).eval()
     model.load_state_dict(weights_of(net))
@@ -167,4 +169,4 @@ def tokenizer_of(tokenizer: Any, longest: int) -> "PreTrainedTokenizerFast | Non
         return None
     found = PreTrainedTokenizerFast(tokenizer_object=made, model_max_length=longest, clean_up_tokenization_spaces=False)
     probe = PROBE + "".join(tokenizer.pieces(range(tokenizer.vocab_size)))
-    return found if found(probe)["input_ids"] == tokenizer.encode(probe) else None
+    return found if found(probe, verbose=False)["input_ids"] == tokenizer.encode(probe) else None

@@ -7,7 +7,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ STARTS = (
     "socket.connect",
 )  # forks are a loader's workers
 CHANGES = ("os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.symlink", "os.link", "os.truncate", "os.chmod")
+PLACES = ("--trainer.default_root_dir", "--data.cache_dir", "--to")  # options that say where to write
 CANARY = "canary_of_the_fuzzer"  # the name of a module that inputs ask for
 
 
@@ -63,7 +64,8 @@ class Outcome:
 def run_child(words: list[str], folder: Path, program: Callable[[], None] | None = None) -> Outcome:
     """Runs ``seqlight WORDS``, or a function in its place, in a folder of its own, whose ``home`` is the cache.
 
-    The module named CANARY may be loaded if the words or their config name it, since a person chooses those.
+    The module named CANARY may be loaded if the words or their config name it, and a folder written to that an option
+    names, since a person chooses those.
     """
     watched = folder.with_name(f"{folder.name}.seen")
     watched.mkdir(parents=True)
@@ -127,7 +129,11 @@ def _be_child(words: list[str], folder: Path, watched: Path, program: Callable[[
         sys.path.insert(0, str(folder))
         watches_imports = not _name_canary(words, folder)
         sys.addaudithook(
-            _observer(folder, watches_imports, lambda deed: os.write(deeds, f"{deed}\n".encode("utf-8", "replace")))
+            _observer(
+                (folder, *_places(words, folder)),
+                watches_imports,
+                lambda deed: os.write(deeds, f"{deed}\n".encode("utf-8", "replace")),
+            )
         )
         try:
             (program or main)()
@@ -145,11 +151,17 @@ def _be_child(words: list[str], folder: Path, watched: Path, program: Callable[[
         os._exit(code)
 
 
+def _places(words: list[str], folder: Path) -> list[str]:
+    """Where the options say that the command may write."""
+    values = (word.partition("=")[2] for word in words if word.partition("=")[0] in PLACES)
+    return [os.path.abspath(folder / value) for value in values if value]  # noqa: PTH100  resolve would follow links
+
+
 def _observer(
-    folder: Path, watches_imports: bool, note: Callable[[str], Any]
+    places: Sequence[str | Path], watches_imports: bool, note: Callable[[str], Any]
 ) -> Callable[[str, tuple[Any, ...]], None]:
-    """An audit hook that notes what starts programs, loads the canary, or writes outside of the folder."""
-    inside = (str(folder), "/dev/null", "/dev/shm", "/proc/self")
+    """An audit hook that notes what starts programs, loads the canary, or writes outside of the places."""
+    inside = (*map(str, places), "/dev/null", "/dev/shm", "/proc/self")
 
     def is_inside(path: Any) -> bool:
         if not isinstance(path, str | bytes | os.PathLike):
