@@ -62,6 +62,7 @@ FILES: dict[str, tuple[str, tuple[str, ...], str, str]] = {
         "a.json",
     ),
 }  # fmt: skip
+ENDLESS = ("-1", "1000000000", "2147483648", "9223372036854775807", "99999999999999999999")  # epochs
 
 
 @dataclass(frozen=True)
@@ -189,8 +190,8 @@ def draw_flag(folder: Path, seeds: dict[str, Path], rng: random.Random) -> Input
     words: tuple[str, ...]
     name = rng.choice(sorted(seeds))
     option, value = rng.choice(options_of(name)), rng.choice(FLAG_VALUES)
-    if (option, value) == ("trainer.max_epochs", "-1"):
-        value = "1"  # -1 means to train without end
+    if option == "trainer.max_epochs" and value in ENDLESS:
+        value = "1"
     system = SYSTEMS[name]
     if name in ADAPTING and rng.random() < 0.25:
         option = rng.choice([found for found in options_of(name) if found.startswith("adapt.")])
