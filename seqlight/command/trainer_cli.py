@@ -15,6 +15,7 @@ import datamodules  # noqa: F401  --data CLASS finds its classes by name
 import seq_modules  # noqa: F401  and --model CLASS these
 from seq_modules.adaptation.adaptation_config import Adaptation
 from seq_modules.callbacks import BestCheckpoint, GracefulStop, LastCheckpoint, RunConfig
+from seq_modules.callbacks.loggers.run_config import plain_settings
 from seq_modules.callbacks.run.graceful_stop import own_classes
 from seq_modules.generation.decoding_config import Decoding
 from seq_modules.protocols.systems import Adapts, HasDecoding
@@ -91,6 +92,8 @@ class SeqCLI(LightningCLI):
         """Completes the settings, and makes the run's folder."""
         given = (self.config[self.subcommand], str(self.subcommand), self._words, self.saved)
         self.run_folder, self.save_config_kwargs = prepare_run(*given)
+        # Lightning's own way to these checks all values a second time.
+        self.config_dump = plain_settings(self._parser(self.subcommand), self.config[self.subcommand])
 
     def instantiate_classes(self) -> None:
         """As Lightning's; a value that a constructor refuses is the user's mistake."""

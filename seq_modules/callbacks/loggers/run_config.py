@@ -12,6 +12,14 @@ from seq_modules.callbacks.run.run_folder import run_folder
 from seqlight.core.yaml_text import yaml_text
 
 
+def plain_settings(parser: LightningArgumentParser, config: Namespace) -> dict[str, Any]:
+    """Settings that the parser has read, as nested dicts.
+
+    They are not checked again, which would take two thirds of the time.
+    """
+    return yaml.safe_load(parser.dump(config, skip_none=False, skip_link_targets=False, skip_validation=True))
+
+
 class RunConfig(SaveConfigCallback):
     """Writes ``config.yaml`` into the run's folder, the nested config to the loggers, and both into each checkpoint.
 
@@ -27,9 +35,7 @@ class RunConfig(SaveConfigCallback):
     ) -> None:
         super().__init__(parser, config, save_to_log_dir=False)
         self.checkpoint = checkpoint
-        # The parser has checked these values; to check them again takes two thirds of the time.
-        text = parser.dump(recipe, skip_none=False, skip_link_targets=False, skip_validation=True)
-        self.plain: dict[str, Any] = yaml.safe_load(text)
+        self.plain = plain_settings(parser, recipe)
 
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Writes the file; Lightning calls this once, on rank 0."""
