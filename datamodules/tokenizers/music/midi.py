@@ -300,7 +300,7 @@ def _nearest(table: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 def _sorted(name: str, values: Iterable[int], least: int) -> np.ndarray:
     """The distinct values, sorted; refuses values that are not ticks."""
-    found = sorted(set(values))
+    found = list(values)
     if not found or not all(isinstance(value, int) and least <= value <= LONGEST for value in found):
         raise UserError(f"{name} must be whole numbers of ticks, {least} to {LONGEST}, and at least one")
-    return np.array(found, dtype=np.int64)
+    return np.unique(np.array(found, dtype=np.int64))

@@ -205,6 +205,7 @@ def test_a_damaged_state_is_refused(tmp_path: Path) -> None:
         ((ONE_VOICE, 0, 5, []), "durations"),
         ((ONE_VOICE, 0, 5, [0]), "durations"),
         ((ONE_VOICE, 0, 5, ["6"]), "durations"),
+        ((ONE_VOICE, 0, 5, [6, "12", [3]]), "durations"),
         ((ALL_NOTES, 0, 5, [1], [-1]), "shifts"),
         ((ALL_NOTES, 0, 5, [1]), "shifts"),
     ],
