@@ -88,7 +88,7 @@ class PretrainedClassifier(Classifier):
                 longer than the encoder's positions; or ``class_texts`` are not those of the data's classes.
         """
         super().setup(stage)
-        data = getattr(self.trainer, "datamodule", None)
+        data: Any = getattr(self.trainer, "datamodule", None)
         self.encoder.check_length(getattr(data, "longest", 0))
         self._check_special_tokens(data)
         if self.class_texts is not None and self.class_names is not None and not self.head_is_set:
