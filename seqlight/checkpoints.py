@@ -69,8 +69,9 @@ def find_checkpoint(spec: str, command: str, root: str = "runs") -> Path:
     if spec in ("best", "last"):
         files = sorted(Path(root).rglob(f"{CHECKPOINTS}/{spec}.ckpt"), key=lambda file: file.stat().st_mtime_ns)
         if not files:
-            other = "last" if spec == "best" and any(Path(root).rglob(f"{CHECKPOINTS}/last.ckpt")) else ""
-            remedy = f"give --ckpt_path {other}, or " * bool(other) + "train one with `seqlight fit`"
+            remedy = "train one with `seqlight fit`"
+            if spec == "best" and any(Path(root).rglob(f"{CHECKPOINTS}/last.ckpt")):
+                remedy = f"give --ckpt_path last, or {remedy}"
             raise UserError(f"--ckpt_path {spec}: no run under {root}/ has a {spec}.ckpt; {remedy}")
         saved = Path(root).rglob(f"{CHECKPOINTS}/*.ckpt")
         newest = max(saved, key=lambda file: file.stat().st_mtime_ns).parents[1]

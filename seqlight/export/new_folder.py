@@ -1,13 +1,12 @@
 """A folder that is written whole or not at all, and never over another one."""
 
 import contextlib
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from seqlight.core.errors import UserError
 from seqlight.core.files.paths import expanded
-from seqlight.core.files.replacing import remove_parts, replacing
+from seqlight.core.files.replacing import remove_parts, replacing, to_disk
 from seqlight.core.files.write_errors import writing
 
 
@@ -33,8 +32,7 @@ def new_folder(target: str | Path) -> Iterator[Path]:
             part.mkdir()
             yield part
             for file in part.iterdir():
-                with file.open("r+b") as held:  # Windows brings to the disk only what may be written
-                    os.fsync(held.fileno())  # the folder's name must not reach the disk before the contents do
+                to_disk(file)
             refuse_full(target)
             if target.is_dir():
                 target.rmdir()  # an empty folder, which some systems do not replace

@@ -30,11 +30,16 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         yield part
         if part.is_file():
-            with part.open("r+b") as file:  # Windows brings to the disk only what may be written
-                os.fsync(file.fileno())  # the name must not reach the disk before the contents do
+            to_disk(part)
         part.replace(path)
     finally:
         remove(part)
+
+
+def to_disk(file: Path) -> None:
+    """Brings a file's contents to the disk, which its name must not reach before them."""
+    with file.open("r+b") as held:  # Windows brings only what may be written
+        os.fsync(held.fileno())
 
 
 def remove(path: Path) -> None:
