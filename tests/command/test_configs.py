@@ -1,5 +1,6 @@
 """Every config that comes with the application goes through the command line, on little data."""
 
+from itertools import zip_longest
 from pathlib import Path
 
 import pytest
@@ -131,14 +132,15 @@ OWN = {
 }
 
 PICTURE, TABLE, SOUND, HISTOGRAM = "images/separated", "table-file", "audio-file", "histogram"
-# One of each system: what W&B and TensorBoard hold after training, and after the test, beside metrics and config.
-LOGGED: dict[str, tuple[dict[str, str], dict[str, str]]] = {
+# One of each system: what W&B and TensorBoard hold after training, the test and, where that makes something to see or
+# to hear, the prediction, beside metrics and config.
+LOGGED: dict[str, tuple[dict[str, str], ...]] = {
     "parity/lstm_last": ({"gradients/head.weight": HISTOGRAM}, {"length_sweep": PICTURE}),
     "formal/cycle_navigation": ({}, {"length_sweep": PICTURE}),
     "text/gpt_char": ({"samples": TABLE}, {"attention": PICTURE, "english": PICTURE}),
     "text/lstm_char": ({"samples": TABLE}, {"english": PICTURE}),
     "music/lstm": ({"sample_1": PICTURE, "sample_1_audio": SOUND}, {"music": PICTURE}),
-    "music/jsb_lstm": ({}, {}),
+    "music/jsb_lstm": ({}, {}, {"music/00000": PICTURE, "music/00000_audio": SOUND}),
     "questions/lstm": ({}, {"confusion_matrix": PICTURE}),
     "questions/bert": ({}, {"confusion_matrix": PICTURE}),
     "tagging/phrases_crf": ({}, {"confusion_matrix": PICTURE}),
@@ -156,17 +158,18 @@ VOCABULARY = "\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", *LETTERS, *(f"##{let
 FILES = {"tagging/ewt_bert": {"bert/vocab.txt": VOCABULARY}}  # that a recipe needs
 
 
-def assert_logged(media: dict[str, str]) -> None:
+def assert_logged(media: dict[str, str], with_metrics: bool) -> None:
     """The newest run's W&B and TensorBoard hold these media, the metrics of metrics.csv at their steps, and the config.
 
     Args:
         media: Kinds by name.
+        with_metrics: Whether there are any metrics.
     """
     folder = newest("config.yaml").parent
-    wandb, board, metrics = WandbFile(folder), TensorBoardFile(folder), csv_metrics(folder)
+    wandb, board, metrics = WandbFile(folder), TensorBoardFile(folder), csv_metrics(folder) if with_metrics else {}
     config = yaml.safe_load((folder / "config.yaml").read_text())
     assert {key: wandb.config[key] for key in config} == config
-    assert metrics
+    assert bool(metrics) == with_metrics
     assert wandb.metrics == metrics
     assert {step: {name: pytest.approx(value) for name, value in row.items()} for step, row in metrics.items()} == {
         step: {name: value for name, value in row.items() if name != "hp_metric"} for step, row in board.metrics.items()
@@ -179,30 +182,27 @@ def assert_logged(media: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_experiment_trains_tests_and_predicts(request: pytest.FixtureRequest, run: Run, name: str) -> None:
-    loggers: tuple[str, ...] = ()
-    if logged := LOGGED.get(name):
+    if logged := LOGGED.get(name, ()):
         request.getfixturevalue("wandb_offline")
         Path("logger").mkdir()
         Path("logger/three.yaml").write_text(THREE)
-        loggers = ("--config=logger/three.yaml",)
     for file, text in FILES.get(name, {}).items():
         Path(file).parent.mkdir()
         Path(file).write_text(text)
     quick, few, left = SIZES.get(name) or SIZES[name.partition("/")[0]]
     # Its own callbacks in training, shorter ones in the test.
     more = GRADIENTS if logged and HISTOGRAM in logged[0].values() else ()
-    for number, words in enumerate(
-        (
-            ("fit", "--config", name, *loggers, *quick, *OWN.get(name, ()), *more),
-            ("test", "--ckpt_path=best", *loggers, few),
-            ("predict", "--ckpt_path=last", "--decoding.max_new_tokens=16"),
-        )
-    ):
-        done = run(*words)
+    commands = (
+        ("fit", "--config", name, *quick, *OWN.get(name, ()), *more),
+        ("test", "--ckpt_path=best", few),
+        ("predict", "--ckpt_path=last", "--decoding.max_new_tokens=16"),
+    )
+    for words, media in zip_longest(commands, logged):
+        done = run(*words, *(["--config=logger/three.yaml"] if media is not None else []))
         assert done.code == 0, (words, done.err)
         assert "results: runs/" in done.out
-        if logged and number < len(logged):
-            assert_logged(logged[number])
+        if media is not None:
+            assert_logged(media, with_metrics=words[0] != "predict")
     (folder,) = Path("runs", name).iterdir()
     assert list(folder.glob(f"test/*/{left}"))
     assert list(folder.glob("predict/*/predictions.jsonl"))
