@@ -8,12 +8,15 @@ thousand notes do not teach. A key below 0 matches nothing.
 B batch, T time, Q keys of an element, K lags: how far back the other place is, from 1 on, M places retrieved, V ids.
 """
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from seq_modules.nets.precision import at_least_float32
 
 MAX_MATCH = 31  # matches are counted up to this length
 
@@ -23,7 +26,7 @@ class Retrieved(NamedTuple):
 
     Attributes:
         elements: Ids (..., M, F) of F fields; 0 where nothing is retrieved.
-        lengths: Length of the match in each key, (..., M, Q). All 0 where nothing is retrieved.
+        lengths: Length of the match in each key, (..., M, Q), at most the lag. All 0 where nothing is retrieved.
         lags: Class of the distance to the place, (..., M).
     """
 
@@ -64,7 +67,12 @@ def next_match_lengths(keys: Tensor, before: Tensor) -> Tensor:
 
 
 class CopyHead(nn.Module):
-    """Scores each retrieved id, and adds the score to the id's logit.
+    """Scores each retrieved place, and adds its probability to that of the id that followed there.
+
+    Generating and copying share one softmax (CopyNet, Gu et al. 2016): with logits z and the places' scores s, id v has
+    the weight exp(z_v) + Σ exp(s_m), over the places m that v followed. Six places that agree thus count as six, where
+    their scores, if they were added to z_v, would be raised to the sixth power: the net would then be certain of
+    whatever it has just repeated, and never leave a loop.
 
     A score comes from the lengths of the match in two keys, from further features of the retrieved place, and from the
     net's output, through a small net.
@@ -83,25 +91,25 @@ class CopyHead(nn.Module):
         self.categories = nn.ModuleList(nn.Embedding(classes, self.WIDTH) for classes in categories)
         self.numbers = nn.Linear(numbers, self.WIDTH) if numbers else None
         self.output = nn.Linear(width, self.WIDTH)
-        self.score = nn.Sequential(nn.GELU(), nn.Linear(self.WIDTH, self.WIDTH), nn.GELU(), nn.Linear(self.WIDTH, 1))
+        self.logit = nn.Sequential(nn.GELU(), nn.Linear(self.WIDTH, self.WIDTH), nn.GELU(), nn.Linear(self.WIDTH, 1))
 
     def forward(
         self,
+        logits: Tensor,
         x: Tensor,
         ids: Tensor,
         lengths: Tensor,
-        size: int,
         categories: Sequence[Tensor] = (),
         numbers: Tensor | None = None,
     ) -> Tensor:
-        """What is added to the logits, (..., V).
+        """Logits with what is copied, (..., V), at least float32.
 
         Args:
+            logits: The net's, (..., V).
             x: The net's output, (..., D).
             ids: Retrieved ids, (..., M).
             lengths: Lengths of the match in both keys, (..., M, 2); both 0 where nothing is retrieved. Dimensions of
                 size 1 are broadcast.
-            size: V.
             categories: Features that are classes, (..., M) each.
             numbers: Features that are real numbers, (..., M, N).
         """
@@ -111,5 +119,10 @@ class CopyHead(nn.Module):
         if self.numbers is not None and numbers is not None:
             z = z + self.numbers(numbers.to(x.dtype))
         z = z + self.output(x)[..., None, :]
-        scores = self.score(z).squeeze(-1) * (lengths.amax(-1) > 0)  # (..., M)
-        return scores.new_zeros(*scores.shape[:-1], size).scatter_add(-1, ids, scores)
+        nothing = lengths.amax(-1) == 0
+        scores = at_least_float32(self.logit(z).squeeze(-1)).masked_fill(nothing, -math.inf)  # (..., M)
+        limits = torch.finfo(scores.dtype)
+        most = scores.detach().amax(-1, keepdim=True).clamp(min=limits.min)
+        copied = torch.zeros_like(logits, dtype=scores.dtype).scatter_add(-1, ids, (scores - most).exp())  # (..., V)
+        added = copied.clamp(min=limits.tiny).log() + most  # the gradient of log(0) is none
+        return torch.logaddexp(at_least_float32(logits), added.masked_fill(copied == 0, -math.inf))

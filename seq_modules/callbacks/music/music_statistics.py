@@ -30,8 +30,10 @@ from seqlight.core.plots import new_figure, new_panels
 from seqlight.music.comparison import Measure, Row, compare, markdown
 from seqlight.music.copying import Copy, CopyIndex
 from seqlight.music.notes import TICKS_PER_QUARTER, Piece, excerpts
+from seqlight.music.statistics import distinct_four_grams
 
 SHOWN_COPIES = 5
+LOOPING = 0.5  # of a sample's 4-grams are distinct: fewer, and it repeats itself for ever
 HISTOGRAMS: dict[str, Callable[[Sequence[Piece]], PitchClassDivergence | Overlap]] = {
     "pitch classes, in C": PitchClassDivergence,
     "intervals (semitones)": IntervalOverlap,
@@ -46,8 +48,10 @@ class MusicStatistics(Callback):
     Both are measured against the training pieces (training/music_metrics.py), the held-out ones in parts as long
     as the samples. Logs each number of the samples, for example ``test/interval_overlap``, and how far it is from that
     of the held-out pieces, ``test/interval_overlap_distance``: a small distance is good, not a high number. Beside them
-    is the range of real music: what its sets (suites) have, each against all others. Writes ``music.md``, with the
-    longest copies by piece and bar, ``plots/music.png``, ``plots/music_distributions.png`` and the samples as MIDI.
+    is the range of real music: what its sets (suites) have, each against all others. Logs too how many of the numbers
+    lie within it, ``test/statistics_within``, and how many samples repeat themselves, with fewer than half of their
+    4-grams distinct, ``test/looping_samples``. Writes ``music.md``, with the longest copies by piece and bar,
+    ``plots/music.png``, ``plots/music_distributions.png`` and the samples as MIDI.
 
     Args:
         num_samples: Samples, at least 1.
@@ -98,6 +102,8 @@ class MusicStatistics(Callback):
         for row in rows:
             pl_module.log(f"test/{row.name}", row.samples, rank_zero_only=True)
             pl_module.log(f"test/{row.name}_distance", row.distance, rank_zero_only=True)
+        pl_module.log("test/statistics_within", float(sum(row.within for row in rows)), rank_zero_only=True)
+        pl_module.log("test/looping_samples", float(looping(samples)), rank_zero_only=True)
         self._write(trainer, rows, samples, index, time.monotonic() - started)
 
     @rank_zero_only
@@ -110,8 +116,9 @@ class MusicStatistics(Callback):
             data.write_midi(folder / f"sample-{number:03d}.mid", piece)
         ended = sum(len(piece.notes) < self.num_notes for piece in samples)
         text = (
-            f"{len(samples)} samples of up to {self.num_notes} notes ({ended} are shorter), {len(held_out)} parts of "
-            f"held-out pieces, {len(training)} training pieces. {self.decoding}\n\n{markdown(rows)}\n"
+            f"{len(samples)} samples of up to {self.num_notes} notes ({ended} are shorter, {looping(samples)} "
+            f"repeat themselves), {len(held_out)} parts of held-out pieces, {len(training)} training pieces. "
+            f"{self.decoding}\n\n{markdown(rows)}\n"
             f"Longest copies from the training pieces, in any key:\n\n"
             f"{copies_of(samples, index, 'sample')}{copies_of(held_out, index, 'held out')}"
         )
@@ -121,6 +128,12 @@ class MusicStatistics(Callback):
         save_figure(trainer, distributions(samples, held_out, training), "music_distributions")
         inside = sum(row.within for row in rows)
         print(f"{inside} of {len(rows)} statistics within the range of real music, in {seconds:.1f} s: {path}")
+
+
+def looping(samples: Sequence[Piece]) -> int:
+    """How many samples have fewer than half of their 4-grams distinct."""
+    distinct = [distinct_four_grams(piece) for piece in samples]
+    return sum(share is not None and share < LOOPING for share in distinct)
 
 
 def shared(trainer: Trainer, pl_module: LightningModule, training: Sequence[Piece], index: CopyIndex) -> Measure:

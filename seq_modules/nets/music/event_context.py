@@ -210,7 +210,9 @@ class EventContext:
         worth = (lengths[..., 0] * (MAX_MATCH + 1) + lengths[..., 1]) * lags - torch.arange(lags, device=lengths.device)
         worth = torch.where(lengths.amax(-1) > 0, worth, -lags)
         best = worth.topk(min(size, lags)).indices  # (B, T, M); lag 1 is 0
-        lengths = lengths.gather(2, best[..., None].expand(*best.shape, 2))
+        # A place matches the one K before it in an overlap if a phrase of K events is repeated, and the longer the more
+        # often: a model that once repeated it would never stop. So no more than the lag is counted.
+        lengths = lengths.gather(2, best[..., None].expand(*best.shape, 2)).minimum(best[..., None] + 1)
         row = torch.arange(len(lengths), device=lengths.device)[:, None, None]
         then = (places - best).clamp(min=1)  # what followed; the matching event is one before
         found = events[row, then]  # (B, T, M, F)

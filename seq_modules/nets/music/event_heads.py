@@ -54,7 +54,7 @@ class EventHead(nn.Module):
 
     With ``relative``, the profile of scale and metre is added to x first, and a pitch's logit has a second term: a
     weight for the pitch's distance to the last one, the same wherever on the keyboard. With ``retrieved``, a copy head
-    adds a score to the ids of the retrieved events.
+    makes the ids of the retrieved events likelier.
 
     Args:
         vocab_sizes: V_f of each field.
@@ -121,7 +121,7 @@ class EventHead(nn.Module):
         if self.distances is not None and features.anchor is not None and at == self.pitch:
             z = z + self.by_distance(self.distances(x), features.anchor)
         if self.copies is not None and features.retrieved is not None:
-            z = z + self._copied(x, features.retrieved, chosen)
+            z = self._with_copies(z, x, features.retrieved, chosen)
         return at_least_float32(z)
 
     def by_distance(self, weights: Tensor, anchor: Tensor) -> Tensor:
@@ -135,12 +135,12 @@ class EventHead(nn.Module):
         first, last = self.pitch_ids or (0, size - 1)
         return found * ((anchor >= 0)[..., None] & (ids >= first) & (ids <= last))
 
-    def _copied(self, x: Tensor, retrieved: Retrieved, chosen: list[Tensor]) -> Tensor:
-        """What the copy head of field f adds to its logits, (..., V_f)."""
+    def _with_copies(self, logits: Tensor, x: Tensor, retrieved: Retrieved, chosen: list[Tensor]) -> Tensor:
+        """Logits (..., V_f) of field f with what its copy head adds."""
         assert self.copies is not None
         at, events = len(chosen), retrieved.elements
         categories = [retrieved.lags]
         if self.chained and at:
             before = torch.stack(chosen, dim=-1)[..., None, :]  # (..., 1, f)
             categories.append((events[..., :at] == before).all(-1).long())
-        return self.copies[at](x, events[..., at], retrieved.lengths, self.vocab_sizes[at], categories)
+        return self.copies[at](logits, x, events[..., at], retrieved.lengths, categories)

@@ -112,9 +112,9 @@ class FrameNet(nn.Module):
 class WithinFrame(nn.Module):
     """Logits of a frame's ids, each from the state before the frame and the ids before it.
 
-    Three sums make a logit: a linear one for each id; one for the distance of an id to the last one, and to the frame
-    before's in the same place, with weights that are the same wherever on the scale; and a copy head's score for each
-    retrieved frame whose next id it is.
+    Two sums make a logit: a linear one for each id; and one for the distance of an id to the last one, and to the frame
+    before's in the same place, with weights that are the same wherever on the scale. A copy head makes the ids likelier
+    that come next in retrieved frames.
 
     Args:
         vocab_size: V.
@@ -177,7 +177,7 @@ class WithinFrame(nn.Module):
         x = x + self.layers[1](x)
         logits = self.ids(x) + self.from_distances(x, before, last)
         if self.copy is not None and retrieved is not None and lengths is not None:
-            logits = logits + self.copied(x, last, frame, retrieved, lengths)
+            logits = self.with_copies(logits, x, last, frame, retrieved, lengths)
         ids = torch.arange(end + 1, device=frame.device)
         follows = (ids > last[..., None]) | (last[..., None] > end)  # START stands above all, and all may follow it
         return logits.masked_fill(~follows & (ids < end), -math.inf)
@@ -196,10 +196,13 @@ class WithinFrame(nn.Module):
         found = weights.gather(-1, at) * (anchors < end)
         return F.pad(found.sum(2), (0, 1))
 
-    def copied(self, x: Tensor, last: Tensor, frame: Tensor, retrieved: Tensor, lengths: Tensor) -> Tensor:
-        """What the copy head adds to the logits, (N, S, P + 1).
+    def with_copies(
+        self, logits: Tensor, x: Tensor, last: Tensor, frame: Tensor, retrieved: Tensor, lengths: Tensor
+    ) -> Tensor:
+        """Logits with what the copy head adds, (N, S, P + 1).
 
         Args:
+            logits: (N, S, P + 1).
             x: (N, S, E) outputs at each place.
             last: (N, S) the id before each place.
             frame: (N, S) ids of the frame.
@@ -217,4 +220,4 @@ class WithinFrame(nn.Module):
         same = (following[..., None] == following[..., None, :]) & real[..., None, :]  # (N, S, M, M)
         votes = same.sum(-1, keepdim=True) / retrieved.shape[1]
         place = torch.arange(size, device=x.device)[:, None] * (size + 1)
-        return self.copy(x, following, lengths[:, None], end + 1, [agreed + place], votes)
+        return self.copy(logits, x, following, lengths[:, None], [agreed + place], votes)

@@ -52,15 +52,16 @@ def test_lengths_of_the_last_place_follow_from_those_before() -> None:
 
 
 @pytest.mark.parametrize("numbers", [0, 1])
-def test_a_copy_head_adds_its_scores_to_the_retrieved_ids(numbers: int) -> None:
+def test_a_copy_head_adds_weights_to_those_of_the_retrieved_ids(numbers: int) -> None:
     torch.manual_seed(0)
     head = CopyHead(6, [4, 2], numbers).double()
+    logits = torch.randn(3, 5, dtype=torch.float64)
     x, ids = torch.randn(3, 6, dtype=torch.float64), torch.tensor([[1, 4], [2, 2], [0, 3]])
     lengths = torch.tensor([[[2, 5], [1, 1]], [[31, 0], [3, 3]], [[0, 0], [0, 7]]])
     classes = [torch.tensor([[0, 3], [1, 1], [2, 0]]), torch.tensor([[1, 0], [0, 0], [1, 1]])]
     real = torch.rand(3, 2, 1, dtype=torch.float64) if numbers else None
-    added = head(x, ids, lengths, 5, classes, real)
-    expected = torch.zeros(3, 5, dtype=torch.float64)
+    found = head(logits, x, ids, lengths, classes, real)
+    weights = logits.exp()
     for row in range(3):
         for m in range(2):
             if lengths[row, m].any():
@@ -69,6 +70,37 @@ def test_a_copy_head_adds_its_scores_to_the_retrieved_ids(numbers: int) -> None:
                 z = z + head.output(x[row])
                 if head.numbers is not None and real is not None:
                     z = z + head.numbers(real[row, m])
-                expected[row, ids[row, m]] += head.score(z).item()
-    assert_close(added, expected)
-    assert not added[2, 0]  # nothing was retrieved there
+                weights[row, ids[row, m]] += head.logit(z).exp().item()
+    assert_close(found, weights.log())
+    assert found[2, 0] == logits[2, 0]  # nothing was retrieved there
+
+
+def test_places_that_agree_add_up_and_do_not_multiply() -> None:
+    """However many say the same, an id gains no more than as many times the weight of one."""
+    torch.manual_seed(0)
+    head = CopyHead(6)
+    logits, x = torch.zeros(1, 5), torch.randn(1, 6)
+    gains = [
+        head(logits, x, torch.full((1, places), 2), torch.full((1, places, 2), 9))[0, 2].exp() - 1
+        for places in (1, 2, 6)
+    ]
+    assert_close(gains[1], 2 * gains[0])
+    assert_close(gains[2], 6 * gains[0])
+
+
+def test_gradients_of_a_copy_head_are_those_of_differences() -> None:
+    """Also where nothing is retrieved, which gets no score, and for scores of thousands."""
+    torch.manual_seed(0)
+    head = CopyHead(3).double()
+    ids = torch.tensor([[1, 1], [0, 3], [2, 2]])
+    lengths = torch.tensor([[[2, 5], [1, 1]], [[0, 0], [0, 7]], [[0, 0], [0, 0]]])
+    logits, x = (torch.randn(3, size, dtype=torch.float64, requires_grad=True) for size in (4, 3))
+    assert torch.autograd.gradcheck(lambda logits, x: head(logits, x, ids, lengths).log_softmax(-1), (logits, x))
+    with torch.no_grad():
+        head.output.weight *= 1e4
+    found = head(logits, x, ids, lengths)
+    assert torch.equal(found[2], logits[2])
+    found.log_softmax(-1).sum().backward()
+    assert logits.grad is not None
+    assert logits.grad.isfinite().all()
+    assert all(weight.grad.isfinite().all() for weight in head.parameters() if weight.grad is not None)

@@ -217,7 +217,7 @@ def test_predict_follows_from_the_checkpoint_alone(tmp_path: Path) -> None:
     module, data = make("lstm", vocab_size=7, frame_size=2), ChoraleFramesDataModule(**settings)  # type: ignore[arg-type]
     fitted = quiet_trainer(tmp_path, max_steps=1, limit_val_batches=0)
     fitted.fit(module, data)
-    torch.nn.init.constant_(module.net.within.copy.score[-1].bias, 8.0)  # it copies
+    torch.nn.init.constant_(module.net.within.copy.logit[-1].bias, 8.0)  # it copies
     fitted.save_checkpoint(tmp_path / "a.ckpt")
     expected = module.sample(2, quiet, retrievers=[Retriever(data.index) for _ in range(2)])
     assert [ids.tolist() for ids in expected] != [ids.tolist() for ids in module.sample(2, quiet)]

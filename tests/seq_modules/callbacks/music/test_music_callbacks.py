@@ -4,6 +4,7 @@ import json
 import re
 import warnings
 import wave
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 from conftest import Run
+from helpers.loggers import csv_metrics
 from helpers.music_pieces import piece_from
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
@@ -19,6 +21,7 @@ from datamodules.music.sources.midi_files import read_midi, write_midi
 from seq_modules.callbacks import MusicSamples, MusicStatistics, MusicWriter
 from seq_modules.callbacks.music import music_writer as writer
 from seq_modules.callbacks.music.music_samples import MusicSamples as Samples
+from seq_modules.callbacks.music.music_statistics import looping
 from seqlight.music.comparison import Row, compare, group_into_sets, markdown
 from seqlight.music.copying import CopyIndex
 from seqlight.music.notes import Note, Piece
@@ -67,9 +70,11 @@ def test_fit_test_and_predict_write_music(run: Run, monkeypatch: pytest.MonkeyPa
     text = table.read_text()
     names = re.findall(r"^\| ([\w ]+) \|", text, re.MULTILINE)
     assert len(names) == 13  # twelve and the header
-    metrics = (table.parent / "metrics.csv").read_text()
-    for name in names[1:]:
-        assert f"test/{name.replace(' ', '_')}_distance" in metrics
+    (metrics,) = csv_metrics(table.parent).values()
+    assert {f"test/{name.replace(' ', '_')}_distance" for name in names[1:]} < metrics.keys()
+    assert metrics["test/statistics_within"] == text.count("| yes |")
+    samples = [read_midi(path) for path in (table.parent / "music").glob("*.mid")]
+    assert metrics["test/looping_samples"] == looping(samples)
     assert "held out" in text
     assert "etude" in text.partition("Longest copies")[2]
     assert len(list((table.parent / "music").glob("*.mid"))) == 3
@@ -94,6 +99,14 @@ def test_fit_test_and_predict_write_music(run: Run, monkeypatch: pytest.MonkeyPa
     assert newest != last
     for name, value in torch.load(newest, weights_only=True)["state_dict"].items():
         assert torch.equal(value, composed[name]), f"composing has disturbed the training of {name}"
+
+
+def test_a_sample_of_few_phrases_loops() -> None:
+    def piece(pitches: Sequence[int]) -> Piece:
+        return Piece("", tuple(Note(12 * n, pitch, 12) for n, pitch in enumerate(pitches)))
+
+    scale, note, phrase = piece(range(40, 80)), piece([60] * 40), piece([60, 64, 67] * 13)
+    assert looping([scale, note, phrase, scale, piece([])]) == 2
 
 
 class FakeLogger(WandbLogger):

@@ -73,7 +73,10 @@ def test_retrieved_is_what_counting_finds(fields: int, steps: int, size: int, se
                 if row[then + 1][-2] >= first and min(anchors[t], anchors[then]) < 0:
                     inside = False  # from no pitch, it is moved nowhere
                 assert retrieved.elements[b, t, m].tolist() == (event if inside else [0] * fields)
-                assert retrieved.lengths[b, t, m].tolist() == ([whole, interval] if inside else [0, 0])
+                most = t - then  # of a repetition no more than the lag is counted
+                assert retrieved.lengths[b, t, m].tolist() == (
+                    [min(whole, most), min(interval, most)] if inside else [0, 0]
+                )
             assert not retrieved.lengths[b, t, len(found) :].any()
             assert not retrieved.elements[b, t, len(found) :].any()
 
@@ -96,6 +99,12 @@ def test_appended_step_by_step_is_the_same(fields: int) -> None:
     assert torch.equal(context.profiles(90), whole.profiles(90))
     assert torch.equal(context.profiles(1), whole.profiles(90)[:, -1:])
     assert int(retrieved.lengths.max()) > 3
+
+
+def test_a_note_that_is_repeated_makes_no_long_match_with_itself() -> None:
+    events = torch.tensor([[[6, 1]] * 20])
+    retrieved = EventContext(events, 3, PITCHES - 1).retrieve(2)
+    assert retrieved.lengths[0, -1].tolist() == [[1, 1], [2, 2]]
 
 
 def test_a_phrase_moved_up_is_retrieved_where_the_tune_now_stands() -> None:

@@ -137,7 +137,8 @@ def test_scale_distances_and_copies_add_what_they_should(kind: str) -> None:
                 z = sum(table.weight[at] for table, at in zip(tables, (*lengths, lag), strict=True))
                 if kind == "chained" and field:
                     z = z + copies.categories[1].weight[int(event[:field].tolist() == these[b, t, :field].tolist())]
-                expected[b, t, event[field]] += copies.score(z + copies.output(h)).item()
+                logit = copies.logit(z + copies.output(h)).squeeze()
+                expected[b, t, event[field]] = torch.logaddexp(expected[b, t, event[field]], logit)
         assert_close(ours, expected)
 
 

@@ -5,6 +5,7 @@ from itertools import combinations
 import pytest
 import torch
 from torch import Tensor
+from torch.testing import assert_close
 
 from seq_modules.nets.music.frame_backbones import FrameTransformerConfig, RecurrentBackbone, TransformerBackbone
 from seq_modules.nets.music.frame_net import FrameConfig, FrameNet
@@ -121,11 +122,12 @@ def test_the_copy_head_adds_to_the_next_id_of_each_retrieved_frame_alone() -> No
     frame = torch.tensor([[0, 2, 4]])
     last = torch.tensor([[START, 0, 2]])
     x = torch.zeros(1, S, 8).double()
-    added = within.copied(x, last, frame, **retrieved_for(1))[0]
+    logits = torch.zeros(1, S, P + 1).double()
+    found = within.with_copies(logits, x, last, frame, **retrieved_for(1))[0]
     # [0, 3]: then 0, 3, 3. [2]: then 2, 2, and nothing behind 2.
-    assert [place.nonzero().flatten().tolist() for place in added] == [[0, 2], [2, 3], [3, END]]
+    assert [(place > 1e-9).nonzero().flatten().tolist() for place in found] == [[0, 2], [2, 3], [3, END]]
     none = {"retrieved": retrieved_for(1)["retrieved"], "lengths": torch.zeros(1, 3, 2, dtype=torch.long)}
-    assert (within.copied(x, last, frame, **none) == 0).all()
+    assert_close(within.with_copies(logits, x, last, frame, **none), logits)
 
 
 def test_arguments_out_of_range_are_named() -> None:
