@@ -28,11 +28,13 @@ class Retrieved(NamedTuple):
         elements: Ids (..., M, F) of F fields; 0 where nothing is retrieved.
         lengths: Length of the match in each key, (..., M, Q), at most the lag. All 0 where nothing is retrieved.
         lags: Class of the distance to the place, (..., M).
+        repeats: How often what lies between the place and now was repeated, as a class, (..., M).
     """
 
     elements: Tensor
     lengths: Tensor
     lags: Tensor
+    repeats: Tensor
 
 
 def match_lengths(keys: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from torch import Tensor
 from seq_modules.nets.retrieval import MAX_MATCH, Retrieved, last_match_lengths, match_lengths, next_match_lengths
 
 LAGS = 16  # classes of lags, half an octave each: 1, 2, 3 to 4, ... up to 181 and beyond
+REPEATS = 8  # classes of how often a phrase was repeated: 0, 1, ... up to 7 times and more
 INTERVALS = 2  # pitches back to which intervals are taken
 RECENT = 32  # events back from which scale and metre are counted, beside those of all events
 PERIODS = (24, 48, 72, 96, 144)  # ticks after which a rhythm may begin anew: from a quarter to six of them
@@ -210,9 +211,11 @@ class EventContext:
         worth = (lengths[..., 0] * (MAX_MATCH + 1) + lengths[..., 1]) * lags - torch.arange(lags, device=lengths.device)
         worth = torch.where(lengths.amax(-1) > 0, worth, -lags)
         best = worth.topk(min(size, lags)).indices  # (B, T, M); lag 1 is 0
-        # A place matches the one K before it in an overlap if a phrase of K events is repeated, and the longer the more
-        # often: a model that once repeated it would never stop. So no more than the lag is counted.
-        lengths = lengths.gather(2, best[..., None].expand(*best.shape, 2)).minimum(best[..., None] + 1)
+        lengths = lengths.gather(2, best[..., None].expand(*best.shape, 2))
+        # A phrase of K events that is repeated matches the place K before, longer each time. How often it was repeated
+        # is told apart from the length, or a model would be surer each time that it goes on.
+        repeats = (lengths.amax(-1) // (best + 1)).clamp(max=REPEATS - 1)
+        lengths = lengths.minimum(best[..., None] + 1)
         row = torch.arange(len(lengths), device=lengths.device)[:, None, None]
         then = (places - best).clamp(min=1)  # what followed; the matching event is one before
         found = events[row, then]  # (B, T, M, F)
@@ -229,6 +232,7 @@ class EventContext:
             F.pad(found * real[..., None], (0, 0, 0, missing)),
             F.pad(lengths * real[..., None], (0, 0, 0, missing)),
             F.pad(classes * real, (0, missing)),
+            F.pad(repeats * real, (0, missing)),
         )
 
 

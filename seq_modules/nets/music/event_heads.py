@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seq_modules.nets.music.event_context import LAGS, PROFILE, EventFeatures
+from seq_modules.nets.music.event_context import LAGS, PROFILE, REPEATS, EventFeatures
 from seq_modules.nets.music.event_embedding import EventEmbedding
 from seq_modules.nets.precision import at_least_float32
 from seq_modules.nets.retrieval import CopyHead, Retrieved
@@ -84,7 +84,8 @@ class EventHead(nn.Module):
         self.copies: nn.ModuleList | None = None
         if config.retrieved:  # a class more of a later field: whether the fields before it agree with those chosen
             self.copies = nn.ModuleList(
-                CopyHead(width, [LAGS, 2] if self.chained and field else [LAGS]) for field in range(len(vocab_sizes))
+                CopyHead(width, [LAGS, REPEATS, *([2] if self.chained and field else [])])
+                for field in range(len(vocab_sizes))
             )
 
     def forward(self, x: Tensor, features: EventFeatures, events: Tensor | None = None) -> list[Tensor]:
@@ -139,7 +140,7 @@ class EventHead(nn.Module):
         """Logits (..., V_f) of field f with what its copy head adds."""
         assert self.copies is not None
         at, events = len(chosen), retrieved.elements
-        categories = [retrieved.lags]
+        categories = [retrieved.lags, retrieved.repeats]
         if self.chained and at:
             before = torch.stack(chosen, dim=-1)[..., None, :]  # (..., 1, f)
             categories.append((events[..., :at] == before).all(-1).long())

@@ -101,10 +101,16 @@ def test_appended_step_by_step_is_the_same(fields: int) -> None:
     assert int(retrieved.lengths.max()) > 3
 
 
-def test_a_note_that_is_repeated_makes_no_long_match_with_itself() -> None:
-    events = torch.tensor([[[6, 1]] * 20])
-    retrieved = EventContext(events, 3, PITCHES - 1).retrieve(2)
-    assert retrieved.lengths[0, -1].tolist() == [[1, 1], [2, 2]]
+def test_repetitions_make_no_long_match_and_are_counted() -> None:
+    phrase = [[6, 1], [7, 1], [9, 2]]
+    for notes, period in ((phrase[:1], 1), (phrase, 3)):
+        events = torch.tensor([notes * 5])
+        retrieved = EventContext(events, 3, PITCHES - 1).retrieve(2)
+        # The first note follows none, so that the phrase agrees in its intervals from the second note on.
+        assert retrieved.lengths[0, -1].tolist() == [[period, period], [2 * period, 2 * period]]
+        assert retrieved.repeats[0, -1].tolist() == [(4 * period - 1) // period, (3 * period - 1) // (2 * period)]
+    once = torch.tensor([[[6, 1], [7, 1], [9, 2], [3, 0], [6, 1], [7, 1]]])
+    assert not EventContext(once, 3, PITCHES - 1).retrieve(1).repeats.any()
 
 
 def test_a_phrase_moved_up_is_retrieved_where_the_tune_now_stands() -> None:

@@ -37,9 +37,9 @@ def given() -> tuple[Tensor, EventFeatures]:
     retrieved[0, 1, 1], lengths[0, 1, 1] = 0, 0
     anchor = torch.randint(FIRST, 7, SHAPE, generator=generator)
     anchor[1, 2] = -1
-    lags = torch.randint(16, (*SHAPE, 2), generator=generator)
+    lags, repeats = (torch.randint(size, (*SHAPE, 2), generator=generator) for size in (16, 8))
     profile = torch.rand(*SHAPE, PROFILE, generator=generator, dtype=torch.float64)
-    return x, EventFeatures(anchor, profile, Retrieved(retrieved, lengths, lags))
+    return x, EventFeatures(anchor, profile, Retrieved(retrieved, lengths, lags, repeats))
 
 
 def plain(kind: str = "chained") -> EventHead:
@@ -130,13 +130,13 @@ def test_scale_distances_and_copies_add_what_they_should(kind: str) -> None:
                     expected[b, t, pitch] += weights[pitch - features.anchor[b, t] + 7]
             copies = head.copies[field]
             for m in range(2):
-                event, lengths, lag = (part[b, t, m] for part in features.retrieved)
+                event, lengths, lag, repeats = (part[b, t, m] for part in features.retrieved)
                 if not lengths.any():
                     continue
-                tables = (copies.lengths[0], copies.lengths[1], copies.categories[0])
-                z = sum(table.weight[at] for table, at in zip(tables, (*lengths, lag), strict=True))
+                tables = (*copies.lengths, *copies.categories[:2])
+                z = sum(table.weight[at] for table, at in zip(tables, (*lengths, lag, repeats), strict=True))
                 if kind == "chained" and field:
-                    z = z + copies.categories[1].weight[int(event[:field].tolist() == these[b, t, :field].tolist())]
+                    z = z + copies.categories[2].weight[int(event[:field].tolist() == these[b, t, :field].tolist())]
                 logit = copies.logit(z + copies.output(h)).squeeze()
                 expected[b, t, event[field]] = torch.logaddexp(expected[b, t, event[field]], logit)
         assert_close(ours, expected)
