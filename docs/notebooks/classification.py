@@ -194,7 +194,7 @@ reviews = ReviewsDataModule(
         ]
     ),
 )
-counting = NgramClassifier(reviews.vocab_size, reviews.num_classes, net=NgramConfig(max_order=2, naive_bayes=0.2))
+counting = NgramClassifier(reviews.vocab_size, reviews.num_classes, net=NgramConfig(max_order=2, naive_bayes=0.8))
 trainer = fit_and_test(counting, reviews, 1 if SMALL else 8)
 
 # %% [markdown]

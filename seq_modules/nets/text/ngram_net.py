@@ -7,11 +7,14 @@ texts of class c have the n-gram g, and α is added for smoothing, its log-count
 
 and the logit of class c is a sum over the different n-grams of a text, however often each is there:
 
-    z_c = b_c + Σ_g r_gc / s · (β + w_gc)        s: root mean square of the norm of the training texts' r
+    z_c = b_c + Σ_g r_gc · (β / m + w_gc / s)
+
+    m, s: root mean squares over the training texts, of the sum and of the norm of a text's r
 
 w and b are trained, from 0 on. With w = 0 all n-grams weigh the same: this is naive Bayes for classes of equal size,
-but for a factor. Weight decay draws the classifier towards it, as Wang & Manning do by interpolation after training.
-Of two classes, z_1 - z_0 has their ratio, r_g1 - r_g0 = log(p_g1 / p_g0).
+but for a factor, which makes its logits of the size β whether texts are short or long. Weight decay draws the
+classifier towards it, as Wang & Manning do by interpolation after training. Of two classes, z_1 - z_0 has their ratio,
+r_g1 - r_g0 = log(p_g1 / p_g0).
 
 B batch, T time, N orders (lengths of n-grams), V vocabulary, G n-grams, C classes.
 """
@@ -39,8 +42,8 @@ class NgramConfig:
         max_order: Longest n-grams: 1 for words, 2 for words and pairs, 3 for triples too.
         min_count: Number of training texts that must have an n-gram.
         smoothing: What is added to each count, α, above 0.
-        naive_bayes: Weight of every n-gram before training, β, to which weight decay draws the weights; 0 takes nothing
-            from naive Bayes.
+        naive_bayes: Root mean square of the logits before training, β, which are those of naive Bayes; weight decay
+            draws the classifier there. 0 takes nothing from it.
 
     Raises:
         UserError: A value is out of its range.
@@ -49,7 +52,7 @@ class NgramConfig:
     max_order: int = 2
     min_count: int = 1
     smoothing: float = 1.0
-    naive_bayes: float = 0.2
+    naive_bayes: float = 0.8
 
     def __post_init__(self) -> None:
         check_range("net.max_order", self.max_order, least=1, most=8)
@@ -75,6 +78,7 @@ class NgramNet(nn.Module):
         keys: Keys of the n-grams in rising order, behind that of none, (1 + G,).
         ratios: r, (1 + G, C).
         norm: s, a scalar.
+        naive_bayes_norm: m, a scalar.
         weight: w, (1 + G, C).
         bias: b, (C,).
 
@@ -85,6 +89,7 @@ class NgramNet(nn.Module):
     keys: Tensor
     ratios: Tensor
     norm: Tensor
+    naive_bayes_norm: Tensor
 
     def __init__(
         self, vocab_size: int, num_classes: int, config: NgramConfig | None = None, num_ngrams: int = 0
@@ -98,10 +103,10 @@ class NgramNet(nn.Module):
                 f"net.max_order {self.config.max_order} is too long for n-grams of {vocab_size:,} tokens; give a "
                 "smaller one, or a smaller --data.vocab_size"
             )
-        for name in ("keys", "ratios", "norm"):
+        for name in ("keys", "ratios", "norm", "naive_bayes_norm"):
             self.register_buffer(name, None)
         self.bias = nn.Parameter(torch.zeros(num_classes))
-        self.norm = torch.ones(())
+        self.norm, self.naive_bayes_norm = torch.ones(()), torch.ones(())
         self.resize(num_ngrams)
 
     def resize(self, num_ngrams: int) -> None:
@@ -123,7 +128,7 @@ class NgramNet(nn.Module):
 
     def table(self) -> Tensor:
         """What each n-gram adds to the logits, (1 + G, C)."""
-        return self.ratios / self.norm * (self.config.naive_bayes + self.weight)
+        return self.ratios * (self.config.naive_bayes / self.naive_bayes_norm + self.weight / self.norm)
 
     def rows(self, input_ids: Tensor, mask: Tensor) -> Tensor:
         """Rows of the tables of a text's n-grams, (B, N·T): each once, 0 for the rest."""
@@ -151,27 +156,33 @@ class NgramNet(nn.Module):
         Raises:
             UserError: No n-gram is in enough texts.
         """
-        found, classes, num_texts = [], [], 0
+        found, labels, sizes = [], [], []
         for batch in batches:
-            keys = self.different_keys(batch["input_ids"], batch["attention_mask"].bool())
-            labels = batch["labels"][:, None].expand_as(keys)
-            counted = (keys != NONE) & (labels >= 0)
-            found.append(keys[counted])
-            classes.append(labels[counted])
-            num_texts += int((batch["labels"] >= 0).sum())
+            known = batch["labels"] >= 0
+            keys = self.different_keys(batch["input_ids"], batch["attention_mask"].bool())[known]
+            found.append(keys[keys != NONE])
+            labels.append(batch["labels"][known])
+            sizes.append((keys != NONE).sum(1))
         keys, place = torch.cat(found).unique(return_inverse=True)
-        counts = torch.bincount(place * self.num_classes + torch.cat(classes), minlength=len(keys) * self.num_classes)
-        counts = counts.view(-1, self.num_classes)  # (G, C)
+        num_texts = sum(map(len, labels))
+        text = torch.arange(num_texts, device=keys.device).repeat_interleave(torch.cat(sizes))  # of each n-gram found
+        of_class = place * self.num_classes + torch.cat(labels)[text]
+        counts = torch.bincount(of_class, minlength=len(keys) * self.num_classes).view(-1, self.num_classes)  # (G, C)
         kept = counts.sum(1) >= self.config.min_count
         if not kept.any():
             raise UserError(f"net.min_count {self.config.min_count}: no n-gram is in so many texts; give a smaller one")
-        keys, counts = keys[kept], counts[kept]
-        ratios = log_count_ratios(counts, self.config.smoothing)
-        self.resize(len(keys))
-        self.keys[1:] = keys
+        ratios = log_count_ratios(counts[kept], self.config.smoothing)
+        self.resize(len(ratios))
+        self.keys[1:] = keys[kept]
         self.ratios[1:] = ratios
-        squares = (counts.sum(1, keepdim=True) * ratios.square()).sum()  # of all texts' n-grams, once for each class
-        self.norm.copy_((squares / (num_texts * self.num_classes)).sqrt().clamp(min=1e-6))
+        every = torch.zeros_like(counts, dtype=ratios.dtype)
+        every[kept] = ratios
+        sums, squares = (
+            torch.zeros(num_texts, self.num_classes, dtype=r.dtype, device=r.device).index_add_(0, text, r[place])
+            for r in (every, every.square())
+        )
+        self.norm.copy_(squares.mean().sqrt().clamp(min=1e-6))
+        self.naive_bayes_norm.copy_(sums.square().mean().sqrt().clamp(min=1e-6))
 
     @torch.no_grad()
     def votes(self) -> Tensor:

@@ -64,12 +64,9 @@ def test_ratios_are_those_of_plain_python(max_order: int, min_count: int) -> Non
     for gram, ratios in expected.items():
         assert found[gram] == pytest.approx(ratios, abs=1e-6)
     labelled = [text for text, label in zip(TEXTS, LABELS, strict=True) if label >= 0]
-    rows = [
-        [sum(expected[g][c] ** 2 for g in ngrams(text, max_order) if g in expected)]
-        for text in labelled
-        for c in range(3)
-    ]
-    assert net.norm.item() == pytest.approx(math.sqrt(sum(row[0] for row in rows) / len(rows)))
+    rows = [[expected[g][c] for g in ngrams(text, max_order) if g in expected] for text in labelled for c in range(3)]
+    assert net.norm.item() == pytest.approx(math.sqrt(sum(r * r for row in rows for r in row) / len(rows)))
+    assert net.naive_bayes_norm.item() == pytest.approx(math.sqrt(sum(sum(row) ** 2 for row in rows) / len(rows)))
 
 
 @pytest.mark.parametrize("naive_bayes", [0.0, 0.3])
@@ -87,7 +84,9 @@ def test_logits_sum_each_ngram_once_and_know_no_padding(naive_bayes: float) -> N
             known = [rows[gram] for gram in ngrams(text, 2) if gram in rows]
             expected = net.bias.clone()
             for row in known:
-                expected = expected + net.ratios[row] / net.norm * (naive_bayes + net.weight[row])
+                expected = expected + net.ratios[row] * (
+                    naive_bayes / net.naive_bayes_norm + net.weight[row] / net.norm
+                )
             torch.testing.assert_close(found, expected)
 
 
@@ -97,9 +96,20 @@ def test_without_training_it_is_naive_bayes() -> None:
     sums = [sum(1 + of[c] for of in counts.values()) for c in range(3)]
     batch = batch_of(TEXTS, LABELS)
     (logits,) = net(batch["input_ids"], batch["attention_mask"].bool())
-    for text, found in zip(TEXTS, (net.norm * logits).log_softmax(-1), strict=True):
+    for text, found in zip(TEXTS, (net.naive_bayes_norm * logits).log_softmax(-1), strict=True):
         joint = [sum(math.log((1 + counts[g][c]) / sums[c]) for g in ngrams(text, 2) if g in counts) for c in range(3)]
         torch.testing.assert_close(found, torch.tensor(joint).log_softmax(-1))
+
+
+@pytest.mark.parametrize("length", [5, 40])
+def test_the_size_of_the_logits_before_training_is_that_of_the_config(length: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    texts = torch.randint(VOCAB, (40, length), generator=generator).tolist()
+    batch = batch_of(texts, [row % 2 for row in range(40)])
+    net = NgramNet(VOCAB, 2, NgramConfig(naive_bayes=0.8))
+    net.count([batch])
+    (logits,) = net(batch["input_ids"], batch["attention_mask"].bool())
+    assert logits.square().mean().sqrt().item() == pytest.approx(0.8, rel=1e-5)
 
 
 def made(rows: int = 60, words: int = 12) -> dict[str, Tensor]:
