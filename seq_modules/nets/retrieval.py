@@ -126,5 +126,5 @@ class CopyHead(nn.Module):
         limits = torch.finfo(scores.dtype)
         most = scores.detach().amax(-1, keepdim=True).clamp(min=limits.min)
         copied = torch.zeros_like(logits, dtype=scores.dtype).scatter_add(-1, ids, (scores - most).exp())  # (..., V)
-        added = copied.clamp(min=limits.tiny).log() + most  # the gradient of log(0) is none
+        added = copied.clamp(min=limits.tiny).log() + most  # the gradient of log(0) would be nan
         return torch.logaddexp(at_least_float32(logits), added.masked_fill(copied == 0, -math.inf))

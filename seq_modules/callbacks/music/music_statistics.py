@@ -33,7 +33,7 @@ from seqlight.music.notes import TICKS_PER_QUARTER, Piece, excerpts
 from seqlight.music.statistics import distinct_four_grams
 
 SHOWN_COPIES = 5
-LOOPING = 0.5  # of a sample's 4-grams are distinct: fewer, and it repeats itself for ever
+LOOPING = 0.5  # a sample of which a smaller fraction of the 4-grams is distinct repeats itself
 HISTOGRAMS: dict[str, Callable[[Sequence[Piece]], PitchClassDivergence | Overlap]] = {
     "pitch classes, in C": PitchClassDivergence,
     "intervals (semitones)": IntervalOverlap,
@@ -103,11 +103,14 @@ class MusicStatistics(Callback):
             pl_module.log(f"test/{row.name}", row.samples, rank_zero_only=True)
             pl_module.log(f"test/{row.name}_distance", row.distance, rank_zero_only=True)
         pl_module.log("test/statistics_within", float(sum(row.within for row in rows)), rank_zero_only=True)
-        pl_module.log("test/looping_samples", float(looping(samples)), rank_zero_only=True)
-        self._write(trainer, rows, samples, index, time.monotonic() - started)
+        loops = looping(samples)
+        pl_module.log("test/looping_samples", float(loops), rank_zero_only=True)
+        self._write(trainer, rows, samples, loops, index, time.monotonic() - started)
 
     @rank_zero_only
-    def _write(self, trainer: Trainer, rows: list[Row], samples: list[Piece], index: CopyIndex, seconds: float) -> None:
+    def _write(
+        self, trainer: Trainer, rows: list[Row], samples: list[Piece], loops: int, index: CopyIndex, seconds: float
+    ) -> None:
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         training, held_out = data.train_pieces(), excerpts(data.test_pieces(), self.num_notes)
         folder = run_folder(trainer) / "music"
@@ -116,7 +119,7 @@ class MusicStatistics(Callback):
             data.write_midi(folder / f"sample-{number:03d}.mid", piece)
         ended = sum(len(piece.notes) < self.num_notes for piece in samples)
         text = (
-            f"{len(samples)} samples of up to {self.num_notes} notes ({ended} are shorter, {looping(samples)} "
+            f"{len(samples)} samples of up to {self.num_notes} notes ({ended} are shorter, {loops} "
             f"repeat themselves), {len(held_out)} parts of held-out pieces, {len(training)} training pieces. "
             f"{self.decoding}\n\n{markdown(rows)}\n"
             f"Longest copies from the training pieces, in any key:\n\n"

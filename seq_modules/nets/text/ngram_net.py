@@ -175,13 +175,11 @@ class NgramNet(nn.Module):
         self.resize(len(ratios))
         self.keys[1:] = keys[kept]
         self.ratios[1:] = ratios
-        every = torch.zeros_like(counts, dtype=ratios.dtype)
+        squares = (counts[kept].sum(1, keepdim=True) * ratios.square()).sum()  # of all texts' n-grams, for each class
+        self.norm.copy_((squares / (num_texts * self.num_classes)).sqrt().clamp(min=1e-6))
+        every = torch.zeros_like(counts, dtype=ratios.dtype)  # 0 for an n-gram that does not count
         every[kept] = ratios
-        sums, squares = (
-            torch.zeros(num_texts, self.num_classes, dtype=r.dtype, device=r.device).index_add_(0, text, r[place])
-            for r in (every, every.square())
-        )
-        self.norm.copy_(squares.mean().sqrt().clamp(min=1e-6))
+        sums = every.new_zeros(num_texts, self.num_classes).index_add_(0, text, every[place])
         self.naive_bayes_norm.copy_(sums.square().mean().sqrt().clamp(min=1e-6))
 
     @torch.no_grad()
