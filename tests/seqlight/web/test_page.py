@@ -201,7 +201,7 @@ def test_a_midi_file_is_continued(visitor: Visitor, tmp_path: Path) -> None:
     write_midi(tmp_path / "own.mid", PRELUDE)
     visitor.page.click("#prompt label:has-text('MIDI file')")
     visitor.page.set_input_files("#file input[type=file]", tmp_path / "own.mid")
-    visitor.page.wait_for_selector("#file :text('own.mid')")
+    visitor.page.wait_for_selector("#file [aria-label='own.mid']")
     visitor.page.fill("#bars input[type=number]", "1")
     before = visitor.page.get_attribute("#answer audio", "src")
     visitor.page.click("#go")
@@ -233,13 +233,13 @@ def test_forecasts_of_the_example_and_of_a_file(visitor: Visitor, tmp_path: Path
     visitor.keep("forecast")
     (tmp_path / "days.csv").write_text(table_of(2, timedelta(days=1)))
     visitor.page.set_input_files("#file input[type=file]", tmp_path / "days.csv")
-    visitor.page.wait_for_selector("#file :text('days.csv')")
+    visitor.page.wait_for_selector("#file [aria-label='days.csv']")
     said = visitor.ask("[role=alert]")
     assert said == "days.csv: its step is 1 day, but the model was trained with 1 hour."
     visitor.page.click("#file button[aria-label='Clear']")
     (tmp_path / "hours.csv").write_text(table_of(30, timedelta(hours=1)))
     visitor.page.set_input_files("#file input[type=file]", tmp_path / "hours.csv")
-    visitor.page.wait_for_selector("#file :text('hours.csv')")
+    visitor.page.wait_for_selector("#file [aria-label='hours.csv']")
     assert "2026-01-02 06:00:00" in visitor.ask("table")  # the row after the last
 
 
