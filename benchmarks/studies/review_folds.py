@@ -13,6 +13,8 @@ anew on training and validation together, which is to their advantage, unless da
 all of it too. The table has each fold's accuracy, and the CPU time of all that gave it; below stand the means, their
 spread over folds, and the mean differences with their standard errors.
 Settings of the recipe follow it, such as: --recipe reviews/lstm data.tokens.max_seq_len=400 trainer.max_epochs=4.
+With --average_with "reviews/cnn trainer.max_epochs=4", which may be given several times, those recipes are trained
+too, and the last column is the accuracy of the mean of all the recipes' probabilities.
 """
 
 import argparse
@@ -25,15 +27,18 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from datamodules import ReviewsDataModule
 from datamodules.classification.examples import Examples
 from datamodules.classification.reviews import ReviewSplit
 from seqlight.sweep import Sweep, train
+from seqlight.web.trained import Trained
 
 FOLDS = 10
 # Arguments of the data that decide which texts are tested.
 SPLITTING = {"path", "test_path", "text", "classes", "split"}
+AVERAGE = "mean of their probabilities"
 VALIDATION = "data.split.val_fraction"  # of ours alone, within the texts that are not tested
 INTERPOLATION = 0.25  # Wang & Manning's β
 WORDS = r"[^\W_]+(?:'[a-z]+)?|[^\w\s]"  # words and punctuation marks
@@ -109,40 +114,82 @@ def few(path: str, rows: int, folder: Path) -> str:
     return str(file)
 
 
+class Recipe:
+    """A recipe of ours on the folds.
+
+    Args:
+        words: Its name, then its settings as name=value.
+        args: The program's arguments.
+        path: The texts.
+    """
+
+    def __init__(self, words: Sequence[str], args: argparse.Namespace, path: str) -> None:
+        of_data = {"path": path, "split.fold_by": args.fold_by, "split.folds": FOLDS}
+        self.name = words[0]
+        self.sweep = Sweep(
+            name="review_folds",
+            config=[self.name],
+            metric="test/accuracy",
+            grid={"data.split.fold": list(range(1, FOLDS + 1))},
+            set={
+                **{f"data.{name}": value for name, value in of_data.items()},
+                "seed_everything": args.seed,
+                **dict(word.split("=", 1) for word in words[1:]),
+            },
+        )
+        self.sweep.folder.mkdir(parents=True, exist_ok=True)
+
+    def tested(self, fold: int) -> tuple[float, Path]:
+        """Accuracy on the test rows, and the run's folder."""
+        metrics, folder = train(self.sweep, {"data.split.fold": fold})
+        return metrics[self.sweep.metric], folder
+
+
+@torch.inference_mode()
+def probabilities(folder: Path, texts: Sequence[str]) -> np.ndarray:
+    """Probabilities of the classes (N, C) that a run's best checkpoint gives to texts."""
+    trained = Trained(folder / "checkpoints" / "best.ckpt")
+    found = {}
+    for batch in trained.data(predict={"texts": list(texts)}).predict_dataloader():
+        rows = trained.module(batch["input_ids"], batch["attention_mask"]).softmax(-1).numpy()
+        found.update(zip(batch["index"].tolist(), rows, strict=True))
+    return np.stack([found[index] for index in range(len(texts))])
+
+
 def compare(args: argparse.Namespace, path: str) -> None:
     """Fits all on each fold and prints the table."""
-    of_data = {"path": path, "split.fold_by": args.fold_by, "split.folds": FOLDS}
-    settings = dict(word.split("=", 1) for word in args.settings)
-    sweep = Sweep(
-        name="review_folds",
-        config=[args.recipe],
-        metric="test/accuracy",
-        grid={"data.split.fold": list(range(1, FOLDS + 1))},
-        set={**{f"data.{name}": value for name, value in of_data.items()}, "seed_everything": args.seed, **settings},
-    )
-    sweep.folder.mkdir(parents=True, exist_ok=True)
-    print(f"{args.recipe} {' '.join(args.settings)}, seed {args.seed}; {args.path}, folds {args.fold_by}\n")
-    columns = [*PEERS, args.recipe]
+    recipes = [Recipe(words, args, path) for words in ([args.recipe, *args.settings], *args.average_with)]
+    print(f"{args.recipe} {' '.join(args.settings)}, seed {args.seed}; {args.path}, folds {args.fold_by}")
+    print("".join(f"with {' '.join(words)}\n" for words in args.average_with))
+    ours = [recipe.name for recipe in recipes]
+    columns = [*PEERS, *ours, *([AVERAGE] if args.average_with else [])]
     print(f"| fold | rows | {' | CPU s | '.join(columns)} | CPU s |\n|{'---:|' * (2 + 2 * len(columns))}")
     results: dict[str, list[float]] = {name: [] for name in columns}
     for fold in range(1, args.folds + 1):
         splits = ReviewsDataModule(path, split=ReviewSplit(fold=fold, folds=FOLDS, fold_by=args.fold_by)).as_read
-        cells = [str(fold), str(len(splits["test"]))]
+        test, folders = splits["test"], []
+        cells = [str(fold), str(len(test))]
         for name in columns:
             started = time.process_time()
             if name in PEERS:
-                results[name].append(tested(*PEERS[name], splits))
+                accuracy = tested(*PEERS[name], splits)
+            elif name == AVERAGE:
+                mean = np.mean([probabilities(folder, test.texts) for folder in folders], axis=0)
+                accuracy = float((mean.argmax(-1) == test.labels).mean())
             else:
-                results[name].append(train(sweep, {"data.split.fold": fold})[0][sweep.metric])
-            cells += [f"{results[name][-1]:.4f}", f"{time.process_time() - started:.0f}"]
+                accuracy, folder = recipes[ours.index(name)].tested(fold)
+                folders.append(folder)
+            results[name].append(accuracy)
+            cells += [f"{accuracy:.4f}", f"{time.process_time() - started:.0f}"]
         print(f"| {' | '.join(cells)} |", flush=True)
     print()
     for name, values in results.items():
         print(f"{name}: {told(values)}")
-    for name in PEERS:
-        differences = [b - a for a, b in zip(results[name], results[args.recipe], strict=True)]
+    best = columns[-1] if args.average_with else args.recipe
+    for name in [*PEERS, *(ours if args.average_with else [])]:
+        differences = [b - a for a, b in zip(results[name], results[best], strict=True)]
         error = statistics.stdev(differences) / len(differences) ** 0.5 if args.folds > 1 else 0.0
-        print(f"ours more than {name} by {statistics.mean(differences):+.4f}, standard error {error:.4f}")
+        print(f"{best} more than {name} by {statistics.mean(differences):+.4f}, standard error {error:.4f}")
 
 
 def told(values: list[float]) -> str:
@@ -157,6 +204,7 @@ def main() -> None:
     parser.add_argument("path", help="movie_reviews.zip, sentence_polarity.zip, or what else ReviewsDataModule reads")
     parser.add_argument("--recipe", default="reviews/mean")
     parser.add_argument("settings", nargs="*", help="of the recipe, as name=value")
+    parser.add_argument("--average_with", action="append", default=[], type=str.split, help="a recipe and its settings")
     parser.add_argument("--fold_by", choices=["stratified", "number"], default="stratified")
     parser.add_argument("--folds", type=int, default=FOLDS, choices=range(1, FOLDS + 1), help="how many of the ten")
     parser.add_argument("--seed", type=int, default=0, help="of the recipe's training")
@@ -166,9 +214,12 @@ def main() -> None:
         import sklearn  # noqa: F401
     except ImportError:
         sys.exit("review_folds: the peers are scikit-learn's, which is not here; pip install scikit-learn")
-    if any("=" not in word for word in args.settings):
-        sys.exit(f"review_folds: settings are name=value, not {' '.join(args.settings)}")
-    names = [word.split("=")[0] for word in args.settings]
+    if len({args.recipe, *(words[0] for words in args.average_with)}) <= len(args.average_with):
+        sys.exit("review_folds: --average_with names a recipe that is there already; give another")
+    settings = [*args.settings, *(word for words in args.average_with for word in words[1:])]
+    if any("=" not in word for word in settings):
+        sys.exit(f"review_folds: settings are name=value, not {' '.join(settings)}")
+    names = [word.split("=")[0] for word in settings]
     if of_both := [
         name for name in names if name.removeprefix("data.").split(".")[0] in SPLITTING and name != VALIDATION
     ]:

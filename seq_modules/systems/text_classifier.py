@@ -105,7 +105,7 @@ class NgramClassifier(Classifier):
         net: NgramConfig = NgramConfig(),
         loss: LossConfig = LossConfig(),
         shown_ngrams: int = 5,
-        optim: OptimConfig = OptimConfig(learning_rate=2.0, optimizer="sgd", momentum=0.9, schedule="wsd"),
+        optim: OptimConfig = OptimConfig(learning_rate=4.0, optimizer="sgd", momentum=0.9, schedule="wsd"),
     ) -> None:
         super().__init__(required("num_classes", num_classes), 0, loss, optim)
         self.save_hyperparameters()
