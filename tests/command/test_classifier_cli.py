@@ -13,6 +13,7 @@ from transformers import BertConfig, BertModel
 
 import seqlight
 from datamodules.classification.question_templates import synthetic_questions
+from seqlight.checkpoints import read_checkpoint
 
 SMALL = (
     "--model.net.d_model=16", "--model.net.rnn.hidden_size=16", "--data.batch_size=16", "--data.cache_dir=cache",
@@ -52,6 +53,21 @@ def test_a_checkpoint_alone_tests_and_predicts_in_the_order_of_the_texts(run: Ru
         assert f"test/{name}" in done.out
     done = run("fit", "--ckpt_path=last", "--trainer.max_epochs=2")
     assert done.code == 0, done.err
+
+
+def test_the_linear_classifier_ends_with_a_validation_of_its_last_weights(run: Run) -> None:
+    texts = (
+        f"a {'fine' if row % 2 else 'dull'} film number {row},{'pos' if row % 2 else 'neg'}\n" for row in range(900)
+    )
+    Path("many.csv").write_text("text,label\n" + "".join(texts))
+    done = run(
+        "fit", "--config=reviews/ngrams", "--data.path=many.csv", "--data.batch_size=1", "--trainer.callbacks=[]"
+    )
+    assert done.code == 0, done.err
+    best, last = (read_checkpoint(newest(f"checkpoints/{name}.ckpt")) for name in ("best", "last"))
+    assert best["global_step"] == last["global_step"] == 600  # the table has more rows
+    for name, weight in best["state_dict"].items():
+        assert torch.equal(weight, last["state_dict"][name])
 
 
 def test_other_label_levels_are_linked_and_are_not_mixed_up(run: Run) -> None:
