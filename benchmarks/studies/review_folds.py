@@ -27,12 +27,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from datamodules import ReviewsDataModule
 from datamodules.classification.examples import Examples
 from datamodules.classification.reviews import ReviewSplit
 from seqlight.sweep import Sweep, train
+from seqlight.web.classification import probabilities as class_probabilities
 from seqlight.web.trained import Trained
 
 FOLDS = 10
@@ -114,7 +114,7 @@ def few(path: str, rows: int, folder: Path) -> str:
     return str(file)
 
 
-class Recipe:
+def recipe_on_folds(words: Sequence[str], args: argparse.Namespace, path: str) -> Sweep:
     """A recipe of ours on the folds.
 
     Args:
@@ -122,47 +122,37 @@ class Recipe:
         args: The program's arguments.
         path: The texts.
     """
-
-    def __init__(self, words: Sequence[str], args: argparse.Namespace, path: str) -> None:
-        of_data = {"path": path, "split.fold_by": args.fold_by, "split.folds": FOLDS}
-        self.name = words[0]
-        self.sweep = Sweep(
-            name="review_folds",
-            config=[self.name],
-            metric="test/accuracy",
-            grid={"data.split.fold": list(range(1, FOLDS + 1))},
-            set={
-                **{f"data.{name}": value for name, value in of_data.items()},
-                "seed_everything": args.seed,
-                **dict(word.split("=", 1) for word in words[1:]),
-            },
-        )
-        self.sweep.folder.mkdir(parents=True, exist_ok=True)
-
-    def tested(self, fold: int) -> tuple[float, Path]:
-        """Accuracy on the test rows, and the run's folder."""
-        metrics, folder = train(self.sweep, {"data.split.fold": fold})
-        return metrics[self.sweep.metric], folder
+    of_data = {"path": path, "split.fold_by": args.fold_by, "split.folds": FOLDS}
+    settings = dict(word.split("=", 1) for word in words[1:])
+    sweep = Sweep(
+        name="review_folds",
+        config=[words[0]],
+        metric="test/accuracy",
+        grid={"data.split.fold": list(range(1, FOLDS + 1))},
+        set={**{f"data.{name}": value for name, value in of_data.items()}, "seed_everything": args.seed, **settings},
+    )
+    sweep.folder.mkdir(parents=True, exist_ok=True)
+    return sweep
 
 
-@torch.inference_mode()
 def probabilities(folder: Path, texts: Sequence[str]) -> np.ndarray:
     """Probabilities of the classes (N, C) that a run's best checkpoint gives to texts."""
     trained = Trained(folder / "checkpoints" / "best.ckpt")
     found = {}
     for batch in trained.data(predict={"texts": list(texts)}).predict_dataloader():
-        rows = trained.module(batch["input_ids"], batch["attention_mask"]).softmax(-1).numpy()
-        found.update(zip(batch["index"].tolist(), rows, strict=True))
+        rows = class_probabilities(trained.module, batch["input_ids"], batch["attention_mask"])
+        found.update(zip(batch["index"].tolist(), rows.numpy(), strict=True))
     return np.stack([found[index] for index in range(len(texts))])
 
 
 def compare(args: argparse.Namespace, path: str) -> None:
     """Fits all on each fold and prints the table."""
-    recipes = [Recipe(words, args, path) for words in ([args.recipe, *args.settings], *args.average_with)]
+    recipes = {
+        words[0]: recipe_on_folds(words, args, path) for words in ([args.recipe, *args.settings], *args.average_with)
+    }
     print(f"{args.recipe} {' '.join(args.settings)}, seed {args.seed}; {args.path}, folds {args.fold_by}")
     print("".join(f"with {' '.join(words)}\n" for words in args.average_with))
-    ours = [recipe.name for recipe in recipes]
-    columns = [*PEERS, *ours, *([AVERAGE] if args.average_with else [])]
+    columns = [*PEERS, *recipes, *([AVERAGE] if args.average_with else [])]
     print(f"| fold | rows | {' | CPU s | '.join(columns)} | CPU s |\n|{'---:|' * (2 + 2 * len(columns))}")
     results: dict[str, list[float]] = {name: [] for name in columns}
     for fold in range(1, args.folds + 1):
@@ -177,7 +167,8 @@ def compare(args: argparse.Namespace, path: str) -> None:
                 mean = np.mean([probabilities(folder, test.texts) for folder in folders], axis=0)
                 accuracy = float((mean.argmax(-1) == test.labels).mean())
             else:
-                accuracy, folder = recipes[ours.index(name)].tested(fold)
+                metrics, folder = train(recipes[name], {"data.split.fold": fold})
+                accuracy = metrics[recipes[name].metric]
                 folders.append(folder)
             results[name].append(accuracy)
             cells += [f"{accuracy:.4f}", f"{time.process_time() - started:.0f}"]
@@ -185,11 +176,11 @@ def compare(args: argparse.Namespace, path: str) -> None:
     print()
     for name, values in results.items():
         print(f"{name}: {told(values)}")
-    best = columns[-1] if args.average_with else args.recipe
-    for name in [*PEERS, *(ours if args.average_with else [])]:
-        differences = [b - a for a, b in zip(results[name], results[best], strict=True)]
+    *others, last = columns
+    for name in others:
+        differences = [b - a for a, b in zip(results[name], results[last], strict=True)]
         error = statistics.stdev(differences) / len(differences) ** 0.5 if args.folds > 1 else 0.0
-        print(f"{best} more than {name} by {statistics.mean(differences):+.4f}, standard error {error:.4f}")
+        print(f"{last} more than {name} by {statistics.mean(differences):+.4f}, standard error {error:.4f}")
 
 
 def told(values: list[float]) -> str:
