@@ -9,6 +9,7 @@ from seq_modules.callbacks.music.music_writer import MusicWriter
 from seq_modules.callbacks.points.decision_boundary import DecisionBoundary
 from seq_modules.callbacks.run.best_checkpoint import BestCheckpoint
 from seq_modules.callbacks.run.epoch_lines import EpochLines
+from seq_modules.callbacks.run.final_validation import FinalValidation
 from seq_modules.callbacks.run.graceful_stop import GracefulStop
 from seq_modules.callbacks.run.last_checkpoint import LastCheckpoint
 from seq_modules.callbacks.run.prediction_writer import PredictionWriter
@@ -59,6 +60,7 @@ __all__ = [
     "EnglishTests",
     "EpochLines",
     "ErrorByHorizon",
+    "FinalValidation",
     "ForecastPlots",
     "GracefulStop",
     "GradientFlow",

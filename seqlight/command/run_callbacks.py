@@ -8,6 +8,7 @@ from lightning.pytorch.callbacks import ProgressBar, Timer
 from seq_modules.callbacks import (
     Curves,
     EpochLines,
+    FinalValidation,
     GracefulStop,
     PredictionWriter,
     RNGState,
@@ -36,7 +37,7 @@ def run_callbacks(command: str, trainer: Any, predictions: PredictionFormat = "j
         if not any(isinstance(callback, StopWhenDiverged) for callback in configured):
             found.append(StopWhenDiverged())
         if trainer.max_time:
-            # Lightning's own Timer ends a training without a validation, and no schedule knows of it.
+            # No schedule knows of Lightning's own Timer.
             found += [MachineRates(), TimeBudget(seconds_of(trainer.max_time))]
     if command == "predict":
         found += [PredictionWriter(kind=predictions), TextStream()]
@@ -45,7 +46,7 @@ def run_callbacks(command: str, trainer: Any, predictions: PredictionFormat = "j
     elif not any(isinstance(callback, ProgressBar) for callback in configured):
         found.append(TimedBar())
     if command == "fit":
-        found.append(GracefulStop())  # after all that have a state
+        found += [FinalValidation(), GracefulStop()]  # after all that stop a training; after all that have a state
     return found
 
 

@@ -12,7 +12,7 @@ from seqlight.core.hyperparameters import check_range
 
 
 class TimeBudget(Callback, Budget):
-    """Ends training after so many seconds, with a validation; the learning rate's schedule goes by them.
+    """Ends training after so many seconds; the learning rate's schedule goes by them.
 
     Validations within training are not counted, nor what callbacks do after them (checkpoints, samples). A resumed run
     counts the seconds already used. Set ``trainer.max_epochs: -1`` too: otherwise the schedule follows the number of
@@ -31,7 +31,6 @@ class TimeBudget(Callback, Budget):
         self._since: float | None = None  # when that was; None while it stands
         self._agreed = 0.0  # seconds used at the end of the last step, the same on all ranks
         self._waits = False  # for the first step's end
-        self._check_every: int | None = None  # the trainer's own setting while ours is in its place
 
     @property
     def progress(self) -> float:
@@ -72,9 +71,6 @@ class TimeBudget(Callback, Budget):
         self._agreed = used
         if used >= self.seconds and not in_window(trainer, batch_idx):
             trainer.should_stop = True
-            if trainer.check_val_every_n_epoch is not None and self._check_every is None:
-                # Lightning validates when it is told to stop, but only in epochs that end with a validation.
-                self._check_every, trainer.check_val_every_n_epoch = trainer.check_val_every_n_epoch, 1
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Stops the clock."""
@@ -82,10 +78,8 @@ class TimeBudget(Callback, Budget):
             self._before, self._since = self.used, None
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Stops the clock, and restores the trainer's setting."""
+        """Stops the clock."""
         self._before, self._since = self.used, None
-        if self._check_every is not None:
-            trainer.check_val_every_n_epoch, self._check_every = self._check_every, None
 
     def state_dict(self) -> dict[str, float]:
         """The seconds used."""

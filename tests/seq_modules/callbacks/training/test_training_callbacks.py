@@ -25,7 +25,7 @@ from lightning.pytorch import Callback, Trainer
 from torch import nn
 from torch._inductor.exc import CppCompileError, InvalidCxxCompiler, TritonMissing
 
-from seq_modules.callbacks import GracefulStop, LastCheckpoint
+from seq_modules.callbacks import FinalValidation, GracefulStop, LastCheckpoint
 from seq_modules.callbacks.training.compile import Compile
 from seq_modules.callbacks.training.ema import EMA
 from seq_modules.callbacks.training.sequence_warmup import SequenceLengthWarmup, rewindow
@@ -101,7 +101,7 @@ def test_budget_ends_training_with_a_validation(
     if check_every is None:
         settings["val_check_interval"] = 100
     module = TextModule(warmup_steps=0)
-    fitted = trainer(tmp_path, budget, clock.callback(), sees, validated, **settings)
+    fitted = trainer(tmp_path, budget, clock.callback(), sees, validated, FinalValidation(), **settings)
     fitted.fit(module, TextData())
     assert len(sees.rates) == seconds == fitted.global_step  # validations are not counted
     ends = (seconds > EPOCH) + 1 if check_every == 1 else 1
@@ -113,6 +113,21 @@ def test_budget_ends_training_with_a_validation(
     expected = [0.05 * min(1, (1 - step / seconds) / 0.6) for step in range(seconds)]
     assert sees.rates == pytest.approx(expected)
     assert budget.progress == 1 == progress_of(fitted)
+
+
+@pytest.mark.parametrize("check_every", [1, 3, None])
+@pytest.mark.parametrize("end", [{"max_steps": 4}, {"max_steps": EPOCH}, {"max_steps": EPOCH + 4}, {"max_epochs": 2}])
+def test_every_end_is_validated(tmp_path: Path, end: dict[str, int], check_every: int | None) -> None:
+    validated = Validated()
+    settings: dict[str, Any] = {"max_epochs": -1, "check_val_every_n_epoch": check_every, "num_sanity_val_steps": 0}
+    if check_every is None:
+        settings["val_check_interval"] = 100
+    fitted = trainer(tmp_path, validated, FinalValidation(), **settings | end)
+    fitted.fit(TextModule(), TextData())
+    steps = end.get("max_steps", 2 * EPOCH)
+    assert fitted.global_step == steps == last(tmp_path, "best")["global_step"] == last(tmp_path)["global_step"]
+    assert len(validated.losses) == (2 if steps > EPOCH and check_every == 1 else 1)  # and none twice
+    assert fitted.check_val_every_n_epoch == check_every
 
 
 def test_budget_goes_on_with_the_seconds_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
