@@ -32,7 +32,6 @@ from datamodules import ReviewsDataModule
 from datamodules.classification.examples import Examples
 from datamodules.classification.reviews import ReviewSplit
 from seqlight.sweep import Sweep, train
-from seqlight.web.classification import probabilities as class_probabilities
 from seqlight.web.trained import Trained
 
 FOLDS = 10
@@ -140,7 +139,7 @@ def probabilities(folder: Path, texts: Sequence[str]) -> np.ndarray:
     trained = Trained(folder / "checkpoints" / "best.ckpt")
     found = {}
     for batch in trained.data(predict={"texts": list(texts)}).predict_dataloader():
-        rows = class_probabilities(trained.module, batch["input_ids"], batch["attention_mask"])
+        rows = trained.module.probabilities(batch["input_ids"], batch["attention_mask"])
         found.update(zip(batch["index"].tolist(), rows.numpy(), strict=True))
     return np.stack([found[index] for index in range(len(texts))])
 

@@ -14,6 +14,7 @@ from datamodules.base import SequenceDataModule
 from datamodules.classification.examples import Examples, Split, count_duplicates, text_hashes, without_duplicates
 from datamodules.classification.groups import PredictConfig, SplitConfig, TextConfig, TokenConfig
 from datamodules.classification.labelled_files import read_table
+from datamodules.classification.soft_labels import read_soft_labels
 from datamodules.loading.cache import cache_folder, once
 from datamodules.loading.token_rows import BucketedRows, TokenRows
 from datamodules.tokenizers import WordPieceTokenizer, WordTokenizer, load, save
@@ -46,6 +47,8 @@ class ClassificationDataModule(SequenceDataModule):
         tokenizer_path: Tokenizer to use instead: a folder or hub id that transformers' BertTokenizer loads, or a
             checkpoint.
         predict: Texts for predict.
+        soft_labels: The predictions.jsonl of another classifier, whose texts are trained on too, with its probabilities
+            as their labels: distillation (Hinton et al. 2015). Texts that validation or test have are left out.
         num_workers: Processes that prepare batches; 0 prepares them in the training process.
         seed: Seed of the order of the training data. Default: the seed of the run (--seed_everything).
         cache_dir: Folder of learned tokenizers. Default: seqlight under $XDG_CACHE_HOME or ~/.cache. It is never taken
@@ -76,6 +79,7 @@ class ClassificationDataModule(SequenceDataModule):
         vocab_size: int = 8000,
         tokenizer_path: str | None = None,
         predict: PredictConfig = PredictConfig(),
+        soft_labels: str | None = None,
         num_workers: int = 0,
         seed: int | None = None,
         cache_dir: str | None = None,
@@ -87,7 +91,7 @@ class ClassificationDataModule(SequenceDataModule):
         self.split, self.tokens = split, group_from(TokenConfig, tokens)
         self.text, self.predict = group_from(TextConfig, text), group_from(PredictConfig, predict)
         self.tokenizer_kind, self.max_vocab_size, self.tokenizer_path = tokenizer, vocab_size, tokenizer_path
-        self.special_tokens = self.tokens.special_tokens
+        self.special_tokens, self.soft_labels = self.tokens.special_tokens, soft_labels
         self.cache = cache_folder(cache_dir)
         self.class_counts: list[int] | None = None
         self.duplicates: dict[str, int] = {}
@@ -130,6 +134,18 @@ class ClassificationDataModule(SequenceDataModule):
         """Training, validation and test data in the form that the model reads."""
         return {name: self.as_input(part) for name, part in self.as_read.items()}
 
+    @cached_property
+    def training(self) -> Examples:
+        """What is trained on: the training split, and the texts of ``soft_labels``."""
+        part = self.splits["train"]
+        if self.soft_labels is None:
+            return part
+        soft = read_soft_labels(self.soft_labels, self.class_names)
+        held = np.isin(text_hashes(soft.texts), text_hashes([*self.splits["val"].texts, *self.splits["test"].texts]))
+        left_out = f", {held.sum():,} left out that validation or test have" if held.any() else ""
+        rank_zero_info(f"soft_labels: {len(soft) - held.sum():,} {self.what}{left_out}")
+        return part.with_soft(soft.take(np.flatnonzero(~held)))
+
     @property
     def num_classes(self) -> int:
         """Number of classes."""
@@ -149,7 +165,7 @@ class ClassificationDataModule(SequenceDataModule):
 
     def learned_tokenizer(self) -> WordPieceTokenizer | WordTokenizer:
         """The tokenizer that one process learns from the training texts for all. A subclass may have another."""
-        texts, kind = self.splits["train"].texts, LEARNED[self.tokenizer_kind]
+        texts, kind = self.training.texts, LEARNED[self.tokenizer_kind]
         digest = hashlib.sha256("\0".join(texts).encode("utf-8", "surrogatepass")).hexdigest()[:12]
         cased = "" if self.tokens.lower_case else "-cased"
         path = once(
@@ -207,18 +223,19 @@ class ClassificationDataModule(SequenceDataModule):
         return self.batch_size * self._ranks().get("num_replicas", 1)
 
     def _rows(self, name: Split, batch_rows: int = 1) -> TokenRows:
-        part = self.splits[name]
+        part = self.training if name == "train" else self.splits[name]
         ids = self.encode(part.texts, name)
-        return TokenRows(ids, part.labels, part.aux_labels, self.pad_id, batch_rows=batch_rows)
+        labels = part.labels, part.aux_labels
+        return TokenRows(ids, *labels, self.pad_id, batch_rows=batch_rows, probabilities=part.probabilities)
 
     def setup(self, stage: str) -> None:
         """Encodes the data of a stage. Predict needs no labelled data."""
         super().setup(stage)
         if stage == "fit":
             self.train_set = BucketedRows(self._rows("train"), self.seed, self._batch_rows, self.tokens.pool_batches)
-            labels = self.splits["train"].labels
+            labels = self.training.labels
             self.class_counts = np.bincount(labels[labels != IGNORED], minlength=self.num_classes).tolist()
-            self._trained = text_hashes(self.as_read["train"].texts)
+            self._trained = text_hashes([*self.as_read["train"].texts, *self.training.texts])
         if stage in ("fit", "test"):
             rank_zero_info(self.summary())
             if self.num_classes <= MOST_SHOWN:

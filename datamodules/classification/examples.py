@@ -21,17 +21,25 @@ class Examples:
         texts: The texts.
         labels: Class of each text, (N,); -100 if it is unknown.
         aux_labels: Class of each text in the auxiliary set of classes, (N,); -100 if there is no such set.
+        probabilities: What training has as its target in place of the labels, (N, C); by default the labels.
     """
 
     texts: list[str]
     labels: np.ndarray
     aux_labels: np.ndarray
+    probabilities: np.ndarray | None = None
 
     @classmethod
-    def of(cls, texts: Sequence[str], labels: Sequence[int], aux_labels: Sequence[int] | None = None) -> "Examples":
+    def of(
+        cls,
+        texts: Sequence[str],
+        labels: Sequence[int],
+        aux_labels: Sequence[int] | None = None,
+        probabilities: np.ndarray | None = None,
+    ) -> "Examples":
         """Examples from lists. Without ``aux_labels``, all auxiliary labels are -100."""
         aux = np.full(len(texts), IGNORED) if aux_labels is None else np.array(aux_labels, dtype=np.int64)
-        return cls(list(texts), np.array(labels, dtype=np.int64), aux.astype(np.int64))
+        return cls(list(texts), np.array(labels, dtype=np.int64), aux.astype(np.int64), probabilities)
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -39,7 +47,20 @@ class Examples:
     def take(self, rows: Sequence[int] | np.ndarray) -> "Examples":
         """The examples of the given row numbers, in that order."""
         chosen = np.asarray(rows, dtype=np.int64)
-        return Examples([self.texts[row] for row in chosen], self.labels[chosen], self.aux_labels[chosen])
+        probabilities = None if self.probabilities is None else self.probabilities[chosen]
+        texts = [self.texts[row] for row in chosen]
+        return Examples(texts, self.labels[chosen], self.aux_labels[chosen], probabilities)
+
+    def with_soft(self, soft: "Examples") -> "Examples":
+        """These examples, whose labels become probabilities of 1, and those of others that have probabilities."""
+        assert soft.probabilities is not None
+        certain = np.eye(soft.probabilities.shape[1], dtype=np.float32)[self.labels]
+        return Examples(
+            [*self.texts, *soft.texts],
+            np.concatenate([self.labels, soft.labels]),
+            np.concatenate([self.aux_labels, soft.aux_labels]),
+            np.concatenate([certain, soft.probabilities]),
+        )
 
 
 def stratified_sample(strata: np.ndarray, fraction: float, seed: int) -> np.ndarray:

@@ -21,6 +21,8 @@ class TokenRows(BatchDataset):
         index: Number of each row in predictions (N,). Default: 0 to N - 1.
         texts: The texts themselves. If given, each batch has them as ``texts``.
         batch_rows: Rows of a global batch, on which the order depends.
+        probabilities: Of the classes, which training has as its target in place of the label, (N, C). If given, each
+            batch has them as ``probabilities``.
     """
 
     def __init__(
@@ -32,12 +34,14 @@ class TokenRows(BatchDataset):
         index: np.ndarray | None = None,
         texts: Sequence[str] | None = None,
         batch_rows: int = 1,
+        probabilities: np.ndarray | None = None,
     ) -> None:
         self.lengths = np.array([len(row) for row in ids], dtype=np.int64)
         # One array for all rows: workers share its memory, which they would copy object by object from a list.
         self._ids = np.concatenate(ids) if len(ids) else np.zeros(0, dtype=np.int32)
         self._starts = np.concatenate([[0], np.cumsum(self.lengths)])
         self.labels, self.aux_labels, self.pad_id, self.texts = labels, aux_labels, pad_id, texts
+        self.probabilities = probabilities
         self.index = np.arange(len(ids)) if index is None else index
         self._order = even_order(self.lengths, batch_rows) if batch_rows > 1 else np.arange(len(ids))
 
@@ -52,7 +56,7 @@ class TokenRows(BatchDataset):
         """The batch of some rows, padded on the right.
 
         ``input_ids`` and ``attention_mask`` (B, T), the mask 1 for tokens and 0 for padding; ``labels``,
-        ``aux_labels`` and ``index`` (B,); and a list of ``texts`` where there are any.
+        ``aux_labels`` and ``index`` (B,); ``probabilities`` (B, C) and a list of ``texts`` where there are any.
         """
         lengths = self.lengths[rows]
         mask = np.arange(lengths.max()) < lengths[:, None]  # (B, T)
@@ -65,6 +69,8 @@ class TokenRows(BatchDataset):
             "aux_labels": torch.from_numpy(self.aux_labels[rows]),
             "index": torch.from_numpy(self.index[rows]),
         }
+        if self.probabilities is not None:
+            made["probabilities"] = torch.from_numpy(self.probabilities[rows])
         return made if self.texts is None else made | {"texts": [self.texts[row] for row in rows]}
 
 

@@ -57,8 +57,9 @@ class Classifier(SequenceModule):
     the checkpoint, as the tokenizer is.
 
     In training the loss is that of the label, smoothed and weighted, plus ``aux_weight`` times that of the auxiliary
-    label; in validation and test it is the label's plain cross-entropy in nats, so that runs with different settings
-    can be compared.
+    label. Where the data have ``probabilities`` of the classes, these are the target in the label's place. In
+    validation and test it is the label's plain cross-entropy in nats, so that runs with different settings can be
+    compared.
 
     Args:
         num_classes: Number of classes, C, at least 2.
@@ -122,6 +123,10 @@ class Classifier(SequenceModule):
         """
         return self.all_logits(input_ids, attention_mask)[0]
 
+    def probabilities(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+        """Probabilities of the classes, (B, C), in float32; arguments as for :meth:`forward`."""
+        return self(input_ids, attention_mask).float().softmax(-1)
+
     def all_logits(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> list[Tensor]:
         """Logits of the classes, (B, C), and of the auxiliary classes where there is a head for them, (B, A)."""
         mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
@@ -136,7 +141,8 @@ class Classifier(SequenceModule):
         if self.training:
             options["label_smoothing"] = self.loss.label_smoothing
             weight = self.class_weights.to(logits.dtype)  # Lightning's "true" precisions convert it
-            loss_sum = F.cross_entropy(logits, labels, weight, **options)
+            target = batch["probabilities"].to(logits.dtype) if "probabilities" in batch else labels
+            loss_sum = F.cross_entropy(logits, target, weight, **options)
             for aux in aux_logits:
                 loss_sum = loss_sum + self.loss.aux_weight * F.cross_entropy(aux, batch["aux_labels"], **options)
         else:
@@ -158,16 +164,19 @@ class Classifier(SequenceModule):
         self.confusion.reset()
 
     def predict_step(self, batch: dict[str, Any], batch_idx: int) -> list[dict[str, Any]]:
-        """One row a text: the name of its likeliest class, the probability of that, the text."""
-        probabilities, labels = self(batch["input_ids"], batch["attention_mask"]).float().softmax(-1).max(-1)
-        texts = batch.get("texts")
-        rows = [
-            {"index": index, "label": self.name_of(label), "probability": round(probability, 6)}
-            for index, label, probability in zip(
-                batch["index"].tolist(), labels.tolist(), probabilities.tolist(), strict=True
-            )
-        ]
-        return rows if texts is None else [row | {"text": text} for row, text in zip(rows, texts, strict=True)]
+        """One row a text: the name of its likeliest class, the probability of that and of all classes, the text."""
+        probabilities = self.probabilities(batch["input_ids"], batch["attention_mask"])
+        names = [self.name_of(label) for label in range(self.num_classes)]
+        rows = []
+        for index, label, values in zip(
+            batch["index"].tolist(), probabilities.argmax(-1).tolist(), probabilities.tolist(), strict=True
+        ):
+            by_class = {name: round(value, 6) for name, value in zip(names, values, strict=True)}
+            rows.append({"index": index, "label": names[label], "probability": by_class[names[label]]})
+            if "texts" in batch:
+                rows[-1]["text"] = batch["texts"][len(rows) - 1]
+            rows[-1]["probabilities"] = by_class
+        return rows
 
     def name_of(self, label: int) -> str:
         """A class's name, or its number where the names are not known."""

@@ -43,7 +43,7 @@ class ClassificationFace(Face):
         """The classes, and the text with marks."""
         batch = self.trained.batch(predict={"texts": [required_text(text, "text")]})
         ids, mask = batch["input_ids"], batch["attention_mask"].bool()
-        chances = probabilities(self.module, ids, mask)[0]
+        chances = self.module.probabilities(ids, mask)[0]
         values, best = chances.topk(min(SHOWN, len(chances)))
         label = int(best[0])
         rows = [(self.module.name_of(c), value) for c, value in zip(best.tolist(), values.tolist(), strict=True)]
@@ -85,11 +85,6 @@ def first_example(trained: Trained) -> str:
 
 
 @torch.inference_mode()
-def probabilities(module: Classifier, ids: Tensor, mask: Tensor) -> Tensor:
-    """Probabilities of the classes, (B, C)."""
-    return module(ids, mask).float().softmax(-1)
-
-
 def occlusion(module: Classifier, ids: Tensor, label: int, unknown: int) -> list[float]:
     """How much of a class's probability each token of a text brings: what is lost where it is an unknown one.
 
@@ -105,6 +100,6 @@ def occlusion(module: Classifier, ids: Tensor, label: int, unknown: int) -> list
     group = torch.arange(steps) // -(-steps // MOST_PARTS)  # (T,)
     hidden = torch.arange(int(group[-1]) + 1)[:, None] == group  # (G, T)
     rows = torch.cat((ids, ids.masked_fill(hidden, unknown)))  # (1 + G, T)
-    found = [probabilities(module, part, torch.ones_like(part, dtype=torch.bool)) for part in rows.split(ROWS)]
+    found = [module.probabilities(part) for part in rows.split(ROWS)]
     chances = torch.cat(found)[:, label]
     return (chances[0] - chances[1:])[group].tolist()

@@ -55,6 +55,34 @@ def test_a_checkpoint_alone_tests_and_predicts_in_the_order_of_the_texts(run: Ru
     assert done.code == 0, done.err
 
 
+def test_a_student_learns_from_a_teachers_predictions(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    done = run("fit", "--config=questions/cnn", *SMALL[1:])
+    assert done.code == 0, done.err
+    Path("texts.txt").write_text("Who is the Zyzzyva ?\nWhere is Qwrtp ?\nHow many Zyzzyvas are there ?\n" * 2)
+    done = run("predict", "--ckpt_path=best", "--data.predict.path=texts.txt", "--predictions=csv")
+    assert done.code == 0, done.err
+    assert "probabilities" not in done.out  # the likeliest is shown
+    for row in predictions():
+        assert sum(row["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+        assert max(row["probabilities"], key=row["probabilities"].get) == row["label"]
+        assert max(row["probabilities"].values()) == row["probability"]
+    shutil.copy(newest("predictions.jsonl"), "teacher.jsonl")
+    done = run("fit", "--config=questions/lstm", "--data.soft_labels=teacher.jsonl", *SMALL)
+    assert done.code == 0, done.err
+    assert "soft_labels: 6 questions" in caplog.text
+    student = seqlight.load("best")
+    assert student.tokenizer is not None
+    assert {"Zyzzyva", "Qwrtp"} <= set(student.tokenizer.pieces(range(student.tokenizer.vocab_size)))
+    Path("teacher.jsonl").unlink()  # what is learned is in the checkpoint
+    done = run("test", "--ckpt_path=best", "--trainer.limit_test_batches=1")
+    assert done.code == 0, done.err
+    done = run("fit", "--config=questions/lstm", "--data.soft_labels=teacher.jsonl", *SMALL)
+    assert done.code == 2
+    assert done.err.splitlines()[-1].endswith(
+        "soft_labels teacher.jsonl: no such file; give the predictions.jsonl of seqlight predict"
+    )
+
+
 def test_the_linear_classifier_ends_with_a_validation_of_its_last_weights(run: Run) -> None:
     texts = (
         f"a {'fine' if row % 2 else 'dull'} film number {row},{'pos' if row % 2 else 'neg'}\n" for row in range(900)

@@ -19,7 +19,7 @@ from seqlight.core.hyperparameters import check_choice
 
 PredictionFormat = Literal["jsonl", "csv"]
 LONG_LIST = 8  # values from which on a list is not printed
-UNPRINTED = ("index", "n_best")
+UNPRINTED = ("index", "n_best", "probabilities")
 FORMULA = tuple("=+-@\t\r")  # with which a cell begins that Excel computes
 
 

@@ -83,6 +83,21 @@ def test_training_loss_is_torchs_with_weights_smoothing_and_the_other_level(
         torch.testing.assert_close(ours, other)
 
 
+@pytest.mark.parametrize("weights", [None, [0.5, 2.0, 1.0]])
+def test_probabilities_take_the_labels_place_in_training(weights: list[float] | None) -> None:
+    module, batch = make(loss={"class_weights": weights}).train(), a_batch()
+    logits = module(batch["input_ids"], batch["attention_mask"])
+    targets = torch.rand(logits.shape).softmax(-1)
+    step = module.step({**batch, "probabilities": targets})
+    by_class = torch.ones(3) if weights is None else torch.tensor(weights)
+    torch.testing.assert_close(step.loss_sum, -(by_class * targets * logits.log_softmax(-1)).sum())
+    certain = F.one_hot(batch["labels"], 3).double()  # as a true precision of 64 bits has them
+    plain = module.step(batch)
+    torch.testing.assert_close(module.step({**batch, "probabilities": certain}).loss_sum, plain.loss_sum)
+    measured = module.eval().step({**batch, "probabilities": targets})
+    torch.testing.assert_close(measured.loss_sum, module.step(batch).loss_sum)  # validation knows labels alone
+
+
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
 def test_weights_of_classes_go_with_any_precision(dtype: torch.dtype) -> None:
     module = make(loss={"class_weights": [0.5, 2.0, 1.0]}).train()
