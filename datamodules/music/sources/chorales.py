@@ -34,14 +34,22 @@ def chorales(cache: Path, voices: Literal["top", "all"] = "all") -> list[Piece]:
         UserError: music21 is not installed, or the cache cannot be written to.
     """
 
+    return [
+        Piece(score["name"], _merged(score["parts"][: 1 if voices == "top" else VOICES]), tuple(score["metre"]))
+        for score in scores(cache)
+    ]
+
+
+def scores(cache: Path) -> list[dict[str, Any]]:
+    """What the corpus says of each chorale: ``name``, ``metre`` and ``parts``, from the soprano to the bass.
+
+    A part is a list of notes, [start, pitch, duration] in ticks. Arguments and errors are those of :func:`chorales`.
+    """
+
     def write(path: Path) -> None:
         path.write_text(_read_corpus())
 
-    file = once(cache / "music" / f"chorales-{_version()}-{READING}.json", write)
-    return [
-        Piece(score["name"], _merged(score["parts"][: 1 if voices == "top" else VOICES]), tuple(score["metre"]))
-        for score in json.loads(file.read_text())
-    ]
+    return json.loads(once(cache / "music" / f"chorales-{_version()}-{READING}.json", write).read_text())
 
 
 def _version() -> str:
