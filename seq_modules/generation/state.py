@@ -55,11 +55,11 @@ class Verifies(Net, Reorders, Protocol):
         """
         ...
 
-    def room(self, state: Any) -> list[int]:
+    def free_slots(self, state: Any) -> list[int]:
         """How many tokens each row can read at once, at least 1."""
         ...
 
-    def shorten(self, counts: Sequence[int], state: Any) -> Any:
+    def crop(self, counts: Sequence[int], state: Any) -> Any:
         """Forgets the last ``counts[i]`` tokens of row i, of those that the last ``extend`` read."""
         ...
 

@@ -39,13 +39,13 @@ class Row:
         ids: The prompt and the new ids; the net reads the last of them at its next step.
         new: The new ids.
         draft: Guesses of the next ids, which the net reads too.
-        unread: How many of the tokens that the net has read it must forget.
+        num_to_discard: How many of the tokens that the net has read it must forget.
         ended: Whether the row has come to its end.
     """
 
     def __init__(self, place: int, prompt: Sequence[int], number: int, decoding: Decoding) -> None:
         self.place, self.limit, self.ended = place, decoding.max_new_tokens, False
-        self.ids, self.new, self.draft, self.unread = list(prompt), list[int](), list[int](), 0
+        self.ids, self.new, self.draft, self.num_to_discard = list(prompt), list[int](), list[int](), 0
         self._stream, self._drawn = uniforms(decoding.seed, number), list[float]()
 
     def draws(self, count: int) -> list[float]:
@@ -70,7 +70,7 @@ class Row:
                 break
             right += 1
         del self._drawn[: right + 1]
-        self.unread = 1 + len(self.draft) if self.ended else len(self.draft) - right
+        self.num_to_discard = 1 + len(self.draft) if self.ended else len(self.draft) - right
 
 
 def generate_speculatively(
@@ -112,12 +112,12 @@ def generate_speculatively(
         going_on = [at for at, row in enumerate(batch) if not row.ended]
         if not going_on:
             return [row.new for row in rows]
-        state = net.shorten([row.unread for row in batch], state)
+        state = net.crop([row.num_to_discard for row in batch], state)
         if 2 * len(going_on) <= len(batch):
             state = net.reorder(state, torch.tensor(going_on, device=device))
             batch = [batch[at] for at in going_on]
-        for row, room in zip(batch, net.room(state), strict=True):
-            most = min(decoding.num_speculative_tokens, room - 1, row.limit - len(row.new) - 1)
+        for row, free_slots in zip(batch, net.free_slots(state), strict=True):
+            most = min(decoding.num_speculative_tokens, free_slots - 1, row.limit - len(row.new) - 1)
             row.draft = [] if row.ended else drafter.draft(row.place, row.ids, most)
         read = [[row.ids[-1], *row.draft] for row in batch]
         width = max(map(len, read))

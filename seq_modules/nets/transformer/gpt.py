@@ -243,7 +243,7 @@ class GPT(nn.Module):
     prefill = gpt_decoding.prefill
     decode_step = gpt_decoding.decode_step
     extend = gpt_decoding.extend
-    room = gpt_decoding.room
-    shorten = gpt_decoding.shorten
+    free_slots = gpt_decoding.free_slots
+    crop = gpt_decoding.crop
     reorder = gpt_decoding.reorder
     attention_maps = gpt_decoding.attention_maps
