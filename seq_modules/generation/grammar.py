@@ -100,9 +100,9 @@ class TokenRules(Rules):
     def mask(self, field: int, chosen: list[Tensor], before: Tensor, first: bool) -> Tensor:
         """Whether each id may be chosen now, (B, V). In every row at least one may. See the base class."""
         may = self.following[self.past[:, 0]].clone()
-        for place, name in enumerate(("Position", "Pitch", "Duration"), 1):
+        for column, name in enumerate(("Position", "Pitch", "Duration"), 1):
             of_kind = self.kinds == KINDS.index(name)  # (V,)
-            may &= ~of_kind | (self.values >= self.past[:, place, None])
+            may &= ~of_kind | (self.values >= self.past[:, column, None])
         if first:
             may[:, self.end_id] = False
         return may

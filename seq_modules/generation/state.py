@@ -51,7 +51,7 @@ class Verifies(Net, Reorders, Protocol):
     def extend(self, ids: Tensor, counts: Sequence[int], state: Any) -> tuple[Tensor, Any]:
         """Reads several more tokens of each row, (B, T). Logits (B, T, V) after each, and the state.
 
-        Row i has ``counts[i]`` tokens, from 1 on; its last one stands again in the other places.
+        Row i has ``counts[i]`` tokens, from 1 on; its last one stands again at the other positions.
         """
         ...
 

@@ -131,7 +131,7 @@ class FrameDecoder(SequenceModule):
         count: int,
         decoding: Decoding | None = None,
         prompts: Sequence[Tensor] | None = None,
-        rows: Sequence[int] | None = None,
+        sample_ids: Sequence[int] | None = None,
         retrievers: Sequence[FrameRetriever] | None = None,
     ) -> list[Tensor]:
         """New frames, each drawn id by id; what is drawn for a row depends on the seed and its number alone.
@@ -140,7 +140,7 @@ class FrameDecoder(SequenceModule):
             count: How many pieces.
             decoding: How to choose; ``max_new_tokens`` frames each. By default as ``self.decoding`` says.
             prompts: Ids (·, S) of the frames each begins with, none of them by default.
-            rows: Number of each for the drawing; by default 0, 1, 2 ...
+            sample_ids: Number of each, which with the seed selects its random numbers; by default 0, 1, 2 ...
             retrievers: Retrieval for each piece; by default none. Needs ``self.tokenizer``.
 
         Returns:
@@ -154,11 +154,11 @@ class FrameDecoder(SequenceModule):
             raise UserError(f"repetition_penalty {decoding.repetition_penalty} is not for frames; leave it at 1")
         none = torch.zeros(0, self.net.frame_size, dtype=torch.long, device=self.device)
         pieces = [prompt.to(self.device) for prompt in prompts] if prompts is not None else [none] * count
-        numbers = range(count) if rows is None else rows
+        sample_ids = range(count) if sample_ids is None else sample_ids
         decode_frames = required_tokenizer(self).decode if retrievers else None
         longest = max(map(len, pieces)) + decoding.max_new_tokens
         with evaluating(self):
-            chooser = FrameChooser(self.net, pieces, decoding, numbers, retrievers, decode_frames)
+            chooser = FrameChooser(self.net, pieces, decoding, sample_ids, retrievers, decode_frames)
             frames = decode(FrameState(self.net, count, self.device), chooser, count, longest)
         return [torch.stack(new[len(piece) :]) for new, piece in zip(frames, pieces, strict=True)]
 

@@ -30,9 +30,9 @@ class Row:
     """A prompt and its continuation.
 
     Args:
-        place: Its place in the prompts.
+        prompt_index: Its index in the prompts.
         prompt: Its ids.
-        number: Its number for the drawing.
+        sample_id: Its number, which with the seed selects its random numbers.
         decoding: The settings.
 
     Attributes:
@@ -43,10 +43,10 @@ class Row:
         ended: Whether the row has come to its end.
     """
 
-    def __init__(self, place: int, prompt: Sequence[int], number: int, decoding: Decoding) -> None:
-        self.place, self.limit, self.ended = place, decoding.max_new_tokens, False
+    def __init__(self, prompt_index: int, prompt: Sequence[int], sample_id: int, decoding: Decoding) -> None:
+        self.prompt_index, self.limit, self.ended = prompt_index, decoding.max_new_tokens, False
         self.ids, self.new, self.draft, self.num_to_discard = list(prompt), list[int](), list[int](), 0
-        self._stream, self._drawn = uniforms(decoding.seed, number), list[float]()
+        self._stream, self._drawn = uniforms(decoding.seed, sample_id), list[float]()
 
     def draws(self, count: int) -> list[float]:
         """The random numbers of the next ``count`` tokens."""
@@ -77,7 +77,7 @@ def generate_speculatively(
     net: nn.Module,
     prompts: Sequence[Sequence[int]],
     decoding: Decoding,
-    numbers: Sequence[int],
+    sample_ids: Sequence[int],
     drafter: NgramDrafter,
     stop: Callable[[int, list[int]], bool] | None = None,
     on_token: Callable[[int, int], None] | None = None,
@@ -98,11 +98,11 @@ def generate_speculatively(
 
     def ends(row: Row, token: int) -> bool:
         if on_token is not None:
-            on_token(row.place, token)
-        return token == eos_id or (stop is not None and stop(row.place, row.new))
+            on_token(row.prompt_index, token)
+        return token == eos_id or (stop is not None and stop(row.prompt_index, row.new))
 
     device = device_of(net)
-    rows = [Row(place, *prompt, decoding) for place, prompt in enumerate(zip(prompts, numbers, strict=True))]
+    rows = [Row(index, *prompt, decoding) for index, prompt in enumerate(zip(prompts, sample_ids, strict=True))]
     batch = rows
     last, state = net.prefill(*padded(prompts, device))
     logits = last[:, None]  # (B, V) -> (B, 1, V)
@@ -118,7 +118,7 @@ def generate_speculatively(
             batch = [batch[at] for at in going_on]
         for row, free_slots in zip(batch, net.free_slots(state), strict=True):
             most = min(decoding.num_speculative_tokens, free_slots - 1, row.limit - len(row.new) - 1)
-            row.draft = [] if row.ended else drafter.draft(row.place, row.ids, most)
+            row.draft = [] if row.ended else drafter.draft(row.prompt_index, row.ids, most)
         read = [[row.ids[-1], *row.draft] for row in batch]
         width = max(map(len, read))
         ids = torch.tensor([[*tokens, *tokens[-1:] * (width - len(tokens))] for tokens in read], device=device)

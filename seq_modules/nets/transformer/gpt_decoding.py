@@ -84,7 +84,7 @@ def extend(net: "GPT", ids: Tensor, counts: Sequence[int], state: DecodeState) -
 
     Args:
         net: The net.
-        ids: (B, T). A row with fewer than T tokens has its last one again in the other places.
+        ids: (B, T). A row with fewer than T tokens has its last one again at the other positions.
         counts: How many tokens each row has, from 1 to what :func:`free_slots` allows.
         state: What has been read.
 
