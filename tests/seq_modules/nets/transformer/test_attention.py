@@ -106,13 +106,13 @@ def test_rms_norm_of_small_numbers_in_half_precision_is_not_lost_in_epsilon() ->
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9])
 def test_dropout_drops_its_share_and_keeps_the_mean(share: float) -> None:
     x = torch.ones(1000, 203)
-    noise = random_bytes(*x.shape, device=x.device)
-    assert abs(noise.float().mean().item() - 127.5) < 1  # uniform, the highest bit included
-    y = drop(x, noise, share)
+    dropout_bytes = random_bytes(*x.shape, device=x.device)
+    assert abs(dropout_bytes.float().mean().item() - 127.5) < 1  # uniform, the highest bit included
+    y = drop(x, dropout_bytes, share)
     assert (y == 0).float().mean().item() == pytest.approx(share, abs=0.004)
     assert y.mean().item() == pytest.approx(1, abs=0.02)
     assert len(y.unique()) <= 2
-    assert drop(x.bfloat16(), noise, share).dtype == torch.bfloat16
+    assert drop(x.bfloat16(), dropout_bytes, share).dtype == torch.bfloat16
 
 
 def plain_hash(ids: list[int], end: int, order: int, buckets: int, salt: int) -> int:
