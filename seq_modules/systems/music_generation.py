@@ -108,9 +108,9 @@ def generate_music(
         return clocks[prompt_index] >= ends[prompt_index]
 
     start = (tokenizer.start_id, *[0] * (fields - 1))
-    heads = [list(map(tuple, tokenizer.head(prompt).tolist())) for prompt in prompts]
-    net.set_prefix_len(len(heads[0]) if heads else 0)
-    texts = [[*head, start, *map(tuple, events.tolist())] for head, events in zip(heads, ids, strict=True)]
+    prefixes = [list(map(tuple, tokenizer.signature_events(prompt).tolist())) for prompt in prompts]
+    net.set_prefix_len(len(prefixes[0]) if prefixes else 0)
+    texts = [[*prefix, start, *map(tuple, events.tolist())] for prefix, events in zip(prefixes, ids, strict=True)]
     rules = event_rules(tokenizer, net.vocab_sizes, limits)
     new = generate_events(EventSteps(net), net, texts, decoding, rules, sample_ids, cached, is_over)
     ended = [events[-1][0] == tokenizer.end_id for events in new]
