@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seq_modules.nets.transformer.attention import EPS, Attend, Attention, Kind
+from seq_modules.nets.transformer.attention import EPS, Attend, Attention, AttentionKind
 from seq_modules.nets.transformer.cross_attention import CrossAttention
 
 Norm = Literal["layer", "rms"]
@@ -107,7 +107,7 @@ class Block(nn.Module):
         bias: bool = True,
         dropout: float = 0.0,
         qk_norm: bool = False,
-        attention: Kind = "auto",
+        attention: AttentionKind = "auto",
         cross_attention: bool = False,
         norm_first: bool = True,
     ) -> None:

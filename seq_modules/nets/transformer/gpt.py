@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from seq_modules.nets.precision import at_least_float32
 from seq_modules.nets.transformer import gpt_decoding
-from seq_modules.nets.transformer.attention import Kind, LayerAttend, causal_mask, chosen, rotary_tables
+from seq_modules.nets.transformer.attention import AttentionKind, LayerAttend, causal_mask, resolve_kind, rotary_tables
 from seq_modules.nets.transformer.block import Activation, Block, Norm, drop_embedding, make_norm
 from seq_modules.nets.transformer.gpt_extras import Extras, ExtrasConfig, NgramConfig, zero_init
 from seq_modules.nets.transformer.positions import Positions, alibi_slopes, causal_alibi, sinusoidal_table
@@ -58,7 +58,7 @@ class GPTConfig:
     bias: bool = True
     dropout: float = 0.0
     tie_weights: bool = True
-    attention: Kind = "auto"
+    attention: AttentionKind = "auto"
     ngrams: NgramConfig = NgramConfig()
     extras: ExtrasConfig = ExtrasConfig()
 
@@ -72,7 +72,7 @@ class GPTConfig:
         check_choice("net.positions", self.positions, Positions)
         check_choice("net.norm", self.norm, Norm)
         check_choice("net.activation", self.activation, Activation)
-        check_choice("net.attention", self.attention, Kind)
+        check_choice("net.attention", self.attention, AttentionKind)
         check_range("net.dropout", self.dropout, least=0, below=1)
 
     @property
@@ -194,7 +194,7 @@ class GPT(nn.Module):
         steps = input_ids.shape[1]
         x, rotary, layer_dropout_bytes = self.embed(input_ids, slice(0, steps))
         mask = None if self.alibi is None or attend is not None else causal_alibi(self.alibi, steps, x.dtype)
-        if mask is None and chosen(self.config.attention, x.device.type, x.dtype, steps) == "eager":
+        if mask is None and resolve_kind(self.config.attention, x.device.type, x.dtype, steps) == "eager":
             mask = causal_mask(steps, x.device, x.dtype)  # once for all layers
         more = {} if self.extras is None else self.extras.block_inputs(x, input_ids)
         for layer, (block, dropout_bytes) in enumerate(zip(self.blocks, layer_dropout_bytes, strict=True)):

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seq_modules.nets.hashed_ngrams import NgramEmbedding, ngram_hashes
-from seq_modules.nets.transformer.attention import Attention, causal_mask, chosen, rotary_tables
+from seq_modules.nets.transformer.attention import Attention, causal_mask, resolve_kind, rotary_tables
 from seq_modules.nets.transformer.block import FeedForward, RMSNorm, drop, make_norm, random_bytes
 from seqlight.core import hardware
 
@@ -62,13 +62,13 @@ def test_attention_is_what_loops_compute(kind: Any) -> None:
 
 def test_auto_goes_by_device_and_precision(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hardware, "CPU_BF16", False)
-    assert chosen("auto", "cpu", torch.bfloat16, 64) == "sdpa"  # emulated
+    assert resolve_kind("auto", "cpu", torch.bfloat16, 64) == "sdpa"  # emulated
     monkeypatch.setattr(hardware, "CPU_BF16", True)
-    assert chosen("auto", "cpu", torch.bfloat16, 256) == "eager"
-    assert chosen("auto", "cpu", torch.bfloat16, 1024) == "sdpa"
-    assert chosen("auto", "cpu", torch.float32, 256) == "sdpa"
-    assert chosen("auto", "cuda", torch.bfloat16, 256) == "sdpa"
-    assert chosen("eager", "cuda", torch.float32, 1024) == "eager"
+    assert resolve_kind("auto", "cpu", torch.bfloat16, 256) == "eager"
+    assert resolve_kind("auto", "cpu", torch.bfloat16, 1024) == "sdpa"
+    assert resolve_kind("auto", "cpu", torch.float32, 256) == "sdpa"
+    assert resolve_kind("auto", "cuda", torch.bfloat16, 256) == "sdpa"
+    assert resolve_kind("eager", "cuda", torch.float32, 1024) == "eager"
 
 
 def test_activations_are_their_formulas() -> None:
