@@ -118,8 +118,8 @@ class ChoraleTrainRows(ChoraleRows):
         """See the base class."""
         index = np.asarray(rows, dtype=np.int64)
         words = random_uint64(self.seed, index, 2)
-        passes, places = np.divmod(index, len(self.ids))
-        numbers = [int(self._order(int(n))[place]) for n, place in zip(passes, places, strict=True)]
+        passes, offsets = np.divmod(index, len(self.ids))
+        numbers = [int(self._order(int(n))[offset]) for n, offset in zip(passes, offsets, strict=True)]
         picked = [
             (number, self.ups[number][int(word) % len(self.ups[number])])
             for number, word in zip(numbers, words[:, 0], strict=True)

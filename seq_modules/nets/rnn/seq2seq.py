@@ -132,12 +132,12 @@ class EncoderDecoderRNN(nn.Module):
             return last
         layers = self.config.rnn.num_layers
         made = []
-        for place, part in enumerate(last if isinstance(last, tuple) else (last,)):
-            bridges = self.bridge[place * layers : (place + 1) * layers]
+        for part_index, part in enumerate(last if isinstance(last, tuple) else (last,)):
+            bridges = self.bridge[part_index * layers : (part_index + 1) * layers]
             # (L·2, B, H) -> L × (B, 2·H): the two directions of a layer lie side by side
             joined = part.unflatten(0, (layers, 2)).transpose(1, 2).flatten(2)
             h = torch.stack([bridge(one) for bridge, one in zip(bridges, joined, strict=True)])
-            made.append(h if place else h.tanh())
+            made.append(h if part_index else h.tanh())
         return (made[0], made[1]) if isinstance(last, tuple) else made[0]
 
     def start(self, encoded: EncoderOutput) -> DecoderState:

@@ -24,7 +24,7 @@ from seqlight.core.labels import BOS, EOS, PAD, UNK
 V, WIDTH, NEW = 14, 16, 8
 SOURCES = [[4, 5, 6, 7, 8, EOS], [9, EOS], [10, 4, 4, EOS], [11, 12, 13, EOS], [5, 6, EOS]]
 
-# Of the random weights: the source, the place and the tokens before have a say each.
+# Of the random weights: the source, the position and the tokens before have a say each.
 SCALES = {"bias": 0.1, "self_attn": 0.2, "encoder_attn": 0.4, "fc": 0.4, "embed": 1.0, "shared": 1.0, "lm_head": 0.5}
 
 
@@ -267,7 +267,7 @@ def test_no_end_of_sequence_token_gives_the_longest_length() -> None:
 
 
 class Copier(nn.Module):
-    """Attends to the source backwards: target place t to source place S - 1 - t."""
+    """Attends to the source backwards: target position t to source position S - 1 - t."""
 
     def __init__(self, attention: bool = True) -> None:
         super().__init__()

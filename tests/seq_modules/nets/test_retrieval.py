@@ -38,7 +38,7 @@ def test_lengths_are_those_of_counting() -> None:
             assert found[b, :, :, which].tolist() == expected
 
 
-def test_lengths_of_the_last_place_follow_from_those_before() -> None:
+def test_lengths_of_the_last_position_follow_from_those_before() -> None:
     these = keys(3, 60)
     these[2] = 1
     whole = match_lengths(these)
@@ -75,7 +75,7 @@ def test_a_copy_head_adds_weights_to_those_of_the_retrieved_ids(numbers: int) ->
     assert found[2, 0] == logits[2, 0]  # nothing was retrieved there
 
 
-def test_places_that_agree_add_up_and_do_not_multiply() -> None:
+def test_positions_that_agree_add_up_and_do_not_multiply() -> None:
     """However many say the same, an id gains no more than as many times the weight of one."""
     torch.manual_seed(0)
     head = CopyHead(6)

@@ -40,7 +40,7 @@ class Guesses(NgramDrafter):
 
     Args:
         strings: The new tokens of each row.
-        wrong: Places in a string whose guess is wrong.
+        wrong: Positions in a string whose guess is wrong.
         most: Row i has at most this many guesses, less i mod 3.
     """
 

@@ -127,7 +127,7 @@ def test_steps_with_a_cache_and_prepared_memory_equal_the_whole_sequence() -> No
     torch.testing.assert_close(torch.cat(steps, dim=1), whole, rtol=0, atol=1e-12)
 
 
-def test_each_branch_is_dropped_by_its_own_noise() -> None:
+def test_each_branch_is_dropped_by_its_own_bytes() -> None:
     block = make(dropout=0.5)
     x, memory = torch.randn(B, T, D, dtype=torch.float64), torch.randn(B, S, D, dtype=torch.float64)
     silent = torch.zeros(3, B, T, D, dtype=torch.uint8)  # every number of every branch is dropped
