@@ -74,7 +74,7 @@ def nets(request: pytest.FixtureRequest) -> tuple[nn.Module, nn.Module]:
         return net
 
     net = EventNet(backbone, SIZES, d_model=8, width=8)
-    for output in net.members.head.outputs:
+    for output in net.members.head.field_heads:
         nn.init.normal_(output.weight, std=2.0)  # or greedy repeats one event for ever, whatever it reads
     return EventSteps(net.double()), net
 
@@ -239,6 +239,6 @@ def test_bad_input_is_refused(nets) -> None:
         generate_events(net, heads, PROMPTS, Decoding(beams=5), rules())
     with pytest.raises(ValueError, match=r"^decoding\.num_speculative_tokens 5 is not for music; leave it out$"):
         generate_events(net, heads, PROMPTS, Decoding(num_speculative_tokens=5), rules())
-    heads.members.head.outputs[1].bias.data.fill_(torch.nan)
+    heads.members.head.field_heads[1].bias.data.fill_(torch.nan)
     with pytest.raises(ValueError, match=r"^net: its logits are not numbers"):
         generate_events(net, heads, PROMPTS, Decoding(), rules())
