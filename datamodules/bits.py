@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from datamodules.loading.batch_dataset import Batch, BatchDataset
-from datamodules.loading.counters import random_words
+from datamodules.loading.counter_rng import random_uint64
 from seqlight.core.errors import UserError
 from seqlight.core.labels import IGNORED
 
@@ -48,7 +48,7 @@ class RandomBits(BatchDataset):
     def __getitems__(self, rows: Sequence[int]) -> Batch:
         index = np.asarray(rows)
         words = -(-self.max_length // (64 if self.density == "half" else 8))
-        random = random_words(self.seed, index, 1 + words)
+        random = random_uint64(self.seed, index, 1 + words)
         span = self.max_length - self.min_length + 1
         lengths = self.min_length + (random[:, 0] >> np.uint64(32)).astype(np.int64) * span // 2**32
         drawn = np.ascontiguousarray(random[:, 1:]).view(np.uint8)

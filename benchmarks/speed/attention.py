@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from timing import median, speed
 from torch import Tensor
 
-from seq_modules.nets.transformer.attention import causal_mask, chosen, eager
+from seq_modules.nets.transformer.attention import causal_mask, eager, resolve_kind
 
 SHAPES = [(12, 4, 64, 32), (16, 2, 128, 64), (8, 2, 256, 64), (16, 6, 256, 64), (8, 6, 512, 64), (4, 8, 1024, 64)]
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -62,7 +62,7 @@ def row(shape: tuple[int, int, int, int], precision: str, args: argparse.Namespa
         for _ in range(args.rounds)
     ]
     milliseconds = " | ".join(f"{1000 * median(rounds, name):.2f}" for name in both)
-    auto = chosen("auto", device.type, dtype, shape[2])
+    auto = resolve_kind("auto", device.type, dtype, shape[2])
     ratio = speed(rounds, "eager", "sdpa")
     return f"| {' x '.join(map(str, shape))} | {precision} | {milliseconds} | {ratio} | {auto} |"
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from datamodules.loading.counters import random_words
+from datamodules.loading.counter_rng import random_uint64
 from seqlight.core.labels import IGNORED
 
 Split = Literal["train", "val", "test"]
@@ -90,7 +90,7 @@ def stratified_folds(strata: np.ndarray, folds: int, seed: int) -> np.ndarray:
 
 def _stratified_order(strata: np.ndarray, seed: int) -> np.ndarray:
     shuffled = np.argsort(
-        random_words(seed, np.array([0]), len(strata))[0], kind="stable"
+        random_uint64(seed, np.array([0]), len(strata))[0], kind="stable"
     )  # NumPy may change its own shuffle
     return shuffled[np.argsort(strata[shuffled], kind="stable")]
 

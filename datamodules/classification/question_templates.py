@@ -11,7 +11,7 @@ import numpy as np
 
 from datamodules.classification.examples import Examples
 from datamodules.classification.question_files import FINE, TRAIN_COUNTS, fine_examples
-from datamodules.loading.counters import random_words
+from datamodules.loading.counter_rng import random_uint64
 
 TRAIN_SIZE, TEST_SIZE = 2000, 500
 SEED = 2**40 + 5  # larger than any seed of a run
@@ -202,4 +202,4 @@ def _every_question(name: str) -> list[str]:
 
 def _shuffled(size: int, number: int) -> np.ndarray:
     """A permutation of 0 ... size - 1 that depends on ``number`` alone."""
-    return np.argsort(random_words(SEED, np.array([number]), size)[0], kind="stable")
+    return np.argsort(random_uint64(SEED, np.array([number]), size)[0], kind="stable")

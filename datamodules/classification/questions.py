@@ -107,8 +107,8 @@ class QuestionsDataModule(ClassificationDataModule):
     def _files(self) -> tuple[Examples, Examples]:
         """All of the training file and of the test file, labels coarse and auxiliary labels fine."""
         if self.path is not None:
-            place = expanded(self.path)
-            folder = place.parent if place.is_file() else place
+            location = expanded(self.path)
+            folder = location.parent if location.is_file() else location
             return read_label_file(folder / TRAIN_FILE, "path"), read_label_file(folder / TEST_FILE, "path")
         if (hub := self.text.hub) is not None:
             table = hub_table(hub, self.text.revision, "without a network, give TREC's files with --data.path")

@@ -9,7 +9,7 @@ import re
 import numpy as np
 
 from datamodules.classification.examples import Examples
-from datamodules.loading.counters import random_words
+from datamodules.loading.counter_rng import random_uint64
 
 CLASSES = ["neg", "pos"]
 TRAIN_SIZE, TEST_SIZE = 1000, 400
@@ -67,7 +67,7 @@ def synthetic_reviews() -> tuple[Examples, Examples]:
 
 def _review(row: int) -> str:
     """The review with a number: positive if it is odd. Some reviews also have one sentence of the other class."""
-    words = iter(random_words(SEED, np.array([row]), 64)[0].tolist())
+    words = iter(random_uint64(SEED, np.array([row]), 64)[0].tolist())
 
     def choose(choices: list[str]) -> str:
         return choices[next(words) % len(choices)]

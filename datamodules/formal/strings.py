@@ -7,7 +7,7 @@ import torch
 
 from datamodules.formal.tasks import FormalTask, draw
 from datamodules.loading.batch_dataset import Batch, BatchDataset
-from datamodules.loading.counters import random_words
+from datamodules.loading.counter_rng import random_uint64
 from seqlight.core.errors import UserError
 
 
@@ -44,7 +44,7 @@ class RandomStrings(BatchDataset):
 
     def __getitems__(self, rows: Sequence[int]) -> Batch:
         index = np.asarray(rows)
-        words = random_words(self.seed, index, 1 + self.max_length)
+        words = random_uint64(self.seed, index, 1 + self.max_length)
         span = self.max_length - self.min_length + 1
         lengths = self.min_length + (words[:, 0] >> np.uint64(32)).astype(np.int64) * span // 2**32
         lengths -= (lengths - 1) % len(self.task.places)

@@ -8,7 +8,7 @@ from collections import OrderedDict
 
 import numpy as np
 
-from datamodules.loading.counters import random_words
+from datamodules.loading.counter_rng import random_uint64
 
 
 class Buckets:
@@ -42,7 +42,7 @@ class Buckets:
     def _order(self, seed: int, epoch: int) -> np.ndarray:
         size, batch = len(self.lengths), self.batch_rows
         batches = size // batch
-        words = random_words(seed, np.array([epoch]), size + batches)[0]
+        words = random_uint64(seed, np.array([epoch]), size + batches)[0]
         order = np.argsort(words[:size], kind="stable")
         if self.pool_batches > 1 and batches:
             full = batches * batch
@@ -61,6 +61,6 @@ def even_order(lengths: np.ndarray, batch_rows: int, seed: int = 0) -> np.ndarra
     """
     order = np.argsort(-lengths, kind="stable")
     batches = len(order) // batch_rows
-    words = random_words(seed, np.array([0]), batches)[0]
+    words = random_uint64(seed, np.array([0]), batches)[0]
     full = order[: batches * batch_rows].reshape(batches, batch_rows)[np.argsort(words, kind="stable")]
     return np.concatenate([full.ravel(), order[batches * batch_rows :]])

@@ -27,12 +27,12 @@ def files_of(value: Any) -> list[Path]:
     """The files that an option's value means: a file, all files below a folder, a pattern, or a list of such."""
     files: list[Path] = []
     for entry in [value] if isinstance(value, str) else value if isinstance(value, list) else []:
-        place = expanded(str(entry))
-        if place.is_dir():
-            below = sorted(file.relative_to(place) for file in place.rglob("*") if file.is_file())
-            files += [place / file for file in below if not any(part.startswith(".") for part in file.parts)]
-        elif place.is_file():
-            files.append(place)
+        path = expanded(str(entry))
+        if path.is_dir():
+            below = sorted(file.relative_to(path) for file in path.rglob("*") if file.is_file())
+            files += [path / file for file in below if not any(part.startswith(".") for part in file.parts)]
+        elif path.is_file():
+            files.append(path)
         else:
-            files += [Path(file) for file in sorted(glob.glob(str(place), recursive=True)) if Path(file).is_file()]  # noqa: PTH207  relative patterns
+            files += [Path(file) for file in sorted(glob.glob(str(path), recursive=True)) if Path(file).is_file()]  # noqa: PTH207  relative patterns
     return [file.resolve() for file in files]

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from datamodules.loading.batches import Batches
-from datamodules.loading.counters import random_words
+from datamodules.loading.counter_rng import random_uint64
 from seqlight.core.errors import UserError
 
 MULTIPLE = 8  # rows of a batch by tokens are a multiple of this, so that 1, 2, 4 or 8 ranks share the same batches
@@ -87,13 +87,13 @@ class LengthBatches(Batches):
         return np.array([size for size in sizes if size >= self.num_replicas], dtype=np.int64)
 
     def _batch_order(self, epoch: int) -> np.ndarray:
-        return np.argsort(random_words(self.seed, np.array([2 * epoch + 1]), len(self.sizes))[0], kind="stable")
+        return np.argsort(random_uint64(self.seed, np.array([2 * epoch + 1]), len(self.sizes))[0], kind="stable")
 
     def __len__(self) -> int:
         return len(self.sizes)
 
     def __iter__(self) -> Iterator[list[int]]:
-        ties = random_words(self.seed, np.array([2 * self.epoch]), len(self._keys))[0]
+        ties = random_uint64(self.seed, np.array([2 * self.epoch]), len(self._keys))[0]
         rows = np.lexsort((ties, self._keys))
         for batch in self._batch_order(self.epoch)[self.start :]:
             first = self._starts[batch]

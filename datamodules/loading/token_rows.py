@@ -48,9 +48,9 @@ class TokenRows(BatchDataset):
     def __len__(self) -> int:
         return len(self.lengths)
 
-    def __getitems__(self, places: Sequence[int]) -> Batch:
+    def __getitems__(self, indices: Sequence[int]) -> Batch:
         """A whole batch: see :meth:`batch`."""
-        return self.batch(self._order[np.asarray(places, dtype=np.int64)])
+        return self.batch(self._order[np.asarray(indices, dtype=np.int64)])
 
     def batch(self, rows: np.ndarray) -> Batch:
         """The batch of some rows, padded on the right.
@@ -103,9 +103,9 @@ class BucketedRows(BatchDataset):
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitems__(self, places: Sequence[int]) -> Batch:
+    def __getitems__(self, indices: Sequence[int]) -> Batch:
         """A whole batch, of one epoch or across the border of two."""
-        epochs, at = np.divmod(np.asarray(places, dtype=np.int64), len(self.rows))
+        epochs, at = np.divmod(np.asarray(indices, dtype=np.int64), len(self.rows))
         rows = np.zeros_like(at)
         for epoch in np.unique(epochs):
             here = epochs == epoch

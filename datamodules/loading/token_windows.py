@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from datamodules.loading.batch_dataset import Batch, BatchDataset
-from datamodules.loading.counters import random_words
+from datamodules.loading.counter_rng import random_uint64
 
 
 class TokenStream:
@@ -94,7 +94,7 @@ class RandomWindows(Windows):
 
     def starts(self, index: np.ndarray) -> np.ndarray:
         free = len(self.stream.ids) - self.seq_len
-        return (random_words(self.seed, index, 1)[:, 0] % np.uint64(free)).astype(np.int64)
+        return (random_uint64(self.seed, index, 1)[:, 0] % np.uint64(free)).astype(np.int64)
 
 
 class TiledWindows(Windows):
@@ -125,5 +125,5 @@ def tiled_starts(seed: int, number: int, tiles: int, seq_len: int, offsets: int)
         seq_len: Length of a window.
         offsets: Number of possible offsets of the first window.
     """
-    words = random_words(seed, np.array([number]), tiles + 1)[0]
+    words = random_uint64(seed, np.array([number]), tiles + 1)[0]
     return int(words[0] % np.uint64(offsets)) + np.argsort(words[1:], kind="stable") * seq_len

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from datamodules.loading.batch_dataset import Batch, BatchDataset
-from datamodules.loading.counters import random_words
+from datamodules.loading.counter_rng import random_uint64
 from datamodules.music.retrieval import RetrievalIndex, Retriever, moved_by
 from datamodules.music.sources.jsb_files import Chorale
 from datamodules.tokenizers.music.frame import FrameTokenizer
@@ -117,9 +117,9 @@ class ChoraleTrainRows(ChoraleRows):
     def __getitems__(self, rows: Sequence[int]) -> Batch:
         """See the base class."""
         index = np.asarray(rows, dtype=np.int64)
-        words = random_words(self.seed, index, 2)
-        passes, places = np.divmod(index, len(self.ids))
-        numbers = [int(self._order(int(n))[place]) for n, place in zip(passes, places, strict=True)]
+        words = random_uint64(self.seed, index, 2)
+        passes, offsets = np.divmod(index, len(self.ids))
+        numbers = [int(self._order(int(n))[offset]) for n, offset in zip(passes, offsets, strict=True)]
         picked = [
             (number, self.ups[number][int(word) % len(self.ups[number])])
             for number, word in zip(numbers, words[:, 0], strict=True)
@@ -136,7 +136,7 @@ class ChoraleTrainRows(ChoraleRows):
             while len(self._orders) >= 2:  # a batch may span two passes
                 self._orders.pop(next(iter(self._orders)))
             # Another seed than that of the rows, since row numbers and pass numbers overlap.
-            words = random_words(self.seed + 2**41, np.array([number]), len(self.ids))[0]
+            words = random_uint64(self.seed + 2**41, np.array([number]), len(self.ids))[0]
             self._orders[key] = np.argsort(words, kind="stable")
         return self._orders[key]
 

@@ -14,13 +14,13 @@ import numpy as np
 import torch
 
 from datamodules.loading.batch_dataset import Batch, BatchDataset
-from datamodules.loading.counters import random_words
+from datamodules.loading.counter_rng import random_uint64
 from datamodules.tokenizers import MusicTokenizer, NoteTokenizer, RemiTokenizer
 from seqlight.core.labels import IGNORED
 from seqlight.music.notes import Piece, stretched
 
 VALUES = ((1, 1), (2, 1), (1, 2))  # note values as written, doubled, halved
-HIDDEN = 8  # the key is hidden in one of this many training windows, and the metre likewise
+MASK_ONE_IN = 8  # the key is masked in one of this many training windows, and the metre likewise
 
 
 class EventWindows(BatchDataset):
@@ -42,7 +42,7 @@ class EventWindows(BatchDataset):
         if isinstance(tokenizer, RemiTokenizer):
             counts = [tokenizer.notes_at(piece, ids) for piece, ids in zip(pieces, events, strict=True)]
             self.notes = np.concatenate([part for count in counts for part in ([0], count, [1])])
-        self.heads = np.array([tokenizer.head(piece) for piece in pieces])  # signatures, (pieces, 0 or 1, F)
+        self.prefixes = np.array([tokenizer.signature_events(piece) for piece in pieces])  # (pieces, 0 or 1, F)
         self.signatures = tokenizer.signatures
         self.metres: np.ndarray | None = None  # id of the metre at each row of the table
         if isinstance(tokenizer, NoteTokenizer) and tokenizer.signatures is not None:
@@ -52,7 +52,7 @@ class EventWindows(BatchDataset):
             self.metres = np.concatenate([part for first, found in parts for part in ([first], found, [first])])
         self.counts = np.array([len(piece) + 1 for piece in events])  # labels of each piece
         self.bases = np.cumsum(self.counts + 1) - (self.counts + 1)  # where each begins in the table
-        self.span = seq_len - self.heads.shape[1]  # events of a window, without a signature
+        self.span = seq_len - self.prefixes.shape[1]  # events of a window, without a signature
         self.pitch_column = tokenizer.pitch_column
         self.first_pitch = tokenizer.pitches.index(tokenizer.lowest)  # other ids are no pitches
         self.last_pitch = tokenizer.pitches.index(tokenizer.highest)
@@ -64,39 +64,39 @@ class EventWindows(BatchDataset):
         index: np.ndarray,
         first: np.ndarray,
         semitones: np.ndarray,
-        heads: np.ndarray,
+        prefixes: np.ndarray,
     ) -> Batch:
         """Windows of ``pieces`` (B,) from ``starts`` (B,), transposed by ``semitones`` (B,).
 
-        ``heads`` (B, 0 or 1, F) are put before them unchanged. Labels from position ``first`` (B,) on count; those
+        ``prefixes`` (B, 0 or 1, F) are put before them unchanged. Labels from position ``first`` (B,) on count; those
         before are -100. After a piece's end, inputs are 0 and labels -100. Beside END, the labels of the other fields
         are -100.
         """
-        places = np.arange(self.span)
-        here = starts[:, None] + places < self.counts[pieces, None]  # (B, T)
-        rows = self.bases[pieces, None] + np.minimum(starts[:, None] + places, self.counts[pieces, None] - 1)
+        steps = np.arange(self.span)
+        here = starts[:, None] + steps < self.counts[pieces, None]  # (B, T)
+        rows = self.bases[pieces, None] + np.minimum(starts[:, None] + steps, self.counts[pieces, None] - 1)
         inputs = np.where(here[..., None], self.table[rows], 0)  # (B, T, F)
         labels = self.table[rows + 1]  # (B, T, F)
         for ids in (inputs, labels):
             pitches = ids[..., self.pitch_column]  # a view: (B, T)
             pitches += np.where(self._are_pitches(pitches), semitones[:, None], 0)
-        counted = here & (places >= first[:, None])  # (B, T)
+        counted = here & (steps >= first[:, None])  # (B, T)
         labels[~counted] = IGNORED
         beside = labels[..., 1:]
         beside[beside == 0] = IGNORED
         notes = {} if self.notes is None else {"notes": torch.from_numpy((self.notes[rows + 1] * counted).sum(1))}
         return notes | {
-            "input_ids": torch.from_numpy(np.concatenate([heads, inputs], axis=1)),
-            "labels": torch.from_numpy(np.concatenate([np.full_like(heads, IGNORED), labels], axis=1)),
+            "input_ids": torch.from_numpy(np.concatenate([prefixes, inputs], axis=1)),
+            "labels": torch.from_numpy(np.concatenate([np.full_like(prefixes, IGNORED), labels], axis=1)),
             "index": torch.from_numpy(index),
         }
 
-    def _heads(self, pieces: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    def _prefixes(self, pieces: np.ndarray, starts: np.ndarray) -> np.ndarray:
         """The signatures (B, 0 or 1, F) of windows of ``pieces`` (B,), with the metres at their ``starts`` (B,)."""
-        heads = self.heads[pieces]
+        prefixes = self.prefixes[pieces]
         if self.signatures is not None and self.metres is not None:
-            heads[:, 0, self.signatures.metre_column] = self.metres[self.bases[pieces] + starts]
-        return heads
+            prefixes[:, 0, self.signatures.metre_column] = self.metres[self.bases[pieces] + starts]
+        return prefixes
 
     def _are_pitches(self, ids: np.ndarray) -> np.ndarray:
         return (self.first_pitch <= ids) & (ids <= self.last_pitch)
@@ -119,7 +119,7 @@ class TrainEvents(EventWindows):
     - The transposition is drawn from those that keep the whole piece in the vocabulary. The vocabulary has room for
       all of them, as far as MIDI's pitches go; an instrument's range is ignored.
     - Note values as written, doubled and halved are equally likely, if every time stays a whole number of ticks.
-    - The key of a signature is transposed with the notes. Key and metre are hidden in some windows, so that the model
+    - The key of a signature is transposed with the notes. Key and metre are masked in some windows, so that the model
       learns to do without them.
 
     Args:
@@ -162,18 +162,18 @@ class TrainEvents(EventWindows):
     def __getitems__(self, rows: Sequence[int]) -> Batch:
         """See the base class."""
         index = np.asarray(rows, dtype=np.int64)
-        words = random_words(self.seed, index, 6).T  # (6, B)
+        words = random_uint64(self.seed, index, 6).T  # (6, B)
         pieces = np.searchsorted(self.ends, _below(words[0], self.ends[-1]), side="right")
         versions = self.first_version[pieces] + _below(words[1], self.versions[pieces])
         counts, half = self.counts[versions], self.span // 2
         starts = _below(words[2], counts - self.span + 2 * half + 1) - half
         starts = np.clip(starts, 0, np.maximum(counts - self.span, 0))
         semitones = self.down[versions] + _below(words[3], self.up[versions] - self.down[versions] + 1)
-        heads = self._heads(versions, starts)
+        prefixes = self._prefixes(versions, starts)
         if self.signatures is not None:
-            heads = self.signatures.transposed(heads, semitones[:, None])
-            heads = self.signatures.hidden(heads, *(words[4:, :, None] % HIDDEN == 0))
-        return self._batch(versions, starts, index, np.zeros_like(starts), semitones, heads)
+            prefixes = self.signatures.transposed(prefixes, semitones[:, None])
+            prefixes = self.signatures.masked(prefixes, *(words[4:, :, None] % MASK_ONE_IN == 0))
+        return self._batch(versions, starts, index, np.zeros_like(starts), semitones, prefixes)
 
 
 class EvalEvents(EventWindows):
@@ -206,9 +206,9 @@ class EvalEvents(EventWindows):
         pieces, numbers = self.pieces[index], self.numbers[index]
         first = np.where(numbers == 0, 0, self.span - self.stride)
         starts = numbers * self.stride
-        heads = self._heads(pieces, starts)
-        batch = self._batch(pieces, starts, index, first, np.zeros_like(index), heads)
-        longest = heads.shape[1] + int((self.counts[pieces] - starts).max())  # the rest is padding
+        prefixes = self._prefixes(pieces, starts)
+        batch = self._batch(pieces, starts, index, first, np.zeros_like(index), prefixes)
+        longest = prefixes.shape[1] + int((self.counts[pieces] - starts).max())  # the rest is padding
         return batch | {name: batch[name][:, :longest] for name in ("input_ids", "labels")}
 
 

@@ -3,8 +3,9 @@
 Hymn tunes are set many times and their phrases recur, so the next frame can often be found in another piece. A model
 that retrieves it need not memorise the tunes (Khandelwal et al., "Generalization through Memorization", ICLR 2020,
 retrieve by hidden states). Here contexts are compared exactly, backwards from the current frame, by two keys without
-parameters: the intervals of the melody, and the whole frames relative to their highest pitch. Neither depends on the
-musical key: a context in E flat matches one in G. The net's side is seq_modules/nets/retrieval.py.
+parameters: the intervals of the melody, and the whole frames relative to their highest pitch. A match is as long as the
+longest common suffix of the two contexts. Neither key depends on the musical key: a context in E flat matches one in G.
+The net's side is seq_modules/nets/retrieval.py.
 
 S pitches of a frame at most, M retrieved frames, T frames of a piece.
 """
@@ -84,7 +85,7 @@ class Retriever:
     """
 
     def __init__(self, index: RetrievalIndex, member: int | None = None) -> None:
-        self.index, self.hidden = index, None if member is None else index.spans[member]
+        self.index, self.excluded = index, None if member is None else index.spans[member]
         self.known = index.table.shape[1]  # columns of the index; those behind them are the piece's own
         self.table = index.table
         self.own: list[np.ndarray] = []  # ids of the piece's frames
@@ -102,8 +103,8 @@ class Retriever:
             lengths[:, 1:-1] = self.lengths[:, :-1]  # a match goes on where the frame before agreed too
             lengths[:, :-1] += 1
             lengths[:, :-1] *= self.table[:2] == keys[:2, None]  # a first frame's interval matches none
-            if self.hidden is not None:
-                lengths[:, self.hidden] = 0
+            if self.excluded is not None:
+                lengths[:, self.excluded] = 0
         self.lengths, self.before = lengths, frame
         self.table = np.concatenate((self.table, keys[:, None]), axis=1)
         self.own.append(self.index.tokenizer.encode([frame])[0])
@@ -119,28 +120,28 @@ class Retriever:
         tokenizer, size = self.index.tokenizer, self.index.size
         ids = np.full((size, tokenizer.frame_size), tokenizer.end_id, dtype=np.int64)
         lengths = np.zeros((size, 2), dtype=np.int64)
-        places = np.flatnonzero(self.lengths[0, :-1] >= LEAST)  # nothing follows the last frame yet
-        after = places[places < self.known] + 1
-        places = np.concatenate((after[~self.begins[after]] - 1, places[places >= self.known]))
-        melody, texture = np.minimum(self.lengths[:, places], MAX_MATCH)
-        taken = best(melody, texture, places, size // 2)
-        also = best(texture, melody, places, size)
+        positions = np.flatnonzero(self.lengths[0, :-1] >= LEAST)  # nothing follows the last frame yet
+        after = positions[positions < self.known] + 1
+        positions = np.concatenate((after[~self.begins[after]] - 1, positions[positions >= self.known]))
+        melody, texture = np.minimum(self.lengths[:, positions], MAX_MATCH)
+        taken = best(melody, texture, positions, size // 2)
+        also = best(texture, melody, positions, size)
         taken = np.concatenate((taken, also[~np.isin(also, taken)]))[:size]
         for row, at in enumerate(taken.tolist()):
-            place = places[at] + 1
-            frame = self.index.ids[place] if place < self.known else self.own[place - self.known]
-            moved, fits = moved_by(frame, int(self.table[2, -1] - self.table[2, places[at]]), tokenizer)
+            position = positions[at] + 1
+            frame = self.index.ids[position] if position < self.known else self.own[position - self.known]
+            moved, fits = moved_by(frame, int(self.table[2, -1] - self.table[2, positions[at]]), tokenizer)
             if fits:
                 ids[row], lengths[row] = moved, (melody[at], texture[at])
         return ids, lengths
 
 
-def best(first: np.ndarray, second: np.ndarray, places: np.ndarray, count: int) -> np.ndarray:
-    """At most ``count`` indices, sorted by the first numbers, then the second, then the places, each descending.
+def best(first: np.ndarray, second: np.ndarray, positions: np.ndarray, count: int) -> np.ndarray:
+    """At most ``count`` indices, sorted by the first numbers, then the second, then the positions, each descending.
 
-    Of equal matches the last place comes first: the piece's own past, or the latest of the index.
+    Of equal matches the last position comes first: the piece's own past, or the latest of the index.
     """
-    keys = ((first.astype(np.int64) * (MAX_MATCH + 1) + second) << 32) + places
+    keys = ((first.astype(np.int64) * (MAX_MATCH + 1) + second) << 32) + positions
     if len(keys) > count:
         found = np.argpartition(keys, len(keys) - count)[len(keys) - count :]
         return found[np.argsort(-keys[found])]

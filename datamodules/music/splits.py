@@ -36,7 +36,7 @@ def split_pieces(
     families: dict[int, list[int]] = {}
     for number, family in enumerate(range(len(pieces)) if kin is None else kin):
         families.setdefault(family, []).append(number)
-    order = sorted(families.values(), key=lambda numbers: _place(min(pieces[n].name for n in numbers), seed))
+    order = sorted(families.values(), key=lambda numbers: _sort_key(min(pieces[n].name for n in numbers), seed))
     vals = max(1, round(val_fraction * len(pieces)))
     tests = max(1, round(test_fraction * len(pieces))) if test_fraction else 0
     if vals + tests >= len(pieces):
@@ -56,7 +56,7 @@ def split_pieces(
     return {name: [pieces[number] for number in sorted(part)] for name, part in numbers.items()}
 
 
-def _place(name: str, seed: int) -> bytes:
+def _sort_key(name: str, seed: int) -> bytes:
     """Sort key of a name, pseudo-random and fixed by the seed."""
     return hashlib.sha256(f"{seed}:{name}".encode()).digest()
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from datamodules.loading.counters import random_words
+from datamodules.loading.counter_rng import random_uint64
 from datamodules.seq2seq.base import Seq2SeqDataModule
 from datamodules.seq2seq.date_forms import LOCALES, Combination, alphabet, check_locales, combinations, write_date
 from datamodules.seq2seq.generated import GeneratedPairs, Pair
@@ -33,7 +33,7 @@ class DatePairs:
 
     def __call__(self, seed: int, rows: np.ndarray) -> list[Pair]:
         """Source and target of each row."""
-        words = (random_words(seed, rows, 2) >> np.uint64(32)).astype(np.int64)  # (B, 2) of 32 bits
+        words = (random_uint64(seed, rows, 2) >> np.uint64(32)).astype(np.int64)  # (B, 2) of 32 bits
         places = rows % len(self.days) if self.distinct else words[:, 0] * len(self.days) >> 32
         dates = [FIRST + datetime.timedelta(days=number) for number in self.days[places].tolist()]
         forms = [self.written[at] for at in (words[:, 1] * len(self.written) >> 32).tolist()]
@@ -78,7 +78,7 @@ class DatesDataModule(Seq2SeqDataModule):
             check_range(name, size, least=1)
         self.locales = LOCALES if locales is None else tuple(locales)
         check_locales(self.locales)
-        days = np.argsort(random_words(DAYS_SEED, np.array([0]), DAYS)[0], kind="stable")
+        days = np.argsort(random_uint64(DAYS_SEED, np.array([0]), DAYS)[0], kind="stable")
         test, val, train = np.split(days, [TEST_DAYS, TEST_DAYS + VAL_DAYS])
         made = {
             "train": DatePairs(train, combinations(self.locales, "train")),

@@ -10,7 +10,7 @@ import numpy as np
 from lightning.pytorch.utilities import rank_zero_info
 
 from datamodules.classification.hub_tables import hub_table
-from datamodules.loading.counters import random_words
+from datamodules.loading.counter_rng import random_uint64
 from datamodules.seq2seq import example_pairs
 from datamodules.seq2seq.pair_files import TABLES, Pairs, is_table, read_parallel, read_table, table_pairs
 from seqlight.core.errors import UserError
@@ -133,7 +133,7 @@ class PairSource:
         held = round(self.split.val_fraction * len(pairs))
         if not 0 < held < len(pairs):
             raise UserError(f"split.val_fraction {self.split.val_fraction} of {len(pairs)} pairs leaves one side empty")
-        order = np.argsort(random_words(self.split.seed, np.array([0]), len(pairs))[0], kind="stable")
+        order = np.argsort(random_uint64(self.split.seed, np.array([0]), len(pairs))[0], kind="stable")
         return pairs.take(np.sort(order[:held] if name == "val" else order[held:]))
 
     def _rows(self, rows: list[dict[str, Any]], key: str) -> Pairs:

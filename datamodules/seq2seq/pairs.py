@@ -69,8 +69,8 @@ def pad_pairs(sources: Sequence[np.ndarray], targets: Sequence[np.ndarray] | Non
 
     Returns:
         ``source_ids`` (B, S), which end in ``</s>``; ``source_mask`` (B, S), true at tokens; and ``index`` (B,). With
-        targets also ``target_ids`` (B, T), which begin with ``<s>``, and ``labels`` (B, T), the same tokens a place
-        earlier, which end in ``</s>`` and are -100 at padding.
+        targets also ``target_ids`` (B, T), which begin with ``<s>``, and ``labels`` (B, T), ``target_ids`` shifted left
+        by one, which end in ``</s>`` and are -100 at padding.
     """
     ends = [np.append(ids, EOS) for ids in sources]
     source_ids, source_mask = _padded(ends, PAD)
@@ -158,9 +158,9 @@ class PairRows(BatchDataset):
                 f"(net.max_seq_len); {origin.remedy}"
             )
 
-    def __getitems__(self, places: Sequence[int]) -> Batch:
-        """The batch of the rows at some places: see :func:`pad_pairs`; with ``sources`` and ``references`` as texts."""
-        rows = self._order[np.asarray(places, dtype=np.int64)]
+    def __getitems__(self, indices: Sequence[int]) -> Batch:
+        """The batch of the rows at ``indices``: see :func:`pad_pairs`; with ``sources`` and ``references`` as texts."""
+        rows = self._order[np.asarray(indices, dtype=np.int64)]
         targets = None if self.targets is None else [self.targets[row] for row in rows]
         batch = pad_pairs([self.sources[row] for row in rows], targets, rows)
         for name, texts in (("sources", self.texts), ("references", self.references)):

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from datamodules.loading.counters import random_words
+from datamodules.loading.counter_rng import random_uint64
 from datamodules.seq2seq.base import Seq2SeqDataModule
 from datamodules.seq2seq.generated import GeneratedPairs, Pair
 from datamodules.tokenizers import CharTokenizer, TokenizerPair
@@ -37,7 +37,7 @@ class RandomStrings:
 
     def __call__(self, seed: int, rows: np.ndarray) -> list[Pair]:
         """Source and target of each row."""
-        words = (random_words(seed, rows, 1 + self.max_length) >> np.uint64(32)).astype(np.int64)  # of 32 bits
+        words = (random_uint64(seed, rows, 1 + self.max_length) >> np.uint64(32)).astype(np.int64)  # of 32 bits
         lengths = self.min_length + (words[:, 0] * (self.max_length - self.min_length + 1) >> 32)
         letters = np.array(list(self.letters))[words[:, 1:] * len(self.letters) >> 32]
         texts = ["".join(row[:length]) for row, length in zip(letters, lengths, strict=True)]

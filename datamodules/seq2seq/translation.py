@@ -80,7 +80,7 @@ class TranslationDataModule(Seq2SeqDataModule):
         super().__init__(batch_size, **shared)
         self.save_hyperparameters()
         self.tokens, self.tokenizer_path = group_from(PairTokenConfig, tokens), tokenizer_path
-        self.choice = PairTokenizers(tokenizer, vocab_size, self.tokens, source_vocab_size)
+        self.tokenizer_factory = PairTokenizers(tokenizer, vocab_size, self.tokens, source_vocab_size)
         check_range("batch_tokens", batch_tokens, least=self.tokens.max_len)
         files, divided = group_from(PairTextConfig, text), group_from(PairSplitConfig, split)
         if source == target:
@@ -125,7 +125,7 @@ class TranslationDataModule(Seq2SeqDataModule):
         if self.tokenizer_path is not None:
             return load_pair(self.tokenizer_path)
         pairs = self.read("train")
-        return self.choice.make(self.cache / "tokenizers", pairs.sources, pairs.targets)
+        return self.tokenizer_factory.make(self.cache / "tokenizers", pairs.sources, pairs.targets)
 
     @property
     def examples(self) -> Sequence[str]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from datamodules.loading.counters import random_words
+from datamodules.loading.counter_rng import random_uint64
 
 TRAIN_SIZE, VAL_SIZE, TEST_SIZE = 800, 100, 200
 SEED = 2**40 + 8  # larger than any seed of a run
@@ -61,7 +61,7 @@ def generated_lines(part: str) -> list[str]:
     size = {"train": TRAIN_SIZE, "val": VAL_SIZE, "test": TEST_SIZE}[part]
     lines: list[str] = []
     for row in range(first, first + size):
-        draws = iter(random_words(SEED, np.array([row]), DRAWS)[0].tolist())
+        draws = iter(random_uint64(SEED, np.array([row]), DRAWS)[0].tolist())
         lines += [*("\t".join(cells) for cells in _expand("sentence", draws, 0)), ""]
     return lines
 

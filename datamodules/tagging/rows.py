@@ -38,9 +38,9 @@ class SentenceRows(BatchDataset):
     def __len__(self) -> int:
         return len(self.sentences)
 
-    def __getitems__(self, places: Sequence[int]) -> Batch:
+    def __getitems__(self, indices: Sequence[int]) -> Batch:
         """A whole batch: see :meth:`batch`."""
-        return self.batch(self._order[np.asarray(places, dtype=np.int64)])
+        return self.batch(self._order[np.asarray(indices, dtype=np.int64)])
 
     def batch(self, rows: np.ndarray) -> Batch:
         """The batch of some sentences: what :meth:`TaggingTokenizer.batch` gives, with their numbers.

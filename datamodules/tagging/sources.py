@@ -10,7 +10,7 @@ import numpy as np
 from lightning.pytorch.utilities import rank_zero_info
 
 from datamodules.classification.hub_tables import hub_table
-from datamodules.loading.counters import random_words
+from datamodules.loading.counter_rng import random_uint64
 from datamodules.tagging.conll_files import Sentence, parse_conll, read_conll
 from datamodules.tagging.grammar import generated_lines
 from datamodules.tagging.groups import ColumnConfig, TagHubConfig, TagSplit
@@ -57,7 +57,7 @@ class TagSource:
         """The training sentences without those of the splits that have no file, and those."""
         train = self._own("train")
         assert train is not None
-        order = np.argsort(random_words(self.split.seed, np.array([0]), len(train))[0], kind="stable")
+        order = np.argsort(random_uint64(self.split.seed, np.array([0]), len(train))[0], kind="stable")
         parts: dict[Split, list[Sentence]] = {}
         fractions: tuple[tuple[Split, float, str | None], ...] = (
             ("test", self.split.test_fraction, self.split.test_path),

@@ -133,7 +133,7 @@ class CorpusDataModule(SequenceDataModule):
         self.save_hyperparameters()
         self.text_config, self.split = group_from(TextConfig, text), group_from(SplitConfig, split)
         self.windows = group_from(WindowConfig, windows)
-        self.choice = TokenizerChoice(
+        self.tokenizer_factory = TokenizerChoice(
             tokenizer,
             vocab_size,
             tokenizer_path,
@@ -169,8 +169,8 @@ class CorpusDataModule(SequenceDataModule):
     @cached_property
     def tokenizer(self) -> Tokenizer:
         """The tokenizer: read from ``tokenizer_path``, or learned from the training text by one process for all."""
-        if not self.choice.needs_text:
-            return self.choice.make(self.cache, "", tuple, 0)
+        if not self.tokenizer_factory.needs_text:
+            return self.tokenizer_factory.make(self.cache, "", tuple, 0)
         start, stop = self.ranges["train"]
         if start == stop:
             raise UserError(
@@ -180,7 +180,9 @@ class CorpusDataModule(SequenceDataModule):
         def pieces() -> Iterator[str]:
             return with_progress(self.text.line_pieces(start, stop), stop - start, "reading the text for the tokenizer")
 
-        return self.choice.make(self.cache / "streams", f"{self.text.fingerprint}-{start}-{stop}", pieces, stop - start)
+        return self.tokenizer_factory.make(
+            self.cache / "streams", f"{self.text.fingerprint}-{start}-{stop}", pieces, stop - start
+        )
 
     @property
     def vocab_size(self) -> int:

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 from datamodules.loading.cache import once
-from datamodules.loading.counters import random_words
+from datamodules.loading.counter_rng import random_uint64
 from datamodules.text.shard_rows import Typed, shard_dataset, shard_features
 from datamodules.text.text_files import find_text_files
 from datamodules.text.text_sources import hub_builder, text_column
@@ -256,7 +256,7 @@ class DocumentStream:
             dataset, rank=self.number, world_size=self.count, strategy="shards" if by_shard else "examples"
         )
         # An epoch of a data set is the seed of the order of its shards; 0 is the files' own order.
-        dataset.set_epoch(1 + int(random_words(self.seed, np.array([self._pass]), 1)[0, 0] >> np.uint64(34)))
+        dataset.set_epoch(1 + int(random_uint64(self.seed, np.array([self._pass]), 1)[0, 0] >> np.uint64(34)))
         return dataset
 
 

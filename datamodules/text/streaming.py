@@ -75,7 +75,7 @@ class StreamingTextDataModule(SequenceDataModule):
         self.save_hyperparameters()
         self.text_config, self.stream = group_from(DocumentConfig, text), group_from(StreamConfig, stream)
         self.held_out = group_from(HeldOutConfig, held_out)
-        self.choice = TokenizerChoice(
+        self.tokenizer_factory = TokenizerChoice(
             tokenizer,
             vocab_size,
             tokenizer_path,
@@ -158,11 +158,13 @@ class StreamingTextDataModule(SequenceDataModule):
     @cached_property
     def tokenizer(self) -> Tokenizer:
         """The tokenizer: read from ``tokenizer_path``, or learned from the first documents, by one process for all."""
-        if not self.choice.needs_text:
-            return self.choice.make(self.cache, "", tuple, 0)
+        if not self.tokenizer_factory.needs_text:
+            return self.tokenizer_factory.make(self.cache, "", tuple, 0)
         limit = self.stream.tokenizer_characters
         name = f"{self._fingerprint(None)}-{limit}"
-        return self.choice.make(self.cache / "streams", name, lambda: _first(self._training_texts(), limit), limit)
+        return self.tokenizer_factory.make(
+            self.cache / "streams", name, lambda: _first(self._training_texts(), limit), limit
+        )
 
     @property
     def vocab_size(self) -> int:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from seq_modules.adaptation.adaptation_config import Adaptation
 from seq_modules.adaptation.adaptive_model import AdaptiveModel
-from seq_modules.generation.decode import TokenChooser, row_numbers
+from seq_modules.generation.decode import TokenChooser, resolve_sample_ids
 from seq_modules.generation.decoding_config import NO_BEAMS, NO_DRAFTS, Decoding
 from seq_modules.generation.loop import decode
 from seq_modules.generation.state import device_of
@@ -56,7 +56,7 @@ def generate_adapted(
     decoding: Decoding,
     adaptation: Adaptation,
     pieces: Sequence[str],
-    rows: Sequence[int] | None = None,
+    sample_ids: Sequence[int] | None = None,
     stop: Callable[[int, list[int]], bool] | None = None,
     on_token: Callable[[int, int], None] | None = None,
     followers: None = None,
@@ -69,9 +69,9 @@ def generate_adapted(
         decoding: How tokens are chosen; without beam search and guesses.
         adaptation: What learns from a prompt.
         pieces: The text of each token of the vocabulary, (V,).
-        rows: Number of each prompt for the drawing; by default 0, 1, 2 ...
-        stop: Called with a prompt's place and its new ids; the prompt ends where it returns true.
-        on_token: Called with a prompt's place and its next token.
+        sample_ids: Number of each prompt, which with the seed selects its random numbers; by default 0, 1, 2 ...
+        stop: Called with a prompt's index and its new ids; the prompt ends where it returns true.
+        on_token: Called with a prompt's index and its next token.
         followers: Not used; for the same arguments as ``generate``.
 
     Raises:
@@ -80,14 +80,15 @@ def generate_adapted(
     decoding.check_unused((*NO_BEAMS, *NO_DRAFTS), "texts that are continued with --adapt")
     found, device = [], device_of(net)
 
-    def at_place(place: int, call: Callable[[int, Item], Result] | None) -> Callable[[int, Item], Result] | None:
-        """The caller's function, with the prompt's place instead of the row 0."""
-        return None if call is None else lambda _, item: call(place, item)
+    def for_prompt(index: int, call: Callable[[int, Item], Result] | None) -> Callable[[int, Item], Result] | None:
+        """The caller's function, with the prompt's index instead of the row 0."""
+        return None if call is None else lambda _, item: call(index, item)
 
-    for place, (prompt, row) in enumerate(zip(prompts, row_numbers(prompts, rows, "token"), strict=True)):
+    sample_ids = resolve_sample_ids(prompts, sample_ids, "token")
+    for index, (prompt, sample_id) in enumerate(zip(prompts, sample_ids, strict=True)):
         model = AdaptiveModel(net, pieces, adaptation)
         with model.reading():
-            state, chooser = AdaptedState(model, prompt, device), TokenChooser([prompt], decoding, [row], device)
+            state, chooser = AdaptedState(model, prompt, device), TokenChooser([prompt], decoding, [sample_id], device)
             limit = decoding.max_new_tokens
-            found += decode(state, chooser, 1, limit, at_place(place, stop), at_place(place, on_token))
+            found += decode(state, chooser, 1, limit, for_prompt(index, stop), for_prompt(index, on_token))
     return found

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from seq_modules.adaptation.adaptation_config import Adaptation
-from seq_modules.adaptation.contexts import Hashes, Places, WordContexts, token_contexts
+from seq_modules.adaptation.contexts import Hashes, IntArray, WordContexts, token_contexts
 from seq_modules.adaptation.count_model import CountModel
 from seq_modules.adaptation.dynamic_evaluation import DynamicEvaluation
 from seq_modules.adaptation.mixer import Array, Mixer
@@ -38,13 +38,13 @@ class AdaptiveModel:
     """
 
     def __init__(
-        self, net: nn.Module, pieces: Sequence[str], adaptation: Adaptation, training: Places | None = None
+        self, net: nn.Module, pieces: Sequence[str], adaptation: Adaptation, training: IntArray | None = None
     ) -> None:
         self.net = net
         self.dynamic = DynamicEvaluation(net, adaptation.learning_rate)
         self.counts = Counts(pieces, training) if adaptation.counts else None
         if self.counts is not None:
-            sizes = (1, len(ORDERS) + 1, len(pieces))  # all places; the longest known context; the token before
+            sizes = (1, len(ORDERS) + 1, len(pieces))  # all positions; the longest known context; the token before
             self.mixer = Mixer(1 + self.counts.size, sizes, adaptation.mixing_rate)
         self.context = getattr(net, "max_seq_len", None) or CONTEXT
         self.segment = min(adaptation.segment, max(1, self.context // 2))
@@ -55,7 +55,7 @@ class AdaptiveModel:
         with self.dynamic.reading():
             yield
 
-    def read(self, ids: Places) -> Array:
+    def read(self, ids: IntArray) -> Array:
         """Reads a text, within :meth:`reading`.
 
         Args:
@@ -72,19 +72,19 @@ class AdaptiveModel:
             self.dynamic.learn(torch.as_tensor(ids[begin:end], device=device_of(self.net)))
         return np.concatenate(found)
 
-    def after(self, ids: Places) -> Array:
+    def after(self, ids: IntArray) -> Array:
         """Log-probabilities (V,) of the token after ids (N,), within :meth:`reading`. Nothing is learned."""
         log_probs = self._net_log_probs(ids, 1)[0]
         if self.counts is None:
             return log_probs
         return self.mixer.mix(*self.counts.inputs(log_probs, self.counts.find(ids, len(ids))[0], ids[-1]))
 
-    def _net_log_probs(self, ids: Places, size: int) -> Array:
+    def _net_log_probs(self, ids: IntArray, size: int) -> Array:
         """The net's log-probabilities (S, V) after each of the last ``size`` ids."""
         window = torch.as_tensor(ids[-self.context :], device=device_of(self.net))
         return self.dynamic.score(window, size).cpu().numpy()
 
-    def _learn_counts(self, ids: Places, begin: int, log_probs: Array) -> Array:
+    def _learn_counts(self, ids: IntArray, begin: int, log_probs: Array) -> Array:
         """Scores the tokens from ``begin`` on, each before it is counted and before the mixture learns: (S,).
 
         Args:
@@ -96,15 +96,16 @@ class AdaptiveModel:
         if self.counts is None:
             return log_probs[np.arange(len(tokens)), tokens]
         scores = np.empty(len(tokens), np.float32)
-        for at, places in enumerate(self.counts.find(ids[:-1], begin)):
+        for at, lookups in enumerate(self.counts.find(ids[:-1], begin)):
             token = int(tokens[at])
-            scores[at] = self.mixer.mix(*self.counts.inputs(log_probs[at], places, ids[begin + at - 1]))[token]
+            scores[at] = self.mixer.mix(*self.counts.inputs(log_probs[at], lookups, ids[begin + at - 1]))[token]
             self.mixer.learn(token)
-            self.counts.learn(places, token)
+            self.counts.learn(lookups, token)
         return scores
 
 
-Place = list[list[tuple[int, int]]]  # for each model of counts, what precedes a token
+# For each model of counts, the hash of each of the contexts that precede a token, and its index of Level.find.
+ContextLookup = list[list[tuple[int, int]]]
 
 
 class Counts:
@@ -118,7 +119,7 @@ class Counts:
         size: Number of distributions that they give.
     """
 
-    def __init__(self, pieces: Sequence[str], training: Places | None) -> None:
+    def __init__(self, pieces: Sequence[str], training: IntArray | None) -> None:
         words = WordContexts(pieces, WORDS)
         self.contexts: list[Contexts] = [
             partial(token_contexts, orders=ORDERS), partial(token_contexts, orders=RECENT), words,
@@ -130,28 +131,28 @@ class Counts:
                 hashes = [each[:-1] for each in self.contexts[number](training)]
                 self.models[number].fill(hashes, training)
 
-    def find(self, ids: Places, first: int) -> list[Place]:
-        """What precedes each place from ``first`` to the end of the text ``ids`` (N,), the end included."""
+    def find(self, ids: IntArray, first: int) -> list[ContextLookup]:
+        """What precedes each position from ``first`` to the end of the text ``ids`` (N,), the end included."""
         begin = max(0, first - REACH)
         found = [
             model.find(contexts(ids[begin:], first=first - begin))
             for contexts, model in zip(self.contexts, self.models, strict=True)
         ]
-        return [list(places) for places in zip(*found, strict=True)]
+        return [list(lookups) for lookups in zip(*found, strict=True)]
 
-    def inputs(self, log_probs: Array, places: Place, before: int) -> tuple[Array, tuple[int, int, int]]:
+    def inputs(self, log_probs: Array, lookups: ContextLookup, before: int) -> tuple[Array, tuple[int, int, int]]:
         """What the mixer takes: log-probabilities (M, V), the net's first, and the selectors' values.
 
         Args:
             log_probs: The net's, (V,).
-            places: What precedes the token.
+            lookups: What precedes the token.
             before: The token before it.
         """
-        found = [model.estimates(place) for model, place in zip(self.models, places, strict=True)]
+        found = [model.estimates(lookup) for model, lookup in zip(self.models, lookups, strict=True)]
         log_counts = np.log(np.concatenate([estimates for estimates, _ in found]))
         return np.concatenate([log_probs[None], log_counts]), (0, found[0][1], int(before))
 
-    def learn(self, places: Place, token: int) -> None:
+    def learn(self, lookups: ContextLookup, token: int) -> None:
         """Counts a token."""
-        for model, place in zip(self.models, places, strict=True):
-            model.learn(place, token)
+        for model, lookup in zip(self.models, lookups, strict=True):
+            model.learn(lookup, token)

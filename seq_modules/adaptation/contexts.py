@@ -1,8 +1,8 @@
 """What precedes each token of a text, as hashes: the last tokens, and the last words without what lies between them.
 
-N tokens, C contexts. A hash is the polynomial Σ x_i F^(t - i) of the tokens x_i before place t, modulo 2^64. It does
-not depend on where in a text the tokens stand. It comes for all places at once from the sums S_t = Σ x_i F^(-i), i < t,
-as (S_t - S_s) F^t for the tokens from place s on.
+N tokens, C contexts. A hash is the polynomial Σ x_i F^(t - i) of the tokens x_i before position t, modulo 2^64. It does
+not depend on where in a text the tokens stand. It comes for all positions at once from the sums
+S_t = Σ x_i F^(-i), i < t, as (S_t - S_s) F^t for the tokens from position s on.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 Hashes = np.ndarray[Any, np.dtype[np.uint64]]
-Places = np.ndarray[Any, np.dtype[np.int64]]
+IntArray = np.ndarray[Any, np.dtype[np.int64]]
 
 FACTOR = 0x9E3779B97F4A7C15  # odd, so that it has an inverse modulo 2^64
 SEPARATOR = 1  # what stands for all that lies between two words
@@ -28,36 +28,36 @@ class Polynomials:
     """Hashes of any run of a text's symbols.
 
     Args:
-        symbols: What is hashed at each place, (N,), above 0; 0 adds nothing.
+        symbols: What is hashed at each position, (N,), above 0; 0 adds nothing.
     """
 
-    def __init__(self, symbols: Places) -> None:
+    def __init__(self, symbols: IntArray) -> None:
         counted = symbols > 0
-        self.exponents = np.concatenate([[0], counted.cumsum()])  # symbols before each place, (N + 1,)
+        self.exponents = np.concatenate([[0], counted.cumsum()])  # symbols before each position, (N + 1,)
         size = len(symbols) + 1
         terms = symbols.astype(np.uint64) * powers(pow(FACTOR, -1, 2**64), size)[self.exponents[:-1]]
         self.sums = np.concatenate([np.zeros(1, np.uint64), terms.cumsum(dtype=np.uint64)])
         self.powers = powers(FACTOR, size)
 
-    def between(self, starts: Places, ends: Places) -> Hashes:
+    def between(self, starts: IntArray, ends: IntArray) -> Hashes:
         """Hashes of the symbols from each of ``starts`` (M,) to before each of ``ends`` (M,)."""
         return (self.sums[ends] - self.sums[starts]) * self.powers[self.exponents[ends]]
 
 
-def token_contexts(ids: Places, orders: Sequence[int], first: int = 0) -> Iterator[Hashes]:
-    """For each order n, hashes (N - first + 1,) of the n tokens before each place from ``first`` to the text's end.
+def token_contexts(ids: IntArray, orders: Sequence[int], first: int = 0) -> Iterator[Hashes]:
+    """For each order n, hashes (N - first + 1,) of the n tokens before each position from ``first`` to the text's end.
 
     Near the beginning of the text there are fewer tokens.
 
     Args:
         ids: The text, (N,).
         orders: Numbers of tokens.
-        first: The first place.
+        first: The first position.
     """
-    places = np.arange(first, len(ids) + 1)
+    positions = np.arange(first, len(ids) + 1)
     polynomials = Polynomials(ids + 1)
     for order in orders:
-        yield polynomials.between(np.maximum(places - order, 0), places)
+        yield polynomials.between(np.maximum(positions - order, 0), positions)
 
 
 class WordContexts:
@@ -79,8 +79,8 @@ class WordContexts:
         self.opens = np.array([piece[:1] in ("\u2581", " ") for piece in pieces], dtype=bool)  # "▁the": a subword
         self.symbols = np.array([numbers[piece] for piece in lower], dtype=np.int64)
 
-    def __call__(self, ids: Places, first: int = 0) -> Iterator[Hashes]:
-        """For each context, hashes (N - first + 1,) of what precedes each place from ``first`` to the text's end."""
+    def __call__(self, ids: IntArray, first: int = 0) -> Iterator[Hashes]:
+        """For each context, hashes (N - first + 1,) of what precedes each position from ``first`` to the text's end."""
         size = len(ids)
         letters = self.in_word[ids]
         after_letter = np.concatenate([[False], letters])  # (N + 1,)
@@ -88,9 +88,9 @@ class WordContexts:
         between = ~letters & after_letter[:-1]
         symbols = np.where(letters, self.symbols[ids], np.where(between, SEPARATOR, 0))
         polynomials = Polynomials(symbols)
-        places = np.arange(size)
-        # The last word that begins before each place, (N + 1,); 0 where there is none.
-        begun = np.concatenate([[0], np.maximum.accumulate(np.where(opening, places, 0))])
+        positions = np.arange(size)
+        # The last word that begins before each position, (N + 1,); 0 where there is none.
+        begun = np.concatenate([[0], np.maximum.accumulate(np.where(opening, positions, 0))])
         ends = np.arange(first, size + 1)
         starts = np.where(after_letter[ends], begun[ends], ends)
         reached = 0
@@ -101,4 +101,4 @@ class WordContexts:
             yield polynomials.between(starts, ends) + after_letter[ends]
 
 
-Contexts = Callable[[Places, int], Iterator[Hashes]]
+Contexts = Callable[[IntArray, int], Iterator[Hashes]]

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from seq_modules.adaptation.contexts import Hashes, Places
+from seq_modules.adaptation.contexts import Hashes, IntArray
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
 
@@ -34,14 +34,14 @@ class Level:
         self.tokens = np.zeros(0, np.int64)
         self.counts = np.zeros(0, np.float32)
         # By the context's hash: its only token, seen once; or its tokens and their counts.
-        self.learned: dict[int, int | tuple[Places, Array]] = {}
+        self.learned: dict[int, int | tuple[IntArray, Array]] = {}
         self.ones, self.twos = 0, 0  # counts that are 1, and 2
 
-    def fill(self, hashes: Hashes, tokens: Places) -> Places:
+    def fill(self, hashes: Hashes, tokens: IntArray) -> IntArray:
         """Counts the tokens (N,) after contexts (N,) at once.
 
         Returns:
-            Places (M,) at which a token was new after its context: those that the level below counts.
+            Positions (M,) at which a token was new after its context: those that the level below counts.
         """
         order = np.lexsort((tokens, hashes))  # stable: of equal pairs, the first in the text comes first
         hashes, tokens = hashes[order], tokens[order]
@@ -59,28 +59,28 @@ class Level:
         """D; 0.5 as long as nothing is known."""
         return (self.ones + 1) / (self.ones + 2 * self.twos + 2)
 
-    def find(self, hashes: Hashes) -> Places:
+    def find(self, hashes: Hashes) -> IntArray:
         """Number of each context (N,) among the sorted ones; -1 for those that are not among them."""
         if not len(self.contexts):
             return np.full(len(hashes), -1)
         at = np.minimum(np.searchsorted(self.contexts, hashes), len(self.contexts) - 1)
         return np.where(self.contexts[at] == hashes, at, -1)
 
-    def row(self, context: int, at: int) -> int | tuple[Places, Array] | None:
+    def row(self, context: int, context_index: int) -> int | tuple[IntArray, Array] | None:
         """A context's only token, or its tokens and their counts; None where it is new.
 
         Args:
             context: Its hash.
-            at: What :meth:`find` says of it.
+            context_index: What :meth:`find` says of it.
         """
-        if (row := self.learned.get(context)) is None and at >= 0:
-            part = slice(self.starts[at], self.starts[at + 1])
+        if (row := self.learned.get(context)) is None and context_index >= 0:
+            part = slice(self.starts[context_index], self.starts[context_index + 1])
             return self.tokens[part], self.counts[part]
         return row
 
-    def add(self, context: int, at: int, token: int) -> bool:
+    def add(self, context: int, context_index: int, token: int) -> bool:
         """Counts a token after a context; whether it was new there."""
-        row = self.row(context, at)
+        row = self.row(context, context_index)
         if row is None:
             self.learned[context] = token
             self.ones += 1
@@ -90,17 +90,17 @@ class Level:
         tokens, counts = row
         if context not in self.learned:
             counts = counts.copy()
-        place = np.flatnonzero(tokens == token)
-        if len(place):
-            counts[place] += 1
-            before = counts[place[0]] - 1
+        index = np.flatnonzero(tokens == token)
+        if len(index):
+            counts[index] += 1
+            before = counts[index[0]] - 1
             self.ones -= before == 1
             self.twos += int(before == 1) - int(before == 2)
         else:
             tokens, counts = np.append(tokens, token), np.append(counts, np.float32(1))
             self.ones += 1
         self.learned[context] = tokens, counts
-        return not len(place)
+        return not len(index)
 
 
 class CountModel:
@@ -115,7 +115,7 @@ class CountModel:
         self.levels = [Level() for _ in range(num_contexts + 1)]
         self.uniform = np.full(vocab_size, 1 / vocab_size, np.float32)
 
-    def fill(self, contexts: Sequence[Hashes], tokens: Places) -> None:
+    def fill(self, contexts: Sequence[Hashes], tokens: IntArray) -> None:
         """Counts a whole text at once, before anything else is learned.
 
         Args:
@@ -124,13 +124,13 @@ class CountModel:
         """
         if not len(tokens):
             return
-        places = np.arange(len(tokens))
+        positions = np.arange(len(tokens))
         for level, hashes in zip(self.levels[:0:-1], reversed(contexts), strict=True):
-            places = places[level.fill(hashes[places], tokens[places])]
-        self.levels[0].fill(np.zeros(len(places), np.uint64), tokens[places])
+            positions = positions[level.fill(hashes[positions], tokens[positions])]
+        self.levels[0].fill(np.zeros(len(positions), np.uint64), tokens[positions])
 
     def find(self, contexts: Iterable[Hashes]) -> list[list[tuple[int, int]]]:
-        """For each of N places, the contexts as :meth:`estimates` and :meth:`learn` read them.
+        """For each of N positions, the contexts as :meth:`estimates` and :meth:`learn` read them.
 
         Args:
             contexts: C arrays (N,).
@@ -141,18 +141,18 @@ class CountModel:
             list(zip(each.tolist(), level.find(each).tolist(), strict=True))
             for level, each in zip(self.levels, [none, *hashes], strict=True)
         ]
-        return [list(place) for place in zip(*found, strict=True)]
+        return [list(lookup) for lookup in zip(*found, strict=True)]
 
-    def estimates(self, place: Sequence[tuple[int, int]]) -> tuple[Array, int]:
+    def estimates(self, lookup: Sequence[tuple[int, int]]) -> tuple[Array, int]:
         """Probabilities (C, V) of the next token at each context, and the number of known contexts, 0 to C.
 
         Args:
-            place: What precedes the token, one entry of :meth:`find`.
+            lookup: What precedes the token, one entry of :meth:`find`.
         """
         found = np.empty((len(self.levels) - 1, len(self.uniform)), np.float32)
         p, known = self.uniform, 0
-        for number, (level, (context, at)) in enumerate(zip(self.levels, place, strict=True)):
-            row = level.row(context, at)
+        for number, (level, (context, context_index)) in enumerate(zip(self.levels, lookup, strict=True)):
+            row = level.row(context, context_index)
             if row is not None:
                 known, discount = number, level.discount
                 if isinstance(row, int):
@@ -167,13 +167,13 @@ class CountModel:
                 found[number - 1] = p
         return found, known
 
-    def learn(self, place: Sequence[tuple[int, int]], token: int) -> None:
+    def learn(self, lookup: Sequence[tuple[int, int]], token: int) -> None:
         """Counts a token.
 
         Args:
-            place: What precedes it, one entry of :meth:`find`.
+            lookup: What precedes it, one entry of :meth:`find`.
             token: The token.
         """
-        for level, (context, at) in zip(reversed(self.levels), reversed(place), strict=True):
-            if not level.add(context, at, token):
+        for level, (context, context_index) in zip(reversed(self.levels), reversed(lookup), strict=True):
+            if not level.add(context, context_index, token):
                 return

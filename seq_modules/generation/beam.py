@@ -191,21 +191,21 @@ def best_candidates(new: Tensor, scores: Tensor, count: int) -> tuple[Tensor, Te
     vocabulary, device = new.shape[1], new.device
     flat = new.view(sources, -1)  # (B, V) -> (sources, width · V)
     if vocabulary < 8 * CHUNK or count * CHUNK > flat.shape[1] // 4:
-        totals, places = largest((new.view(sources, width, -1) + scores[:, :, None]).flatten(1), count)
+        totals, flat_indices = largest((new.view(sources, width, -1) + scores[:, :, None]).flatten(1), count)
     else:
         chunks = vocabulary // CHUNK
         maxima = new[:, : chunks * CHUNK].unflatten(1, (chunks, CHUNK)).amax(-1)  # (B, chunks)
         _, best = largest((maxima.view(sources, width, chunks) + scores[:, :, None]).flatten(1), count)
         best = best.sort(-1).values
-        first = best // chunks * vocabulary + best % chunks * CHUNK  # place of each chunk's first number
+        first = best // chunks * vocabulary + best % chunks * CHUNK  # flat index of each chunk's first number
         within = first[:, :, None] + torch.arange(CHUNK, device=device)  # (sources, count, CHUNK)
         rest = torch.arange(chunks * CHUNK, vocabulary, device=device)  # columns that fill no chunk
         rest = (torch.arange(width, device=device)[:, None] * vocabulary + rest).flatten()
-        places = torch.cat((within.flatten(1), rest.expand(sources, -1)), dim=1)
-        totals, order = largest(flat.gather(1, places) + scores.gather(1, places // vocabulary), count)
-        places = places.gather(1, order)
-    rows = places // vocabulary + torch.arange(0, sources * width, width, device=device)[:, None]
-    return totals, rows, places % vocabulary
+        flat_indices = torch.cat((within.flatten(1), rest.expand(sources, -1)), dim=1)
+        totals, order = largest(flat.gather(1, flat_indices) + scores.gather(1, flat_indices // vocabulary), count)
+        flat_indices = flat_indices.gather(1, order)
+    rows = flat_indices // vocabulary + torch.arange(0, sources * width, width, device=device)[:, None]
+    return totals, rows, flat_indices % vocabulary
 
 
 def largest(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
@@ -214,10 +214,10 @@ def largest(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
     torch.topk leaves open which of equal values it takes; where that matters, all are sorted.
     """
     count = min(count, values.shape[1])
-    found, places = values.topk(count)
+    found, flat_indices = values.topk(count)
     if bool(((values >= found[:, -1:]).sum(-1) > count).any()):
-        found, places = values.sort(dim=-1, descending=True, stable=True)
-        return found[:, :count], places[:, :count]
-    places, order = places.sort(-1)
+        found, flat_indices = values.sort(dim=-1, descending=True, stable=True)
+        return found[:, :count], flat_indices[:, :count]
+    flat_indices, order = flat_indices.sort(-1)
     found, order = found.gather(1, order).sort(dim=-1, descending=True, stable=True)
-    return found, places.gather(1, order)
+    return found, flat_indices.gather(1, order)

@@ -24,7 +24,7 @@ def generate(
     net: nn.Module,
     prompts: Sequence[Sequence[int]],
     decoding: Decoding,
-    rows: Sequence[int] | None = None,
+    sample_ids: Sequence[int] | None = None,
     cached: bool = True,
     stop: Callable[[int, list[int]], bool] | None = None,
     on_token: Callable[[int, int], None] | None = None,
@@ -41,12 +41,12 @@ def generate(
         net: A :class:`seq_modules.generation.state.Net`.
         prompts: Ids to continue, of any lengths, none of them empty.
         decoding: How tokens are chosen, and how many.
-        rows: Number of each prompt for the drawing; by default 0, 1, 2 ...
+        sample_ids: Number of each prompt, which with the seed selects its random numbers; by default 0, 1, 2 ...
         cached: Carry the net's state from token to token. False reads the whole window again for each token, which
             gives the same tokens and is slow; nothing is guessed then.
-        stop: Called with a prompt's place in ``prompts`` and its new ids after each of them. The prompt ends where it
+        stop: Called with a prompt's index in ``prompts`` and its new ids after each of them. The prompt ends where it
             returns true, and neither function is called for it again.
-        on_token: Called with a prompt's place and its next token, as soon as it is chosen, before ``stop``. Beam search
+        on_token: Called with a prompt's index and its next token, as soon as it is chosen, before ``stop``. Beam search
             knows its tokens at the end: it is then called for each prompt's tokens, one prompt after the other.
         eos_id: The end-of-sequence token; a prompt ends with it. None: there is none.
         followers: For speculative decoding, the tokens that follow n-grams in a text like that to be written, of
@@ -57,26 +57,26 @@ def generate(
         The new ids of each prompt, with the one at which it ended.
 
     Raises:
-        UserError: A prompt is empty, ``rows`` has another length, the net's logits are not numbers, or it has no
+        UserError: A prompt is empty, ``sample_ids`` has another length, the net's logits are not numbers, or it has no
             beam search or no speculative decoding.
     """
-    rows = row_numbers(prompts, rows, "token")
+    sample_ids = resolve_sample_ids(prompts, sample_ids, "token")
     decoding.check_unused(("n_best", "max_source_ratio"), "texts that are continued")
     if not prompts:
         return []
     with evaluating(net), torch.no_grad():
         if decoding.num_speculative_tokens and cached:
             drafter = NgramDrafter(followers)
-            return generate_speculatively(net, prompts, decoding, rows, drafter, stop, on_token, eos_id)
+            return generate_speculatively(net, prompts, decoding, sample_ids, drafter, stop, on_token, eos_id)
         state = new_state(net, prompts, cached)
         if decoding.beams > 1:
             found = beam_search(state, BeamChooser(prompts, decoding, eos_id=eos_id, stop=stop))
             new = [hypotheses[0].ids for hypotheses in found]
-            for place, token in ((place, token) for place, ids in enumerate(new) for token in ids):
+            for prompt_index, token in ((prompt_index, token) for prompt_index, ids in enumerate(new) for token in ids):
                 if on_token is not None:
-                    on_token(place, token)
+                    on_token(prompt_index, token)
             return new
-        chooser = TokenChooser(prompts, decoding, rows, device_of(net), eos_id)
+        chooser = TokenChooser(prompts, decoding, sample_ids, device_of(net), eos_id)
         return decode(state, chooser, len(prompts), decoding.max_new_tokens, stop, on_token)
 
 
@@ -86,7 +86,7 @@ class TokenChooser:
     Args:
         prompts: Ids of each row, for the repetition penalty.
         decoding: How tokens are chosen.
-        rows: Number of each row for the drawing.
+        sample_ids: Number of each row, which with the seed selects its random numbers.
         device: Where the logits are.
         eos_id: The token that ends a row.
         suppressed: Tokens that are never chosen.
@@ -96,13 +96,13 @@ class TokenChooser:
         self,
         prompts: Sequence[Sequence[int]],
         decoding: Decoding,
-        rows: Sequence[int],
+        sample_ids: Sequence[int],
         device: torch.device,
         eos_id: int | None = None,
         suppressed: Sequence[int] = (),
     ) -> None:
         self.prompts, self.decoding, self.eos_id, self.suppressed = prompts, decoding, eos_id, suppressed
-        self.uniforms = uniform_blocks(decoding, rows, 1, device)
+        self.uniforms = uniform_blocks(decoding, sample_ids, 1, device)
         self.seen: Tensor | None = None  # (B, V)
         self.kept: Tensor | None = None  # numbers of the prompts that are still continued, (B,); None: all
 
@@ -131,14 +131,14 @@ class TokenChooser:
         self.seen = None if self.seen is None else self.seen[rows]
 
 
-def row_numbers(prompts: Sequence[Sequence[Any]], rows: Sequence[int] | None, item: str) -> Sequence[int]:
-    """The prompts' numbers for the drawing, after a check of the arguments; ``item`` is what a prompt consists of."""
-    for place, prompt in enumerate(prompts):
+def resolve_sample_ids(prompts: Sequence[Sequence[Any]], sample_ids: Sequence[int] | None, item: str) -> Sequence[int]:
+    """The prompts' numbers for sampling, after a check of the arguments; ``item`` is what a prompt consists of."""
+    for prompt_index, prompt in enumerate(prompts):
         if not len(prompt):
-            raise UserError(f"prompts: number {place} is empty; give it at least one {item} to continue")
-    if rows is not None and len(rows) != len(prompts):
-        raise UserError(f"rows must number every prompt: {len(rows)} numbers for {len(prompts)} prompts")
-    return range(len(prompts)) if rows is None else rows
+            raise UserError(f"prompts: number {prompt_index} is empty; give it at least one {item} to continue")
+    if sample_ids is not None and len(sample_ids) != len(prompts):
+        raise UserError(f"sample_ids must number every prompt: {len(sample_ids)} numbers for {len(prompts)} prompts")
+    return range(len(prompts)) if sample_ids is None else sample_ids
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import Any, Protocol, cast
 import torch
 from torch import Tensor, nn
 
-from seq_modules.generation.decode import evaluating, row_numbers
+from seq_modules.generation.decode import evaluating, resolve_sample_ids
 from seq_modules.generation.decoding_config import NO_BEAMS, NO_DRAFTS, Decoding
 from seq_modules.generation.loop import Choice, decode
 from seq_modules.generation.rules import Event, Rules
@@ -37,7 +37,7 @@ def generate_events(
     prompts: Sequence[Sequence[Event]],
     decoding: Decoding,
     rules: Rules,
-    rows: Sequence[int] | None = None,
+    sample_ids: Sequence[int] | None = None,
     cached: bool = True,
     stop: Callable[[int, list[Event]], bool] | None = None,
 ) -> list[list[Event]]:
@@ -52,26 +52,26 @@ def generate_events(
         prompts: Events to continue, of any lengths, none of them empty.
         decoding: How ids are chosen, and how many events.
         rules: Which ids may be chosen; a prompt ends with an event whose first field is ``rules.end_id``.
-        rows: Number of each prompt for the drawing; by default 0, 1, 2 ...
+        sample_ids: Number of each prompt, which with the seed selects its random numbers; by default 0, 1, 2 ...
         cached: Carry the net's state from event to event. False reads the whole window again for each event, which
             gives the same events and is slow.
-        stop: Called with a prompt's place and its new events after each of them, but for END. The prompt ends where it
+        stop: Called with a prompt's index and its new events after each of them, but for END. The prompt ends where it
             returns true.
 
     Returns:
         The new events of each prompt, with the one at which it ended.
 
     Raises:
-        UserError: A prompt is empty, ``rows`` has another length, or the logits are not numbers.
+        UserError: A prompt is empty, ``sample_ids`` has another length, or the logits are not numbers.
     """
-    rows = row_numbers(prompts, rows, "event")
+    sample_ids = resolve_sample_ids(prompts, sample_ids, "event")
     decoding.check_unused((*NO_BEAMS, *NO_DRAFTS), "music")
     if not prompts:
         return []
     head, device = cast(Heads, heads), device_of(net)
     packed = [head.pack(torch.tensor([tuple(event) for event in prompt])).tolist() for prompt in prompts]
     with evaluating(nn.ModuleList([net, heads])), torch.no_grad():
-        chooser = EventChooser(head, prompts, decoding, rules, rows, device)
+        chooser = EventChooser(head, prompts, decoding, rules, sample_ids, device)
         state = new_state(net, packed, cached)
         return decode(state, chooser, len(prompts), decoding.max_new_tokens, stop)
 
@@ -84,7 +84,7 @@ class EventChooser:
         prompts: Events of each row.
         decoding: How ids are chosen.
         rules: Which ids may be chosen. They are moved to the device, and follow the rows from here on.
-        rows: Number of each row for the drawing.
+        sample_ids: Number of each row, which with the seed selects its random numbers.
         device: Where the output is.
     """
 
@@ -94,12 +94,12 @@ class EventChooser:
         prompts: Sequence[Sequence[Event]],
         decoding: Decoding,
         rules: Rules,
-        rows: Sequence[int],
+        sample_ids: Sequence[int],
         device: torch.device,
     ) -> None:
         self.heads, self.decoding, self.rules = heads, decoding, rules.to(device)
         self.rules.begin(prompts)
-        self.uniforms = uniform_blocks(decoding, rows, len(heads.vocab_sizes), device)
+        self.uniforms = uniform_blocks(decoding, sample_ids, len(heads.vocab_sizes), device)
         self.before = torch.tensor([tuple(prompt[-1]) for prompt in prompts], device=device)  # (B, F)
         self.first = True
         self.seen: list[Tensor] | None = None  # F × (B, V_f)

@@ -1,6 +1,6 @@
-"""Continues pieces of frames: one choice for every place of a frame.
+"""Continues pieces of frames: one choice for every slot of a frame.
 
-B rows, S places of a frame, M frames retrieved, D width.
+B rows, S slots of a frame, M frames retrieved, D width.
 """
 
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ class FrameNet(Protocol):
         ...
 
     def within(self, state: Tensor, before: Tensor, frame: Tensor, **retrieved: Tensor) -> Tensor:
-        """Logits (B, S, V) of each place, from the state (B, D), the frame before and this frame so far, (B, S)."""
+        """Logits (B, S, V) of each slot, from the state (B, D), the frame before and this frame so far, (B, S)."""
         ...
 
 
@@ -78,13 +78,13 @@ class FrameState:
 
 
 class FrameChooser:
-    """Chooses a frame of each row, place by place; a prompt's frames are taken as they are and draw no numbers.
+    """Chooses a frame of each row, slot by slot; a prompt's frames are taken as they are and draw no numbers.
 
     Args:
         net: The net.
         prompts: Frames that each row begins with, (·, S), which may be none.
         decoding: How ids are chosen; a row ends ``max_new_tokens`` frames after its prompt.
-        rows: Number of each row for the drawing.
+        sample_ids: Number of each row, which with the seed selects its random numbers.
         retrievers: Retrieval for each row, which :class:`FrameRetriever` describes; None for none.
         decode_frames: Frames (B, S) as pitches, which the retrievers append.
     """
@@ -94,13 +94,13 @@ class FrameChooser:
         net: FrameNet,
         prompts: Sequence[Tensor],
         decoding: Decoding,
-        rows: Sequence[int],
+        sample_ids: Sequence[int],
         retrievers: Sequence[FrameRetriever] | None = None,
         decode_frames: Any = None,
     ) -> None:
         decoding.check_unused((*NO_BEAMS, *NO_DRAFTS), "music")
         self.net, self.prompts, self.decoding = net, prompts, decoding
-        self.streams = [uniforms(decoding.seed, row) for row in rows]
+        self.streams = [uniforms(decoding.seed, row) for row in sample_ids]
         self.retrievers, self.decode_frames = retrievers, decode_frames
         self.before = torch.full((len(prompts), net.frame_size), net.start_id).to(prompts[0])
         self.step = 0
@@ -112,9 +112,9 @@ class FrameChooser:
         numbers = [[0.0] * size if g else list(islice(s, size)) for g, s in zip(given, self.streams, strict=True)]
         drawn = torch.tensor(numbers, dtype=torch.float64).to(output.device)  # (B, S)
         frame = torch.full_like(self.before, self.net.end_id)
-        for place in range(size):
-            logits = self.net.within(output, self.before, frame, **retrieved)[:, place]
-            frame[:, place] = choose(logits, self.decoding, drawn[:, place])
+        for slot in range(size):
+            logits = self.net.within(output, self.before, frame, **retrieved)[:, slot]
+            frame[:, slot] = choose(logits, self.decoding, drawn[:, slot])
         for row, prompt in enumerate(self.prompts):
             if given[row]:
                 frame[row] = prompt[self.step]

@@ -86,23 +86,23 @@ class TokenRules(Rules):
         ids = events[:, 0]
         kind, value = self.kinds[ids], self.values[ids]
         _, position, pitch, duration = self.past.unbind(1)
-        bar, place, key, length = (kind == KINDS.index(name) for name in ("Bar", "Position", "Pitch", "Duration"))
+        bar, onset, key, length = (kind == KINDS.index(name) for name in ("Bar", "Position", "Pitch", "Duration"))
         none = torch.full_like(value, -1)
-        duration = torch.where(length, value, torch.where(place | bar | (key & (value != pitch)), none, duration))
-        pitch = torch.where(key, value, torch.where(place | bar, none, pitch))
+        duration = torch.where(length, value, torch.where(onset | bar | (key & (value != pitch)), none, duration))
+        pitch = torch.where(key, value, torch.where(onset | bar, none, pitch))
         if self.bar is not None:  # where the note ends
             position = torch.where(length, position - 1 + value, torch.where(bar, position - self.bar, position))
         else:
             position = torch.where(bar, none, position)
-        position = torch.where(place, value + 1, position.clamp(min=-1))  # the next position is later
+        position = torch.where(onset, value + 1, position.clamp(min=-1))  # the next position is later
         self.past = torch.stack([kind, position, pitch, duration], dim=1)
 
     def mask(self, field: int, chosen: list[Tensor], before: Tensor, first: bool) -> Tensor:
         """Whether each id may be chosen now, (B, V). In every row at least one may. See the base class."""
         may = self.following[self.past[:, 0]].clone()
-        for place, name in enumerate(("Position", "Pitch", "Duration"), 1):
+        for column, name in enumerate(("Position", "Pitch", "Duration"), 1):
             of_kind = self.kinds == KINDS.index(name)  # (V,)
-            may &= ~of_kind | (self.values >= self.past[:, place, None])
+            may &= ~of_kind | (self.values >= self.past[:, column, None])
         if first:
             may[:, self.end_id] = False
         return may

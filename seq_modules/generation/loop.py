@@ -76,8 +76,8 @@ def decode(
         chooser: What chooses the items.
         num_rows: Rows that the state begins with, B.
         max_new_items: Most new items of a row, at least 1.
-        stop: Called with a row's place and its new items after each of them; the row ends where it returns true.
-        on_item: Called with a row's place and its next item, for all rows of a step before ``stop``.
+        stop: Called with a row's index and its new items after each of them; the row ends where it returns true.
+        on_item: Called with a row's index and its next item, for all rows of a step before ``stop``.
 
     Returns:
         B lists, each with the item at which the row ended; the rows are those of the last choice. Neither function is

@@ -126,26 +126,30 @@ def uniforms(seed: int, row: int) -> Iterator[float]:
         yield generator.random()
 
 
-def uniform_blocks(decoding: Decoding, rows: Sequence[int], fields: int, device: torch.device) -> Iterator[Tensor]:
+def uniform_blocks(
+    decoding: Decoding, sample_ids: Sequence[int], fields: int, device: torch.device
+) -> Iterator[Tensor]:
     """Endless numbers in [0, 1), one step after the other, (F, B) each; they go to the device in blocks of steps.
 
     Args:
         decoding: Has the seed, and how many steps there are at most.
-        rows: Number of each row; its numbers are those of :func:`uniforms`.
+        sample_ids: Number of each row; its random numbers are those of :func:`uniforms`.
         fields: Numbers of a row and step, F.
         device: Where they are needed.
     """
-    streams = [uniforms(decoding.seed, row) for row in rows]
+    streams = [uniforms(decoding.seed, row) for row in sample_ids]
     steps = min(BLOCK, decoding.max_new_tokens)
     while True:
         block = torch.tensor([list(islice(stream, steps * fields)) for stream in streams], dtype=torch.float64)
-        block = block.view(len(rows), steps, fields).permute(1, 2, 0).contiguous()  # (B, steps · F) -> (steps, F, B)
+        block = (
+            block.view(len(sample_ids), steps, fields).permute(1, 2, 0).contiguous()
+        )  # (B, steps · F) -> (steps, F, B)
         yield from block.to(device, wide(torch.empty(0, device=device)))
 
 
 def seen_ids(rows: Sequence[Sequence[int]], vocab_size: int, device: torch.device) -> Tensor:
     """Whether each row of ids has each id, (B, V)."""
     seen = torch.zeros(len(rows), vocab_size, dtype=torch.bool, device=device)
-    for place, row in enumerate(rows):
-        seen[place, torch.tensor(row, device=device)] = True
+    for index, row in enumerate(rows):
+        seen[index, torch.tensor(row, device=device)] = True
     return seen

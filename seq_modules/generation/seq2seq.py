@@ -104,7 +104,7 @@ class ScoringChooser(TokenChooser):
 
     Args:
         decoding: How tokens are chosen.
-        rows: Number of each source for the drawing.
+        sample_ids: Number of each source, which with the seed selects its random numbers.
         limits: Most new tokens of each source.
         device: Where the logits are.
         eos_id: The token that ends a target; None: there is none.
@@ -115,17 +115,18 @@ class ScoringChooser(TokenChooser):
     def __init__(
         self,
         decoding: Decoding,
-        rows: Sequence[int],
+        sample_ids: Sequence[int],
         limits: Sequence[int],
         device: torch.device,
         eos_id: int | None,
         bos_id: int,
         suppressed: Sequence[int] = (),
     ) -> None:
-        super().__init__([[bos_id]] * len(rows), decoding, rows, device, eos_id, suppressed)
-        self.limits, self.places = limits, list(range(len(rows)))  # place: the source of each row that goes on
-        self.ids: list[list[int]] = [[] for _ in rows]
-        self.sums = [0.0] * len(rows)  # of the log-probabilities
+        super().__init__([[bos_id]] * len(sample_ids), decoding, sample_ids, device, eos_id, suppressed)
+        self.limits = limits
+        self.source_indices = list(range(len(sample_ids)))  # the source of each row that goes on
+        self.ids: list[list[int]] = [[] for _ in sample_ids]
+        self.sums = [0.0] * len(sample_ids)  # of the log-probabilities
 
     def __call__(self, logits: Tensor) -> Choice[int]:
         """The next token of each row, of logits (B, V)."""
@@ -135,16 +136,16 @@ class ScoringChooser(TokenChooser):
         check_not_nan(chosen)  # NaN among a row's logits makes all of its log-probabilities NaN
         values = chosen[:, 0].tolist()
         going_on = []
-        for row, (place, token, value) in enumerate(zip(self.places, choice.items, values, strict=True)):
-            self.ids[place].append(token)
-            self.sums[place] += value
-            if token != self.eos_id and len(self.ids[place]) < self.limits[place]:
+        for row, (source_index, token, value) in enumerate(zip(self.source_indices, choice.items, values, strict=True)):
+            self.ids[source_index].append(token)
+            self.sums[source_index] += value
+            if token != self.eos_id and len(self.ids[source_index]) < self.limits[source_index]:
                 going_on.append(row)
-        if len(going_on) == len(self.places):
+        if len(going_on) == len(self.source_indices):
             return choice
         rows = torch.tensor(going_on, dtype=torch.long, device=logits.device)
         self.keep(rows)
-        self.places = [self.places[row] for row in going_on]
+        self.source_indices = [self.source_indices[row] for row in going_on]
         items = [choice.items[row] for row in going_on]
         return Choice(choice.ids[rows], items, [False] * len(items), rows)
 
@@ -160,7 +161,7 @@ def translate(
     net: nn.Module,
     sources: Sequence[Sequence[int]],
     decoding: Decoding,
-    rows: Sequence[int] | None = None,
+    sample_ids: Sequence[int] | None = None,
     batch_size: int = 64,
     cached: bool = True,
     eos_id: int | None = EOS,
@@ -176,7 +177,7 @@ def translate(
         net: A :class:`Seq2SeqNet`, or an ensemble of such.
         sources: Ids of each source, with its end-of-sequence token; none of them empty.
         decoding: How tokens are chosen, and how many.
-        rows: Number of each source for the drawing; by default 0, 1, 2 ...
+        sample_ids: Number of each source, which with the seed selects its random numbers; by default 0, 1, 2 ...
         batch_size: Most sources of a batch; with beam search, of ``decoding.beams`` rows each.
         cached: Carry the net's state from token to token. False reads everything again for each token, which gives the
             same tokens and is slow.
@@ -188,47 +189,48 @@ def translate(
         For each source its hypotheses, the best first: ``decoding.n_best``, or fewer where there are not so many.
 
     Raises:
-        UserError: A source is empty or too long for the net, ``rows`` has another length, or the net's logits are not
-            numbers.
+        UserError: A source is empty or too long for the net, ``sample_ids`` has another length, or the net's logits are
+            not numbers.
     """
     decoding.check_unused(NO_DRAFTS, "translations")
-    rows = range(len(sources)) if rows is None else rows
+    sample_ids = range(len(sources)) if sample_ids is None else sample_ids
     longest = getattr(net, "max_seq_len", None)
-    check_sources(sources, rows, longest)
+    check_sources(sources, sample_ids, longest)
     limits = [max_new_tokens(decoding, len(source), longest) for source in sources]
-    order = sorted(range(len(sources)), key=lambda place: len(sources[place]))
+    order = sorted(range(len(sources)), key=lambda source_index: len(sources[source_index]))
     found: list[list[Hypothesis]] = [[] for _ in sources]
     with evaluating(net), torch.inference_mode():
         for start in range(0, len(order), batch_size):
-            places = order[start : start + batch_size]
-            inputs = source_batch([sources[place] for place in places], bos_id, device_of(net))
+            source_indices = order[start : start + batch_size]
+            inputs = source_batch([sources[source_index] for source_index in source_indices], bos_id, device_of(net))
             state = (CachedTargets if cached else RereadTargets)(cast(Seq2SeqNet, net), *inputs)
-            own = [limits[place] for place in places]
+            own = [limits[source_index] for source_index in source_indices]
             if decoding.beams > 1:
-                beams = BeamChooser([[bos_id]] * len(places), decoding, own, eos_id, suppressed=suppressed)
+                beams = BeamChooser([[bos_id]] * len(source_indices), decoding, own, eos_id, suppressed=suppressed)
                 hypotheses = beam_search(state, beams)
             else:
-                settings, numbers = decoding.with_temperature(0.0), [rows[place] for place in places]
-                chooser = ScoringChooser(settings, numbers, own, device_of(net), eos_id, bos_id, suppressed)
-                decode(state, chooser, len(places), max(own))
+                own_ids = [sample_ids[source_index] for source_index in source_indices]
+                settings = decoding.with_temperature(0.0)
+                chooser = ScoringChooser(settings, own_ids, own, device_of(net), eos_id, bos_id, suppressed)
+                decode(state, chooser, len(source_indices), max(own))
                 hypotheses = chooser.hypotheses()
-            for place, best in zip(places, hypotheses, strict=True):
-                found[place] = best
+            for source_index, best in zip(source_indices, hypotheses, strict=True):
+                found[source_index] = best
     return found
 
 
-def check_sources(sources: Sequence[Sequence[int]], rows: Sequence[int], longest: int | None) -> None:
-    """Refuses sources that are empty or longer than the net reads, and another number of rows."""
-    for place, source in enumerate(sources):
+def check_sources(sources: Sequence[Sequence[int]], sample_ids: Sequence[int], longest: int | None) -> None:
+    """Refuses sources that are empty or longer than the net reads, and another number of ``sample_ids``."""
+    for source_index, source in enumerate(sources):
         if not len(source):
-            raise UserError(f"sources[{place}] is empty; give it at least its end-of-sequence token")
+            raise UserError(f"sources[{source_index}] is empty; give it at least its end-of-sequence token")
         if longest is not None and len(source) > longest:
             raise UserError(
-                f"sources[{place}] has {len(source)} tokens, more than the net reads (max_seq_len {longest}); "
+                f"sources[{source_index}] has {len(source)} tokens, more than the net reads (max_seq_len {longest}); "
                 "shorten it, or split it into sentences"
             )
-    if len(rows) != len(sources):
-        raise UserError(f"rows must number every source: {len(rows)} numbers for {len(sources)} sources")
+    if len(sample_ids) != len(sources):
+        raise UserError(f"sample_ids must number every source: {len(sample_ids)} numbers for {len(sources)} sources")
 
 
 def max_new_tokens(decoding: Decoding, source_length: int, longest: int | None = None) -> int:
@@ -273,7 +275,7 @@ def replace_unknown(
         As many words as ``tokens``.
     """
     found = list(tokens)
-    unknown = [place for place in range(len(found)) if ids[place] == UNK]
+    unknown = [position for position in range(len(found)) if ids[position] == UNK]
     if not unknown or not words:
         return found
     with evaluating(net), torch.no_grad():
@@ -283,6 +285,6 @@ def replace_unknown(
     if weights is None:
         return found
     best = weights[0].mean((0, 1))[:, : len(words)].argmax(-1).tolist()  # (L, H, T, S) -> (T,)
-    for place in unknown:
-        found[place] = words[best[place]]
+    for position in unknown:
+        found[position] = words[best[position]]
     return found

@@ -51,15 +51,15 @@ class Verifies(Net, Reorders, Protocol):
     def extend(self, ids: Tensor, counts: Sequence[int], state: Any) -> tuple[Tensor, Any]:
         """Reads several more tokens of each row, (B, T). Logits (B, T, V) after each, and the state.
 
-        Row i has ``counts[i]`` tokens, from 1 on; its last one stands again in the other places.
+        Row i has ``counts[i]`` tokens, from 1 on; its last one stands again at the other positions.
         """
         ...
 
-    def room(self, state: Any) -> list[int]:
+    def free_slots(self, state: Any) -> list[int]:
         """How many tokens each row can read at once, at least 1."""
         ...
 
-    def shorten(self, counts: Sequence[int], state: Any) -> Any:
+    def crop(self, counts: Sequence[int], state: Any) -> Any:
         """Forgets the last ``counts[i]`` tokens of row i, of those that the last ``extend`` read."""
         ...
 

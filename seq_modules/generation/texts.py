@@ -24,7 +24,7 @@ def continuations(
     prompts: Sequence[str],
     prompt_ids: Sequence[list[int]],
     decoding: Decoding,
-    rows: Sequence[int] | None = None,
+    sample_ids: Sequence[int] | None = None,
     stop: Sequence[str] | None = None,
     on_text: Callable[[int, str], None] | None = None,
     write: Callable[..., list[list[int]]] = generate,
@@ -37,37 +37,37 @@ def continuations(
         prompts: Texts to continue.
         prompt_ids: Their ids, none of them empty.
         decoding: How tokens are chosen.
-        rows: Number of each prompt; by default 0, 1, 2 ... It and the seed alone decide what is drawn for the prompt.
+        sample_ids: Number of each prompt, which with the seed selects its random numbers; by default 0, 1, 2 ...
         stop: End a continuation before the first of these strings.
         on_text: Called with a prompt's number and its text so far, after each token.
         write: What continues ids; it takes the arguments of :func:`seq_modules.generation.decode.generate`.
     """
-    numbers = range(len(prompts)) if rows is None else rows
+    sample_ids = range(len(prompts)) if sample_ids is None else sample_ids
     new: list[list[int]] = [[] for _ in prompts]
 
-    def on_token(place: int, token: int) -> None:
-        new[place].append(token)
+    def on_token(prompt_index: int, token: int) -> None:
+        new[prompt_index].append(token)
         assert on_text is not None
-        on_text(numbers[place], text_of(place, new[place]))
+        on_text(sample_ids[prompt_index], text_of(prompt_index, new[prompt_index]))
 
-    def has_ended(place: int, ids: list[int]) -> bool:
-        text = tokenizer.continuation(prompts[place], ids)
+    def has_ended(prompt_index: int, ids: list[int]) -> bool:
+        text = tokenizer.continuation(prompts[prompt_index], ids)
         return any(end in text for end in stop or [])
 
-    def text_of(place: int, ids: list[int]) -> str:
-        return cut(tokenizer.continuation(prompts[place], ids), stop)
+    def text_of(prompt_index: int, ids: list[int]) -> str:
+        return cut(tokenizer.continuation(prompts[prompt_index], ids), stop)
 
     draft_text = decoding.draft_text
     found = write(
         net,
         prompt_ids,
         decoding,
-        rows=numbers,
+        sample_ids=sample_ids,
         stop=has_ended if stop else None,
         on_token=on_token if on_text else None,
         followers=None if draft_text is None else followers_in(draft_text, tokenizer),
     )
-    return [text_of(place, ids) for place, ids in enumerate(found)]
+    return [text_of(prompt_index, ids) for prompt_index, ids in enumerate(found)]
 
 
 @lru_cache(maxsize=1)

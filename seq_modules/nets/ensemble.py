@@ -64,13 +64,13 @@ class Ensemble(nn.Module):
         logits, states = zip(*(net.extend(ids, counts, own) for net, own in pairs), strict=True)
         return combined(logits), list(states)
 
-    def room(self, state: list[Any]) -> list[int]:
+    def free_slots(self, state: list[Any]) -> list[int]:
         """How many tokens each row can read at once."""
-        return self._nets[0].room(state[0])
+        return self._nets[0].free_slots(state[0])
 
-    def shorten(self, counts: Sequence[int], state: list[Any]) -> list[Any]:
+    def crop(self, counts: Sequence[int], state: list[Any]) -> list[Any]:
         """The members' states without the last tokens of each row that the last :meth:`extend` read."""
-        return [net.shorten(counts, own) for net, own in zip(self._nets, state, strict=True)]
+        return [net.crop(counts, own) for net, own in zip(self._nets, state, strict=True)]
 
     def reorder(self, state: list[Any], rows: Tensor) -> list[Any]:
         """The members' states in which row i is what row ``rows[i]`` was, (B',); a row may be taken several times."""

@@ -150,8 +150,8 @@ class NgramEmbedding(HashedNgrams):
         """(B, T, D) of rows (B, T, N)."""
         grams = self.table(hashes + self.offsets)  # (B, T, N, E)
         if self.training and self.dropout:
-            noise = random_bytes(*hashes.shape, device=grams.device)
-            grams = drop(grams, noise.unsqueeze(-1), self.dropout)
+            dropout_bytes = random_bytes(*hashes.shape, device=grams.device)
+            grams = drop(grams, dropout_bytes.unsqueeze(-1), self.dropout)
         return self.projection(grams.flatten(-2))  # (B, T, N, E) -> (B, T, N·E) -> (B, T, D)
 
 

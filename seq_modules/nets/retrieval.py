@@ -1,11 +1,12 @@
-"""Retrieval without parameters: earlier places with the same context as now, and a head that copies what followed.
+"""Retrieval without parameters: earlier positions with the same context as now, and a head that copies what followed.
 
-A context is compared by keys: whole numbers, one or more for each element of a sequence. Two places match over so many
-elements as their keys agree without a gap, read backwards. What a Transformer's induction heads learn from much text
-(Olsson et al. 2022), and copying from the context learns from some (Vinyals et al., "Pointer Networks", 2015), a few
-thousand notes do not teach. A key below 0 matches nothing.
+A context is compared by keys: whole numbers, one or more for each element of a sequence. The match of two positions has
+the length of the longest common suffix of their two contexts: so many elements agree, read backwards. A key below 0
+matches nothing. What a Transformer's induction heads learn from much text (Olsson et al. 2022), and copying from the
+context learns from some (Vinyals et al., "Pointer Networks", 2015), a few thousand notes do not teach.
 
-B batch, T time, Q keys of an element, K lags: how far back the other place is, from 1 on, M places retrieved, V ids.
+B batch, T time, Q keys of an element, K lags: how far back the other position is, from 1 on, M positions retrieved,
+V ids.
 """
 
 import math
@@ -22,34 +23,34 @@ MAX_MATCH = 31  # matches are counted up to this length
 
 
 class Retrieved(NamedTuple):
-    """What followed at earlier matching places, the best M of them first; (...) are any dimensions.
+    """What followed at earlier matching positions, the best M of them first; (...) are any dimensions.
 
     Attributes:
         elements: Ids (..., M, F) of F fields; 0 where nothing is retrieved.
-        lengths: Length of the match in each key, (..., M, Q), at most the lag. All 0 where nothing is retrieved.
-        lags: Class of the distance to the place, (..., M).
-        repeats: How often what lies between the place and now was repeated, as a class, (..., M).
+        match_lengths: Length of the match in each key, (..., M, Q), at most the lag. All 0 where nothing is retrieved.
+        lag_buckets: Distance to the position, as a class, (..., M).
+        repeat_buckets: How often what lies between the position and now was repeated, as a class, (..., M).
     """
 
     elements: Tensor
-    lengths: Tensor
-    lags: Tensor
-    repeats: Tensor
+    match_lengths: Tensor
+    lag_buckets: Tensor
+    repeat_buckets: Tensor
 
 
 def match_lengths(keys: Tensor) -> Tensor:
-    """For keys (B, T, Q): length of the match of each place with the one each lag before it, (B, T, T - 1, Q)."""
+    """For keys (B, T, Q): length of the match of each position with the one each lag before it, (B, T, T - 1, Q)."""
     batch, count, kinds = keys.shape
     lengths = torch.zeros(batch, count, count - 1, kinds, dtype=torch.int32, device=keys.device)
     back = keys.flip(1)
-    for place in range(1, count):
-        now, then = keys[:, place, None], back[:, count - place :]  # (B, 1, Q), (B, place, Q)
-        lengths[:, place, :place] = (lengths[:, place - 1, :place] + 1) * ((now == then) & (now >= 0))
+    for step in range(1, count):
+        now, then = keys[:, step, None], back[:, count - step :]  # (B, 1, Q), (B, step, Q)
+        lengths[:, step, :step] = (lengths[:, step - 1, :step] + 1) * ((now == then) & (now >= 0))
     return lengths.clamp_(max=MAX_MATCH)
 
 
 def last_match_lengths(keys: Tensor) -> Tensor:
-    """:func:`match_lengths` of the last place alone, (B, T - 1, Q)."""
+    """:func:`match_lengths` of the last position alone, (B, T - 1, Q)."""
     count, kinds = keys.shape[1:]
     padded = F.pad(keys, (0, 0, MAX_MATCH, 0), value=-1).flip(1)  # the last element first
     agree = torch.ones(len(padded), count - 1, kinds, dtype=torch.int32, device=padded.device)
@@ -69,15 +70,15 @@ def next_match_lengths(keys: Tensor, before: Tensor) -> Tensor:
 
 
 class CopyHead(nn.Module):
-    """Scores each retrieved place, and adds its probability to that of the id that followed there.
+    """Scores each retrieved position, and adds its probability to that of the id that followed there.
 
-    Generating and copying share one softmax (CopyNet, Gu et al. 2016): with logits z and the places' scores s, id v has
-    the weight exp(z_v) + Σ exp(s_m), over the places m that v followed. Six places that agree thus count as six, where
-    their scores, if they were added to z_v, would be raised to the sixth power: the net would then be certain of
-    whatever it has just repeated, and never leave a loop.
+    Generating and copying share one softmax (CopyNet, Gu et al. 2016): with logits z and the positions' scores s, id v
+    has the weight exp(z_v) + Σ exp(s_m), over the positions m that v followed. Six positions that agree thus count as
+    six, where their scores, if they were added to z_v, would be raised to the sixth power: the net would then be
+    certain of whatever it has just repeated, and never leave a loop.
 
-    A score comes from the lengths of the match in two keys, from further features of the retrieved place, and from the
-    net's output, through a small net.
+    A score comes from the lengths of the match in two keys, from further features of the retrieved position, and from
+    the net's output, through a small net.
 
     Args:
         width: Width of the net's output, D.
@@ -92,7 +93,7 @@ class CopyHead(nn.Module):
         self.lengths = nn.ModuleList(nn.Embedding(MAX_MATCH + 1, self.WIDTH) for _ in range(2))
         self.categories = nn.ModuleList(nn.Embedding(classes, self.WIDTH) for classes in categories)
         self.numbers = nn.Linear(numbers, self.WIDTH) if numbers else None
-        self.output = nn.Linear(width, self.WIDTH)
+        self.query_projection = nn.Linear(width, self.WIDTH)
         self.logit = nn.Sequential(nn.GELU(), nn.Linear(self.WIDTH, self.WIDTH), nn.GELU(), nn.Linear(self.WIDTH, 1))
 
     def forward(
@@ -120,7 +121,7 @@ class CopyHead(nn.Module):
             z = z + table(classes)
         if self.numbers is not None and numbers is not None:
             z = z + self.numbers(numbers.to(x.dtype))
-        z = z + self.output(x)[..., None, :]
+        z = z + self.query_projection(x)[..., None, :]
         nothing = lengths.amax(-1) == 0
         scores = at_least_float32(self.logit(z).squeeze(-1)).masked_fill(nothing, -math.inf)  # (..., M)
         limits = torch.finfo(scores.dtype)

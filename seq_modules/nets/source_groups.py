@@ -13,25 +13,25 @@ class SourceGroups:
         num_sources: Sources, with one row each to begin with.
 
     Attributes:
-        width: Rows of a run.
+        rows_per_source: Rows of a run.
     """
 
     def __init__(self, num_sources: int) -> None:
-        self.width, self._of_row = 1, list(range(num_sources))
+        self.rows_per_source, self._of_row = 1, list(range(num_sources))
 
     def reorder(self, rows: Sequence[int]) -> list[int] | None:
         """Row i becomes what row ``rows[i]`` was; there may be more or fewer than before.
 
         Returns:
-            The sources to take, in order, each with a run of :attr:`width` rows; None: those that are there.
+            The sources to take, in order, each with a run of :attr:`rows_per_source` rows; None: those that are there.
         """
-        before = len(self._of_row) // self.width
+        before = len(self._of_row) // self.rows_per_source
         wanted = [self._of_row[row] for row in rows]
         if wanted == self._of_row:
             return None
-        width = next((place for place, source in enumerate(wanted) if source != wanted[0]), len(wanted))
+        width = next((index for index, source in enumerate(wanted) if source != wanted[0]), len(wanted))
         sources = wanted[::width]
         if wanted != [source for source in sources for _ in range(width)]:
             width, sources = 1, wanted
-        self.width, self._of_row = width, [place for place in range(len(sources)) for _ in range(width)]
+        self.rows_per_source, self._of_row = width, [index for index in range(len(sources)) for _ in range(width)]
         return None if sources == list(range(before)) else sources

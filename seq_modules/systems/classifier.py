@@ -93,13 +93,13 @@ class Classifier(SequenceModule):
             "calibration_error": CalibrationError(),
         }
         super().__init__(metrics, optim)
-        self.loss = group_from(LossConfig, loss)
+        self.loss_config = group_from(LossConfig, loss)
         self.num_classes = num_classes
-        self.num_aux_classes = num_aux_classes if self.loss.aux_weight else 0
+        self.num_aux_classes = num_aux_classes if self.loss_config.aux_weight else 0
         self.confusion = MulticlassConfusionMatrix(**options)
         self.class_names: list[str] | None = None
         weights = torch.ones(num_classes)
-        if isinstance(given := self.loss.class_weights, list):
+        if isinstance(given := self.loss_config.class_weights, list):
             if len(given) != num_classes:
                 raise UserError(f"loss.class_weights must be {num_classes} numbers, not {given}")
             weights = torch.tensor(given, dtype=torch.float32)
@@ -139,12 +139,12 @@ class Classifier(SequenceModule):
         logits, *aux_logits = map(at_least_float32, outputs)
         options: dict[str, Any] = {"ignore_index": IGNORED, "reduction": "sum"}
         if self.training:
-            options["label_smoothing"] = self.loss.label_smoothing
+            options["label_smoothing"] = self.loss_config.label_smoothing
             weight = self.class_weights.to(logits.dtype)  # Lightning's "true" precisions convert it
             target = batch["probabilities"].to(logits.dtype) if "probabilities" in batch else labels
             loss_sum = F.cross_entropy(logits, target, weight, **options)
             for aux in aux_logits:
-                loss_sum = loss_sum + self.loss.aux_weight * F.cross_entropy(aux, batch["aux_labels"], **options)
+                loss_sum = loss_sum + self.loss_config.aux_weight * F.cross_entropy(aux, batch["aux_labels"], **options)
         else:
             loss_sum = F.cross_entropy(logits, labels, **options)
         return Step(loss_sum, (labels != IGNORED).sum(), {"preds": logits, "target": labels})
@@ -213,9 +213,11 @@ class Classifier(SequenceModule):
             if len(names) != self.num_classes:
                 raise UserError(f"num_classes {self.num_classes} is not the data's {len(names)} ({first_of(names)})")
             self.class_names = list(map(str, names))
-        if stage == "fit" and self.loss.aux_weight and not self.num_aux_classes:
-            rank_zero_warn(f"loss.aux_weight {self.loss.aux_weight:g} does nothing: this data has no auxiliary labels")
-        if stage == "fit" and self.loss.class_weights == "balanced":
+        if stage == "fit" and self.loss_config.aux_weight and not self.num_aux_classes:
+            rank_zero_warn(
+                f"loss.aux_weight {self.loss_config.aux_weight:g} does nothing: this data has no auxiliary labels"
+            )
+        if stage == "fit" and self.loss_config.class_weights == "balanced":
             self.class_weights.copy_(balance(data, self.num_classes))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -1,6 +1,6 @@
 """Chorales frame by frame: the exact probability of the set of pitches on each quarter, from all frames before.
 
-B batch, T time, S places of a frame, M frames retrieved, N frames that count.
+B batch, T time, S slots of a frame, M frames retrieved, N frames that count.
 """
 
 from collections.abc import Sequence
@@ -85,10 +85,10 @@ class FrameDecoder(SequenceModule):
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
         """Nats of each frame of a batch, (N,), in the order of its rows, padding left out."""
-        return self._places(batch)[0].sum(1)
+        return self._slot_nats(batch)[0].sum(1)
 
-    def _places(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        """Nats at each place (N, S), 0 behind END; and what :meth:`predicted` needs of the frames."""
+    def _slot_nats(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Nats at each slot (N, S), 0 behind END; and what :meth:`predicted` needs of the frames."""
         labels = batch["labels"]
         real = labels[:, :, 0] != IGNORED  # (B, T): a frame has at least END
         state = self.net(batch["input_ids"], batch["position"])[real]  # (B, T, D) -> (N, D)
@@ -106,15 +106,15 @@ class FrameDecoder(SequenceModule):
         return nats, {**given, "frame": frame}
 
     def predicted(self, state: Tensor, before: Tensor, **retrieved: Tensor) -> Tensor:
-        """The likeliest id at each place, after the likeliest before it: (N, S) from states (N, D), before (N, S)."""
+        """The likeliest id at each slot, after the likeliest before it: (N, S) from states (N, D), before (N, S)."""
         frame = torch.full_like(before, self.net.end_id)
-        for place in range(self.net.frame_size):
-            frame[:, place] = self.net.within(state, before, frame, **retrieved)[:, place].argmax(-1)
+        for slot in range(self.net.frame_size):
+            frame[:, slot] = self.net.within(state, before, frame, **retrieved)[:, slot].argmax(-1)
         return frame
 
     def step(self, batch: dict[str, Tensor]) -> Step:
         """Negative log-likelihood in nats, summed; a target is a frame."""
-        nats, given = self._places(batch)
+        nats, given = self._slot_nats(batch)
         inputs: dict[str, Tensor] = {}
         if not self.training:
             frame = given.pop("frame")
@@ -131,7 +131,7 @@ class FrameDecoder(SequenceModule):
         count: int,
         decoding: Decoding | None = None,
         prompts: Sequence[Tensor] | None = None,
-        rows: Sequence[int] | None = None,
+        sample_ids: Sequence[int] | None = None,
         retrievers: Sequence[FrameRetriever] | None = None,
     ) -> list[Tensor]:
         """New frames, each drawn id by id; what is drawn for a row depends on the seed and its number alone.
@@ -140,7 +140,7 @@ class FrameDecoder(SequenceModule):
             count: How many pieces.
             decoding: How to choose; ``max_new_tokens`` frames each. By default as ``self.decoding`` says.
             prompts: Ids (·, S) of the frames each begins with, none of them by default.
-            rows: Number of each for the drawing; by default 0, 1, 2 ...
+            sample_ids: Number of each, which with the seed selects its random numbers; by default 0, 1, 2 ...
             retrievers: Retrieval for each piece; by default none. Needs ``self.tokenizer``.
 
         Returns:
@@ -154,11 +154,11 @@ class FrameDecoder(SequenceModule):
             raise UserError(f"repetition_penalty {decoding.repetition_penalty} is not for frames; leave it at 1")
         none = torch.zeros(0, self.net.frame_size, dtype=torch.long, device=self.device)
         pieces = [prompt.to(self.device) for prompt in prompts] if prompts is not None else [none] * count
-        numbers = range(count) if rows is None else rows
+        sample_ids = range(count) if sample_ids is None else sample_ids
         decode_frames = required_tokenizer(self).decode if retrievers else None
         longest = max(map(len, pieces)) + decoding.max_new_tokens
         with evaluating(self):
-            chooser = FrameChooser(self.net, pieces, decoding, numbers, retrievers, decode_frames)
+            chooser = FrameChooser(self.net, pieces, decoding, sample_ids, retrievers, decode_frames)
             frames = decode(FrameState(self.net, count, self.device), chooser, count, longest)
         return [torch.stack(new[len(piece) :]) for new, piece in zip(frames, pieces, strict=True)]
 

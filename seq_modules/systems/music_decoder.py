@@ -201,13 +201,13 @@ class MusicDecoder(SequenceModule):
         return [replace(piece, name=f"sample {number}") for number, (_, piece) in enumerate(pieces, 1)]
 
     def continuations(
-        self, prompts: Sequence[Piece], rows: list[int], decoding: Decoding | None = None
+        self, prompts: Sequence[Piece], sample_ids: list[int], decoding: Decoding | None = None
     ) -> list[tuple[Piece, Piece]]:
         """Each prompt as the model reads it, and the same with the model's continuation.
 
         Args:
             prompts: Pieces; one without notes lets the model begin.
-            rows: Their numbers; a row's number and the seed alone decide what is drawn for it.
+            sample_ids: Number of each prompt, which with the seed selects its random numbers.
             decoding: How events are chosen.
         """
         tokenizer, bars, pieces = required_tokenizer(self), self.generation.max_bars, []
@@ -215,11 +215,11 @@ class MusicDecoder(SequenceModule):
         begun = [
             replace(prompt, notes=tokenizer.decode(events).notes) for events, prompt in zip(ids, prompts, strict=True)
         ]
-        found = generate_music(self.net, tokenizer, begun, ids, rows, decoding or self.decoding, self.generation)
-        for place, new in enumerate(found):
-            notes = tokenizer.decode(np.concatenate([ids[place], new])).notes
-            piece = replace(prompts[place], notes=notes)
-            pieces.append(piece if bars is None else truncated(piece, end_of_bars(begun[place], bars)))
+        found = generate_music(self.net, tokenizer, begun, ids, sample_ids, decoding or self.decoding, self.generation)
+        for index, new in enumerate(found):
+            notes = tokenizer.decode(np.concatenate([ids[index], new])).notes
+            piece = replace(prompts[index], notes=notes)
+            pieces.append(piece if bars is None else truncated(piece, end_of_bars(begun[index], bars)))
         return list(zip(begun, pieces, strict=True))
 
 

@@ -79,7 +79,7 @@ def generate_music(
     tokenizer: Any,
     prompts: Sequence[Piece],
     ids: Sequence[np.ndarray],
-    rows: list[int],
+    sample_ids: list[int],
     decoding: Decoding,
     limits: MusicGeneration = MusicGeneration(),
     cached: bool = True,
@@ -91,7 +91,7 @@ def generate_music(
         tokenizer: The music's, as in datamodules/tokenizers.
         prompts: What the model continues, as pieces that the tokenizer decodes.
         ids: The same as events, (N, F) each.
-        rows: Number of each; the number and the seed alone decide what is drawn for it.
+        sample_ids: Number of each prompt, which with the seed selects its random numbers.
         decoding: How events are chosen, and how many.
         limits: Further limits.
         cached: False computes every event anew from all before it, which gives the same and is slow.
@@ -103,16 +103,16 @@ def generate_music(
     ends = [math.inf if bars is None else end_of_bars(prompt, bars) for prompt in prompts]
     clocks = [tokenizer.origin + elapsed_ticks(events, tokenizer) for events in ids]
 
-    def is_over(place: int, new: list[Event]) -> bool:
-        clocks[place] += elapsed_ticks(np.array(new[-1:]), tokenizer)
-        return clocks[place] >= ends[place]
+    def is_over(prompt_index: int, new: list[Event]) -> bool:
+        clocks[prompt_index] += elapsed_ticks(np.array(new[-1:]), tokenizer)
+        return clocks[prompt_index] >= ends[prompt_index]
 
     start = (tokenizer.start_id, *[0] * (fields - 1))
-    heads = [list(map(tuple, tokenizer.head(prompt).tolist())) for prompt in prompts]
-    net.set_prefix_len(len(heads[0]) if heads else 0)
-    texts = [[*head, start, *map(tuple, events.tolist())] for head, events in zip(heads, ids, strict=True)]
+    prefixes = [list(map(tuple, tokenizer.signature_events(prompt).tolist())) for prompt in prompts]
+    net.set_prefix_len(len(prefixes[0]) if prefixes else 0)
+    texts = [[*prefix, start, *map(tuple, events.tolist())] for prefix, events in zip(prefixes, ids, strict=True)]
     rules = event_rules(tokenizer, net.vocab_sizes, limits)
-    new = generate_events(EventSteps(net), net, texts, decoding, rules, rows, cached, is_over)
+    new = generate_events(EventSteps(net), net, texts, decoding, rules, sample_ids, cached, is_over)
     ended = [events[-1][0] == tokenizer.end_id for events in new]
     full = [clock >= end for clock, end in zip(clocks, ends, strict=True)]
     if bars is not None and not all(end or filled for end, filled in zip(ended, full, strict=True)):

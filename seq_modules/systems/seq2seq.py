@@ -190,12 +190,12 @@ class Seq2SeqModule(SequenceModule):
         return self.translate(ids, sources, list(range(len(ids))), decoding or self.decoding)
 
     def translate(
-        self, ids: list[list[int]], sources: Sequence[str], rows: list[int], decoding: Decoding
+        self, ids: list[list[int]], sources: Sequence[str], sample_ids: list[int], decoding: Decoding
     ) -> list[list[TextHypothesis]]:
-        """As :meth:`generate`, of ids that end in the end-of-sequence token; row numbers are for sampling."""
+        """As :meth:`generate`, of ids that end in the end-of-sequence token; their numbers are for sampling."""
         if decoding.max_source_ratio is None:
             decoding = replace(decoding, max_source_ratio=MAX_SOURCE_RATIO)
-        found = translate(self.net, ids, decoding, rows)
+        found = translate(self.net, ids, decoding, sample_ids)
         return [
             [TextHypothesis(one.ids, one.score, one.ended, self.text_of(one.ids, source, text)) for one in hypotheses]
             for source, text, hypotheses in zip(ids, sources, found, strict=True)

@@ -111,7 +111,7 @@ class NgramClassifier(Classifier):
         self.save_hyperparameters()
         check_range("num_ngrams", num_ngrams, least=0)
         check_range("shown_ngrams", shown_ngrams, least=0)
-        if self.loss.aux_weight:
+        if self.loss_config.aux_weight:
             raise UserError("loss.aux_weight must be 0: NgramClassifier has no auxiliary labels")
         refuse_muon(self.optim)
         self.shown_ngrams = shown_ngrams

@@ -273,26 +273,26 @@ def of_recurrent_translator(net: EncoderDecoderRNN) -> list[Graph]:
     state, after = state_of(decoder)  # type: ignore[arg-type]  # no linear cell is left
     width, hidden = net.encoder.output_size, decoder.hidden_size
     feeds = net.config.input_feeding
-    fed = {"fed": Input(("batch", 1, hidden), "numbers")} if feeds else {}
+    input_feed = {"fed": Input(("batch", 1, hidden), "numbers")} if feeds else {}
 
     def encode(ids: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
         encoded = net.encode(ids, mask)
         start = net.start(encoded._replace(mask=mask.new_ones(1, 1)))  # which it only counts the rows of
-        more = () if start.fed is None else (start.fed,)
-        return (encoded.states, *split(encoded.last), *more)
+        more = () if start.input_feed is None else (start.input_feed,)
+        return (encoded.states, *split(encoded.decoder_init_state), *more)
 
     def decode(ids: Tensor, states: Tensor, mask: Tensor, *parts: Tensor) -> tuple[Tensor, ...]:
         last, more = parts[: len(state)], parts[len(state) :]
         keys = None if net.attention is None else net.attention.key(states)
         encoded = RNNEncoderOutput(states, keys, mask, joined(last))
         decoded = net.decode(ids, DecoderState(encoded, SourceGroups(1), joined(last), more[0] if more else None))
-        ending = () if decoded.state.fed is None else (decoded.state.fed,)
+        ending = () if decoded.state.input_feed is None else (decoded.state.input_feed,)
         return (net.logits(decoded.outputs), *split(decoded.state.hidden), *ending)
 
     vocabulary = net.target_embedding.num_embeddings
-    fed_out = {"fed": f"(batch, 1, {hidden})"} if feeds else {}
+    input_feed_out = {"fed": f"(batch, 1, {hidden})"} if feeds else {}
     encoder_outputs = {"states": f"(batch, source_time, {width})"}
-    encoder_outputs |= {name.removeprefix("next_"): axes for name, axes in after.items()} | fed_out
+    encoder_outputs |= {name.removeprefix("next_"): axes for name, axes in after.items()} | input_feed_out
     sources = {
         "source_ids": Input(source, below=net.source_embedding.num_embeddings),
         "source_mask": Input(source, "mask"),
@@ -304,9 +304,11 @@ def of_recurrent_translator(net: EncoderDecoderRNN) -> list[Graph]:
         "source_mask": Input(source, "mask"),
     }
     outputs = (
-        {"logits": f"(batch, {steps}, {vocabulary})"} | after | {f"next_{name}": axes for name, axes in fed_out.items()}
+        {"logits": f"(batch, {steps}, {vocabulary})"}
+        | after
+        | {f"next_{name}": axes for name, axes in input_feed_out.items()}
     )
     return [
         Graph("encoder", Traced(net, encode), sources, encoder_outputs, {}),
-        Graph("decoder", Traced(net, decode), inputs | state | fed, outputs, {}),
+        Graph("decoder", Traced(net, decode), inputs | state | input_feed, outputs, {}),
     ]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from datamodules.bits import IGNORED, GivenBits, RandomBits, random_words
+from datamodules.bits import IGNORED, GivenBits, RandomBits, random_uint64
 
 
 def test_labels_are_the_running_parity_and_padding_is_ignored() -> None:
@@ -69,7 +69,7 @@ def test_words_are_splitmix64() -> None:
         for row in (0, 3)
         for place in (1, 2)
     ]
-    assert random_words(9, np.array([0, 3]), 2).reshape(-1).tolist() == expected
+    assert random_uint64(9, np.array([0, 3]), 2).reshape(-1).tolist() == expected
 
 
 def test_given_bits() -> None:

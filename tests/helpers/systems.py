@@ -134,8 +134,8 @@ def gpt(**settings: Any) -> GPTConfig:
 class PartlyLabelled(Sentences):
     """Labelled sentences, of which every third has lost its label."""
 
-    def __getitems__(self, places: list[int]) -> dict[str, Any]:
-        batch = super().__getitems__(places)
+    def __getitems__(self, indices: list[int]) -> dict[str, Any]:
+        batch = super().__getitems__(indices)
         batch["labels"][batch["index"] % 3 == 0] = IGNORED
         return batch
 

@@ -44,15 +44,15 @@ class Sentences(Dataset):
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitems__(self, places: list[int]) -> dict[str, Any]:
-        texts = [self.rows[place][0] for place in places]
+    def __getitems__(self, indices: list[int]) -> dict[str, Any]:
+        texts = [self.rows[index][0] for index in indices]
         ids = [torch.tensor(self.tokenizer.encode(text)) for text in texts]
         batch: dict[str, Any] = {
             "input_ids": torch.nn.utils.rnn.pad_sequence(ids, batch_first=True),
             "attention_mask": torch.nn.utils.rnn.pad_sequence([torch.ones_like(row) for row in ids], batch_first=True),
-            "labels": torch.tensor([self.rows[place][1] if self.labelled else -100 for place in places]),
-            "aux_labels": torch.tensor([self.rows[place][2] if self.labelled else -100 for place in places]),
-            "index": torch.tensor(places),
+            "labels": torch.tensor([self.rows[index][1] if self.labelled else -100 for index in indices]),
+            "aux_labels": torch.tensor([self.rows[index][2] if self.labelled else -100 for index in indices]),
+            "index": torch.tensor(indices),
         }
         return batch if self.labelled else batch | {"texts": texts}
 

@@ -44,7 +44,7 @@ class NoteTokenizer(Stateful):
         highest: Highest.
         durations: Ticks, at least 1 each; sorted and made unique here.
         shifts: Ticks, at least 0 each; likewise. Only for all notes.
-        metres: Metres of the signature events (:meth:`head`). Default: no signatures.
+        metres: Metres of the signature events (:meth:`signature_events`). Default: no signatures.
         velocities: MIDI's loudness, 1 to 127 each; likewise. Only with a field for it.
 
     Attributes:
@@ -150,7 +150,7 @@ class NoteTokenizer(Stateful):
         learned_metres = [metre for metre, _ in metres.most_common(MOST_METRES)] if signatures else None
         return cls(fields, lowest, highest, frequent[0], frequent[1], learned_metres, velocities)
 
-    def head(self, piece: Piece) -> np.ndarray:
+    def signature_events(self, piece: Piece) -> np.ndarray:
         """The event of a piece's key and its metre at the end, (1, F); without signatures no event, (0, F).
 
         It is what a continuation begins with. Windows within a piece have the metres of :meth:`metre_ids`.

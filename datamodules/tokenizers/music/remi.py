@@ -91,7 +91,7 @@ class RemiTokenizer(Stateful):
         highest = max(min(max(pitches) + transpose[1], HIGHEST_PITCH), lowest + 1)
         return cls(lowest, highest, one_voice)
 
-    def head(self, piece: Piece) -> np.ndarray:
+    def signature_events(self, piece: Piece) -> np.ndarray:
         """The tokens that stand before those of the notes, (0, 1): none, since REMI here has no signature event."""
         return np.zeros((0, 1), dtype=np.int64)
 

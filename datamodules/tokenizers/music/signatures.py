@@ -61,12 +61,12 @@ class Signatures:
         moved[..., self.key_column] += np.where(keys < KEYS, keys // 12 * 12 + (keys + semitones) % 12 - keys, 0)
         return moved
 
-    def hidden(self, events: np.ndarray, key: np.ndarray, metre: np.ndarray) -> np.ndarray:
+    def masked(self, events: np.ndarray, key: np.ndarray, metre: np.ndarray) -> np.ndarray:
         """Events (..., F) with an unknown key where ``key`` is true (...), and an unknown metre where ``metre`` is."""
-        masked, last = events.copy(), self._first + self.sizes - 1
-        for column, hidden in ((self.key_column, key), (self.metre_column, metre)):
-            masked[..., column] = np.where(hidden, last[column], events[..., column])
-        return masked
+        found, last = events.copy(), self._first + self.sizes - 1
+        for column, masks in ((self.key_column, key), (self.metre_column, metre)):
+            found[..., column] = np.where(masks, last[column], events[..., column])
+        return found
 
 
 def parse_metre(text: str, name: str = "metre") -> Metre:

@@ -30,23 +30,23 @@ class Row:
     """A prompt and its continuation.
 
     Args:
-        place: Its place in the prompts.
+        prompt_index: Its index in the prompts.
         prompt: Its ids.
-        number: Its number for the drawing.
+        sample_id: Its number, which with the seed selects its random numbers.
         decoding: The settings.
 
     Attributes:
         ids: The prompt and the new ids; the net reads the last of them at its next step.
         new: The new ids.
         draft: Guesses of the next ids, which the net reads too.
-        unread: How many of the tokens that the net has read it must forget.
+        num_to_discard: How many of the tokens that the net has read it must forget.
         ended: Whether the row has come to its end.
     """
 
-    def __init__(self, place: int, prompt: Sequence[int], number: int, decoding: Decoding) -> None:
-        self.place, self.limit, self.ended = place, decoding.max_new_tokens, False
-        self.ids, self.new, self.draft, self.unread = list(prompt), list[int](), list[int](), 0
-        self._stream, self._drawn = uniforms(decoding.seed, number), list[float]()
+    def __init__(self, prompt_index: int, prompt: Sequence[int], sample_id: int, decoding: Decoding) -> None:
+        self.prompt_index, self.limit, self.ended = prompt_index, decoding.max_new_tokens, False
+        self.ids, self.new, self.draft, self.num_to_discard = list(prompt), list[int](), list[int](), 0
+        self._stream, self._drawn = uniforms(decoding.seed, sample_id), list[float]()
 
     def draws(self, count: int) -> list[float]:
         """The random numbers of the next ``count`` tokens."""
@@ -70,14 +70,14 @@ class Row:
                 break
             right += 1
         del self._drawn[: right + 1]
-        self.unread = 1 + len(self.draft) if self.ended else len(self.draft) - right
+        self.num_to_discard = 1 + len(self.draft) if self.ended else len(self.draft) - right
 
 
 def generate_speculatively(
     net: nn.Module,
     prompts: Sequence[Sequence[int]],
     decoding: Decoding,
-    numbers: Sequence[int],
+    sample_ids: Sequence[int],
     drafter: NgramDrafter,
     stop: Callable[[int, list[int]], bool] | None = None,
     on_token: Callable[[int, int], None] | None = None,
@@ -98,11 +98,11 @@ def generate_speculatively(
 
     def ends(row: Row, token: int) -> bool:
         if on_token is not None:
-            on_token(row.place, token)
-        return token == eos_id or (stop is not None and stop(row.place, row.new))
+            on_token(row.prompt_index, token)
+        return token == eos_id or (stop is not None and stop(row.prompt_index, row.new))
 
     device = device_of(net)
-    rows = [Row(place, *prompt, decoding) for place, prompt in enumerate(zip(prompts, numbers, strict=True))]
+    rows = [Row(index, *prompt, decoding) for index, prompt in enumerate(zip(prompts, sample_ids, strict=True))]
     batch = rows
     last, state = net.prefill(*padded(prompts, device))
     logits = last[:, None]  # (B, V) -> (B, 1, V)
@@ -112,13 +112,13 @@ def generate_speculatively(
         going_on = [at for at, row in enumerate(batch) if not row.ended]
         if not going_on:
             return [row.new for row in rows]
-        state = net.shorten([row.unread for row in batch], state)
+        state = net.crop([row.num_to_discard for row in batch], state)
         if 2 * len(going_on) <= len(batch):
             state = net.reorder(state, torch.tensor(going_on, device=device))
             batch = [batch[at] for at in going_on]
-        for row, room in zip(batch, net.room(state), strict=True):
-            most = min(decoding.num_speculative_tokens, room - 1, row.limit - len(row.new) - 1)
-            row.draft = [] if row.ended else drafter.draft(row.place, row.ids, most)
+        for row, free_slots in zip(batch, net.free_slots(state), strict=True):
+            most = min(decoding.num_speculative_tokens, free_slots - 1, row.limit - len(row.new) - 1)
+            row.draft = [] if row.ended else drafter.draft(row.prompt_index, row.ids, most)
         read = [[row.ids[-1], *row.draft] for row in batch]
         width = max(map(len, read))
         ids = torch.tensor([[*tokens, *tokens[-1:] * (width - len(tokens))] for tokens in read], device=device)

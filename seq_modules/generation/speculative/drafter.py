@@ -38,9 +38,9 @@ class NgramDrafter:
             ids: Its tokens: those of the last call, and what came after them.
             count: Most guesses.
         """
-        for place in range(max(1, self.lengths[row]), len(ids)):
-            for ngram in hashes_before(ids, place):
-                self.seen.setdefault(ngram, ids[place])
+        for position in range(max(1, self.lengths[row]), len(ids)):
+            for ngram in hashes_before(ids, position):
+                self.seen.setdefault(ngram, ids[position])
         self.lengths[row] = len(ids)
         text = list(ids[-LONGEST:])
         begin = len(text)
@@ -57,11 +57,11 @@ class NgramDrafter:
         return text[begin:]
 
 
-def hashes_before(ids: Sequence[int], place: int) -> Iterator[int]:
-    """Hashes of the n-grams that end before a place, the shortest first."""
+def hashes_before(ids: Sequence[int], position: int) -> Iterator[int]:
+    """Hashes of the n-grams that end before a position, the shortest first."""
     ngram = 0
-    for order in range(1, min(LONGEST, place) + 1):
-        ngram = lengthened(ngram, ids[place - order])
+    for order in range(1, min(LONGEST, position) + 1):
+        ngram = lengthened(ngram, ids[position - order])
         yield ngram
 
 

@@ -1,10 +1,10 @@
 """What the events before say about the next note without any parameter: intervals, scale, metre, matching contexts.
 
 Music repeats itself, at other pitches as often as at the same. So the events are also read as intervals, and what
-followed at an earlier place with the same intervals (nets/retrieval.py), moved to the present pitch, is a guess at what
-follows.
+followed at an earlier position with the same intervals (nets/retrieval.py), moved to the present pitch, is a guess at
+what follows.
 
-B batch, T time, F fields of an event, M places retrieved, K lags: how far back an event is, from 1 on, N = K + 1.
+B batch, T time, F fields of an event, M positions retrieved, K lags: how far back an event is, from 1 on, N = K + 1.
 """
 
 from functools import cache
@@ -16,18 +16,19 @@ from torch import Tensor
 
 from seq_modules.nets.retrieval import MAX_MATCH, Retrieved, last_match_lengths, match_lengths, next_match_lengths
 
-LAGS = 16  # classes of lags, half an octave each: 1, 2, 3 to 4, ... up to 181 and beyond
-REPEATS = 8  # classes of how often a phrase was repeated: 0, 1, ... up to 7 times and more
+LAGS = 16  # buckets of lags, half an octave each: 1, 2, 3 to 4, ... up to 181 and beyond
+REPEATS = 8  # buckets of how often a phrase was repeated: 0, 1, ... up to 7 times and more
 INTERVALS = 2  # pitches back to which intervals are taken
 RECENT = 32  # events back from which scale and metre are counted, beside those of all events
 PERIODS = (24, 48, 72, 96, 144)  # ticks after which a rhythm may begin anew: from a quarter to six of them
-GRID = 6  # ticks of a place within them, a sixteenth
-PLACES = sum(PERIODS) // GRID
-PROFILE = 2 * (12 + PLACES)  # numbers that describe scale and metre
+GRID = 6  # ticks of a bin within them, a sixteenth
+METRE_BINS = sum(PERIODS) // GRID  # of all periods together
+PROFILE = 2 * (12 + METRE_BINS)  # numbers that describe scale and metre
 CELLS = 1 << 22  # cells of T × T that are worked on at once
-NOTHING = -1  # the anchor where nothing has sounded yet
-NONE = 1 << 12  # an interval that is none
-SIDE = 1 << 16  # more than the ids of a field
+NO_PITCH = -1  # the anchor where nothing has sounded yet
+NO_MATCH = -1  # the key of an event that matches nothing
+NO_INTERVAL = 1 << 12  # an interval that is none
+RADIX = 1 << 16  # more than the ids of a field
 ALL = slice(None)  # rows
 
 
@@ -37,7 +38,7 @@ class EventFeatures(NamedTuple):
     Attributes:
         anchor: Id of the last pitch, (...); -1 where there is none.
         profile: Scale and metre of the piece, (..., PROFILE); see :meth:`EventContext.profiles`.
-        retrieved: What followed at earlier matching places.
+        retrieved: What followed at earlier matching positions.
     """
 
     anchor: Tensor | None = None
@@ -63,16 +64,16 @@ class EventContext:
         events: Ids (B, N, F).
         anchors: Id of the last pitch up to and with each event, (B, N); -1 where there is none.
         keys: Two numbers for each event that do not depend on the musical key, (B, N, 2): of its fields up to the
-            duration with the interval in place of the pitch, and of the interval alone. Marks (ids 0 and 1 of the first
-            field; signatures) match nothing.
+            duration with the interval in place of the pitch, and of the interval alone. Special tokens
+            (ids 0 and 1 of the first field; signatures) match nothing.
         counts: How often each pitch class has sounded, (B, N, 12), the first being that of id 0.
         clock: Ticks after each event, (B, N): when the next one begins or, with shifts, when this one began.
-        places: How many notes have begun at each place of each of the PERIODS, (B, N, PLACES).
+        onset_counts: How many notes have begun in each bin of each of the PERIODS, (B, N, METRE_BINS).
 
     Args:
         events: As the attribute.
-        first_pitch: The smallest id of the field pitch that is one; those below are rests and marks.
-        last_pitch: The greatest; those above are marks too.
+        first_pitch: The smallest id of the field pitch that is one; those below are rests and special tokens.
+        last_pitch: The greatest; those above are special tokens too.
         ticks: How far each id of the field duration (with shifts: shift) moves the clock on, (V,); 24 to the quarter.
             None: no metre is counted.
         pitch: Number of the field of the pitch: 0 where the first field is no shift. Default: the last but one.
@@ -88,14 +89,14 @@ class EventContext:
     ) -> None:
         self.events, self.first_pitch, self.last_pitch, self.ticks = events, first_pitch, last_pitch, ticks
         self.pitch = events.shape[-1] - 2 if pitch is None else pitch
-        places, pitches = torch.arange(events.shape[1], device=events.device), events[..., self.pitch]
-        last = torch.where(self._sounding(events), places, NOTHING).cummax(1).values
-        self.anchors = torch.where(last >= 0, pitches.gather(1, last.clamp(min=0)), NOTHING)
-        before = F.pad(self.anchors, (1, 0), value=NOTHING)[:, :-1]
+        positions, pitches = torch.arange(events.shape[1], device=events.device), events[..., self.pitch]
+        last = torch.where(self._sounding(events), positions, NO_PITCH).cummax(1).values
+        self.anchors = torch.where(last >= 0, pitches.gather(1, last.clamp(min=0)), NO_PITCH)
+        before = F.pad(self.anchors, (1, 0), value=NO_PITCH)[:, :-1]
         self.keys = self._keys(events, before)
         self.counts = self._classes(events).cumsum(1)
         self.clock = self._moved(events).cumsum(1)
-        self.places = self._placed(events, self.clock).cumsum(1)
+        self.onset_counts = self._onset_one_hot(events, self.clock).cumsum(1)
 
     def append(self, event: Tensor) -> None:
         """Appends one event to each row, (B, F)."""
@@ -106,29 +107,29 @@ class EventContext:
         self.keys = torch.cat((self.keys, self._keys(event[:, None], before)), dim=1)
         self.counts = torch.cat((self.counts, self.counts[:, -1:] + self._classes(event[:, None])), dim=1)
         self.clock = torch.cat((self.clock, self.clock[:, -1:] + self._moved(event[:, None])), dim=1)
-        placed = self._placed(event[:, None], self.clock[:, -1:])
-        self.places = torch.cat((self.places, self.places[:, -1:] + placed), dim=1)
+        one_hot = self._onset_one_hot(event[:, None], self.clock[:, -1:])
+        self.onset_counts = torch.cat((self.onset_counts, self.onset_counts[:, -1:] + one_hot), dim=1)
 
     def _keys(self, events: Tensor, before: Tensor) -> Tensor:
         """Keys (B, N, 2) of events (B, N, F) that follow the anchors ``before`` (B, N)."""
         pitches = events[..., self.pitch]
-        moved = torch.where(before >= 0, pitches - before, NONE) + 2 * NONE  # positive, and no rest
+        moved = torch.where(before >= 0, pitches - before, NO_INTERVAL) + 2 * NO_INTERVAL  # positive, and no rest
         whole = interval = torch.where(self._sounding(events), moved, pitches)
         for field in (*range(self.pitch), self.pitch + 1):
-            whole = whole * SIDE + events[..., field]
-        marks = (events[..., :1] < 2) | (pitches > self.last_pitch)[..., None]
-        return torch.stack((whole, interval), dim=-1).masked_fill(marks, NOTHING)
+            whole = whole * RADIX + events[..., field]
+        special = (events[..., :1] < 2) | (pitches > self.last_pitch)[..., None]
+        return torch.stack((whole, interval), dim=-1).masked_fill(special, NO_MATCH)
 
     def intervals(self) -> Tensor:
         """From the pitch before the last one, and from the one before that, to the last: semitones, (B, N, INTERVALS).
 
-        A rest repeats the pitch before it. ``NONE`` where there is no such pitch.
+        A rest repeats the pitch before it. ``NO_INTERVAL`` where there is no such pitch.
         """
         found = []
         for back in range(1, INTERVALS + 1):
-            earlier = F.pad(self.anchors, (back, 0), value=NOTHING)[:, : self.anchors.shape[1]]
+            earlier = F.pad(self.anchors, (back, 0), value=NO_PITCH)[:, : self.anchors.shape[1]]
             known = (self.anchors >= 0) & (earlier >= 0)
-            found.append(torch.where(known, self.anchors - earlier, NONE))
+            found.append(torch.where(known, self.anchors - earlier, NO_INTERVAL))
         return torch.stack(found, dim=-1)
 
     def _sounding(self, events: Tensor) -> Tensor:
@@ -147,13 +148,13 @@ class EventContext:
             return torch.zeros_like(events[..., 0])
         return self.ticks[events[..., 0 if self.pitch else 1]]
 
-    def _placed(self, events: Tensor, clock: Tensor) -> Tensor:
-        """One at each event's place in each period, (B, N, PLACES), of the clock (B, N) after it; none for a rest."""
+    def _onset_one_hot(self, events: Tensor, clock: Tensor) -> Tensor:
+        """One in each event's bin of each period, (B, N, METRE_BINS), of the clock (B, N) after it; none for a rest."""
         began = clock if self.pitch else clock - self._moved(events)
         periods, begins = _periods(clock.device)
         at = begins + began[..., None] % periods // GRID  # (B, N, periods)
-        placed = torch.zeros(*began.shape, PLACES, dtype=torch.long, device=clock.device)
-        return placed.scatter_(-1, at, self._sounding(events)[..., None].long().expand(at.shape))
+        one_hot = torch.zeros(*began.shape, METRE_BINS, dtype=torch.long, device=clock.device)
+        return one_hot.scatter_(-1, at, self._sounding(events)[..., None].long().expand(at.shape))
 
     def profiles(self, last: int) -> Tensor:
         """Scale and metre after each of the ``last`` events, (B, T, PROFILE).
@@ -172,19 +173,19 @@ class EventContext:
             return F.pad(scale.flatten(2), (0, PROFILE - 24))
         now = self.clock[:, begin:]
         spans = torch.stack((now, _recent(self.clock, last)), dim=2)[..., None]  # (B, T, 2, 1)
-        places = torch.stack((self.places[:, begin:], _recent(self.places, last)), dim=2)  # (B, T, 2, PLACES)
-        lengths, begins, within = _places(now.device)  # (PLACES,) each
+        onsets = torch.stack((self.onset_counts[:, begin:], _recent(self.onset_counts, last)), dim=2)
+        lengths, begins, within = _metre_bins(now.device)  # (METRE_BINS,) each
         on = begins + (within + now[..., None] % lengths // GRID) % (lengths // GRID)
-        metre = places.gather(-1, on[:, :, None].expand_as(places)) / (spans / lengths + 1)
+        metre = onsets.gather(-1, on[:, :, None].expand_as(onsets)) / (spans / lengths + 1)
         return torch.cat((scale.flatten(2), metre.flatten(2)), dim=-1)
 
     def retrieve(self, size: int) -> Retrieved:
-        """M = ``size`` events that followed at places matching each event, (B, N, ...)."""
+        """M = ``size`` events that followed at positions matching each event, (B, N, ...)."""
         batch, count, _ = self.events.shape
-        places = torch.arange(count, device=self.events.device)[:, None]
+        positions = torch.arange(count, device=self.events.device)[:, None]
         at_once = max(1, CELLS // count**2)
         slices = [slice(row, row + at_once) for row in range(0, batch, at_once)]
-        parts = [self._best(match_lengths(self.keys[rows]), places, size, rows) for rows in slices]
+        parts = [self._best(match_lengths(self.keys[rows]), positions, size, rows) for rows in slices]
         return Retrieved(*(torch.cat(part) for part in zip(*parts, strict=True)))
 
     def last_lengths(self, before: Tensor | None = None) -> Tensor:
@@ -193,16 +194,16 @@ class EventContext:
 
     def retrieve_last(self, lengths: Tensor, size: int) -> Retrieved:
         """:meth:`retrieve` after the last event alone, (B, ...), from its :meth:`last_lengths`."""
-        place = torch.tensor([[self.events.shape[1] - 1]], device=lengths.device)
-        return Retrieved(*(part[:, 0] for part in self._best(lengths[:, None], place, size)))
+        position = torch.tensor([[self.events.shape[1] - 1]], device=lengths.device)
+        return Retrieved(*(part[:, 0] for part in self._best(lengths[:, None], position, size)))
 
-    def _best(self, lengths: Tensor, places: Tensor, size: int, rows: slice = ALL) -> Retrieved:
+    def _best(self, lengths: Tensor, positions: Tensor, size: int, rows: slice = ALL) -> Retrieved:
         """What followed at the best lags, (B, T, M, ...): of the longest matches of whole events, then of intervals,
         then the latest.
 
         Args:
             lengths: (B, T, K, 2).
-            places: Which event each of the T is, (T, 1).
+            positions: Which event each of the T is, (T, 1).
             size: M.
             rows: Which rows the lengths are of.
         """
@@ -212,27 +213,27 @@ class EventContext:
         worth = torch.where(lengths.amax(-1) > 0, worth, -lags)
         best = worth.topk(min(size, lags)).indices  # (B, T, M); lag 1 is 0
         lengths = lengths.gather(2, best[..., None].expand(*best.shape, 2))
-        # A phrase of K events that is repeated matches the place K before, longer each time. How often it was repeated
-        # is told apart from the length, or a model would be surer each time that it goes on.
-        repeats = (lengths.amax(-1) // (best + 1)).clamp(max=REPEATS - 1)
+        # A phrase of K events that is repeated matches the position K before, longer each time. How often it was
+        # repeated is told apart from the length, or a model would be surer each time that it goes on.
+        repeat_buckets = (lengths.amax(-1) // (best + 1)).clamp(max=REPEATS - 1)
         lengths = lengths.minimum(best[..., None] + 1)
         row = torch.arange(len(lengths), device=lengths.device)[:, None, None]
-        then = (places - best).clamp(min=1)  # what followed; the matching event is one before
+        then = (positions - best).clamp(min=1)  # what followed; the matching event is one before
         found = events[row, then]  # (B, T, M, F)
-        now, before = anchors[row, places[None]], anchors[row, then - 1]
+        now, before = anchors[row, positions[None]], anchors[row, then - 1]
         sounding = self._sounding(found)
         pitches = found[..., self.pitch]
         moved = torch.where(sounding, pitches + now - before, pitches)
         inside = ~sounding | ((now >= 0) & (before >= 0) & (moved >= self.first_pitch) & (moved <= self.last_pitch))
         found = torch.cat((found[..., : self.pitch], moved[..., None], found[..., self.pitch + 1 :]), dim=-1)
-        classes = (2 * (best + 1).float().log2()).long().clamp(max=LAGS - 1)
+        lag_buckets = (2 * (best + 1).float().log2()).long().clamp(max=LAGS - 1)
         real = inside & (lengths.amax(-1) > 0)  # (B, T, M)
         missing = size - best.shape[-1]
         return Retrieved(
             F.pad(found * real[..., None], (0, 0, 0, missing)),
             F.pad(lengths * real[..., None], (0, 0, 0, missing)),
-            F.pad(classes * real, (0, missing)),
-            F.pad(repeats * real, (0, missing)),
+            F.pad(lag_buckets * real, (0, missing)),
+            F.pad(repeat_buckets * real, (0, missing)),
         )
 
 
@@ -245,14 +246,14 @@ def _recent(sums: Tensor, last: int) -> Tensor:
 
 @cache
 def _periods(device: torch.device) -> tuple[Tensor, Tensor]:
-    """The PERIODS, and where the places of each begin among all."""
+    """The PERIODS, and where the bins of each begin among all."""
     sizes = torch.tensor(PERIODS) // GRID
     return torch.tensor(PERIODS, device=device), (sizes.cumsum(0) - sizes).to(device)
 
 
 @cache
-def _places(device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """Of each place the length of its period, where that begins among all, and the place within it; (PLACES,)."""
+def _metre_bins(device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """Of each bin the length of its period, where that begins among all, and the bin within it; (METRE_BINS,)."""
     periods, begins = _periods(device)
     lengths, starts = (part.repeat_interleave(periods // GRID) for part in (periods, begins))
-    return lengths, starts, torch.arange(PLACES, device=device) - starts
+    return lengths, starts, torch.arange(METRE_BINS, device=device) - starts

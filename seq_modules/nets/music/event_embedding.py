@@ -38,15 +38,15 @@ class EventEmbedding(nn.Embedding):
         sizes = torch.tensor(list(vocab_sizes))
         self.register_buffer("sizes", sizes, persistent=False)
         self.register_buffer("offsets", sizes.cumsum(0) - sizes, persistent=False)  # where each field's table begins
-        values = [math.prod(vocab_sizes[field + 1 :]) for field in range(len(vocab_sizes))]
-        self.register_buffer("values", torch.tensor(values), persistent=False)  # what 1 in each field counts for
+        strides = [math.prod(vocab_sizes[field + 1 :]) for field in range(len(vocab_sizes))]
+        self.register_buffer("strides", torch.tensor(strides), persistent=False)  # what 1 in each field counts for
         self.sizes: Tensor
         self.offsets: Tensor
-        self.values: Tensor
+        self.strides: Tensor
 
     def forward(self, input: Tensor) -> Tensor:
         """(..., D) of packed events (...)."""
-        return self.of(input.unsqueeze(-1) // self.values % self.sizes)
+        return self.of(input.unsqueeze(-1) // self.strides % self.sizes)
 
     def of(self, fields: Tensor) -> Tensor:
         """(..., D) of the first fields, or all, of events: (..., 1 to F)."""

@@ -74,16 +74,18 @@ class EventHead(nn.Module):
     ) -> None:
         super().__init__()
         self.vocab_sizes, self.pitch = list(vocab_sizes), len(vocab_sizes) - 2 if pitch is None else pitch
-        self.outputs = nn.ModuleList(nn.Linear(width, size) for size in vocab_sizes)
+        self.field_heads = nn.ModuleList(nn.Linear(width, size) for size in vocab_sizes)
         self.chained = config.heads == "chained" and len(vocab_sizes) > 1
-        self.earlier = EventEmbedding(vocab_sizes[:-1], width) if self.chained else None
-        self.mixes = nn.ModuleList(nn.Linear(2 * width, width) for _ in vocab_sizes[1:]) if self.chained else None
+        self.previous_fields_embedding = EventEmbedding(vocab_sizes[:-1], width) if self.chained else None
+        self.condition_layers = (
+            nn.ModuleList(nn.Linear(2 * width, width) for _ in vocab_sizes[1:]) if self.chained else None
+        )
         self.distances = nn.Linear(width, 2 * vocab_sizes[self.pitch]) if config.relative else None
-        self.scale = nn.Linear(PROFILE, width, bias=False) if config.relative else None
+        self.profile_projection = nn.Linear(PROFILE, width, bias=False) if config.relative else None
         self.pitch_ids = None if pitch_ids is None else (pitch_ids[0], pitch_ids[1])
-        self.copies: nn.ModuleList | None = None
+        self.copy_heads: nn.ModuleList | None = None
         if config.retrieved:  # a class more of a later field: whether the fields before it agree with those chosen
-            self.copies = nn.ModuleList(
+            self.copy_heads = nn.ModuleList(
                 CopyHead(width, [LAGS, REPEATS, *([2] if self.chained and field else [])])
                 for field in range(len(vocab_sizes))
             )
@@ -113,15 +115,15 @@ class EventHead(nn.Module):
             chosen: The event's f fields before this one, (...) each; independent heads ignore them.
         """
         at = len(chosen)
-        if self.scale is not None and features.profile is not None:
-            x = x + self.scale(features.profile.to(x.dtype))
-        if chosen and self.earlier is not None and self.mixes is not None:
-            before = self.earlier.of(torch.stack(chosen, dim=-1)).to(x.dtype)
-            x = x + F.gelu(self.mixes[at - 1](torch.cat([x, before], dim=-1)))  # (..., 2·D) -> (..., D)
-        z = self.outputs[at](x)
+        if self.profile_projection is not None and features.profile is not None:
+            x = x + self.profile_projection(features.profile.to(x.dtype))
+        if chosen and self.previous_fields_embedding is not None and self.condition_layers is not None:
+            before = self.previous_fields_embedding.of(torch.stack(chosen, dim=-1)).to(x.dtype)
+            x = x + F.gelu(self.condition_layers[at - 1](torch.cat([x, before], dim=-1)))  # (..., 2·D) -> (..., D)
+        z = self.field_heads[at](x)
         if self.distances is not None and features.anchor is not None and at == self.pitch:
             z = z + self.by_distance(self.distances(x), features.anchor)
-        if self.copies is not None and features.retrieved is not None:
+        if self.copy_heads is not None and features.retrieved is not None:
             z = self._with_copies(z, x, features.retrieved, chosen)
         return at_least_float32(z)
 
@@ -138,10 +140,10 @@ class EventHead(nn.Module):
 
     def _with_copies(self, logits: Tensor, x: Tensor, retrieved: Retrieved, chosen: list[Tensor]) -> Tensor:
         """Logits (..., V_f) of field f with what its copy head adds."""
-        assert self.copies is not None
+        assert self.copy_heads is not None
         at, events = len(chosen), retrieved.elements
-        categories = [retrieved.lags, retrieved.repeats]
+        categories = [retrieved.lag_buckets, retrieved.repeat_buckets]
         if self.chained and at:
             before = torch.stack(chosen, dim=-1)[..., None, :]  # (..., 1, f)
             categories.append((events[..., :at] == before).all(-1).long())
-        return self.copies[at](logits, x, events[..., at], retrieved.lengths, categories)
+        return self.copy_heads[at](logits, x, events[..., at], retrieved.match_lengths, categories)

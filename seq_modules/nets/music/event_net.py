@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from seq_modules.nets.ensemble import Ensemble, averaged
-from seq_modules.nets.music.event_context import INTERVALS, NONE, EventContext, EventFeatures
+from seq_modules.nets.music.event_context import INTERVALS, NO_INTERVAL, EventContext, EventFeatures
 from seq_modules.nets.music.event_embedding import EventEmbedding, pack, unpack
 from seq_modules.nets.music.event_heads import EventHead, NoteConfig
 from seqlight.core.errors import UserError
@@ -273,7 +273,7 @@ class EventNet(nn.Module):
         side = self.vocab_sizes[self.pitch]
         intervals = context.intervals()[:, -input_ids.shape[1] :]  # (B, T, INTERVALS)
         fields = unpack(input_ids, self.vocab_sizes)
-        shifted = torch.where(intervals == NONE, 2 * side, intervals + side)
+        shifted = torch.where(intervals == NO_INTERVAL, 2 * side, intervals + side)
         return pack(torch.cat((fields, shifted), dim=-1), self.sizes)
 
 

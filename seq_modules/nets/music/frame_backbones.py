@@ -119,12 +119,12 @@ class TransformerBackbone(nn.Module):
         """
         if x.shape[1] > self.max_seq_len:
             raise UserError(f"net.max_seq_len {self.max_seq_len} is too short for {x.shape[1]} frames; give more")
-        noises: Sequence[Tensor | None] = [None] * len(self.blocks)
+        layer_dropout_bytes: Sequence[Tensor | None] = [None] * len(self.blocks)
         if self.training and self.dropout:
-            x, noises = drop_embedding(x, self.dropout, len(self.blocks))
+            x, layer_dropout_bytes = drop_embedding(x, self.dropout, len(self.blocks))
         rotary = self.tables[:, : x.shape[1]]
-        for block, noise in zip(self.blocks, noises, strict=True):
-            x = block(x, rotary=rotary, noise=noise)
+        for block, dropout_bytes in zip(self.blocks, layer_dropout_bytes, strict=True):
+            x = block(x, rotary=rotary, dropout_bytes=dropout_bytes)
         return self.norm(x)
 
     def decode_step(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:

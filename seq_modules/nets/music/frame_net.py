@@ -1,11 +1,11 @@
 """A net over frames, sets of ids: exact probabilities of the next set, id by id, in rising order.
 
-A frame of S places holds rising ids below P and, where there are fewer than S, END (id P) behind them. At each place
+A frame of S slots holds rising ids below P and, where there are fewer than S, END (id P) behind them. At each slot
 only what may follow has a probability: an id greater than the last one, or END. Every set is written in one way alone,
-so its probability is the product over its places, and those of all sets add up to 1 (as in the autoregressive
+so its probability is the product over its slots, and those of all sets add up to 1 (as in the autoregressive
 estimators of Larochelle & Murray 2011, but over what is in the set alone).
 
-B batch, T time, N frames (rows of B and T that count), S places, P ids, V = P + 2 (END, START), D width, E width
+B batch, T time, N frames (rows of B and T that count), S slots, P ids, V = P + 2 (END, START), D width, E width
 within a frame, M frames retrieved.
 """
 
@@ -20,7 +20,7 @@ from seq_modules.nets.music.frame_backbones import RecurrentBackbone, Transforme
 from seq_modules.nets.retrieval import CopyHead
 from seqlight.core.hyperparameters import check_range
 
-METRE = (4, 16)  # quarters of a bar and of four bars, within which a frame's place is given
+METRE = (4, 16)  # quarters of a bar and of four bars, within which a frame's position is given
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class FrameConfig:
         d_frame: Width of the net within a frame, E.
         input_dropout: Fraction dropped of the embedded frames before, while training.
         frame_dropout: Fraction dropped within a frame, while training.
-        retrieval: Whether a copy head reads what followed at earlier places with the same melody or harmony, in the
+        retrieval: Whether a copy head reads what followed at earlier positions with the same melody or harmony, in the
             training pieces or in this one. --data.retrieved says how many frames; with 0 this must be false.
         retrieval_dropout: Fraction of the pieces that are trained without retrieval, from 0 to 1.
 
@@ -79,7 +79,7 @@ class FrameNet(nn.Module):
         self.num_pitches, self.frame_size = vocab_size - 2, frame_size
         self.end_id, self.start_id = vocab_size - 2, vocab_size - 1
         self.input_dropout = config.input_dropout
-        self.voices = nn.Embedding(frame_size * vocab_size, d_model)  # an id in its place
+        self.voices = nn.Embedding(frame_size * vocab_size, d_model)  # an id in its slot
         self.pitches = nn.Embedding(vocab_size, d_model)  # an id in any
         self.metre = nn.ModuleList(nn.Embedding(quarters, d_model) for quarters in METRE)
         self.time = nn.Linear(1, d_model)
@@ -113,7 +113,7 @@ class WithinFrame(nn.Module):
     """Logits of a frame's ids, each from the state before the frame and the ids before it.
 
     Two sums make a logit: a linear one for each id; and one for the distance of an id to the last one, and to the frame
-    before's in the same place, with weights that are the same wherever on the scale. A copy head makes the ids likelier
+    before's in the same slot, with weights that are the same wherever on the scale. A copy head makes the ids likelier
     that come next in retrieved frames.
 
     Args:
@@ -128,20 +128,20 @@ class WithinFrame(nn.Module):
         d_frame = config.d_frame
         self.num_pitches, self.frame_size, self.dropout = vocab_size - 2, frame_size, config.frame_dropout
         self.state = nn.Linear(d_model, d_frame)
-        self.place = nn.Embedding(frame_size, d_frame)
-        self.before = nn.Embedding(frame_size * vocab_size, d_frame)  # the frame before, id by place
+        self.slot_embedding = nn.Embedding(frame_size, d_frame)
+        self.before = nn.Embedding(frame_size * vocab_size, d_frame)  # the frame before, id by slot
         self.given = nn.Embedding(vocab_size, d_frame)  # ids of this frame so far
         self.last = nn.Embedding(vocab_size, d_frame)  # the last of them
-        self.same = nn.Embedding(vocab_size, d_frame)  # the frame before's id in this place
-        self.step = nn.Embedding(2 * vocab_size, d_frame)  # how far the last one moved
+        self.same = nn.Embedding(vocab_size, d_frame)  # the frame before's id in this slot
+        self.interval_embedding = nn.Embedding(2 * vocab_size, d_frame)  # how far the last one moved
         self.norms = nn.ModuleList(nn.LayerNorm(d_frame) for _ in range(2))
         self.layers = nn.ModuleList(nn.Linear(d_frame, d_frame) for _ in range(2))
         self.ids = nn.Linear(d_frame, vocab_size - 1)
         self.distances = nn.Linear(d_frame, 2 * 2 * self.num_pitches)
-        # Of a retrieved frame: how many ids agree so far, by place; and the fraction of frames with the same next id.
-        places = (frame_size + 1) * frame_size
-        self.copy = CopyHead(d_frame, [places], numbers=1) if config.retrieval else None
-        for table in (self.place, self.before, self.given, self.last, self.same, self.step):
+        # Of a retrieved frame: how many ids agree so far, by slot; and the fraction of frames with the same next id.
+        agreements = (frame_size + 1) * frame_size
+        self.copy = CopyHead(d_frame, [agreements], numbers=1) if config.retrieval else None
+        for table in (self.slot_embedding, self.before, self.given, self.last, self.same, self.interval_embedding):
             nn.init.normal_(table.weight, std=0.3)
         nn.init.zeros_(self.distances.weight)
         nn.init.zeros_(self.distances.bias)
@@ -154,24 +154,25 @@ class WithinFrame(nn.Module):
         retrieved: Tensor | None = None,
         lengths: Tensor | None = None,
     ) -> Tensor:
-        """Logits (N, S, P + 1) at every place of a frame, given the ids before it; minus infinity where none may be.
+        """Logits (N, S, P + 1) at every slot of a frame, given the ids before it; minus infinity where none may be.
 
         Args:
             state: (N, D).
             before: (N, S) ids of the frame before.
-            frame: (N, S) ids of this one. Those at a place and after it have no influence on the place's logits.
+            frame: (N, S) ids of this one. Those at a slot and after it have no influence on the slot's logits.
             retrieved: (N, M, S) ids of retrieved frames.
             lengths: (N, M, 2) lengths of their matches in melody and in texture; both 0 where nothing is retrieved.
         """
         count, end = len(frame), self.num_pitches
         start = frame.new_full((count, 1), end + 1)
-        last = torch.cat((start, frame[:, :-1]), dim=1)  # (N, S): the id before each place
+        last = torch.cat((start, frame[:, :-1]), dim=1)  # (N, S): the id before each slot
         given = F.pad(self.given(frame[:, :-1]).cumsum(1), (0, 0, 1, 0))  # (N, S, E)
         at = torch.arange(self.frame_size, device=frame.device)
-        # From 1 on, START and END being taken for numbers; 0 at the first place, which has no last id.
+        # From 1 on, START and END being taken for numbers; 0 at the first slot, which has no last id.
         moved = F.pad(frame[:, :-1] - before[:, :-1] + end + 2, (1, 0))
-        x = self.state(state)[:, None] + self.place.weight + self.before(before + at * (end + 2)).sum(1)[:, None]
-        x = x + given + self.last(last) + self.same(before) + self.step(moved)
+        x = self.state(state)[:, None] + self.slot_embedding.weight
+        x = x + self.before(before + at * (end + 2)).sum(1)[:, None]
+        x = x + given + self.last(last) + self.same(before) + self.interval_embedding(moved)
         x = self.drop(F.gelu(self.norms[0](x)))
         x = x + self.drop(F.gelu(self.norms[1](self.layers[0](x))))
         x = x + self.layers[1](x)
@@ -187,7 +188,7 @@ class WithinFrame(nn.Module):
         return dropped(x, self.dropout, self.training)
 
     def from_distances(self, x: Tensor, before: Tensor, last: Tensor) -> Tensor:
-        """(N, S, P + 1): by the distance to the frame before's id in this place, and to the last id; 0 for END."""
+        """(N, S, P + 1): by the distance to the frame before's id in this slot, and to the last id; 0 for END."""
         end = self.num_pitches
         weights = self.distances(x).unflatten(-1, (2, 2 * end))  # (N, S, 2·2·P) -> (N, S, 2, 2·P)
         anchors = torch.stack((before, last), dim=-1)[..., None]  # (N, S, 2, 1)
@@ -203,8 +204,8 @@ class WithinFrame(nn.Module):
 
         Args:
             logits: (N, S, P + 1).
-            x: (N, S, E) outputs at each place.
-            last: (N, S) the id before each place.
+            x: (N, S, E) outputs at each slot.
+            last: (N, S) the id before each slot.
             frame: (N, S) ids of the frame.
             retrieved: (N, M, S) ids.
             lengths: (N, M, 2).
@@ -219,5 +220,5 @@ class WithinFrame(nn.Module):
         real = (lengths.sum(-1) > 0)[:, None]  # (N, 1, M)
         same = (following[..., None] == following[..., None, :]) & real[..., None, :]  # (N, S, M, M)
         votes = same.sum(-1, keepdim=True) / retrieved.shape[1]
-        place = torch.arange(size, device=x.device)[:, None] * (size + 1)
-        return self.copy(logits, x, following, lengths[:, None], [agreed + place], votes)
+        slot = torch.arange(size, device=x.device)[:, None] * (size + 1)
+        return self.copy(logits, x, following, lengths[:, None], [agreed + slot], votes)

@@ -29,13 +29,13 @@ class EncoderOutput(NamedTuple):
         states: Its states, (N, S, M).
         keys: The attention's, (N, S, A); None without attention.
         mask: True at the tokens, (N, S).
-        last: The decoder's first state.
+        decoder_init_state: The decoder's first state.
     """
 
     states: Tensor
     keys: Tensor | None
     mask: Tensor
-    last: State
+    decoder_init_state: State
 
 
 class DecoderState(NamedTuple):
@@ -45,13 +45,13 @@ class DecoderState(NamedTuple):
         encoded: The encoder's output for the sources, one each however many rows read it.
         groups: Which rows those are.
         hidden: State of the recurrent layers, of B rows.
-        fed: What the next step is fed beside its token, (B, 1, H); None without input feeding.
+        input_feed: What the next step is fed beside its token, (B, 1, H); None without input feeding.
     """
 
     encoded: EncoderOutput
     groups: SourceGroups
     hidden: State
-    fed: Tensor | None
+    input_feed: Tensor | None
 
 
 class Decoded(NamedTuple):
@@ -124,52 +124,53 @@ class EncoderDecoderRNN(nn.Module):
         x = F.dropout(self.source_embedding(source_ids), self.dropout, self.training)
         states, last = self.encoder(x, source_mask.sum(1))
         keys = None if self.attention is None else self.attention.key(states)
-        return EncoderOutput(states, keys, source_mask, self.cross_over(last))
+        return EncoderOutput(states, keys, source_mask, self.init_decoder_state(last))
 
-    def cross_over(self, last: State) -> State:
+    def init_decoder_state(self, last: State) -> State:
         """The decoder's first state, of the encoder's last one, (L·S, B, H) each part."""
         if self.bridge is None:
             return last
         layers = self.config.rnn.num_layers
         made = []
-        for place, part in enumerate(last if isinstance(last, tuple) else (last,)):
-            bridges = self.bridge[place * layers : (place + 1) * layers]
+        for part_index, part in enumerate(last if isinstance(last, tuple) else (last,)):
+            bridges = self.bridge[part_index * layers : (part_index + 1) * layers]
             # (L·2, B, H) -> L × (B, 2·H): the two directions of a layer lie side by side
             joined = part.unflatten(0, (layers, 2)).transpose(1, 2).flatten(2)
             h = torch.stack([bridge(one) for bridge, one in zip(bridges, joined, strict=True)])
-            made.append(h if place else h.tanh())
+            made.append(h if part_index else h.tanh())
         return (made[0], made[1]) if isinstance(last, tuple) else made[0]
 
     def start(self, encoded: EncoderOutput) -> DecoderState:
         """The state before the first target token."""
-        fed = None
+        input_feed = None
         if self.config.input_feeding:
-            h = encoded.last[0] if isinstance(encoded.last, tuple) else encoded.last
-            fed = torch.zeros_like(h[-1]) if self.attention is not None else h[-1]
-            fed = fed[:, None]  # (B, H) -> (B, 1, H)
-        return DecoderState(encoded, SourceGroups(len(encoded.mask)), encoded.last, fed)
+            first = encoded.decoder_init_state
+            h = first[0] if isinstance(first, tuple) else first
+            input_feed = torch.zeros_like(h[-1]) if self.attention is not None else h[-1]
+            input_feed = input_feed[:, None]  # (B, H) -> (B, 1, H)
+        return DecoderState(encoded, SourceGroups(len(encoded.mask)), encoded.decoder_init_state, input_feed)
 
     def decode(self, target_ids: Tensor, state: DecoderState) -> Decoded:
         """Reads more of a target, (B, T), after what the state has read."""
         x = F.dropout(self.target_embedding(target_ids), self.dropout, self.training)
-        hidden, fed = state.hidden, state.fed
-        if fed is None or self.attention is None:
-            x = x if fed is None else torch.cat((x, fed.expand(-1, x.shape[1], -1)), dim=2)
+        hidden, input_feed = state.hidden, state.input_feed
+        if input_feed is None or self.attention is None:
+            x = x if input_feed is None else torch.cat((x, input_feed.expand(-1, x.shape[1], -1)), dim=2)
             outputs, hidden = self.decoder(x, None, hidden)
             return Decoded(*self.attend(outputs, state), state._replace(hidden=hidden))
         steps = []
         for one in x.split(1, dim=1):  # T × (B, 1, D)
-            output, hidden = self.decoder(torch.cat((one, fed), dim=2), None, hidden)
+            output, hidden = self.decoder(torch.cat((one, input_feed), dim=2), None, hidden)
             steps.append(self.attend(output, state))
-            fed = steps[-1][0]
+            input_feed = steps[-1][0]
         outputs, weights = (torch.cat(parts, dim=1) for parts in zip(*steps, strict=True))
-        return Decoded(outputs, weights, state._replace(hidden=hidden, fed=fed))
+        return Decoded(outputs, weights, state._replace(hidden=hidden, input_feed=input_feed))
 
     def attend(self, outputs: Tensor, state: DecoderState) -> tuple[Tensor, Tensor | None]:
         """What the head reads, (B, T, H), of the decoder's states (B, T, H); and the attention's weights (B, T, S)."""
         if self.attention is None:
             return outputs, None
-        encoded, width = state.encoded, state.groups.width
+        encoded, width = state.encoded, state.groups.rows_per_source
         assert encoded.keys is not None
         queries = outputs.unflatten(0, (-1, width)).flatten(1, 2)  # (B, T, H) -> (N, W·T, H): a source's rows together
         weights = self.attention(queries, encoded.keys, encoded.mask)  # (N, W·T, S)
@@ -209,9 +210,9 @@ class EncoderDecoderRNN(nn.Module):
         if sources is not None:
             at = torch.tensor(sources, device=rows.device)
             keys = None if encoded.keys is None else encoded.keys[at]
-            encoded = EncoderOutput(encoded.states[at], keys, encoded.mask[at], select(encoded.last, at))
-        fed = None if state.fed is None else state.fed[rows]
-        return DecoderState(encoded, state.groups, select(state.hidden, rows), fed)
+            encoded = EncoderOutput(encoded.states[at], keys, encoded.mask[at], select(encoded.decoder_init_state, at))
+        input_feed = None if state.input_feed is None else state.input_feed[rows]
+        return DecoderState(encoded, state.groups, select(state.hidden, rows), input_feed)
 
     def cross_attention(self, source_ids: Tensor, source_mask: Tensor, target_ids: Tensor) -> Tensor | None:
         """Attention weights (B, 1, 1, T, S), each row with the sum 1; None without attention; arguments as forward."""

@@ -109,12 +109,12 @@ class TransformerEncoder(nn.Module):
             rotary = rotary_tables(steps, self.head_size).to(device, x.dtype)
         elif self.positions == "sinusoidal":
             x = x + sinusoidal_table(steps, x.shape[2]).to(device, x.dtype)
-        noise = None
+        dropout_bytes = None
         if self.training and self.dropout:
-            noise = random_bytes(2 * len(self.blocks), *x.shape, device=device)
+            dropout_bytes = random_bytes(2 * len(self.blocks), *x.shape, device=device)
         for layer, block in enumerate(self.blocks):
-            dropped = None if noise is None else noise[2 * layer : 2 * layer + 2]
-            x = block(x, rotary=rotary, noise=dropped, attend=attend)
+            dropped = None if dropout_bytes is None else dropout_bytes[2 * layer : 2 * layer + 2]
+            x = block(x, rotary=rotary, dropout_bytes=dropped, attend=attend)
         return self.norm(x)
 
     def visible(self, mask: Tensor, dtype: torch.dtype) -> Tensor | None:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from seqlight.core.errors import UserError
 from seqlight.core.hardware import multiplies_bf16
 
-Kind = Literal["auto", "sdpa", "eager"]
+AttentionKind = Literal["auto", "sdpa", "eager"]
 Attend = Callable[[Tensor, Tensor, Tensor], Tensor]  # queries, keys, values, each (B, H, ·, K), to (B, H, T, K)
 LayerAttend = Callable[[int, Tensor, Tensor, Tensor], Tensor]  # the same with the layer's number before
 MAX_EAGER_STEPS = 256  # longest sequence for which "auto" is eager
@@ -29,12 +29,12 @@ class Attention(nn.Module):
         num_heads: Heads H; divides D.
         bias: Whether the two projections have a bias.
         qk_norm: Give queries and keys unit mean square before the product (Henry et al. 2020), without a gain.
-        kind: Engine; see :func:`chosen`.
+        kind: Engine; see :func:`resolve_kind`.
     """
 
     stacked: ClassVar[dict[str, int]] = {"qkv.weight": 3}  # matrices in one weight, which Muon orthogonalises apart
 
-    def __init__(self, d_model: int, num_heads: int, *, bias: bool, qk_norm: bool, kind: Kind) -> None:
+    def __init__(self, d_model: int, num_heads: int, *, bias: bool, qk_norm: bool, kind: AttentionKind) -> None:
         super().__init__()
         self.num_heads, self.head_size = num_heads, d_model // num_heads
         self.qk_norm, self.kind = qk_norm, kind
@@ -73,7 +73,7 @@ class Attention(nn.Module):
     def attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
         """Queries, keys and values, each (B, H, T, K), to (B, H, T, K); the mask as for :meth:`forward`."""
         steps = q.shape[2]
-        if chosen(self.kind, q.device.type, q.dtype, steps) == "eager":
+        if resolve_kind(self.kind, q.device.type, q.dtype, steps) == "eager":
             return eager(q, k, v, causal_mask(steps, q.device, q.dtype) if mask is None else mask)
         return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None)
 
@@ -112,7 +112,7 @@ def position_angles(length: int, width: int) -> Tensor:
     return torch.outer(torch.arange(length, dtype=torch.float64), 10000.0**-exponents)
 
 
-def chosen(kind: Kind, device: str, dtype: torch.dtype, steps: int) -> Literal["sdpa", "eager"]:
+def resolve_kind(kind: AttentionKind, device: str, dtype: torch.dtype, steps: int) -> Literal["sdpa", "eager"]:
     """The engine that "auto" stands for, by capability, so that a resumed run has the same.
 
     On CPUs it rests on measurements (benchmarks/speed/attention.py). With instructions for bf16, "eager" took a seventh

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seq_modules.nets.transformer.attention import EPS, Attend, Attention, Kind
+from seq_modules.nets.transformer.attention import EPS, Attend, Attention, AttentionKind
 from seq_modules.nets.transformer.cross_attention import CrossAttention
 
 Norm = Literal["layer", "rms"]
@@ -107,7 +107,7 @@ class Block(nn.Module):
         bias: bool = True,
         dropout: float = 0.0,
         qk_norm: bool = False,
-        attention: Kind = "auto",
+        attention: AttentionKind = "auto",
         cross_attention: bool = False,
         norm_first: bool = True,
     ) -> None:
@@ -130,7 +130,7 @@ class Block(nn.Module):
         memory: Tensor | tuple[Tensor, Tensor] | None = None,
         memory_mask: Tensor | None = None,
         attend_memory: Attend | None = None,
-        noise: Tensor | None = None,
+        dropout_bytes: Tensor | None = None,
     ) -> Tensor:
         """(B, T, D) to (B, T, D).
 
@@ -142,25 +142,25 @@ class Block(nn.Module):
             memory: See CrossAttention; needed with cross_attention.
             memory_mask: See CrossAttention.
             attend_memory: See CrossAttention.
-            noise: Random bytes for :func:`drop`, (branches, B, T, D), one of the two or three parts for each branch;
-                None drops nothing.
+            dropout_bytes: Random bytes for :func:`drop`, (branches, B, T, D), one of the two or three parts for each
+                branch; None drops nothing.
         """
         y = self.attention(self.before(x, self.attention_norm), rotary, mask, attend)
-        x = self.after(x, y, self.attention_norm, None if noise is None else noise[0])
+        x = self.after(x, y, self.attention_norm, None if dropout_bytes is None else dropout_bytes[0])
         if self.cross is not None and self.cross_norm is not None:
             assert memory is not None
             y = self.cross(self.before(x, self.cross_norm), memory, memory_mask, attend_memory)
-            x = self.after(x, y, self.cross_norm, None if noise is None else noise[1])
+            x = self.after(x, y, self.cross_norm, None if dropout_bytes is None else dropout_bytes[1])
         y = self.feed_forward(self.before(x, self.feed_forward_norm))
-        return self.after(x, y, self.feed_forward_norm, None if noise is None else noise[-1])
+        return self.after(x, y, self.feed_forward_norm, None if dropout_bytes is None else dropout_bytes[-1])
 
     def before(self, x: Tensor, norm: nn.Module) -> Tensor:
         """What a branch reads of the stream."""
         return norm(x) if self.norm_first else x
 
-    def after(self, x: Tensor, y: Tensor, norm: nn.Module, noise: Tensor | None) -> Tensor:
+    def after(self, x: Tensor, y: Tensor, norm: nn.Module, dropout_bytes: Tensor | None) -> Tensor:
         """The stream with a branch's output y."""
-        x = x + (y if noise is None else drop(y, noise, self.dropout))
+        x = x + (y if dropout_bytes is None else drop(y, dropout_bytes, self.dropout))
         return x if self.norm_first else norm(x)
 
 
@@ -184,19 +184,19 @@ def drop_embedding(x: Tensor, fraction: float, layers: int, branches: int = 2) -
         branches: Branches of a block.
 
     Returns:
-        The embeddings, and each block's noise (branches, B, T, D).
+        The embeddings, and each block's random bytes (branches, B, T, D).
     """
-    noise = random_bytes(layers * branches + 1, *x.shape, device=x.device)
-    return drop(x, noise[-1], fraction), list(noise[:-1].split(branches))
+    dropout_bytes = random_bytes(layers * branches + 1, *x.shape, device=x.device)
+    return drop(x, dropout_bytes[-1], fraction), list(dropout_bytes[:-1].split(branches))
 
 
-def drop(x: Tensor, noise: Tensor, fraction: float) -> Tensor:
+def drop(x: Tensor, dropout_bytes: Tensor, fraction: float) -> Tensor:
     """Dropout (Srivastava et al. 2014) by random bytes: zeros where the byte is small, the rest scaled up to the mean.
 
     Args:
         x: Any tensor.
-        noise: A byte for each number of x.
+        dropout_bytes: A byte for each number of x.
         fraction: How many to drop, in [0, 1); rounded to 1/256, and the scale follows the rounded number.
     """
     threshold = min(round(256 * fraction), 255)
-    return torch.where(noise >= threshold, x * (256 / (256 - threshold)), 0)
+    return torch.where(dropout_bytes >= threshold, x * (256 / (256 - threshold)), 0)

@@ -23,7 +23,7 @@ class KVCache:
     First :meth:`fill` rows from their beginnings and run the blocks with :meth:`attend_filled`. Then :meth:`append` one
     token or a few to every row and run the blocks with :meth:`attend_appended`. While all rows are equally long, a
     single token needs no mask: keys and values are views of the cache. :meth:`reorder` is for beam search,
-    :meth:`shorten` for speculative decoding.
+    :meth:`crop` for speculative decoding.
 
     Args:
         num_layers: L.
@@ -126,7 +126,7 @@ class KVCache:
             return (q / math.sqrt(q.shape[3]) @ keys.mT).softmax(-1) @ values
         return F.scaled_dot_product_attention(q, keys, values)
 
-    def shorten(self, counts: Sequence[int]) -> None:
+    def crop(self, counts: Sequence[int]) -> None:
         """Forgets the last tokens of each row, of those that the last :meth:`append` gave it, B numbers from 0 on."""
         self.lengths = [length - count for length, count in zip(self.lengths, counts, strict=True)]
 

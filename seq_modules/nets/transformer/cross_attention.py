@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seq_modules.nets.transformer.attention import Attend, Kind, chosen, eager
+from seq_modules.nets.transformer.attention import Attend, AttentionKind, eager, resolve_kind
 
 
 class CrossAttention(nn.Module):
@@ -18,12 +18,12 @@ class CrossAttention(nn.Module):
         d_model: Width D of both.
         num_heads: Heads H; divides D.
         bias: Whether the projections have a bias.
-        kind: Engine; see :func:`~seq_modules.nets.transformer.attention.chosen`.
+        kind: Engine; see :func:`~seq_modules.nets.transformer.attention.resolve_kind`.
     """
 
     stacked: ClassVar[dict[str, int]] = {"kv.weight": 2}  # matrices in one weight, which Muon orthogonalises apart
 
-    def __init__(self, d_model: int, num_heads: int, *, bias: bool, kind: Kind = "auto") -> None:
+    def __init__(self, d_model: int, num_heads: int, *, bias: bool, kind: AttentionKind = "auto") -> None:
         super().__init__()
         self.num_heads, self.kind = num_heads, kind
         self.q = nn.Linear(d_model, d_model, bias=bias)
@@ -55,7 +55,7 @@ class CrossAttention(nn.Module):
         q = self.q(x).unflatten(2, (self.num_heads, -1)).transpose(1, 2)  # (B, T, D) -> (B, T, H, K) -> (B, H, T, K)
         if attend is not None:
             y = attend(q, k, v)
-        elif chosen(self.kind, q.device.type, q.dtype, max(q.shape[2], k.shape[2])) == "eager":
+        elif resolve_kind(self.kind, q.device.type, q.dtype, max(q.shape[2], k.shape[2])) == "eager":
             y = eager(q, k, v, q.new_zeros(q.shape[2], k.shape[2]) if mask is None else mask)
         else:
             y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)

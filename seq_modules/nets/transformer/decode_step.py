@@ -26,7 +26,7 @@ AttendMemory = Callable[[Tensor], Tensor]  # queries (B, H, 1, K) to what they f
 MANY_ROWS = 8
 
 
-class BlockStep:
+class BlockDecoder:
     """A block's function for few tokens, in evaluation mode, with the weights that the block has now.
 
     Args:
@@ -110,19 +110,19 @@ class DecodeState:
     """
 
     def __init__(self, blocks: nn.ModuleList, cache: KVCache) -> None:
-        self.cache, self._blocks, self._steps, self._order = cache, blocks, list[BlockStep](), -1
+        self.cache, self._blocks, self._layers, self._order = cache, blocks, list[BlockDecoder](), -1
 
-    def steps(self, rows: int) -> list[BlockStep]:
+    def layers(self, rows: int) -> list[BlockDecoder]:
         """The blocks for a step with B·T rows; they are prepared anew where another order of the weights is quicker."""
         order = (rows > 1) + (rows >= MANY_ROWS)
         if order > self._order:  # never back, for a copy of the weights takes as long as several steps
             assert self.cache.keys is not None
             dtype, attend = self.cache.keys.dtype, self.cache.attend_appended
-            self._order, self._steps = order, []
+            self._order, self._layers = order, []
             for layer, block in enumerate(self._blocks):
                 assert isinstance(block, Block)
-                self._steps.append(BlockStep(block, dtype, rows, partial(attend, layer)))
-        return self._steps
+                self._layers.append(BlockDecoder(block, dtype, rows, partial(attend, layer)))
+        return self._layers
 
 
 def product(linear: nn.Linear, dtype: torch.dtype, rows: int) -> Callable[[Tensor], Tensor]:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from seq_modules.nets.precision import at_least_float32
 from seq_modules.nets.transformer import gpt_decoding
-from seq_modules.nets.transformer.attention import Kind, LayerAttend, causal_mask, chosen, rotary_tables
+from seq_modules.nets.transformer.attention import AttentionKind, LayerAttend, causal_mask, resolve_kind, rotary_tables
 from seq_modules.nets.transformer.block import Activation, Block, Norm, drop_embedding, make_norm
 from seq_modules.nets.transformer.gpt_extras import Extras, ExtrasConfig, NgramConfig, zero_init
 from seq_modules.nets.transformer.positions import Positions, alibi_slopes, causal_alibi, sinusoidal_table
@@ -58,7 +58,7 @@ class GPTConfig:
     bias: bool = True
     dropout: float = 0.0
     tie_weights: bool = True
-    attention: Kind = "auto"
+    attention: AttentionKind = "auto"
     ngrams: NgramConfig = NgramConfig()
     extras: ExtrasConfig = ExtrasConfig()
 
@@ -72,7 +72,7 @@ class GPTConfig:
         check_choice("net.positions", self.positions, Positions)
         check_choice("net.norm", self.norm, Norm)
         check_choice("net.activation", self.activation, Activation)
-        check_choice("net.attention", self.attention, Kind)
+        check_choice("net.attention", self.attention, AttentionKind)
         check_range("net.dropout", self.dropout, least=0, below=1)
 
     @property
@@ -192,14 +192,14 @@ class GPT(nn.Module):
             shape = tuple(input_ids.shape)
             raise ValueError(f"input_ids must be (B, T) with T at most max_seq_len {self.max_seq_len}, not {shape}")
         steps = input_ids.shape[1]
-        x, rotary, noises = self.embed(input_ids, slice(0, steps))
+        x, rotary, layer_dropout_bytes = self.embed(input_ids, slice(0, steps))
         mask = None if self.alibi is None or attend is not None else causal_alibi(self.alibi, steps, x.dtype)
-        if mask is None and chosen(self.config.attention, x.device.type, x.dtype, steps) == "eager":
+        if mask is None and resolve_kind(self.config.attention, x.device.type, x.dtype, steps) == "eager":
             mask = causal_mask(steps, x.device, x.dtype)  # once for all layers
         more = {} if self.extras is None else self.extras.block_inputs(x, input_ids)
-        for layer, (block, noise) in enumerate(zip(self.blocks, noises, strict=True)):
+        for layer, (block, dropout_bytes) in enumerate(zip(self.blocks, layer_dropout_bytes, strict=True)):
             own = None if attend is None else partial(attend, layer)
-            x = block(x, rotary=rotary, mask=mask, attend=own, noise=noise, **more)
+            x = block(x, rotary=rotary, mask=mask, attend=own, dropout_bytes=dropout_bytes, **more)
         return self.norm(x)
 
     def embed(
@@ -223,14 +223,14 @@ class GPT(nn.Module):
             x = x + self.position_table[at]  # (T, D), or (B, T, D)
         if self.extras is not None:
             x = self.extras.add_ngrams(x, ids, at, read)
-        noises: Sequence[Tensor | None] = [None] * len(self.blocks)
+        layer_dropout_bytes: Sequence[Tensor | None] = [None] * len(self.blocks)
         if self.training and self.config.dropout:
-            x, noises = drop_embedding(x, self.config.dropout, len(self.blocks))
+            x, layer_dropout_bytes = drop_embedding(x, self.config.dropout, len(self.blocks))
         if self.extras is not None:
             x = self.extras.normalised(x)
         if torch.is_autocast_enabled(x.device.type) and x.dtype == torch.float32:
             x = x.to(torch.get_autocast_dtype(x.device.type))
-        return x, None if self.rotary is None else self.rotary[:, at].to(x.dtype), noises
+        return x, None if self.rotary is None else self.rotary[:, at].to(x.dtype), layer_dropout_bytes
 
     def logits(self, x: Tensor) -> Tensor:
         """(..., V) from the head's input (..., D), in float32 where the net is in half precision."""
@@ -243,7 +243,7 @@ class GPT(nn.Module):
     prefill = gpt_decoding.prefill
     decode_step = gpt_decoding.decode_step
     extend = gpt_decoding.extend
-    room = gpt_decoding.room
-    shorten = gpt_decoding.shorten
+    free_slots = gpt_decoding.free_slots
+    crop = gpt_decoding.crop
     reorder = gpt_decoding.reorder
     attention_maps = gpt_decoding.attention_maps

@@ -84,8 +84,8 @@ def extend(net: "GPT", ids: Tensor, counts: Sequence[int], state: DecodeState) -
 
     Args:
         net: The net.
-        ids: (B, T). A row with fewer than T tokens has its last one again in the other places.
-        counts: How many tokens each row has, from 1 to what :func:`room` allows.
+        ids: (B, T). A row with fewer than T tokens has its last one again at the other positions.
+        counts: How many tokens each row has, from 1 to what :func:`free_slots` allows.
         state: What has been read.
 
     Returns:
@@ -105,21 +105,21 @@ def extend(net: "GPT", ids: Tensor, counts: Sequence[int], state: DecodeState) -
     if rotary is not None and rotary.dim() == 4:
         rotary = rotary[:, :, None, None]  # (2, B, T, K) -> (2, B, 1, 1, T, K)
     x = x0 = x.flatten(0, 1)  # (B, T, D) -> (B·T, D)
-    for step in state.steps(len(x)):
-        x = step(x, x0, rotary, values, ids.shape[1])
+    for layer in state.layers(len(x)):
+        x = layer(x, x0, rotary, values, ids.shape[1])
     return net.logits(net.norm(x)).unflatten(0, ids.shape), state
 
 
-def room(net: "GPT", state: DecodeState) -> list[int]:
+def free_slots(net: "GPT", state: DecodeState) -> list[int]:
     """How many tokens each row can read at once, at least 1: its window moves between two readings alone."""
     slots, prefix = net.max_seq_len, net.prefix_len
     rest = min(prefix, slots) + max(0, slots - prefix - slide(slots))  # what stays of a full window
     return [slots - (rest if length == slots else length) for length in state.cache.lengths]
 
 
-def shorten(net: "GPT", counts: Sequence[int], state: DecodeState) -> DecodeState:
+def crop(net: "GPT", counts: Sequence[int], state: DecodeState) -> DecodeState:
     """Forgets the last tokens of each row, of those that the last :func:`extend` read, B numbers from 0 on."""
-    state.cache.shorten(counts)
+    state.cache.crop(counts)
     return state
 
 

@@ -137,11 +137,15 @@ class EncoderDecoderTransformer(nn.Module):
             attend: Self-attention of a layer, in place of the usual one.
         """
         given = self.source_embedding, self.source_positions, source_ids
-        x, rotary, noises = self.embed(*given, layers=len(self.encoder))
+        x, rotary, layer_dropout_bytes = self.embed(*given, layers=len(self.encoder))
         mask = source_mask[:, None, None]  # (B, 1, 1, S): for all heads and queries
-        for layer, (block, noise) in enumerate(zip(self.encoder, noises, strict=True)):
+        for layer, (block, dropout_bytes) in enumerate(zip(self.encoder, layer_dropout_bytes, strict=True)):
             x = block(
-                x, rotary=rotary, mask=mask, attend=None if attend is None else partial(attend, layer), noise=noise
+                x,
+                rotary=rotary,
+                mask=mask,
+                attend=None if attend is None else partial(attend, layer),
+                dropout_bytes=dropout_bytes,
             )
         return EncoderOutput(self.encoder_norm(x), mask)
 
@@ -161,8 +165,8 @@ class EncoderDecoderTransformer(nn.Module):
             attend_memory: Cross-attention of a layer, in place of the usual one.
         """
         given = self.target_embedding, self.target_positions, target_ids
-        x, rotary, noises = self.embed(*given, layers=len(self.decoder), branches=3)
-        for layer, (block, noise) in enumerate(zip(self.decoder, noises, strict=True)):
+        x, rotary, layer_dropout_bytes = self.embed(*given, layers=len(self.decoder), branches=3)
+        for layer, (block, dropout_bytes) in enumerate(zip(self.decoder, layer_dropout_bytes, strict=True)):
             x = block(
                 x,
                 rotary=rotary,
@@ -170,7 +174,7 @@ class EncoderDecoderTransformer(nn.Module):
                 memory=encoded.states if isinstance(encoded.states, Tensor) else encoded.states[layer],
                 memory_mask=encoded.mask,
                 attend_memory=None if attend_memory is None else partial(attend_memory, layer),
-                noise=noise,
+                dropout_bytes=dropout_bytes,
             )
         return self.decoder_norm(x)
 
@@ -209,12 +213,12 @@ class EncoderDecoderTransformer(nn.Module):
         table = self.sinusoids if positions is None else positions
         if table is not None:
             x = x + table[at]
-        noises: Sequence[Tensor | None] = [None] * layers
+        layer_dropout_bytes: Sequence[Tensor | None] = [None] * layers
         if self.training and self.config.dropout:
-            x, noises = drop_embedding(x, self.config.dropout, layers, branches)
+            x, layer_dropout_bytes = drop_embedding(x, self.config.dropout, layers, branches)
         if torch.is_autocast_enabled(x.device.type) and x.dtype == torch.float32:
             x = x.to(torch.get_autocast_dtype(x.device.type))
-        return x, None if self.rotary is None else self.rotary[:, at].to(x.dtype), noises
+        return x, None if self.rotary is None else self.rotary[:, at].to(x.dtype), layer_dropout_bytes
 
     def logits(self, x: Tensor) -> Tensor:
         """(..., V) from the head's input (..., D), in float32 where the net is in half precision."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from seq_modules.nets.shared_embeddings import Shared
-from seq_modules.nets.transformer.attention import Kind
+from seq_modules.nets.transformer.attention import AttentionKind
 from seq_modules.nets.transformer.block import Activation, Norm
 from seqlight.core.errors import UserError
 from seqlight.core.hyperparameters import check_choice, check_range
@@ -51,7 +51,7 @@ class Seq2SeqTransformerConfig:
     activation: Activation = "relu"
     norm_first: bool = True
     share_embeddings: Shared = "decoder"
-    attention: Kind = "auto"
+    attention: AttentionKind = "auto"
 
     def __post_init__(self) -> None:
         for name in ("d_model", "encoder_layers", "decoder_layers", "num_heads", "d_ff", "max_seq_len"):
@@ -65,7 +65,7 @@ class Seq2SeqTransformerConfig:
         check_choice("net.norm", self.norm, Norm)
         check_choice("net.activation", self.activation, Activation)
         check_choice("net.share_embeddings", self.share_embeddings, Shared)
-        check_choice("net.attention", self.attention, Kind)
+        check_choice("net.attention", self.attention, AttentionKind)
 
     @property
     def head_size(self) -> int:

@@ -16,7 +16,7 @@ from seq_modules.nets.precision import at_least_float32
 from seq_modules.nets.source_groups import SourceGroups
 from seq_modules.nets.transformer.attention import attention_weights
 from seq_modules.nets.transformer.block import Block
-from seq_modules.nets.transformer.decode_step import MANY_ROWS, BlockStep, plain, product
+from seq_modules.nets.transformer.decode_step import MANY_ROWS, BlockDecoder, plain, product
 
 if TYPE_CHECKING:
     from seq_modules.nets.transformer.seq2seq import EncoderDecoderTransformer
@@ -136,21 +136,21 @@ class Seq2SeqState:
 
     def __init__(self, net: "EncoderDecoderTransformer", states: Tensor, mask: Tensor) -> None:
         self.net, self.groups = net, SourceGroups(len(states))
-        self.steps: list[BlockStep] = []
-        self.many = False  # whether the steps are made for MANY_ROWS or more
+        self.layers: list[BlockDecoder] = []
+        self.many = False  # whether the layers are made for MANY_ROWS or more
         self.source = source_cache(net, states, mask)
         self.target = TargetCache(self.source.store[0, 0], len(net.decoder))
 
     def prepare(self, rows: int) -> None:
         """Takes the decoder's weights out, for a number of rows."""
-        if self.steps and self.many == (rows >= MANY_ROWS):
+        if self.layers and self.many == (rows >= MANY_ROWS):
             return
         self.many = rows >= MANY_ROWS
-        dtype, self.steps = self.source.store.dtype, []
+        dtype, self.layers = self.source.store.dtype, []
         for layer, block in enumerate(self.net.decoder):
             assert isinstance(block, Block)
             attend, attend_memory = partial(self.target.attend_appended, layer), partial(self.source.attend, layer)
-            self.steps.append(BlockStep(block, dtype, rows, attend, attend_memory))
+            self.layers.append(BlockDecoder(block, dtype, rows, attend, attend_memory))
         self.norm = plain(self.net.decoder_norm)
         # The head is the largest matrix: transposed, ten steps make up for the copy even with one row.
         self.head = product(self.net.head, dtype, MANY_ROWS)
@@ -213,8 +213,8 @@ def decode_step(net: "EncoderDecoderTransformer", ids: Tensor, state: Seq2SeqSta
     x, rotary, _ = net.embed(net.target_embedding, net.target_positions, ids[:, None], start=state.target.length)
     state.target.append()
     x = x[:, 0]
-    for step in state.steps:
-        x = step(x, x, rotary, None)
+    for layer in state.layers:
+        x = layer(x, x, rotary, None)
     return at_least_float32(state.head(state.norm(x))), state
 
 
@@ -228,7 +228,7 @@ def reorder(net: "EncoderDecoderTransformer", state: Seq2SeqState, rows: Tensor)
     sources = None if taken is None else torch.tensor(taken, device=rows.device)
     if sources is not None:
         state.source.take(sources)
-    state.target.reorder(rows, state.groups.width, sources)
+    state.target.reorder(rows, state.groups.rows_per_source, sources)
     return state
 
 

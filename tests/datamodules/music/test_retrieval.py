@@ -33,7 +33,7 @@ def run(a: list[Frame], b: list[Frame], whole: bool) -> int:
 
 
 def search(pieces_of: list[Chorale], member: int | None, appended: list[Frame]) -> list[tuple[int, int, Frame]]:
-    """Runs of the melody and of the texture, and the next frame in this key, of every place with two intervals."""
+    """Runs of the melody and of the texture, and the next frame in this key, of every position with two intervals."""
     found = []
     pieces = [list(piece.frames) for number, piece in enumerate(pieces_of) if number != member]
     for piece in [*pieces, appended]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from datamodules.music.event_windows import HIDDEN, EvalEvents, TrainEvents
+from datamodules.music.event_windows import MASK_ONE_IN, EvalEvents, TrainEvents
 from datamodules.music.sources.etudes import etudes
 from datamodules.tokenizers import NoteTokenizer
 from datamodules.tokenizers.music.midi import ALL_NOTES, ONE_VOICE
@@ -33,8 +33,8 @@ def test_evaluation_tells_each_window_and_counts_the_same_labels(
     assert torch.equal(batch["input_ids"][:, 1:], expected["input_ids"])
     assert torch.equal(batch["labels"][:, 1:], expected["labels"])
     assert (batch["labels"][:, 0] == IGNORED).all()
-    heads = torch.from_numpy(np.concatenate([told.head(PIECES[number]) for number in windows.pieces]))
-    assert torch.equal(batch["input_ids"][:, 0], heads)
+    prefixes = torch.from_numpy(np.concatenate([told.signature_events(PIECES[number]) for number in windows.pieces]))
+    assert torch.equal(batch["input_ids"][:, 0], prefixes)
 
 
 @pytest.mark.parametrize("fields", [ONE_VOICE, ALL_NOTES])
@@ -57,11 +57,11 @@ def test_training_tells_the_key_that_the_notes_are_moved_to(fields: tuple[str, .
     right = np.array([row[0] == moved[row[2:].tobytes()] for row in inputs if row[2:].tobytes() in moved])
     untold = inputs[:, 0] == np.array(told.vocab_sizes) - 1
     assert len(right) > 1900
-    assert 1 - right[:, -2].mean() == pytest.approx(1 / HIDDEN, abs=0.03)
-    assert 1 - right[:, -1].mean() == pytest.approx(1 / HIDDEN, abs=0.03)
+    assert 1 - right[:, -2].mean() == pytest.approx(1 / MASK_ONE_IN, abs=0.03)
+    assert 1 - right[:, -1].mean() == pytest.approx(1 / MASK_ONE_IN, abs=0.03)
     assert np.array_equal(~right[:, -2], untold[[row[2:].tobytes() in moved for row in inputs], -2])
     both = untold[:, -2] & untold[:, -1]
-    assert both.mean() == pytest.approx(1 / HIDDEN**2, abs=0.01)  # one is not hidden because the other is
+    assert both.mean() == pytest.approx(1 / MASK_ONE_IN**2, abs=0.01)  # one is not masked because the other is
     if fields == ALL_NOTES:
         assert (inputs[:, 0, 0] == told.note_sizes[0]).all()
 

@@ -38,14 +38,14 @@ def read(net: torch.nn.Module, ids: np.ndarray, adaptation: Adaptation = BOTH) -
         return model.read(ids)
 
 
-@pytest.mark.parametrize("place", [1, 45, 46, 48, 89])
-def test_a_token_changes_no_score_before_it(net: GPT, ids: np.ndarray, place: int) -> None:
+@pytest.mark.parametrize("position", [1, 45, 46, 48, 89])
+def test_a_token_changes_no_score_before_it(net: GPT, ids: np.ndarray, position: int) -> None:
     before = read(net, ids)
-    ids[place] = (ids[place] + 1) % len(PIECES)
+    ids[position] = (ids[position] + 1) % len(PIECES)
     after = read(net, ids)
-    assert (after[: place - 1] == before[: place - 1]).all()
-    assert after[place - 1] != before[place - 1]  # its own
-    assert (after[place:] != before[place:]).any() or place == 89
+    assert (after[: position - 1] == before[: position - 1]).all()
+    assert after[position - 1] != before[position - 1]  # its own
+    assert (after[position:] != before[position:]).any() or position == 89
 
 
 def test_every_token_is_scored_once_by_a_distribution(net: GPT, ids: np.ndarray) -> None:
@@ -67,9 +67,9 @@ def test_every_token_is_scored_once_by_a_distribution(net: GPT, ids: np.ndarray)
 
 def test_without_anything_that_learns_the_net_alone_scores(net: GPT, ids: np.ndarray) -> None:
     scores = read(net, ids, Adaptation(learning_rate=0, counts=False, segment=1))
-    for place in (1, 20, 89):
-        logits = net(torch.from_numpy(ids[max(0, place - 16) : place])[None])[0, -1]
-        np.testing.assert_allclose(scores[place - 1], logits.log_softmax(-1)[ids[place]].detach(), rtol=1e-5)
+    for position in (1, 20, 89):
+        logits = net(torch.from_numpy(ids[max(0, position - 16) : position])[None])[0, -1]
+        np.testing.assert_allclose(scores[position - 1], logits.log_softmax(-1)[ids[position]].detach(), rtol=1e-5)
 
 
 @pytest.mark.parametrize("adaptation", [Adaptation(learning_rate=0), Adaptation(counts=False, learning_rate=0.02)])
@@ -102,10 +102,11 @@ def test_a_prompt_is_learned_from_and_continued(net: GPT, ids: np.ndarray) -> No
     tokens: list[tuple[int, int]] = []
     stopped = generate_adapted(
         net, prompts, GREEDY, BOTH, PIECES,
-        stop=lambda place, new: place == 0 and len(new) == 3, on_token=lambda *token: tokens.append(token),
+        stop=lambda prompt_index, new: prompt_index == 0 and len(new) == 3,
+        on_token=lambda *token: tokens.append(token),
     )  # fmt: skip
     assert stopped == [found[0][:3], found[1]]
-    assert tokens == [(place, token) for place, new in enumerate(stopped) for token in new]
+    assert tokens == [(prompt_index, token) for prompt_index, new in enumerate(stopped) for token in new]
     with pytest.raises(UserError, match="beams"):
         generate_adapted(net, prompts, Decoding(beams=2), BOTH, PIECES)
 

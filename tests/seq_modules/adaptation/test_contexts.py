@@ -10,7 +10,7 @@ from seq_modules.adaptation.contexts import WordContexts, token_contexts
 def test_tokens_hash_alike_exactly_where_they_are_the_same() -> None:
     ids = np.random.default_rng(0).integers(0, 3, 80)
     for order, hashes in zip((1, 2, 5), token_contexts(ids, (1, 2, 5)), strict=True):
-        contexts = [tuple(ids[max(0, place - order) : place]) for place in range(len(ids) + 1)]
+        contexts = [tuple(ids[max(0, position - order) : position]) for position in range(len(ids) + 1)]
         assert [hashes[i] == hashes[j] for i, j in product(range(81), repeat=2)] == [
             contexts[i] == contexts[j] for i, j in product(range(81), repeat=2)
         ]

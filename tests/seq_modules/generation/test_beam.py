@@ -255,11 +255,11 @@ def test_stop_ends_a_hypothesis_and_tokens_are_told_at_the_end() -> None:
     net, _ = pair_of_nets(0, -9.0)
     decoding, told = Decoding(NEW, beams=3), []
     new = generate(
-        net, [[1, 2, 3], [4, 4, 7]], decoding, stop=lambda place, ids: len(ids) == 2 + place,
-        on_token=lambda place, token: told.append((place, token)),
+        net, [[1, 2, 3], [4, 4, 7]], decoding, stop=lambda prompt_index, ids: len(ids) == 2 + prompt_index,
+        on_token=lambda prompt_index, token: told.append((prompt_index, token)),
     )  # fmt: skip
     assert [len(ids) for ids in new] == [2, 3]
-    assert told == [(place, token) for place, ids in enumerate(new) for token in ids]
+    assert told == [(prompt_index, token) for prompt_index, ids in enumerate(new) for token in ids]
     assert new[0] == generate(net, [[1, 2, 3]], Decoding(2, beams=3))[0]
 
 

@@ -94,15 +94,16 @@ def test_loop_equals_one_written_by_hand(net, name) -> None:
         seen[0, text] = True
         uniform = torch.tensor([0.0 if decoding.greedy else next(draw)], dtype=torch.float64)
         text.append(int(choose(net(torch.tensor([text]))[:, -1], decoding, uniform, seen)))
-    assert generate(net, [prompt], decoding, rows=[9]) == [text[len(prompt) :]]
+    assert generate(net, [prompt], decoding, sample_ids=[9]) == [text[len(prompt) :]]
 
 
 def test_a_row_does_not_depend_on_its_batch(net) -> None:
-    together = generate(net, PROMPTS, Decoding(30), rows=[4, 5, 6, 7])
+    together = generate(net, PROMPTS, Decoding(30), sample_ids=[4, 5, 6, 7])
     alone = [
-        generate(net, [prompt], Decoding(30), rows=[row])[0] for prompt, row in zip(PROMPTS, (4, 5, 6, 7), strict=True)
+        generate(net, [prompt], Decoding(30), sample_ids=[row])[0]
+        for prompt, row in zip(PROMPTS, (4, 5, 6, 7), strict=True)
     ]
-    backwards = generate(net, PROMPTS[::-1], Decoding(30), rows=[7, 6, 5, 4])[::-1]
+    backwards = generate(net, PROMPTS[::-1], Decoding(30), sample_ids=[7, 6, 5, 4])[::-1]
     assert together == alone == backwards
 
 
@@ -177,15 +178,20 @@ def test_a_stopped_row_is_left_alone_and_the_others_go_on(cached) -> None:
     net, told, asked = LastThree(), [], []
     free = generate(net, PROMPTS, Decoding(20))
 
-    def stop(place: int, ids: list[int]) -> bool:
-        asked.append(place)
-        assert ids == free[place][: len(ids)]
-        return len(ids) == 2 + 3 * place
+    def stop(prompt_index: int, ids: list[int]) -> bool:
+        asked.append(prompt_index)
+        assert ids == free[prompt_index][: len(ids)]
+        return len(ids) == 2 + 3 * prompt_index
 
     ends = generate(net, PROMPTS, Decoding(20), cached=cached, stop=stop, on_token=lambda *token: told.append(token))
-    assert ends == [row[: 2 + 3 * place] for place, row in enumerate(free)]
-    assert asked == [place for step in range(11) for place in range(4) if step < 2 + 3 * place]
-    assert told == [(place, free[place][step]) for step in range(11) for place in range(4) if step < 2 + 3 * place]
+    assert ends == [row[: 2 + 3 * prompt_index] for prompt_index, row in enumerate(free)]
+    assert asked == [prompt_index for step in range(11) for prompt_index in range(4) if step < 2 + 3 * prompt_index]
+    assert told == [
+        (prompt_index, free[prompt_index][step])
+        for step in range(11)
+        for prompt_index in range(4)
+        if step < 2 + 3 * prompt_index
+    ]
 
 
 def test_the_net_is_not_called_once_all_rows_are_over() -> None:
@@ -202,8 +208,8 @@ def test_tokens_are_told_before_stop_is_asked() -> None:
         LastThree(),
         [[1], [2]],
         Decoding(2, temperature=0),
-        stop=lambda place, _: events.append(("stop", place)) is not None,
-        on_token=lambda place, _: events.append(("token", place)),
+        stop=lambda prompt_index, _: events.append(("stop", prompt_index)) is not None,
+        on_token=lambda prompt_index, _: events.append(("token", prompt_index)),
     )
     assert events == 2 * [("token", 0), ("token", 1), ("stop", 0), ("stop", 1)]
 
@@ -232,8 +238,8 @@ def test_bad_input_is_refused() -> None:
     net = LastThree()
     with pytest.raises(ValueError, match=r"^prompts: number 1 is empty"):
         generate(net, [[1], []], Decoding())
-    with pytest.raises(ValueError, match=r"^rows must number every prompt: 1 numbers for 2"):
-        generate(net, [[1], [2]], Decoding(), rows=[0])
+    with pytest.raises(ValueError, match=r"^sample_ids must number every prompt: 1 numbers for 2"):
+        generate(net, [[1], [2]], Decoding(), sample_ids=[0])
     net.tables.data.fill_(torch.nan)
     with pytest.raises(ValueError, match=r"^net: its logits are not numbers"):
         generate(net, [[1]], Decoding())

@@ -74,7 +74,7 @@ def nets(request: pytest.FixtureRequest) -> tuple[nn.Module, nn.Module]:
         return net
 
     net = EventNet(backbone, SIZES, d_model=8, width=8)
-    for output in net.members.head.outputs:
+    for output in net.members.head.field_heads:
         nn.init.normal_(output.weight, std=2.0)  # or greedy repeats one event for ever, whatever it reads
     return EventSteps(net.double()), net
 
@@ -109,19 +109,19 @@ def test_loop_equals_one_written_by_hand(nets, name: str) -> None:
             uniform = torch.tensor([0.0 if decoding.greedy else next(draw)], dtype=torch.float64)
             event.append(int(choose(logits, decoding, uniform, seen)))
         text.append(tuple(event))
-    assert generate_events(net, heads, [PROMPTS[1]], decoding, rules(), rows=[9]) == [text[len(PROMPTS[1]) :]]
+    assert generate_events(net, heads, [PROMPTS[1]], decoding, rules(), sample_ids=[9]) == [text[len(PROMPTS[1]) :]]
 
 
 def test_seed_and_row_decide_and_the_batch_does_not(nets) -> None:
-    together = generate_events(*nets, PROMPTS, Decoding(20), rules(), rows=[4, 5, 6])
+    together = generate_events(*nets, PROMPTS, Decoding(20), rules(), sample_ids=[4, 5, 6])
     torch.rand(3)  # the global generator has no say
     before = torch.get_rng_state()
     alone = [
-        generate_events(*nets, [prompt], Decoding(20), rules(), rows=[row])[0]
+        generate_events(*nets, [prompt], Decoding(20), rules(), sample_ids=[row])[0]
         for prompt, row in zip(PROMPTS, (4, 5, 6), strict=True)
     ]
     assert together == alone
-    assert together != generate_events(*nets, PROMPTS, Decoding(20, seed=1), rules(), rows=[4, 5, 6])
+    assert together != generate_events(*nets, PROMPTS, Decoding(20, seed=1), rules(), sample_ids=[4, 5, 6])
     first, second = generate_events(*nets, PROMPTS[:1] * 2, Decoding(20), rules())
     assert first != second
     assert torch.equal(before, torch.get_rng_state())
@@ -210,14 +210,14 @@ def test_a_row_ends_with_its_end_event_and_the_others_go_on(nets, cached: bool) 
 def test_a_stopped_row_is_left_alone_and_the_others_go_on(nets, cached: bool) -> None:
     free, asked = generate_events(*nets, PROMPTS, Decoding(20), rules()), []
 
-    def stop(place: int, events: list) -> bool:
-        asked.append(place)
-        assert events == free[place][: len(events)]
-        return len(events) == 2 + 3 * place
+    def stop(prompt_index: int, events: list) -> bool:
+        asked.append(prompt_index)
+        assert events == free[prompt_index][: len(events)]
+        return len(events) == 2 + 3 * prompt_index
 
     ends = generate_events(*nets, PROMPTS, Decoding(20), rules(), cached=cached, stop=stop)
-    assert ends == [row[: 2 + 3 * place] for place, row in enumerate(free)]
-    assert asked == [place for step in range(8) for place in range(3) if step < 2 + 3 * place]
+    assert ends == [row[: 2 + 3 * prompt_index] for prompt_index, row in enumerate(free)]
+    assert asked == [prompt_index for step in range(8) for prompt_index in range(3) if step < 2 + 3 * prompt_index]
 
 
 def test_modes_come_back(nets) -> None:
@@ -233,12 +233,12 @@ def test_bad_input_is_refused(nets) -> None:
     assert generate_events(net, heads, [], Decoding(), rules()) == []
     with pytest.raises(ValueError, match=r"^prompts: number 1 is empty"):
         generate_events(net, heads, [PROMPTS[0], []], Decoding(), rules())
-    with pytest.raises(ValueError, match=r"^rows must number every prompt: 1 numbers for 3"):
-        generate_events(net, heads, PROMPTS, Decoding(), rules(), rows=[0])
+    with pytest.raises(ValueError, match=r"^sample_ids must number every prompt: 1 numbers for 3"):
+        generate_events(net, heads, PROMPTS, Decoding(), rules(), sample_ids=[0])
     with pytest.raises(ValueError, match=r"^decoding\.beams 5 is not for music; leave it out$"):
         generate_events(net, heads, PROMPTS, Decoding(beams=5), rules())
     with pytest.raises(ValueError, match=r"^decoding\.num_speculative_tokens 5 is not for music; leave it out$"):
         generate_events(net, heads, PROMPTS, Decoding(num_speculative_tokens=5), rules())
-    heads.members.head.outputs[1].bias.data.fill_(torch.nan)
+    heads.members.head.field_heads[1].bias.data.fill_(torch.nan)
     with pytest.raises(ValueError, match=r"^net: its logits are not numbers"):
         generate_events(net, heads, PROMPTS, Decoding(), rules())

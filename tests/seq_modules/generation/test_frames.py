@@ -12,7 +12,7 @@ START, END = 9, 8
 
 
 class Counts:
-    """The next frame is the position in the piece, and the first place of the frame before; START counts as 0."""
+    """The next frame is the position in the piece, and the first slot of the frame before; START counts as 0."""
 
     frame_size, start_id, end_id = 2, START, END
 

@@ -24,7 +24,7 @@ from seqlight.core.labels import BOS, EOS, PAD, UNK
 V, WIDTH, NEW = 14, 16, 8
 SOURCES = [[4, 5, 6, 7, 8, EOS], [9, EOS], [10, 4, 4, EOS], [11, 12, 13, EOS], [5, 6, EOS]]
 
-# Of the random weights: the source, the place and the tokens before have a say each.
+# Of the random weights: the source, the position and the tokens before have a say each.
 SCALES = {"bias": 0.1, "self_attn": 0.2, "encoder_attn": 0.4, "fc": 0.4, "embed": 1.0, "shared": 1.0, "lm_head": 0.5}
 
 
@@ -153,11 +153,11 @@ def test_cached_equals_naive(make, decoding) -> None:
 @pytest.mark.parametrize("decoding", DECODINGS.values(), ids=DECODINGS)
 def test_a_source_does_not_depend_on_its_batch(decoding) -> None:
     net, numbers = pair_of_nets(2, 1.5)[0], [7, 3, 0, 12, 5]
-    together = translate(net, SOURCES, decoding, rows=numbers)
-    alone = [translate(net, [one], decoding, rows=[n])[0] for one, n in zip(SOURCES, numbers, strict=True)]
+    together = translate(net, SOURCES, decoding, sample_ids=numbers)
+    alone = [translate(net, [one], decoding, sample_ids=[n])[0] for one, n in zip(SOURCES, numbers, strict=True)]
     check_equal(together, alone)
-    check_equal(together, translate(net, SOURCES, decoding, rows=numbers, batch_size=2))
-    check_equal(together, translate(net, SOURCES[::-1], decoding, rows=numbers[::-1])[::-1])
+    check_equal(together, translate(net, SOURCES, decoding, sample_ids=numbers, batch_size=2))
+    check_equal(together, translate(net, SOURCES[::-1], decoding, sample_ids=numbers[::-1])[::-1])
 
 
 @pytest.mark.parametrize("name", ["greedy", "sampled", "beams"])
@@ -210,7 +210,7 @@ def test_sampling_equals_a_loop_written_by_hand() -> None:
         logits = net(torch.tensor([source]), mask, torch.tensor([target]))[:, -1]
         logits[:, [PAD, BOS]] = -torch.inf
         target.append(int(choose(logits, decoding, torch.tensor([next(draw)], dtype=torch.float64))))
-    assert translate(net, [source], decoding, rows=[9])[0][0].ids == target[1:]
+    assert translate(net, [source], decoding, sample_ids=[9])[0][0].ids == target[1:]
     assert len(target) > 4
     assert translate(net, [source] * 2, decoding)[0] != translate(net, [source] * 2, decoding)[1]
 
@@ -267,7 +267,7 @@ def test_no_end_of_sequence_token_gives_the_longest_length() -> None:
 
 
 class Copier(nn.Module):
-    """Attends to the source backwards: target place t to source place S - 1 - t."""
+    """Attends to the source backwards: target position t to source position S - 1 - t."""
 
     def __init__(self, attention: bool = True) -> None:
         super().__init__()
@@ -308,8 +308,8 @@ def test_modes_come_back_and_bad_input_is_refused() -> None:
         translate(net, [[4], []], Decoding())
     with pytest.raises(ValueError, match=r"^sources\[0\] has 41 tokens, more than the net reads \(max_seq_len 40"):
         translate(net, [[4] * 41], Decoding())
-    with pytest.raises(ValueError, match=r"^rows must number every source: 1 numbers for 2"):
-        translate(net, [[4], [5]], Decoding(), rows=[0])
+    with pytest.raises(ValueError, match=r"^sample_ids must number every source: 1 numbers for 2"):
+        translate(net, [[4], [5]], Decoding(), sample_ids=[0])
     net.target_embedding.weight.data.fill_(torch.nan)
     for beams in (1, 2):
         with pytest.raises(ValueError, match=r"^net: its logits are not numbers"):

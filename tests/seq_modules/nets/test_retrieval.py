@@ -38,7 +38,7 @@ def test_lengths_are_those_of_counting() -> None:
             assert found[b, :, :, which].tolist() == expected
 
 
-def test_lengths_of_the_last_place_follow_from_those_before() -> None:
+def test_lengths_of_the_last_position_follow_from_those_before() -> None:
     these = keys(3, 60)
     these[2] = 1
     whole = match_lengths(these)
@@ -67,7 +67,7 @@ def test_a_copy_head_adds_weights_to_those_of_the_retrieved_ids(numbers: int) ->
             if lengths[row, m].any():
                 z = head.lengths[0].weight[lengths[row, m, 0]] + head.lengths[1].weight[lengths[row, m, 1]]
                 z = z + sum(t.weight[c[row, m]] for t, c in zip(head.categories, classes, strict=True))
-                z = z + head.output(x[row])
+                z = z + head.query_projection(x[row])
                 if head.numbers is not None and real is not None:
                     z = z + head.numbers(real[row, m])
                 weights[row, ids[row, m]] += head.logit(z).exp().item()
@@ -75,14 +75,14 @@ def test_a_copy_head_adds_weights_to_those_of_the_retrieved_ids(numbers: int) ->
     assert found[2, 0] == logits[2, 0]  # nothing was retrieved there
 
 
-def test_places_that_agree_add_up_and_do_not_multiply() -> None:
+def test_positions_that_agree_add_up_and_do_not_multiply() -> None:
     """However many say the same, an id gains no more than as many times the weight of one."""
     torch.manual_seed(0)
     head = CopyHead(6)
     logits, x = torch.zeros(1, 5), torch.randn(1, 6)
     gains = [
-        head(logits, x, torch.full((1, places), 2), torch.full((1, places, 2), 9))[0, 2].exp() - 1
-        for places in (1, 2, 6)
+        head(logits, x, torch.full((1, positions), 2), torch.full((1, positions, 2), 9))[0, 2].exp() - 1
+        for positions in (1, 2, 6)
     ]
     assert_close(gains[1], 2 * gains[0])
     assert_close(gains[2], 6 * gains[0])
@@ -97,7 +97,7 @@ def test_gradients_of_a_copy_head_are_those_of_differences() -> None:
     logits, x = (torch.randn(3, size, dtype=torch.float64, requires_grad=True) for size in (4, 3))
     assert torch.autograd.gradcheck(lambda logits, x: head(logits, x, ids, lengths).log_softmax(-1), (logits, x))
     with torch.no_grad():
-        head.output.weight *= 1e4
+        head.query_projection.weight *= 1e4
     found = head(logits, x, ids, lengths)
     assert torch.equal(found[2], logits[2])
     found.log_softmax(-1).sum().backward()

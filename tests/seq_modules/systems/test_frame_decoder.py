@@ -131,7 +131,7 @@ def test_samples_follow_the_seed_and_the_row_alone() -> None:
     module = make("lstm")
     free = Decoding(max_new_tokens=6, seed=3)
     three = module.sample(3, free)
-    assert torch.equal(module.sample(1, free, rows=[1])[0], three[1])
+    assert torch.equal(module.sample(1, free, sample_ids=[1])[0], three[1])
     assert not torch.equal(three[0], three[1])
     assert not torch.equal(module.sample(1, Decoding(max_new_tokens=6, seed=4))[0], three[0])
     with pytest.raises(ValueError, match=r"^repetition_penalty 1\.2"):

@@ -197,7 +197,7 @@ def test_samples_are_pieces_that_begin_with_the_prompt(fields: tuple[str, ...]) 
 def test_end_stops_and_is_not_part_of_a_sample(fields: tuple[str, ...]) -> None:
     module = make("lstm", fields)
     with torch.no_grad():
-        module.net.each[0].head.outputs[0].bias[module.tokenizer.end_id] = 3.0
+        module.net.each[0].head.field_heads[0].bias[module.tokenizer.end_id] = 3.0
     ids = module.sample(30, Decoding(max_new_tokens=50))
     lengths = [len(row) for row in ids]
     assert min(lengths) >= 1  # never nothing at all

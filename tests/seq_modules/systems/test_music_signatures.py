@@ -70,7 +70,7 @@ def test_it_is_never_made_and_stays_in_view(kind: str, fields: tuple[str, ...]) 
     module = make(kind, pieces, fields).double()
     tokenizer, module.generation = module.tokenizer, MusicGeneration(stop_at_end=False)
     with torch.no_grad():
-        for head, size in zip(module.net.each[0].head.outputs, tokenizer.note_sizes, strict=True):
+        for head, size in zip(module.net.each[0].head.field_heads, tokenizer.note_sizes, strict=True):
             head.bias[size:] = 30.0  # signatures are what it would like to write
     decoding = Decoding(max_new_tokens=60, seed=2)
     for prompt in (tokenizer.encode(pieces[0])[:30], None):

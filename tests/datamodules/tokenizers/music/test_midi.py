@@ -103,7 +103,9 @@ def test_velocities_by_hand() -> None:
     assert one.encode(piece)[:, 2].tolist() == [1, 1, 2, 2, 1]
     every = NoteTokenizer.train([piece], ALL_NOTES + LOUDNESS, signatures=True)
     assert every.velocities == [0, 30, 90, 0]
-    assert every.head(piece).tolist() == [[every.note_sizes[0], every.note_sizes[1] + 24, every.note_sizes[2], 3]]
+    assert every.signature_events(piece).tolist() == [
+        [every.note_sizes[0], every.note_sizes[1] + 24, every.note_sizes[2], 3]
+    ]
     heard = every.decode(every.encode(Piece("", (Note(0, 60, 12, 1), Note(0, 62, 12, 61), Note(0, 64, 12, 127)))))
     assert [note.velocity for note in heard.notes] == [30, 90, 90]  # the nearest of those that training had
     assert every.unseen(Piece("", (Note(12, 60, 12, 31),))) == 1
@@ -123,7 +125,9 @@ def test_metres_that_change_are_told_from_the_notes_on() -> None:
         onsets = [24 * at // (2 if tokenizer.one_voice else 1) for at in range(len(events))]  # rests are events too
         expected = [known.metre_id((3, 4) if at < 72 else (2, 4) if at < 120 else (6, 8)) for at in onsets]
         assert tokenizer.metre_ids(piece, events).tolist() == expected
-        assert tokenizer.head(piece)[0, known.metre_column] == known.metre_id((6, 8))  # that of what follows
+        assert tokenizer.signature_events(piece)[0, known.metre_column] == known.metre_id(
+            (6, 8)
+        )  # that of what follows
 
 
 def test_a_pitch_out_of_range_is_moved_by_octaves() -> None:

@@ -29,14 +29,14 @@ def test_notes_are_the_same_with_and_without_signatures(
 ) -> None:
     piece = Piece("a", notes, metre, 100.0, key)
     plain, told = (NoteTokenizer.train([piece], fields, (-5, 6), signatures=on) for on in (False, True))
-    assert plain.head(piece).shape == (0, len(fields))
+    assert plain.signature_events(piece).shape == (0, len(fields))
     assert plain.note_sizes == plain.vocab_sizes == told.note_sizes
     assert np.array_equal(told.encode(piece), plain.encode(piece))
-    head = told.head(piece)
-    assert head.shape == (1, len(fields))
-    assert (head >= told.note_sizes).all()  # no id of a note's
-    assert (head < told.vocab_sizes).all()
-    before = np.concatenate([head, told.encode(piece)])
+    signature = told.signature_events(piece)
+    assert signature.shape == (1, len(fields))
+    assert (signature >= told.note_sizes).all()  # no id of a note's
+    assert (signature < told.vocab_sizes).all()
+    before = np.concatenate([signature, told.encode(piece)])
     assert told.decode(before, "a", metre, 100.0) == plain.decode(plain.encode(piece), "a", metre, 100.0)
     assert told.unseen(piece) == 0
 
@@ -51,8 +51,8 @@ def test_transposition_changes_the_key_and_not_the_metre(
     assert np.array_equal(moved[0], signatures.event(metre, ((key[0] + semitones) % 12, key[1])))
     untold = signatures.event(metre, None)
     assert np.array_equal(signatures.transposed(untold, np.array(semitones)), untold)
-    assert np.array_equal(signatures.hidden(moved, np.array([True]), np.array([False]))[0], untold)
-    nothing = signatures.hidden(moved, np.array([True]), np.array([True]))[0]
+    assert np.array_equal(signatures.masked(moved, np.array([True]), np.array([False]))[0], untold)
+    nothing = signatures.masked(moved, np.array([True]), np.array([True]))[0]
     unknown = next((beats, 1) for beats in range(1, 65) if (beats, 1) not in metres)
     assert np.array_equal(nothing, signatures.event(unknown, None))
 
@@ -73,18 +73,18 @@ def test_a_missing_key_is_estimated(seed: int, semitones: int) -> None:
     tokenizer = NoteTokenizer.train([piece], ALL_NOTES, (-5, 6), signatures=True)
     silent = Piece(piece.name, piece.notes, piece.time_signature)
     assert tokenizer.signatures is not None
-    moved = tokenizer.signatures.transposed(tokenizer.head(silent), np.array([semitones]))
-    assert np.array_equal(tokenizer.head(transposed(silent, semitones)), moved)
+    moved = tokenizer.signatures.transposed(tokenizer.signature_events(silent), np.array([semitones]))
+    assert np.array_equal(tokenizer.signature_events(transposed(silent, semitones)), moved)
     assert np.array_equal(
-        tokenizer.head(transposed(piece, semitones)),
-        tokenizer.signatures.transposed(tokenizer.head(piece), np.array([semitones])),
+        tokenizer.signature_events(transposed(piece, semitones)),
+        tokenizer.signatures.transposed(tokenizer.signature_events(piece), np.array([semitones])),
     )
 
 
 def test_a_piece_without_notes_has_no_key() -> None:
     tokenizer = NoteTokenizer.train(etudes(9, 0), ONE_VOICE, signatures=True)
-    assert tokenizer.head(Piece("", ()))[0, 0] == tokenizer.vocab_sizes[0] - 1
-    assert tokenizer.head(Piece("", (), key=(2, "minor")))[0, 0] == tokenizer.note_sizes[0] + 14
+    assert tokenizer.signature_events(Piece("", ()))[0, 0] == tokenizer.vocab_sizes[0] - 1
+    assert tokenizer.signature_events(Piece("", (), key=(2, "minor")))[0, 0] == tokenizer.note_sizes[0] + 14
 
 
 def test_the_state_restores_the_tokenizer_also_without_signatures(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_the_state_restores_the_tokenizer_also_without_signatures(tmp_path: Path
             assert isinstance(again, NoteTokenizer)
             assert again.fingerprint == told.fingerprint != plain.fingerprint
             assert again.vocab_sizes == told.vocab_sizes
-            assert all(np.array_equal(again.head(piece), told.head(piece)) for piece in pieces)
+            assert all(np.array_equal(again.signature_events(piece), told.signature_events(piece)) for piece in pieces)
         old = from_state(plain.state())
         assert isinstance(old, NoteTokenizer)
         assert old.signatures is None

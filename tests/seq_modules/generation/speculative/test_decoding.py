@@ -40,7 +40,7 @@ class Guesses(NgramDrafter):
 
     Args:
         strings: The new tokens of each row.
-        wrong: Places in a string whose guess is wrong.
+        wrong: Positions in a string whose guess is wrong.
         most: Row i has at most this many guesses, less i mod 3.
     """
 
@@ -117,7 +117,7 @@ def test_tokens_are_those_without_guesses(name: str, count: int) -> None:
     assert generate(net, PROMPTS, speculative) == plain
     followers = common_followers(torch.tensor([token for row in plain for token in [*row, *row]]))
     assert generate(net, PROMPTS, speculative, followers=followers) == plain
-    assert generate(net, PROMPTS[1:2], speculative, rows=[1]) == plain[1:2]
+    assert generate(net, PROMPTS[1:2], speculative, sample_ids=[1]) == plain[1:2]
 
 
 def test_an_ensemble_gives_the_tokens_without_guesses() -> None:
@@ -132,16 +132,16 @@ def test_rows_end_and_tell_their_tokens_as_without_guesses() -> None:
     free = generate(net, PROMPTS, decoding)
     eos = free[3][10]
 
-    def stop(place: int, ids: list[int]) -> bool:
-        assert ids == free[place][: len(ids)] == told[place]
-        asked[place].append(len(ids))
-        return len(ids) == 2 + 7 * place
+    def stop(prompt_index: int, ids: list[int]) -> bool:
+        assert ids == free[prompt_index][: len(ids)] == told[prompt_index]
+        asked[prompt_index].append(len(ids))
+        return len(ids) == 2 + 7 * prompt_index
 
     settings = replace(decoding, num_speculative_tokens=4)
     found = generate(net, PROMPTS, settings, stop=stop, on_token=lambda row, token: told[row].append(token), eos_id=eos)
     ends = [
-        min([2 + 7 * place, *[at + 1 for at, token in enumerate(row) if token == eos]])
-        for place, row in enumerate(free)
+        min([2 + 7 * prompt_index, *[at + 1 for at, token in enumerate(row) if token == eos]])
+        for prompt_index, row in enumerate(free)
     ]
     assert found == told == [row[:end] for row, end in zip(free, ends, strict=True)]
     assert asked == [

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from seq_modules.nets.music import event_context
-from seq_modules.nets.music.event_context import INTERVALS, NONE, PERIODS, PLACES, RECENT, EventContext
+from seq_modules.nets.music.event_context import INTERVALS, METRE_BINS, NO_INTERVAL, PERIODS, RECENT, EventContext
 from seq_modules.nets.retrieval import MAX_MATCH, match_lengths
 
 PITCHES, DURATIONS, SHIFTS = 12, 4, 5
@@ -29,14 +29,14 @@ def drawn(fields: int, batch: int, steps: int, seed: int) -> tuple[Tensor, int]:
 def by_hand(row: list[list[int]], first: int) -> tuple[list[int], list[tuple[object, object]]]:
     """Last pitches, and what each event is compared by: whole, and its interval."""
     anchors, keys, last = [], [], -1
-    for place, event in enumerate(row):
+    for position, event in enumerate(row):
         pitch = event[-2]
         interval: object = ("rest", pitch)
         if pitch >= first:
             interval = "first" if last < 0 else pitch - last
             last = pitch
         mark = event[0] < 2
-        keys.append(((place, "mark"),) * 2 if mark else ((interval, *event[:-2], event[-1]), interval))
+        keys.append(((position, "mark"),) * 2 if mark else ((interval, *event[:-2], event[-1]), interval))
         anchors.append(last)
     return anchors, keys
 
@@ -74,10 +74,10 @@ def test_retrieved_is_what_counting_finds(fields: int, steps: int, size: int, se
                     inside = False  # from no pitch, it is moved nowhere
                 assert retrieved.elements[b, t, m].tolist() == (event if inside else [0] * fields)
                 most = t - then  # of a repetition no more than the lag is counted
-                assert retrieved.lengths[b, t, m].tolist() == (
+                assert retrieved.match_lengths[b, t, m].tolist() == (
                     [min(whole, most), min(interval, most)] if inside else [0, 0]
                 )
-            assert not retrieved.lengths[b, t, len(found) :].any()
+            assert not retrieved.match_lengths[b, t, len(found) :].any()
             assert not retrieved.elements[b, t, len(found) :].any()
 
 
@@ -98,7 +98,7 @@ def test_appended_step_by_step_is_the_same(fields: int) -> None:
     assert torch.equal(context.intervals(), whole.intervals())
     assert torch.equal(context.profiles(90), whole.profiles(90))
     assert torch.equal(context.profiles(1), whole.profiles(90)[:, -1:])
-    assert int(retrieved.lengths.max()) > 3
+    assert int(retrieved.match_lengths.max()) > 3
 
 
 def test_repetitions_make_no_long_match_and_are_counted() -> None:
@@ -107,10 +107,13 @@ def test_repetitions_make_no_long_match_and_are_counted() -> None:
         events = torch.tensor([notes * 5])
         retrieved = EventContext(events, 3, PITCHES - 1).retrieve(2)
         # The first note follows none, so that the phrase agrees in its intervals from the second note on.
-        assert retrieved.lengths[0, -1].tolist() == [[period, period], [2 * period, 2 * period]]
-        assert retrieved.repeats[0, -1].tolist() == [(4 * period - 1) // period, (3 * period - 1) // (2 * period)]
+        assert retrieved.match_lengths[0, -1].tolist() == [[period, period], [2 * period, 2 * period]]
+        assert retrieved.repeat_buckets[0, -1].tolist() == [
+            (4 * period - 1) // period,
+            (3 * period - 1) // (2 * period),
+        ]
     once = torch.tensor([[[6, 1], [7, 1], [9, 2], [3, 0], [6, 1], [7, 1]]])
-    assert not EventContext(once, 3, PITCHES - 1).retrieve(1).repeats.any()
+    assert not EventContext(once, 3, PITCHES - 1).retrieve(1).repeat_buckets.any()
 
 
 def test_a_phrase_moved_up_is_retrieved_where_the_tune_now_stands() -> None:
@@ -118,16 +121,16 @@ def test_a_phrase_moved_up_is_retrieved_where_the_tune_now_stands() -> None:
     events = torch.tensor([[(0, 0), *tune, (2, 3), *[(p + 3, d) for p, d in tune[:-1]]]])
     retrieved = EventContext(events, 3, PITCHES - 1).retrieve(1)
     assert retrieved.elements[0, -1, 0].tolist() == [9, 1]  # 6 moved by 3
-    assert retrieved.lengths[0, -1, 0].tolist() == [3, 3]  # three intervals; what led to the first note differs
-    assert not EventContext(events, 3, 8).retrieve(1).lengths[0, -1].any()  # 9 is no pitch there
+    assert retrieved.match_lengths[0, -1, 0].tolist() == [3, 3]  # three intervals; what led to the first note differs
+    assert not EventContext(events, 3, 8).retrieve(1).match_lengths[0, -1].any()  # 9 is no pitch there
 
 
 def test_intervals_skip_rests_and_begin_with_none() -> None:
     events = torch.tensor([[(0, 0), (5, 1), (7, 1), (2, 1), (4, 1)]])
     assert EventContext(events, 3, PITCHES - 1).intervals()[0].tolist() == [
-        [NONE] * INTERVALS,
-        [NONE, NONE],
-        [2, NONE],
+        [NO_INTERVAL] * INTERVALS,
+        [NO_INTERVAL, NO_INTERVAL],
+        [2, NO_INTERVAL],
         [0, 2],
         [-3, -3],
     ]
@@ -153,7 +156,7 @@ def test_profiles_count_the_scale_from_the_last_pitch() -> None:
 def test_profiles_count_how_often_notes_begin_so_many_sixteenths_from_now(fields: int) -> None:
     events, first = drawn(fields, 2, 60, 5)
     ticks = torch.tensor([0, 6, 18, 30] if fields == 2 else [0, 0, 0, 12, 18])
-    profiles = EventContext(events, first, PITCHES - 1, ticks).profiles(60)[..., 24:].split(PLACES, dim=-1)
+    profiles = EventContext(events, first, PITCHES - 1, ticks).profiles(60)[..., 24:].split(METRE_BINS, dim=-1)
     for b, row in enumerate(events.tolist()):
         clock, begun, ends = 0, [], []
         for event in row:
@@ -169,8 +172,8 @@ def test_profiles_count_how_often_notes_begin_so_many_sixteenths_from_now(fields
                 expected = []
                 for period in PERIODS:
                     bars = (ends[t] - since) / period + 1
-                    for place in range(period // 6):
-                        on = (ends[t] + 6 * place) % period
+                    for sixteenth in range(period // 6):
+                        on = (ends[t] + 6 * sixteenth) % period
                         expected.append(sum(at % period == on and sounds for at, sounds in begun[begin : t + 1]) / bars)
                 torch.testing.assert_close(profiles[part][b, t], torch.tensor(expected))
 
@@ -216,6 +219,6 @@ def test_a_field_behind_the_duration_is_retrieved_and_changes_nothing_else(field
     assert torch.equal(context.profiles(40), without.profiles(40))
     assert torch.equal(context.intervals(), without.intervals())
     ours, theirs = context.retrieve(4), without.retrieve(4)
-    assert torch.equal(ours.lengths, theirs.lengths)
+    assert torch.equal(ours.match_lengths, theirs.match_lengths)
     assert torch.equal(ours.elements[..., :-1], theirs.elements)
     assert ours.elements[..., -1].any()

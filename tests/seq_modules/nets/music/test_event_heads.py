@@ -59,12 +59,12 @@ def loss_by_hand(head: EventHead, x: Tensor, these: Tensor, chained: bool) -> Te
         for field in range(len(SIZES)):
             h = x[b, t]
             if chained and field > 0:
-                tables = head.earlier.weight.split(SIZES[:-1])
+                tables = head.previous_fields_embedding.weight.split(SIZES[:-1])
                 told = sum(tables[g][these[b, t, g]] for g in range(field))
-                mix = head.mixes[field - 1]
+                mix = head.condition_layers[field - 1]
                 z = mix.weight @ torch.cat([h, told]) + mix.bias
                 h = h + z * (1 + torch.erf(z / 2**0.5)) / 2
-            out = head.outputs[field]
+            out = head.field_heads[field]
             z = out.weight @ h + out.bias
             total = total + z.exp().sum().log() - z[these[b, t, field]]
     return total
@@ -116,19 +116,19 @@ def test_scale_distances_and_copies_add_what_they_should(kind: str) -> None:
     head, these, (output, features) = full(kind), events(*SHAPE), given()
     base_head = plain(kind).double()
     base_head.load_state_dict(head.state_dict(), strict=False)
-    x = output + features.profile @ head.scale.weight.T
+    x = output + features.profile @ head.profile_projection.weight.T
     for field, (ours, base) in enumerate(zip(head(output, features, these), base_head(x, NONE, these), strict=True)):
         expected = base.clone()
         for b, t in itertools.product(*map(range, SHAPE)):
             h = x[b, t]
             if kind == "chained" and field:
-                e = head.earlier.of(these[b, t, :field])
-                h = h + F.gelu(head.mixes[field - 1](torch.cat([h, e])))
+                e = head.previous_fields_embedding.of(these[b, t, :field])
+                h = h + F.gelu(head.condition_layers[field - 1](torch.cat([h, e])))
             if field == 1 and features.anchor[b, t] >= 0:
                 weights = head.distances.weight @ h + head.distances.bias
                 for pitch in range(FIRST, 6):
                     expected[b, t, pitch] += weights[pitch - features.anchor[b, t] + 7]
-            copies = head.copies[field]
+            copies = head.copy_heads[field]
             for m in range(2):
                 event, lengths, lag, repeats = (part[b, t, m] for part in features.retrieved)
                 if not lengths.any():
@@ -137,7 +137,7 @@ def test_scale_distances_and_copies_add_what_they_should(kind: str) -> None:
                 z = sum(table.weight[at] for table, at in zip(tables, (*lengths, lag, repeats), strict=True))
                 if kind == "chained" and field:
                     z = z + copies.categories[2].weight[int(event[:field].tolist() == these[b, t, :field].tolist())]
-                logit = copies.logit(z + copies.output(h)).squeeze()
+                logit = copies.logit(z + copies.query_projection(h)).squeeze()
                 expected[b, t, event[field]] = torch.logaddexp(expected[b, t, event[field]], logit)
         assert_close(ours, expected)
 

@@ -97,8 +97,8 @@ def test_heads_and_intervals_know_no_key() -> None:
     net = make("lstm", True, 3)
     with torch.no_grad():
         net.each[0].backbone.embedding.weight[3 : SIZES[0]] = 0
-        net.each[0].head.outputs[0].weight.zero_()
-        net.each[0].head.outputs[0].bias.zero_()
+        net.each[0].head.field_heads[0].weight.zero_()
+        net.each[0].head.field_heads[0].bias.zero_()
     low = events(1, 30)
     high = low.clone()
     high[..., 0] += 3 * (low[..., 0] >= FIRST)

@@ -66,10 +66,10 @@ def test_what_may_not_follow_has_no_probability_at_all() -> None:
     net = make()
     frames = all_sets()
     logits = net.within(torch.zeros(len(frames), 8).double(), frames, frames)
-    for frame, places in zip(frames.tolist(), logits, strict=True):
-        for place in range(S):
-            last = frame[place - 1] if place else -1
-            allowed = (places[place] > -torch.inf).nonzero().flatten().tolist()
+    for frame, slots in zip(frames.tolist(), logits, strict=True):
+        for slot in range(S):
+            last = frame[slot - 1] if slot else -1
+            allowed = (slots[slot] > -torch.inf).nonzero().flatten().tolist()
             assert allowed == [*range(last + 1, P), END]
 
 
@@ -85,11 +85,11 @@ def test_nothing_depends_on_later_frames(backbone: str) -> None:
     assert not torch.allclose(net(changed, position)[:, 5], state[:, 5])
     frame = torch.tensor([[0, 2, 4]])
     one = net.within(state[:1, 0], frames[:1, 0], frame, **retrieved_for(1))
-    for place in range(S):
+    for slot in range(S):
         other = frame.clone()
-        other[:, place:] = END
+        other[:, slot:] = END
         logits = net.within(state[:1, 0], frames[:1, 0], other, **retrieved_for(1))
-        torch.testing.assert_close(logits[:, : place + 1], one[:, : place + 1])
+        torch.testing.assert_close(logits[:, : slot + 1], one[:, : slot + 1])
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
@@ -125,7 +125,7 @@ def test_the_copy_head_adds_to_the_next_id_of_each_retrieved_frame_alone() -> No
     logits = torch.zeros(1, S, P + 1).double()
     found = within.with_copies(logits, x, last, frame, **retrieved_for(1))[0]
     # [0, 3]: then 0, 3, 3. [2]: then 2, 2, and nothing behind 2.
-    assert [(place > 1e-9).nonzero().flatten().tolist() for place in found] == [[0, 2], [2, 3], [3, END]]
+    assert [(slot > 1e-9).nonzero().flatten().tolist() for slot in found] == [[0, 2], [2, 3], [3, END]]
     none = {"retrieved": retrieved_for(1)["retrieved"], "lengths": torch.zeros(1, 3, 2, dtype=torch.long)}
     assert_close(within.with_copies(logits, x, last, frame, **none), logits)
 

@@ -74,12 +74,12 @@ def by_hand(net: EncoderDecoderRNN, source: list[int], target: list[int]) -> Ten
             made = [net.bridge[part * 2 + layer](torch.cat([end[part] for end in ends])) for part in range(parts)]
             first.append([made[0].tanh(), *made[1:]])
     memory = torch.stack(states)  # (S, M)
-    fed = first[-1][0] if net.attention is None else torch.zeros(H, dtype=torch.float64)
+    input_feed = first[-1][0] if net.attention is None else torch.zeros(H, dtype=torch.float64)
     hidden, logits = first, []
     for token in target:
         x = net.target_embedding.weight[token]
         if net.config.input_feeding:
-            x = torch.cat((x, fed))
+            x = torch.cat((x, input_feed))
         for layer in range(2):
             hidden[layer] = cell_step(net.decoder, layer, x, hidden[layer])
             x = hidden[layer][0]
@@ -94,7 +94,7 @@ def by_hand(net: EncoderDecoderRNN, source: list[int], target: list[int]) -> Ten
                     scores.append(net.attention.v @ torch.tanh(net.attention.query(x) + key))
             context = torch.stack(scores).softmax(0) @ memory
             x = torch.tanh(net.combine.weight @ torch.cat((context, x)))
-            fed = x
+            input_feed = x
         logits.append(net.head.weight @ x)
     return torch.stack(logits)
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seq_modules.nets.hashed_ngrams import NgramEmbedding, ngram_hashes
-from seq_modules.nets.transformer.attention import Attention, causal_mask, chosen, rotary_tables
+from seq_modules.nets.transformer.attention import Attention, causal_mask, resolve_kind, rotary_tables
 from seq_modules.nets.transformer.block import FeedForward, RMSNorm, drop, make_norm, random_bytes
 from seqlight.core import hardware
 
@@ -62,13 +62,13 @@ def test_attention_is_what_loops_compute(kind: Any) -> None:
 
 def test_auto_goes_by_device_and_precision(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hardware, "CPU_BF16", False)
-    assert chosen("auto", "cpu", torch.bfloat16, 64) == "sdpa"  # emulated
+    assert resolve_kind("auto", "cpu", torch.bfloat16, 64) == "sdpa"  # emulated
     monkeypatch.setattr(hardware, "CPU_BF16", True)
-    assert chosen("auto", "cpu", torch.bfloat16, 256) == "eager"
-    assert chosen("auto", "cpu", torch.bfloat16, 1024) == "sdpa"
-    assert chosen("auto", "cpu", torch.float32, 256) == "sdpa"
-    assert chosen("auto", "cuda", torch.bfloat16, 256) == "sdpa"
-    assert chosen("eager", "cuda", torch.float32, 1024) == "eager"
+    assert resolve_kind("auto", "cpu", torch.bfloat16, 256) == "eager"
+    assert resolve_kind("auto", "cpu", torch.bfloat16, 1024) == "sdpa"
+    assert resolve_kind("auto", "cpu", torch.float32, 256) == "sdpa"
+    assert resolve_kind("auto", "cuda", torch.bfloat16, 256) == "sdpa"
+    assert resolve_kind("eager", "cuda", torch.float32, 1024) == "eager"
 
 
 def test_activations_are_their_formulas() -> None:
@@ -106,13 +106,13 @@ def test_rms_norm_of_small_numbers_in_half_precision_is_not_lost_in_epsilon() ->
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9])
 def test_dropout_drops_its_share_and_keeps_the_mean(share: float) -> None:
     x = torch.ones(1000, 203)
-    noise = random_bytes(*x.shape, device=x.device)
-    assert abs(noise.float().mean().item() - 127.5) < 1  # uniform, the highest bit included
-    y = drop(x, noise, share)
+    dropout_bytes = random_bytes(*x.shape, device=x.device)
+    assert abs(dropout_bytes.float().mean().item() - 127.5) < 1  # uniform, the highest bit included
+    y = drop(x, dropout_bytes, share)
     assert (y == 0).float().mean().item() == pytest.approx(share, abs=0.004)
     assert y.mean().item() == pytest.approx(1, abs=0.02)
     assert len(y.unique()) <= 2
-    assert drop(x.bfloat16(), noise, share).dtype == torch.bfloat16
+    assert drop(x.bfloat16(), dropout_bytes, share).dtype == torch.bfloat16
 
 
 def plain_hash(ids: list[int], end: int, order: int, buckets: int, salt: int) -> int:

@@ -127,18 +127,18 @@ def test_steps_with_a_cache_and_prepared_memory_equal_the_whole_sequence() -> No
     torch.testing.assert_close(torch.cat(steps, dim=1), whole, rtol=0, atol=1e-12)
 
 
-def test_each_branch_is_dropped_by_its_own_noise() -> None:
+def test_each_branch_is_dropped_by_its_own_bytes() -> None:
     block = make(dropout=0.5)
     x, memory = torch.randn(B, T, D, dtype=torch.float64), torch.randn(B, S, D, dtype=torch.float64)
     silent = torch.zeros(3, B, T, D, dtype=torch.uint8)  # every number of every branch is dropped
-    assert torch.equal(block(x, memory=memory, noise=silent), x)
-    noise = random_bytes(3, B, T, D, device=x.device)
+    assert torch.equal(block(x, memory=memory, dropout_bytes=silent), x)
+    dropout_bytes = random_bytes(3, B, T, D, device=x.device)
     results = []
     for branch in range(3):
-        changed = noise.clone()
+        changed = dropout_bytes.clone()
         changed[branch] = 255 - changed[branch]
-        results.append(block(x, memory=memory, noise=changed))
-    results.append(block(x, memory=memory, noise=noise))
+        results.append(block(x, memory=memory, dropout_bytes=changed))
+    results.append(block(x, memory=memory, dropout_bytes=dropout_bytes))
     assert all(not torch.equal(one, other) for at, one in enumerate(results) for other in results[:at])
 
 

@@ -92,9 +92,9 @@ def test_tokens_that_are_read_together_and_forgotten_again(name: str, lengths: l
     rows = [torch.randint(V, (length,), generator=generator).tolist() for length in lengths]
     _, state = net.prefill(*pad(rows))
     for step in range(8):
-        rooms = net.room(state)
-        assert min(rooms) >= 1
-        counts = [min(1 + (step + row) % 4, room) if step % 3 else 1 for row, room in enumerate(rooms)]
+        free_slots = net.free_slots(state)
+        assert min(free_slots) >= 1
+        counts = [min(1 + (step + row) % 4, free) if step % 3 else 1 for row, free in enumerate(free_slots)]
         new = [torch.randint(V, (count,), generator=generator).tolist() for count in counts]
         ids = torch.tensor([[*row, *row[-1:] * (max(counts) - len(row))] for row in new])
         logits, state = net.extend(ids, counts, state)
@@ -103,7 +103,7 @@ def test_tokens_that_are_read_together_and_forgotten_again(name: str, lengths: l
             expected = net(torch.tensor([net.window(row)]))[0, -len(tokens) :]
             torch.testing.assert_close(found[: len(tokens)], expected, rtol=0, atol=1e-10)
         forgotten = [(step * row) % count for row, count in enumerate(counts)]
-        state = net.shorten(forgotten, state)
+        state = net.crop(forgotten, state)
         rows = [row[: len(row) - count] for row, count in zip(rows, forgotten, strict=True)]
 
 

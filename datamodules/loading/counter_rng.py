@@ -3,17 +3,17 @@
 import numpy as np
 
 
-def random_words(seed: int, rows: np.ndarray, count: int) -> np.ndarray:
+def random_uint64(seed: int, rows: np.ndarray, count: int) -> np.ndarray:
     """Reproducible random 64-bit words from row numbers: (N,) -> (N, count).
 
-    A word depends on the seed, the row and its place alone, so workers, ranks and resumed runs need no shared state.
+    A word depends on the seed, the row and its position alone, so workers, ranks and resumed runs need no shared state.
     The mixing function is SplitMix64 (Steele, Lea & Flood, OOPSLA 2014), applied to each counter in turn.
     """
     with np.errstate(over="ignore"):
         key = _mix(np.uint64(seed) + np.uint64(0x9E3779B97F4A7C15))
         row_keys = _mix(rows.astype(np.uint64) * np.uint64(0xD1342543DE82EF95) + key)
-        places = np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-        return _mix(row_keys[:, None] + places)
+        positions = np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+        return _mix(row_keys[:, None] + positions)
 
 
 def _mix(z: np.ndarray | np.uint64) -> np.ndarray:
