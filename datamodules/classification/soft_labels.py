@@ -34,11 +34,11 @@ def read_soft_labels(path: str, class_names: Sequence[str]) -> Examples:
             if not line.strip():
                 continue
             try:
-                text, probabilities = _read(line, class_names)
+                text, row = _read(line, class_names)
             except ValueError as error:
                 raise UserError(f"soft_labels {path}: line {number}: {error}") from error
             texts.append(text)
-            rows.append(probabilities)
+            rows.append(row)
     if not texts:
         raise UserError(f"soft_labels {path}: is empty; give the predictions.jsonl of seqlight predict")
     probabilities = np.array(rows, dtype=np.float32)

@@ -69,6 +69,23 @@ def next_match_lengths(keys: Tensor, before: Tensor) -> Tensor:
     return ((F.pad(before, (0, 0, 0, 1)) + 1) * equal).clamp(max=MAX_MATCH)
 
 
+def longest_matches(lengths: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """The best matches, at most ``size``: the longest by the first key, of equal ones by the second, then the latest.
+
+    Args:
+        lengths: Of the match at each lag by two keys, (B, T, K, 2).
+        size: M.
+
+    Returns:
+        Their lags, from 1 on, (B, T, M), and their lengths (B, T, M, 2). Those without a match, 0 and 0, come last.
+    """
+    lags = lengths.shape[2]
+    order = (lengths[..., 0] * (MAX_MATCH + 1) + lengths[..., 1]) * lags - torch.arange(lags, device=lengths.device)
+    order = torch.where(lengths.amax(-1) > 0, order, -lags)
+    best = order.topk(min(size, lags)).indices
+    return best + 1, lengths.gather(2, best[..., None].expand(*best.shape, 2))
+
+
 class CopyHead(nn.Module):
     """Scores each retrieved position, and adds its probability to that of the id that followed there.
 

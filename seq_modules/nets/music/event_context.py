@@ -14,7 +14,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from seq_modules.nets.retrieval import MAX_MATCH, Retrieved, last_match_lengths, match_lengths, next_match_lengths
+from seq_modules.nets.retrieval import (
+    Retrieved,
+    last_match_lengths,
+    longest_matches,
+    match_lengths,
+    next_match_lengths,
+)
 
 LAGS = 16  # buckets of lags, half an octave each: 1, 2, 3 to 4, ... up to 181 and beyond
 REPEATS = 8  # buckets of how often a phrase was repeated: 0, 1, ... up to 7 times and more
@@ -198,8 +204,7 @@ class EventContext:
         return Retrieved(*(part[:, 0] for part in self._best(lengths[:, None], position, size)))
 
     def _best(self, lengths: Tensor, positions: Tensor, size: int, rows: slice = ALL) -> Retrieved:
-        """What followed at the best lags, (B, T, M, ...): of the longest matches of whole events, then of intervals,
-        then the latest.
+        """What followed at the best matches, (B, T, M, ...).
 
         Args:
             lengths: (B, T, K, 2).
@@ -207,34 +212,35 @@ class EventContext:
             size: M.
             rows: Which rows the lengths are of.
         """
-        events, anchors = self.events[rows], self.anchors[rows]
-        lags = lengths.shape[2]
-        worth = (lengths[..., 0] * (MAX_MATCH + 1) + lengths[..., 1]) * lags - torch.arange(lags, device=lengths.device)
-        worth = torch.where(lengths.amax(-1) > 0, worth, -lags)
-        best = worth.topk(min(size, lags)).indices  # (B, T, M); lag 1 is 0
-        lengths = lengths.gather(2, best[..., None].expand(*best.shape, 2))
+        lags, lengths = longest_matches(lengths, size)  # (B, T, M), (B, T, M, 2)
+        found, in_range = self._following(lags, positions, rows)
         # A phrase of K events that is repeated matches the position K before, longer each time. How often it was
         # repeated is told apart from the length, or a model would be surer each time that it goes on.
-        repeat_buckets = (lengths.amax(-1) // (best + 1)).clamp(max=REPEATS - 1)
-        lengths = lengths.minimum(best[..., None] + 1)
-        row = torch.arange(len(lengths), device=lengths.device)[:, None, None]
-        then = (positions - best).clamp(min=1)  # what followed; the matching event is one before
-        found = events[row, then]  # (B, T, M, F)
-        now, before = anchors[row, positions[None]], anchors[row, then - 1]
-        sounding = self._sounding(found)
-        pitches = found[..., self.pitch]
-        moved = torch.where(sounding, pitches + now - before, pitches)
-        inside = ~sounding | ((now >= 0) & (before >= 0) & (moved >= self.first_pitch) & (moved <= self.last_pitch))
-        found = torch.cat((found[..., : self.pitch], moved[..., None], found[..., self.pitch + 1 :]), dim=-1)
-        lag_buckets = (2 * (best + 1).float().log2()).long().clamp(max=LAGS - 1)
-        real = inside & (lengths.amax(-1) > 0)  # (B, T, M)
-        missing = size - best.shape[-1]
+        repeats = lengths.amax(-1) // lags
+        real = in_range & (lengths.amax(-1) > 0)  # (B, T, M)
+        missing = size - lags.shape[-1]
         return Retrieved(
             F.pad(found * real[..., None], (0, 0, 0, missing)),
-            F.pad(lengths * real[..., None], (0, 0, 0, missing)),
-            F.pad(lag_buckets * real, (0, missing)),
-            F.pad(repeat_buckets * real, (0, missing)),
+            F.pad(lengths.minimum(lags[..., None]) * real[..., None], (0, 0, 0, missing)),
+            F.pad((2 * lags.float().log2()).long().clamp(max=LAGS - 1) * real, (0, missing)),
+            F.pad(repeats.clamp(max=REPEATS - 1) * real, (0, missing)),
         )
+
+    def _following(self, lags: Tensor, positions: Tensor, rows: slice) -> tuple[Tensor, Tensor]:
+        """The events that followed the positions ``lags`` (B, T, M) back, transposed to the present pitch.
+
+        Returns:
+            The events (B, T, M, F), and whether their pitches are within the range (B, T, M).
+        """
+        events, anchors = self.events[rows], self.anchors[rows]
+        row = torch.arange(len(lags), device=lags.device)[:, None, None]
+        then = (positions + 1 - lags).clamp(min=1)  # the matching event is one before
+        found = events[row, then]
+        now, before = anchors[row, positions[None]], anchors[row, then - 1]
+        sounding, pitches = self._sounding(found), found[..., self.pitch]
+        moved = torch.where(sounding, pitches + now - before, pitches)
+        in_range = ~sounding | ((now >= 0) & (before >= 0) & (moved >= self.first_pitch) & (moved <= self.last_pitch))
+        return torch.cat((found[..., : self.pitch], moved[..., None], found[..., self.pitch + 1 :]), dim=-1), in_range
 
 
 def _recent(sums: Tensor, last: int) -> Tensor:
