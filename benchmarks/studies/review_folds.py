@@ -27,6 +27,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from datamodules import ReviewsDataModule
 from datamodules.classification.examples import Examples
@@ -139,7 +140,8 @@ def probabilities(folder: Path, texts: Sequence[str]) -> np.ndarray:
     trained = Trained(folder / "checkpoints" / "best.ckpt")
     found = {}
     for batch in trained.data(predict={"texts": list(texts)}).predict_dataloader():
-        rows = trained.module.probabilities(batch["input_ids"], batch["attention_mask"])
+        with torch.inference_mode():
+            rows = trained.module.probabilities(batch["input_ids"], batch["attention_mask"])
         found.update(zip(batch["index"].tolist(), rows.numpy(), strict=True))
     return np.stack([found[index] for index in range(len(texts))])
 

@@ -43,7 +43,8 @@ class ClassificationFace(Face):
         """The classes, and the text with marks."""
         batch = self.trained.batch(predict={"texts": [required_text(text, "text")]})
         ids, mask = batch["input_ids"], batch["attention_mask"].bool()
-        chances = self.module.probabilities(ids, mask)[0]
+        with torch.inference_mode():
+            chances = self.module.probabilities(ids, mask)[0]
         values, best = chances.topk(min(SHOWN, len(chances)))
         label = int(best[0])
         rows = [(self.module.name_of(c), value) for c, value in zip(best.tolist(), values.tolist(), strict=True)]
