@@ -20,7 +20,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from datamodules.loading.cache import cache_folder
-from datamodules.music.sources.chorales import scores
+from datamodules.music.sources.chorales import corpus_scores
+from seqlight.core.errors import UserError
 from seqlight.music.notes import TICKS_PER_QUARTER
 
 SPLITS = ("train", "valid", "test")
@@ -99,8 +100,14 @@ def main() -> None:
     parser.add_argument("text", type=Path, help="the file to write")
     parser.add_argument("--cache_dir", help="folder of what is read; by default that of seqlight")
     args = parser.parse_args()
-    chorales = [voices(score["parts"]) for score in scores(cache_folder(args.cache_dir))]
-    kept = by_split(chorales, json.loads(args.quarters.read_text(encoding="utf-8")))
+    try:
+        quarters = json.loads(args.quarters.read_text(encoding="utf-8"))
+        chorales = [voices(score["parts"]) for score in corpus_scores(cache_folder(args.cache_dir))]
+    except (UserError, OSError, ValueError) as error:
+        parser.error(str(error))
+    if not isinstance(quarters, dict) or not set(SPLITS) <= set(quarters):
+        parser.error(f"{args.quarters}: has no pieces for {', '.join(SPLITS)}; give jsb-chorales-quarter.json")
+    kept = by_split(chorales, quarters)
     written, val, test = text(kept)
     args.text.write_text(written, encoding="utf-8")
     print(", ".join(f"{len(pieces)} chorales for {split}" for split, pieces in kept.items()))

@@ -2,11 +2,11 @@
 
     python benchmarks/studies/replaced_words.py trec vocab.txt texts.txt
     seqlight predict --ckpt_path TEACHER --data.predict.path texts.txt --data.batch_size 64
-    seqlight fit --config questions/lstm --data.path trec --data.vocab_size 40000 --data.soft_labels predictions.jsonl
+    seqlight sweep sweeps/questions/trec_distilled      # with its predictions.jsonl as teacher.jsonl
 
 A model that knows the training questions alone has never seen the words of other questions. A pretrained encoder has
 seen most of them. So a student learns from an encoder's opinion of questions with such words, as in Tang et al.
-(Distilling task-specific knowledge from BERT into simple neural networks, 2019), who mask and mix words at random.
+(Distilling task-specific knowledge from BERT into simple neural networks, 2019), who vary the words of texts at random.
 
 The questions are those of the training split of questions/bert. Every word that is not among its 100 most frequent ones
 is replaced with a probability of one half: in seven of ten cases by a word of the encoder's vocabulary, else by one of
@@ -19,6 +19,7 @@ from collections import Counter
 from pathlib import Path
 
 from datamodules import QuestionsDataModule
+from seqlight.core.errors import UserError
 
 FREQUENT = 100  # words that are kept; they tell what kind of question it is
 REPLACED = 0.5  # of the others
@@ -62,9 +63,15 @@ def main() -> None:
     parser.add_argument("--copies", type=int, default=12, help="of each question")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
+    if not args.vocabulary.is_file():
+        parser.error(f"{args.vocabulary}: no such file; give the encoder's vocab.txt")
     tokens = args.vocabulary.read_text(encoding="utf-8").split("\n")
     vocabulary = [token for token in tokens if is_word(token) and len(token) >= SHORTEST]
-    texts = varied(QuestionsDataModule(path=args.trec).splits["train"].texts, vocabulary, args.copies, args.seed)
+    try:
+        texts = QuestionsDataModule(path=args.trec).splits["train"].texts
+    except (UserError, OSError) as error:
+        parser.error(str(error))
+    texts = varied(texts, vocabulary, args.copies, args.seed)
     args.texts.write_text("".join(text + "\n" for text in texts), encoding="utf-8")
     print(f"{len(texts):,} questions in {args.texts}")
 

@@ -47,8 +47,9 @@ class ClassificationDataModule(SequenceDataModule):
         tokenizer_path: Tokenizer to use instead: a folder or hub id that transformers' BertTokenizer loads, or a
             checkpoint.
         predict: Texts for predict.
-        soft_labels: The predictions.jsonl of another classifier, whose texts are trained on too, with its probabilities
-            as their labels: distillation (Hinton et al. 2015). Texts that validation or test have are left out.
+        soft_labels_path: The predictions.jsonl of another classifier, whose texts are trained on too, with its
+            probabilities as their labels: distillation (Hinton et al. 2015). Texts that validation or test have are
+            left out.
         num_workers: Processes that prepare batches; 0 prepares them in the training process.
         seed: Seed of the order of the training data. Default: the seed of the run (--seed_everything).
         cache_dir: Folder of learned tokenizers. Default: seqlight under $XDG_CACHE_HOME or ~/.cache. It is never taken
@@ -79,7 +80,7 @@ class ClassificationDataModule(SequenceDataModule):
         vocab_size: int = 8000,
         tokenizer_path: str | None = None,
         predict: PredictConfig = PredictConfig(),
-        soft_labels: str | None = None,
+        soft_labels_path: str | None = None,
         num_workers: int = 0,
         seed: int | None = None,
         cache_dir: str | None = None,
@@ -91,7 +92,7 @@ class ClassificationDataModule(SequenceDataModule):
         self.split, self.tokens = split, group_from(TokenConfig, tokens)
         self.text, self.predict = group_from(TextConfig, text), group_from(PredictConfig, predict)
         self.tokenizer_kind, self.max_vocab_size, self.tokenizer_path = tokenizer, vocab_size, tokenizer_path
-        self.special_tokens, self.soft_labels = self.tokens.special_tokens, soft_labels
+        self.special_tokens, self.soft_labels_path = self.tokens.special_tokens, soft_labels_path
         self.cache = cache_folder(cache_dir)
         self.class_counts: list[int] | None = None
         self.duplicates: dict[str, int] = {}
@@ -135,15 +136,17 @@ class ClassificationDataModule(SequenceDataModule):
         return {name: self.as_input(part) for name, part in self.as_read.items()}
 
     @cached_property
-    def training(self) -> Examples:
-        """What is trained on: the training split, and the texts of ``soft_labels``."""
+    def train_examples(self) -> Examples:
+        """What is trained on: the training split, and the texts of ``soft_labels_path``."""
         part = self.splits["train"]
-        if self.soft_labels is None:
+        if self.soft_labels_path is None:
             return part
-        soft = read_soft_labels(self.soft_labels, self.class_names)
-        held = np.isin(text_hashes(soft.texts), text_hashes([*self.splits["val"].texts, *self.splits["test"].texts]))
+        soft = read_soft_labels(self.soft_labels_path, self.class_names)
+        soft.texts = self.clean(soft.texts)
+        tested = text_hashes([*self.as_read["val"].texts, *self.as_read["test"].texts])
+        held = np.isin(text_hashes(soft.texts), tested)
         left_out = f", {held.sum():,} left out that validation or test have" if held.any() else ""
-        rank_zero_info(f"soft_labels: {len(soft) - held.sum():,} {self.what}{left_out}")
+        rank_zero_info(f"soft_labels_path: {len(soft) - held.sum():,} {self.what}{left_out}")
         return part.with_soft(soft.take(np.flatnonzero(~held)))
 
     @property
@@ -165,7 +168,7 @@ class ClassificationDataModule(SequenceDataModule):
 
     def learned_tokenizer(self) -> WordPieceTokenizer | WordTokenizer:
         """The tokenizer that one process learns from the training texts for all. A subclass may have another."""
-        texts, kind = self.training.texts, LEARNED[self.tokenizer_kind]
+        texts, kind = self.train_examples.texts, LEARNED[self.tokenizer_kind]
         digest = hashlib.sha256("\0".join(texts).encode("utf-8", "surrogatepass")).hexdigest()[:12]
         cased = "" if self.tokens.lower_case else "-cased"
         path = once(
@@ -223,7 +226,7 @@ class ClassificationDataModule(SequenceDataModule):
         return self.batch_size * self._ranks().get("num_replicas", 1)
 
     def _rows(self, name: Split, batch_rows: int = 1) -> TokenRows:
-        part = self.training if name == "train" else self.splits[name]
+        part = self.train_examples if name == "train" else self.splits[name]
         ids = self.encode(part.texts, name)
         labels = part.labels, part.aux_labels
         return TokenRows(ids, *labels, self.pad_id, batch_rows=batch_rows, probabilities=part.probabilities)
@@ -233,9 +236,9 @@ class ClassificationDataModule(SequenceDataModule):
         super().setup(stage)
         if stage == "fit":
             self.train_set = BucketedRows(self._rows("train"), self.seed, self._batch_rows, self.tokens.pool_batches)
-            labels = self.training.labels
+            labels = self.train_examples.labels
             self.class_counts = np.bincount(labels[labels != IGNORED], minlength=self.num_classes).tolist()
-            self._trained = text_hashes([*self.as_read["train"].texts, *self.training.texts])
+            self._trained = text_hashes([*self.as_read["train"].texts, *self.train_examples.texts])
         if stage in ("fit", "test"):
             rank_zero_info(self.summary())
             if self.num_classes <= MOST_SHOWN:

@@ -52,9 +52,9 @@ class Examples:
         return Examples(texts, self.labels[chosen], self.aux_labels[chosen], probabilities)
 
     def with_soft(self, soft: "Examples") -> "Examples":
-        """These examples, whose labels become probabilities of 1, and those of others that have probabilities."""
+        """These examples, with a probability of 1 for each label, and others that have probabilities already."""
         assert soft.probabilities is not None
-        certain = np.eye(soft.probabilities.shape[1], dtype=np.float32)[self.labels]
+        certain = (self.labels[:, None] == np.arange(soft.probabilities.shape[1])).astype(np.float32)
         return Examples(
             [*self.texts, *soft.texts],
             np.concatenate([self.labels, soft.labels]),

@@ -92,6 +92,10 @@ class QuestionsDataModule(ClassificationDataModule):
         super().__init__(self.question_split, tokens, batch_size, **shared)
         check_choice("labels", labels, Labels)
         refuse_both("path", path, "text.hub", self.text.hub)
+        if fine_label_in_text and self.soft_labels_path is not None:
+            raise UserError(
+                "fine_label_in_text: the texts of soft_labels_path have no fine label; leave out one of them"
+            )
         self.path, self.labels, self.fine_label_in_text = path, labels, fine_label_in_text
 
     @property

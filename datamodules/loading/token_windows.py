@@ -44,8 +44,8 @@ class TokenStream:
 
     def windows(self, starts: np.ndarray, length: int) -> np.ndarray:
         """Runs of ids (B, length) from each of ``starts`` (B,). Past the end the last id is repeated."""
-        places = starts[:, None] + np.arange(length)
-        return self.ids[np.minimum(places, len(self.ids) - 1)].astype(np.int64)
+        positions = starts[:, None] + np.arange(length)
+        return self.ids[np.minimum(positions, len(self.ids) - 1)].astype(np.int64)
 
 
 class Windows(BatchDataset):

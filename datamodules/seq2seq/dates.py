@@ -34,8 +34,8 @@ class DatePairs:
     def __call__(self, seed: int, rows: np.ndarray) -> list[Pair]:
         """Source and target of each row."""
         words = (random_uint64(seed, rows, 2) >> np.uint64(32)).astype(np.int64)  # (B, 2) of 32 bits
-        places = rows % len(self.days) if self.distinct else words[:, 0] * len(self.days) >> 32
-        dates = [FIRST + datetime.timedelta(days=number) for number in self.days[places].tolist()]
+        indices = rows % len(self.days) if self.distinct else words[:, 0] * len(self.days) >> 32
+        dates = [FIRST + datetime.timedelta(days=number) for number in self.days[indices].tolist()]
         forms = [self.written[at] for at in (words[:, 1] * len(self.written) >> 32).tolist()]
         return [(write_date(date, *form), date.isoformat()) for date, form in zip(dates, forms, strict=True)]
 

@@ -153,6 +153,6 @@ def hub_sentences(rows: Sequence[dict[str, Any]], source: str, config: TagHubCon
         if not all(words) or None in (row[config.labels] or ()):
             raise UserError(f"{source}: row {number} has a word or a label that is empty; mend the row")
         if words:
-            places = list(range(len(words)))
-            sentences.append(Sentence(words, labels, list(words), places, f"{source}, row {number}", unit="word"))
+            positions = list(range(len(words)))
+            sentences.append(Sentence(words, labels, list(words), positions, f"{source}, row {number}", unit="word"))
     return sentences

@@ -214,10 +214,10 @@ def largest(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
     torch.topk leaves open which of equal values it takes; where that matters, all are sorted.
     """
     count = min(count, values.shape[1])
-    found, flat_indices = values.topk(count)
+    found, indices = values.topk(count)
     if bool(((values >= found[:, -1:]).sum(-1) > count).any()):
-        found, flat_indices = values.sort(dim=-1, descending=True, stable=True)
-        return found[:, :count], flat_indices[:, :count]
-    flat_indices, order = flat_indices.sort(-1)
+        found, indices = values.sort(dim=-1, descending=True, stable=True)
+        return found[:, :count], indices[:, :count]
+    indices, order = indices.sort(-1)
     found, order = found.gather(1, order).sort(dim=-1, descending=True, stable=True)
-    return found, flat_indices.gather(1, order)
+    return found, indices.gather(1, order)

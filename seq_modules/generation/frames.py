@@ -100,7 +100,7 @@ class FrameChooser:
     ) -> None:
         decoding.check_unused((*NO_BEAMS, *NO_DRAFTS), "music")
         self.net, self.prompts, self.decoding = net, prompts, decoding
-        self.streams = [uniforms(decoding.seed, row) for row in sample_ids]
+        self.streams = [uniforms(decoding.seed, sample_id) for sample_id in sample_ids]
         self.retrievers, self.decode_frames = retrievers, decode_frames
         self.before = torch.full((len(prompts), net.frame_size), net.start_id).to(prompts[0])
         self.step = 0

@@ -137,7 +137,7 @@ def uniform_blocks(
         fields: Numbers of a row and step, F.
         device: Where they are needed.
     """
-    streams = [uniforms(decoding.seed, row) for row in sample_ids]
+    streams = [uniforms(decoding.seed, sample_id) for sample_id in sample_ids]
     steps = min(BLOCK, decoding.max_new_tokens)
     while True:
         block = torch.tensor([list(islice(stream, steps * fields)) for stream in streams], dtype=torch.float64)

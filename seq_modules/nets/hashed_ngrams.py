@@ -63,7 +63,7 @@ def hashes_by_order(
         input_ids: (B, T).
         orders: Lengths of the n-grams.
         mix: Hash of n tokens from that of the last n - 1, the token before them, and n. The hash of none is 0.
-        pad_id: Token in the places before the row's first.
+        pad_id: Token at the positions before the row's first.
     """
     h, token, found = torch.zeros_like(input_ids), input_ids, {}
     for order in range(1, max(orders) + 1):
@@ -158,7 +158,7 @@ class NgramEmbedding(HashedNgrams):
 class WordNgrams(HashedNgrams):
     """Sum of the embeddings of the n-grams that end at a token: a bag of words knows "not good" (Joulin et al. 2017).
 
-    An n-gram that would begin before the row has padding in the missing places, so that "what" as the first word is
+    An n-gram that would begin before the row has padding at the missing positions, so that "what" as the first word is
     not "what" further on.
 
     Args:

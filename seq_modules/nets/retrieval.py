@@ -80,9 +80,9 @@ def longest_matches(lengths: Tensor, size: int) -> tuple[Tensor, Tensor]:
         Their lags, from 1 on, (B, T, M), and their lengths (B, T, M, 2). Those without a match, 0 and 0, come last.
     """
     lags = lengths.shape[2]
-    order = (lengths[..., 0] * (MAX_MATCH + 1) + lengths[..., 1]) * lags - torch.arange(lags, device=lengths.device)
-    order = torch.where(lengths.amax(-1) > 0, order, -lags)
-    best = order.topk(min(size, lags)).indices
+    sort_key = (lengths[..., 0] * (MAX_MATCH + 1) + lengths[..., 1]) * lags - torch.arange(lags, device=lengths.device)
+    sort_key = torch.where(lengths.amax(-1) > 0, sort_key, -lags)
+    best = sort_key.topk(min(size, lags)).indices
     return best + 1, lengths.gather(2, best[..., None].expand(*best.shape, 2))
 
 

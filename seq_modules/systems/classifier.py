@@ -238,6 +238,8 @@ class Classifier(SequenceModule):
         held = checkpoint.get("class_names")
         if held is None:
             return
+        if len(held) != self.num_classes:
+            raise UserError(f"the checkpoint has {len(held)} class_names and {self.num_classes} classes; it is damaged")
         given = self.class_names is not None and (trainer is None or trainer.state.fn != "predict")
         if given and held != self.class_names:
             raise UserError(

@@ -46,7 +46,8 @@ def run_callbacks(command: str, trainer: Any, predictions: PredictionFormat = "j
     elif not any(isinstance(callback, ProgressBar) for callback in configured):
         found.append(TimedBar())
     if command == "fit":
-        found += [FinalValidation(), GracefulStop()]  # after all that stop a training; after all that have a state
+        found.append(FinalValidation())  # after all that stop a training
+        found.append(GracefulStop())  # after all that have a state
     return found
 
 

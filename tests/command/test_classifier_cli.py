@@ -67,18 +67,18 @@ def test_a_student_learns_from_a_teachers_predictions(run: Run, caplog: pytest.L
         assert max(row["probabilities"], key=row["probabilities"].get) == row["label"]
         assert max(row["probabilities"].values()) == row["probability"]
     shutil.copy(newest("predictions.jsonl"), "teacher.jsonl")
-    done = run("fit", "--config=questions/lstm", "--data.soft_labels=teacher.jsonl", *SMALL)
+    done = run("fit", "--config=questions/lstm", "--data.soft_labels_path=teacher.jsonl", *SMALL)
     assert done.code == 0, done.err
-    assert "soft_labels: 6 questions" in caplog.text
+    assert "soft_labels_path: 6 questions" in caplog.text
     student = seqlight.load("best")
     assert student.tokenizer is not None
     assert {"Zyzzyva", "Qwrtp"} <= set(student.tokenizer.pieces(range(student.tokenizer.vocab_size)))
     Path("teacher.jsonl").unlink()  # what is learned is in the checkpoint
     done = run("test", "--ckpt_path=best", "--trainer.limit_test_batches=1")
     assert done.code == 0, done.err
-    done = run("fit", "--config=questions/lstm", "--data.soft_labels=teacher.jsonl", *SMALL)
+    done = run("fit", "--config=questions/lstm", "--data.soft_labels_path=teacher.jsonl", *SMALL)
     assert done.code == 2
-    assert "soft_labels teacher.jsonl: no such file; give the predictions.jsonl of seqlight predict" in done.err
+    assert "soft_labels_path teacher.jsonl: no such file; give the predictions.jsonl that seqlight predict" in done.err
 
 
 def test_the_linear_classifier_ends_with_a_validation_of_its_last_weights(run: Run) -> None:

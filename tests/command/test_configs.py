@@ -1,5 +1,6 @@
 """Every config that comes with the application goes through the command line, on little data."""
 
+import json
 from itertools import zip_longest
 from pathlib import Path
 
@@ -283,11 +284,11 @@ def test_sweep_is_read_and_its_first_and_last_trials_parse(run: Run, name: str) 
         assert shown.code == 0, shown.err
 
 
-@pytest.mark.parametrize("name", ["trec_seeds", "trec_fine", "trec_bert", "trec_grid"])
+@pytest.mark.parametrize("name", ["trec_seeds", "trec_fine", "trec_bert", "trec_grid", "trec_distilled"])
 def test_a_trial_of_a_sweep_over_trec_runs(run: Run, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     from transformers import BertConfig, BertModel
 
-    from datamodules.classification.question_files import FINE, TEST_FILE, TRAIN_FILE
+    from datamodules.classification.question_files import COARSE, FINE, TEST_FILE, TRAIN_FILE
     from datamodules.classification.question_templates import synthetic_questions
     from seq_modules.callbacks import GracefulStop
     from seqlight.sweep import read_sweep, train
@@ -304,6 +305,9 @@ def test_a_trial_of_a_sweep_over_trec_runs(run: Run, monkeypatch: pytest.MonkeyP
         vocab_size=len(words), hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=16
     )
     BertModel(config).save_pretrained("minilm")
+    probabilities = {label: float(label == "NUM") for label in COARSE}
+    row = {"text": "How many colors are there ?", "probabilities": probabilities}
+    Path("teacher.jsonl").write_text(json.dumps(row) + "\n")
     sweep = read_sweep(f"sweeps/questions/{name}")
     sweep.folder.mkdir(parents=True)
     sweep.set |= dict(word.removeprefix("--").split("=", 1) for word in (*LABELLED, "--trainer.callbacks=[]"))

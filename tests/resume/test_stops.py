@@ -14,7 +14,7 @@ from helpers.toy import ToyData, ToyModule
 from helpers.trainers import quiet_trainer
 from lightning.pytorch import Callback, Trainer, seed_everything
 
-from seq_modules.callbacks import BestCheckpoint, GracefulStop, LastCheckpoint, RNGState
+from seq_modules.callbacks import BestCheckpoint, FinalValidation, GracefulStop, LastCheckpoint, RNGState
 from seqlight.core.errors import Stopped
 from seqlight.run_files.atomic_checkpoint import AtomicCheckpointIO
 from seqlight.run_files.metrics_csv import MetricsCSV
@@ -54,7 +54,7 @@ class Events(Callback):
 def fit(folder: Path, events: Events, resume: Path | None = None, minutes: float = 1.0, **settings: Any) -> ToyModule:
     GracefulStop.received = 0
     seed_everything(0 if resume is None else 99, verbose=False)
-    callbacks = [events, RNGState(), BestCheckpoint(), LastCheckpoint(minutes), GracefulStop()]
+    callbacks = [events, RNGState(), BestCheckpoint(), LastCheckpoint(minutes), FinalValidation(), GracefulStop()]
     own = {"max_epochs": 2, "logger": MetricsCSV(folder, "run", "one"), "plugins": [AtomicCheckpointIO()]}
     module, trainer = ToyModule(), quiet_trainer(folder, *callbacks, **{**own, **settings})
     with contextlib.suppress(Stopped):
@@ -78,6 +78,7 @@ def rows(*folders: Path) -> dict[tuple[str, str], set[str]]:
 IN_EPOCH = {"val_check_interval": 4}
 IN_WINDOW = {"val_check_interval": 4, "accumulate_grad_batches": 3}
 FEW = {"limit_train_batches": 4}
+RARELY = {"check_val_every_n_epoch": 3}  # at the end alone
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +104,9 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., tuple[Pa
         (IN_WINDOW, "train", 2, signal.SIGTERM),
         (IN_WINDOW, "val", 2, signal.SIGINT),
         (FEW, "train", 4, signal.SIGTERM),
+        (RARELY, "train", EPOCH + 4, signal.SIGTERM),
+        (RARELY, "train", 2 * EPOCH, signal.SIGTERM),
+        (RARELY, "val", 3, signal.SIGTERM),
     ],
 )
 def test_a_signal_costs_nothing(

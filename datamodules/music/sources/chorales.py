@@ -36,11 +36,11 @@ def chorales(cache: Path, voices: Literal["top", "all"] = "all") -> list[Piece]:
 
     return [
         Piece(score["name"], _merged(score["parts"][: 1 if voices == "top" else VOICES]), tuple(score["metre"]))
-        for score in scores(cache)
+        for score in corpus_scores(cache)
     ]
 
 
-def scores(cache: Path) -> list[dict[str, Any]]:
+def corpus_scores(cache: Path) -> list[dict[str, Any]]:
     """What the corpus says of each chorale: ``name``, ``metre`` and ``parts``, from the soprano to the bass.
 
     A part is a list of notes, [start, pitch, duration] in ticks. Arguments and errors are those of :func:`chorales`.

@@ -201,8 +201,8 @@ class NoteTokenizer(Stateful):
         tables = {"duration": self._durations, "shift": self._shifts, "velocity": self._velocities}
         for name in sorted(columns.keys() & set(self.fields)):
             table, values = tables[name], np.array(columns[name], dtype=np.int64)
-            places = _nearest(table, values)
-            ids[name], exact = places + self._first[name], exact & (table[places] == values)
+            indices = _nearest(table, values)
+            ids[name], exact = indices + self._first[name], exact & (table[indices] == values)
         if not self.one_voice:  # the nearest values may have another order within a chord
             onsets = np.cumsum(self._shifts[ids["shift"] - self._first["shift"]])
             others = self.fields[1:]

@@ -26,7 +26,8 @@ class GracefulStop(Callback):
     """Turns a signal into a stop at the batch's end, on every rank; a second Ctrl-C stops at once.
 
     Nothing else is done: no validation, no picture. A validation that was due or under way is made by the resumed
-    training. Several ranks, who must agree, end a validation before they stop.
+    training, unless that is at its end already (FinalValidation). Several ranks, who must agree, end a validation
+    before they stop.
 
     Lightning's own handlers talk to the other ranks from within the signal handler, which can deadlock. The one by
     which a job of SLURM saves a checkpoint and queues itself again (``--signal=SIGUSR1@90``) is therefore called at the

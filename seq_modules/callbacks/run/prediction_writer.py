@@ -19,7 +19,7 @@ from seqlight.core.hyperparameters import check_choice
 
 PredictionFormat = Literal["jsonl", "csv"]
 LONG_LIST = 8  # values from which on a list is not printed
-UNPRINTED = ("index", "n_best", "probabilities")
+UNPRINTED = ("index", "n_best")
 FORMULA = tuple("=+-@\t\r")  # with which a cell begins that Excel computes
 
 
@@ -103,7 +103,8 @@ class PredictionWriter(BasePredictionWriter):
         streamed = next((callback.rows for callback in callbacks if isinstance(callback, TextStream)), set())
         left = [rows[index] for index in sorted(rows) if index not in streamed]
         for line in left[: self.shown]:
-            print("  ".join(f"{k} {brief(v)}" for k, v in json.loads(line).items() if k not in UNPRINTED))
+            row = {k: v for k, v in json.loads(line).items() if k not in UNPRINTED and not isinstance(v, dict)}
+            print("  ".join(f"{k} {brief(v)}" for k, v in row.items()))
         if len(left) > self.shown:
             print(f"... {len(left) - self.shown} more rows in {self.path}")
         elif streamed:

@@ -12,7 +12,7 @@ from seqlight.core.hyperparameters import check_range
 
 
 class TimeBudget(Callback, Budget):
-    """Ends training after so many seconds; the learning rate's schedule goes by them.
+    """Ends training after so many seconds; the learning rate's schedule goes by them. FinalValidation goes with it.
 
     Validations within training are not counted, nor what callbacks do after them (checkpoints, samples). A resumed run
     counts the seconds already used. Set ``trainer.max_epochs: -1`` too: otherwise the schedule follows the number of

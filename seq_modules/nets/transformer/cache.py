@@ -86,8 +86,8 @@ class KVCache:
         """Gives every row more tokens, no more than its free slots.
 
         Args:
-            ids: (B, T). A row with fewer than T tokens has its last one again in the other places; these stand for the
-                same token, at the same position.
+            ids: (B, T). A row with fewer than T tokens has its last one again at the other positions; these stand for
+                the same token, at the same position.
             counts: How many tokens each row gets, B numbers from 1 to T.
 
         Returns:

@@ -7,7 +7,8 @@ from typing import Any
 UNUSED = {"num_workers", "cache_dir", "prompts", "prompt", "predict", "stop", "texts", "tokenizer_path", "program",
           "predict_path", "texts_path"}  # fmt: skip
 # Those that leave the validation data as they are.
-NOT_VALIDATED = UNUSED | {"batch_size", "batch_tokens", "seed", "train_size", "epoch_size", "crops", "augment"}
+NOT_VALIDATED = UNUSED | {"batch_size", "batch_tokens", "seed", "train_size", "epoch_size", "crops", "augment",
+                          "soft_labels_path"}  # fmt: skip
 
 Change = tuple[str, Any, Any]  # the argument's name, its value before, its value now
 

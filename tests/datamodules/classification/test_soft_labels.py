@@ -35,23 +35,37 @@ def test_probabilities_are_read_in_the_order_of_the_classes(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ("no JSON", "line 2: Expecting value"),
-        ("[" * 100_000, "line 2: is no JSON that can be read"),
-        ("[1, 2]", "line 2: is no object but list"),
-        ({"probabilities": {"pos": 1, "neg": 0}}, "line 2: the text is missing"),
-        ({"text": " ", "probabilities": {"pos": 1, "neg": 0}}, "line 2: the text is empty"),
-        ({"text": "a"}, "line 2: has no probabilities of the classes neg, pos; give predictions of a model with"),
-        ({"text": "a", "probabilities": {"pos": 1.0}}, "line 2: has no probabilities of the classes neg, pos"),
-        ({"text": "a", "probabilities": {"pos": 1.5, "neg": -0.5}}, "line 2: its probabilities are not numbers from 0"),
-        ({"text": "a", "probabilities": {"pos": float("nan"), "neg": 0}}, "line 2: its probabilities are not numbers"),
-        ({"text": "a", "probabilities": {"pos": "1", "neg": 0}}, "line 2: its probabilities are not numbers from 0"),
-        ({"text": "a", "probabilities": {"pos": 0.5, "neg": 0.25}}, "line 2: its probabilities have the sum 0.750"),
+        ("nonsense", "no JSON .Expecting value"),
+        ("[" * 100_000, "no JSON .maximum recursion depth exceeded"),
+        ("[1, 2]", "no object but list"),
+        ({"probabilities": {"pos": 1, "neg": 0}}, "the text is missing"),
+        ({"text": " ", "probabilities": {"pos": 1, "neg": 0}}, "the text is empty"),
+        ({"text": "a"}, "there are no probabilities of the classes"),
+        ({"text": "a", "probabilities": {"pos": 1.0}}, "its classes are pos, and those of the data neg, pos"),
+        ({"text": "a", "probabilities": {"pos": 1.5, "neg": -0.5}}, "its probabilities are not numbers from 0"),
+        ({"text": "a", "probabilities": {"pos": float("nan"), "neg": 0}}, "its probabilities are not numbers"),
+        ({"text": "a", "probabilities": {"pos": True, "neg": False}}, "its probabilities are not numbers"),
+        ({"text": "a", "probabilities": {"pos": "1", "neg": 0}}, "its probabilities are not numbers from 0"),
+        ({"text": "a", "probabilities": {"pos": 0.5, "neg": 0.25}}, "its probabilities have the sum 0.750"),
     ],
 )
 def test_a_wrong_line_is_named(tmp_path: Path, row: Any, message: str) -> None:
     path = tmp_path / "p.jsonl"
     path.write_text(f"{json.dumps(soft('a film', 1.0))}\n{row if isinstance(row, str) else json.dumps(row)}\n")
-    with pytest.raises(UserError, match=f"soft_labels .*p.jsonl: {message}"):
+    with pytest.raises(
+        UserError, match=f"soft_labels_path .*p.jsonl: line 2: {message}.*; give the predictions.jsonl that"
+    ):
+        read_soft_labels(str(path), CLASSES)
+
+
+def test_rounded_probabilities_add_up_to_one_again_and_bad_bytes_are_named(tmp_path: Path) -> None:
+    row = {"text": "a", "probabilities": {"neg": 0.333, "pos": 0.663}}
+    found = read_soft_labels(lines(tmp_path / "p.jsonl", row), CLASSES)
+    assert found.probabilities is not None
+    assert found.probabilities.sum() == pytest.approx(1, abs=1e-6)
+    path = tmp_path / "bytes.jsonl"
+    path.write_bytes(json.dumps(soft("caf~", 1.0)).encode().replace(b"~", b"\xe9"))
+    with pytest.raises(UserError, match="line 1: byte 0xE9 does not belong to the encoding"):
         read_soft_labels(str(path), CLASSES)
 
 
@@ -65,9 +79,9 @@ def test_they_join_the_training_texts_but_for_those_that_are_tested(tmp_path: Pa
     plain = ReviewsDataModule(path=table, tokenizer="words")
     held = [*plain.splits["val"].texts, *plain.splits["test"].texts]
     path = lines(tmp_path / "p.jsonl", soft("a new word", 0.75), *(soft(text, 0.5) for text in held))
-    data = ReviewsDataModule(path=table, tokenizer="words", soft_labels=path, batch_size=64)
+    data = ReviewsDataModule(path=table, tokenizer="words", soft_labels_path=path, batch_size=64)
     size = len(plain.splits["train"])
-    assert data.training.texts == [*plain.splits["train"].texts, "a new word"]
+    assert data.train_examples.texts == [*plain.splits["train"].texts, "a new word"]
     assert data.splits["val"].texts == plain.splits["val"].texts
     data.setup("fit")
     assert data.train_set is not None

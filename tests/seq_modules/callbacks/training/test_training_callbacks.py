@@ -130,6 +130,19 @@ def test_every_end_is_validated(tmp_path: Path, end: dict[str, int], check_every
     assert fitted.check_val_every_n_epoch == check_every
 
 
+def test_a_stop_that_comes_too_early_is_not_validated(tmp_path: Path) -> None:
+    class Stops(Callback):
+        def on_train_batch_end(self, trainer: Trainer, *args: Any) -> None:
+            trainer.should_stop = True
+
+    validated = Validated()
+    settings = {"max_epochs": 9, "min_epochs": 4, "check_val_every_n_epoch": 3, "num_sanity_val_steps": 0}
+    fitted = trainer(tmp_path, Stops(), validated, FinalValidation(), **settings)
+    fitted.fit(TextModule(), TextData())
+    assert fitted.global_step == 4 * EPOCH
+    assert len(validated.losses) == 1  # of the third epoch
+
+
 def test_budget_goes_on_with_the_seconds_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock, sees = Clock(monkeypatch), Sees()
     settings: dict[str, Any] = {"max_epochs": -1, "num_sanity_val_steps": 0}
