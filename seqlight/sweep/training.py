@@ -59,8 +59,8 @@ def train(sweep: Sweep, chosen: dict[str, Any], trial: "Trial | None" = None) ->
             checkpoint = fitted.run_folder / "checkpoints" / "best.ckpt"
             if not checkpoint.exists():
                 raise UserError(
-                    f"sweep {sweep.name}: the training ended before its first validation, so there is no checkpoint to "
-                    "test; train longer, validate earlier (trainer.val_check_interval), or say test: false"
+                    f"sweep {sweep.name}: the training made no validation with a finite loss, so there is no "
+                    "checkpoint to test; leave out trainer.limit_val_batches, lower the learning rate, or say test: false"
                 )
             files.append(command_line(["test", f"--ckpt_path={checkpoint}"]).run_folder / "metrics.csv")
     metrics = {name: curve[-1][1] for file in files for name, curve in read_metrics(file).items()}

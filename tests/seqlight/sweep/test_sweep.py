@@ -215,12 +215,12 @@ def test_a_metric_that_no_run_logs(run: Run, tmp_path: Path) -> None:
 
 
 def test_a_training_without_a_validation_has_nothing_to_test(run: Run, tmp_path: Path) -> None:
-    path, short = tmp_path / "short.yaml", {"trainer.max_epochs": 3, "trainer.check_val_every_n_epoch": 4}
+    path, short = tmp_path / "short.yaml", {"trainer.max_epochs": 1, "trainer.limit_val_batches": 0}
     settings = {**SETTINGS, "name": "short", "grid": {"seed_everything": [0]}, "set": {**SETTINGS["set"], **short}}
     path.write_text(yaml.safe_dump(settings))
     refused = run("sweep", str(path))
     assert refused.code == 2
-    assert refused.err.startswith("seqlight: error: sweep short: the training ended before its first validation")
+    assert refused.err.startswith("seqlight: error: sweep short: the training made no validation with a finite loss")
     assert "Traceback" not in refused.err
 
 
