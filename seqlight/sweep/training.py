@@ -60,7 +60,8 @@ def train(sweep: Sweep, chosen: dict[str, Any], trial: "Trial | None" = None) ->
             if not checkpoint.exists():
                 raise UserError(
                     f"sweep {sweep.name}: the training made no validation with a finite loss, so there is no "
-                    "checkpoint to test; leave out trainer.limit_val_batches, lower the learning rate, or say test: false"
+                    "checkpoint to test; leave out trainer.limit_val_batches, lower the learning rate, or say "
+                    "test: false"
                 )
             files.append(command_line(["test", f"--ckpt_path={checkpoint}"]).run_folder / "metrics.csv")
     metrics = {name: curve[-1][1] for file in files for name, curve in read_metrics(file).items()}

@@ -257,9 +257,7 @@ def test_a_sweep_on_a_full_disk_and_where_no_folder_can_be_made(run: Run) -> Non
     assert "a file is in the place of a folder; run the command in another folder" in done.err
 
 
-@pytest.mark.filterwarnings(
-    "ignore::pytest.PytestUnhandledThreadExceptionWarning"
-)  # a heartbeat
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # a heartbeat
 def test_a_sweep_whose_folder_is_taken_away(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("tiny.yaml").write_text("{name: tiny, config: [parity/lstm_last], metric: m, grid: {seed_everything: [1]}}")
 
