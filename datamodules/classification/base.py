@@ -238,7 +238,8 @@ class ClassificationDataModule(SequenceDataModule):
             self.train_set = BucketedRows(self._rows("train"), self.seed, self._batch_rows, self.tokens.pool_batches)
             labels = self.train_examples.labels
             self.class_counts = np.bincount(labels[labels != IGNORED], minlength=self.num_classes).tolist()
-            self._trained = text_hashes([*self.as_read["train"].texts, *self.train_examples.texts])
+            soft = self.train_examples.texts[len(self.splits["train"]) :]
+            self._trained = text_hashes([*self.as_read["train"].texts, *soft])
         if stage in ("fit", "test"):
             rank_zero_info(self.summary())
             if self.num_classes <= MOST_SHOWN:
