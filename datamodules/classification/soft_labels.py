@@ -11,6 +11,7 @@ from datamodules.classification.labelled_files import MAX_BYTES, text_fault
 from seqlight.core.encodings import decoded, lines_of
 from seqlight.core.errors import UserError
 from seqlight.core.files.paths import expanded
+from seqlight.core.labels import first_of
 
 TOLERANCE = 0.01  # by which probabilities may miss a sum of 1, rounded as they are
 REMEDY = "give the predictions.jsonl that seqlight predict writes for a classifier"
@@ -66,7 +67,7 @@ def _read(line: str, class_names: Sequence[str]) -> tuple[str, np.ndarray]:
     if not isinstance(given, dict):
         raise ValueError("there are no probabilities of the classes")
     if set(given) != set(class_names):
-        raise ValueError(f"its classes are {_first(sorted(given))}, and those of the data {_first(class_names)}")
+        raise ValueError(f"its classes are {first_of(sorted(given))}, and those of the data {first_of(class_names)}")
     values = [given[name] for name in class_names]
     if not all(type(value) in (int, float) and 0 <= value <= 1 for value in values):
         raise ValueError("its probabilities are not numbers from 0 to 1")
@@ -74,7 +75,3 @@ def _read(line: str, class_names: Sequence[str]) -> tuple[str, np.ndarray]:
     if abs(total - 1) > TOLERANCE:
         raise ValueError(f"its probabilities have the sum {total:.3f}, not 1")
     return row["text"].strip(), np.array(values, dtype=np.float32) / np.float32(total)
-
-
-def _first(names: Sequence[str]) -> str:
-    return ", ".join(names[:6]) + (" ..." if len(names) > 6 else "")

@@ -22,7 +22,7 @@ from seq_modules.training.metrics.calibration import CalibrationError
 from seq_modules.training.optim import OptimConfig
 from seqlight.core.errors import UserError
 from seqlight.core.hyperparameters import check_range, group_from
-from seqlight.core.labels import IGNORED
+from seqlight.core.labels import IGNORED, first_of
 
 
 @dataclass(frozen=True)
@@ -247,12 +247,6 @@ class Classifier(SequenceModule):
                 "give data with the same classes"
             )
         self.class_names = held
-
-
-def first_of(names: Sequence[str] | None) -> str:
-    """The first six names, for messages."""
-    names = list(names or [])
-    return ", ".join(map(str, names[:6])) + (" ..." if len(names) > 6 else "")
 
 
 def balance(data: Any, num_classes: int) -> Tensor:
