@@ -24,10 +24,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
-import torch
+from lightning.pytorch import Trainer
 
 from datamodules import ReviewsDataModule
 from datamodules.classification.examples import Examples
@@ -138,12 +139,11 @@ def recipe_on_folds(words: Sequence[str], args: argparse.Namespace, path: str) -
 def probabilities(folder: Path, texts: Sequence[str]) -> np.ndarray:
     """Probabilities of the classes (N, C) that a run's best checkpoint gives to texts."""
     trained = Trained(folder / "checkpoints" / "best.ckpt")
-    found = {}
-    for batch in trained.data(predict={"texts": list(texts)}).predict_dataloader():
-        with torch.inference_mode():
-            rows = trained.module.probabilities(batch["input_ids"], batch["attention_mask"])
-        found.update(zip(batch["index"].tolist(), rows.numpy(), strict=True))
-    return np.stack([found[index] for index in range(len(texts))])
+    batches = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False).predict(
+        trained.module, trained.data(predict={"texts": list(texts)})
+    )
+    found = {row["index"]: list(row["probabilities"].values()) for row in chain.from_iterable(batches or [])}
+    return np.array([found[index] for index in range(len(texts))])
 
 
 def compare(args: argparse.Namespace, path: str) -> None:

@@ -73,6 +73,8 @@ class PretrainedClassifier(Classifier):
         if class_texts is not None:
             if self.config.pooling == "attention":
                 raise UserError("class_texts: net.pooling attention says nothing before it is trained; choose mean")
+            if self.config.standardize:
+                raise UserError("class_texts: net.standardize knows no mean before training; leave one of them out")
             self.register_buffer("head_is_set", torch.tensor(False))  # saved: a trained head is never set anew
 
     @property
@@ -110,6 +112,18 @@ class PretrainedClassifier(Classifier):
                 f"net.chunks.size {self.config.chunks.size}: each chunk begins with the text's [CLS], which the data "
                 "does not put there; give --data.tokens.special_tokens true"
             )
+
+    def on_fit_start(self) -> None:
+        """Takes the vectors that were made before; now the weights are those of the checkpoint, if there is one."""
+        self.encoder.use_cache(self.trainer.precision)
+
+    def on_test_start(self) -> None:
+        """See :meth:`on_fit_start`."""
+        self.encoder.use_cache(self.trainer.precision)
+
+    def on_predict_start(self) -> None:
+        """See :meth:`on_fit_start`."""
+        self.encoder.use_cache(self.trainer.precision)
 
     def on_after_backward(self) -> None:
         """Removes the gradients of layers that are not yet unfrozen."""

@@ -114,6 +114,7 @@ OWN = {
     "questions/bert": TINY_BERT,
     "questions/zero_shot": TINY_BERT,
     "reviews/bert": TINY_BERT,
+    "reviews/frozen": (*TINY_BERT, "--model.net.pooled_layers=2"),
     "tagging/ewt_bert": (*TINY_BERT[:2], "--data.tokenizer_path=bert"),
     "text/gpt_10m": (NARROW, "--data.seq_len=64"),
     "text/gpt_char": (NARROW,),

@@ -1,6 +1,6 @@
 """A pretrained encoder of the transformers library, and which of its weights are trained.
 
-B batch, T time, P soft prompts, D width, L layers.
+B batch, T time, P soft prompts, D the encoder's width, W numbers of a text's vector, L layers.
 """
 
 from collections.abc import Iterator
@@ -14,6 +14,7 @@ from torch.nn import Parameter
 
 from seq_modules.nets.pretrained.chunks import ChunkConfig, chunked_states
 from seq_modules.nets.pretrained.lora import adapt
+from seq_modules.nets.pretrained.vector_cache import VectorCache, fingerprint, shared_cache
 from seq_modules.nets.text.pooling import Pooling
 from seqlight.core.errors import UserError
 from seqlight.core.hyperparameters import check_choice, check_range
@@ -76,6 +77,11 @@ class PretrainedEncoderConfig:
         pooling: BERT's own layer over the first token ("pooler"), the "first" token's state, or the "mean", "max" or
             additive "attention" over all true tokens, [CLS] and [SEP] included.
         attention_size: Width of the additive attention's scores.
+        pooled_layers: Number of last layers, N, whose states are joined before pooling, so that a text's vector has N·D
+            numbers. For frozen encoders: their middle layers hold what their last one has no use for (Devlin et al.
+            2019, section 5.3, join four).
+        standardize: Each number of a frozen encoder's vector is brought to mean 0 and variance 1 by batch normalisation
+            without weights, as before the linear layer of a probe (He et al. 2022, "Masked Autoencoders", A.1).
         dropout: Fraction of the vector's numbers dropped while training; the encoder has its own besides.
         attention_dropout: Fraction of the encoder's attention weights dropped while training; by default the encoder's
             own. With 0 PyTorch uses its fused kernel, which on a CPU trains long texts up to twice as fast.
@@ -94,6 +100,8 @@ class PretrainedEncoderConfig:
     tuning: Tuning = "full"
     pooling: PretrainedPool = "mean"
     attention_size: int = 64
+    pooled_layers: int = 1
+    standardize: bool = False
     dropout: float = 0.1
     attention_dropout: float | None = None
     unfreeze_layers: int = 1
@@ -105,6 +113,11 @@ class PretrainedEncoderConfig:
         check_choice("net.tuning", self.tuning, Tuning)
         check_choice("net.pooling", self.pooling, PretrainedPool)
         check_range("net.attention_size", self.attention_size, least=1)
+        check_range("net.pooled_layers", self.pooled_layers, least=1)
+        if self.standardize and self.tuning != "frozen":
+            raise UserError(
+                f"net.standardize is for vectors that stay as they are: net.tuning frozen, not {self.tuning}"
+            )
         check_range("net.dropout", self.dropout, least=0, below=1)
         check_range("net.attention_dropout", self.attention_dropout, least=0, below=1)
         check_range("net.unfreeze_layers", self.unfreeze_layers, least=1)
@@ -118,7 +131,8 @@ class PretrainedEncoder(nn.Module):
         config: Pooling and tuning; or its fields by name, as ``PretrainedEncoder(model, tuning="lora")``.
 
     Attributes:
-        width: D.
+        width: Numbers of a text's vector, W: D for each of the pooled layers.
+        cache: The vectors made before, while they are wanted; see :meth:`use_cache`.
 
     Raises:
         UserError: An option does not go with the model.
@@ -129,16 +143,25 @@ class PretrainedEncoder(nn.Module):
         config = PretrainedEncoderConfig(**fields) if config is None else config
         if model.config.is_encoder_decoder or not isinstance(getattr(model.config, "hidden_size", None), int):
             raise UserError(f"net.pretrained {type(model).__name__}: not an encoder alone; choose one such as BERT")
-        self.model, self.width, self.dropout = model, int(model.config.hidden_size), config.dropout
+        self.model, self.config, self.dropout = model, config, config.dropout
+        self.width = int(model.config.hidden_size) * config.pooled_layers
         self.tuning, self.chunks, pooling = config.tuning, config.chunks, config.pooling
         self.pool_first = pooling == "first"
         if pooling == "pooler" and getattr(model, "pooler", None) is None:
             raise UserError(f"net.pooling pooler is not in {type(model).__name__}; choose first or mean")
         if pooling != "pooler" and hasattr(model, "pooler"):
             model.pooler = None
+        if pooling == "pooler" and config.pooled_layers > 1:
+            raise UserError(
+                f"net.pooled_layers {config.pooled_layers}: net.pooling pooler reads the last alone; give 1"
+            )
         kind: Any = None if pooling in ("pooler", "first") else pooling
         self.pooling = Pooling(self.width, kind, attention_size=config.attention_size) if kind else None
-        layers_of(model)  # raises where there are none
+        # momentum None: the mean over all batches so far, of vectors that do not change
+        self.norm = nn.BatchNorm1d(self.width, momentum=None, affine=False) if config.standardize else None
+        self.cache: VectorCache | None = None
+        if config.pooled_layers > len(self.layers):
+            raise UserError(f"net.pooled_layers {config.pooled_layers}: the encoder has {len(self.layers)} layers")
         if self.tuning in ("frozen", "prefix", "lora"):
             model.requires_grad_(False)
         self.prefix: Parameter | None = None
@@ -154,7 +177,7 @@ class PretrainedEncoder(nn.Module):
     def _make_prefix(self, length: int, deep: bool) -> None:
         words = self.model.get_input_embeddings().weight.detach()
         drawn = words[torch.randint(len(words), (length,))].clone()  # Lester et al. found a start from words best
-        later = torch.randn(len(self.layers) - 1 if deep else 0, length, self.width) * words.std()
+        later = torch.randn(len(self.layers) - 1 if deep else 0, length, words.shape[1]) * words.std()
         self.prefix = Parameter(torch.cat((drawn[None], later)))  # (1 or L, P, D)
         for layer in range(1, len(self.prefix)):
             self.layers[layer].register_forward_pre_hook(self._prompt_hook(layer), with_kwargs=True)
@@ -177,16 +200,33 @@ class PretrainedEncoder(nn.Module):
         return layers_of(self.model)
 
     def forward(self, input_ids: Tensor, mask: Tensor) -> Tensor:
-        """(B, D) of ids (B, T), padded on the right, and their mask (B, T) of booleans."""
-        hidden = self.states(input_ids, mask)
-        if self.pooling is not None:
-            vectors = self.pooling(hidden, mask)
-        else:  # the first true token, where rows are padded on the right, is number 0
-            vectors = hidden[:, 0] if self.pool_first else self.model.pooler(hidden)
+        """(B, W) of ids (B, T), padded on the right, and their mask (B, T) of booleans."""
+        vectors = self.pooled(input_ids, mask) if self.cache is None else self.cache(self.pooled, input_ids, mask)
+        if self.norm is not None:
+            self.norm.train(self.training and len(vectors) > 1)  # one vector alone has no variance
+            vectors = self.norm(vectors)
         return F.dropout(vectors, self.dropout, self.training)
 
+    def pooled(self, input_ids: Tensor, mask: Tensor) -> Tensor:
+        """The texts' vectors (B, W) as the encoder and its pooling make them."""
+        hidden = self.states(input_ids, mask)
+        if self.pooling is not None:
+            return self.pooling(hidden, mask)
+        # The first true token, where rows are padded on the right, is number 0.
+        return hidden[:, 0] if self.pool_first else self.model.pooler(hidden)
+
+    def use_cache(self, *options: object) -> None:
+        """Keeps the vectors of texts, where no training can change them: a frozen encoder, pooled without weights.
+
+        Args:
+            options: What vectors depend on besides the encoder, such as the precision.
+        """
+        if self.tuning == "frozen" and self.config.pooling != "attention":
+            parts = self.config.pooling, self.config.pooled_layers, self.chunks, *options
+            self.cache = shared_cache(fingerprint(self.model, *parts))
+
     def states(self, input_ids: Tensor, mask: Tensor) -> Tensor:
-        """The last layer's states of the tokens, (B, T, D).
+        """The tokens' states, (B, T, W): the last layer's, or those of the pooled layers side by side.
 
         Raises:
             UserError: The texts are longer than the encoder's positions.
@@ -202,13 +242,20 @@ class PretrainedEncoder(nn.Module):
         """The states of ids that are read at once."""
         if self.prefix is None:
             with torch.set_grad_enabled(torch.is_grad_enabled() and self.tuning != "frozen"):
-                return self.model(input_ids=input_ids, attention_mask=mask.long()).last_hidden_state
+                return self._layers_read(input_ids=input_ids, attention_mask=mask.long())
         words = self.model.get_input_embeddings()(input_ids)
         prompts = self.prefix.shape[1]
         first = self.prefix[0].to(words.dtype).expand(words.shape[0], -1, -1)
         words = torch.cat((first, words), dim=1)  # (B, P + T, D)
         visible = F.pad(mask.long(), (prompts, 0), value=1)
-        return self.model(inputs_embeds=words, attention_mask=visible).last_hidden_state[:, prompts:]
+        return self._layers_read(inputs_embeds=words, attention_mask=visible)[:, prompts:]
+
+    def _layers_read(self, **inputs: Tensor) -> Tensor:
+        """The states of the pooled layers, side by side."""
+        if self.config.pooled_layers == 1:
+            return self.model(**inputs).last_hidden_state
+        found = self.model(**inputs, output_hidden_states=True)
+        return torch.cat((*found.hidden_states[-self.config.pooled_layers : -1], found.last_hidden_state), dim=-1)
 
     def check_length(self, tokens: int) -> None:
         """Refuses texts, or chunks of texts, that with the prompts are longer than the encoder's positions."""

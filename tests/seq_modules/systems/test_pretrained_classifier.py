@@ -10,13 +10,15 @@ import torch
 from helpers.toy_questions import OPENINGS, QuestionData, a_batch, overfit
 from helpers.trainers import quiet_trainer
 from lightning.pytorch import Callback, Trainer, seed_everything
+from torch import Tensor
 from transformers import BertConfig, BertForSequenceClassification, BertModel
 
 import seqlight
 from seq_modules import PretrainedClassifier
 from seq_modules.callbacks import LastCheckpoint
 from seq_modules.callbacks.training.ema import EMA
-from seq_modules.nets.pretrained.encoder import PretrainedEncoderConfig
+from seq_modules.nets.pretrained.encoder import PretrainedEncoder, PretrainedEncoderConfig
+from seq_modules.nets.pretrained.vector_cache import shared_cache
 from seq_modules.training.optim import OptimConfig
 from seqlight.core.errors import UserError
 from seqlight.core.hyperparameters import group_from
@@ -333,3 +335,41 @@ def test_class_texts_that_cannot_be_are_refused(
 ) -> None:
     with pytest.raises(UserError, match=said):
         trainer(tmp_path).fit(make(folder, class_texts=texts, **changes).train(), QuestionData())
+
+
+def test_a_frozen_encoder_reads_each_text_once_and_learns_the_same(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+    plain = PretrainedEncoder.pooled
+
+    def counted(self: PretrainedEncoder, input_ids: Tensor, mask: Tensor) -> Tensor:
+        read.append(len(input_ids))
+        return plain(self, input_ids, mask)
+
+    def trained() -> tuple[dict[str, Tensor], int]:
+        read.clear()
+        seed_everything(1)
+        module = make(folder, tuning="frozen", pooled_layers=2, standardize=True, head_learning_rate=1e-2)
+        all_rows: dict[str, Any] = {"max_epochs": 3, "limit_train_batches": 1.0, "limit_val_batches": 1.0}
+        trainer(tmp_path, **all_rows).fit(module, QuestionData())
+        return module.state_dict(), sum(read)
+
+    monkeypatch.setattr(PretrainedEncoder, "pooled", counted)
+    shared_cache.cache_clear()
+    first, rows = trained()
+    again, none = trained()  # a second training in the process finds the vectors there
+    monkeypatch.setattr(PretrainedEncoder, "use_cache", lambda self, *options: None)
+    without, each_epoch = trained()
+    assert none == 0
+    assert 0 < rows <= each_epoch / 3
+    for name, values in without.items():
+        torch.testing.assert_close(first[name], values, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(again[name], values, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("options", [{"tuning": "full"}, {"tuning": "frozen", "pooling": "attention"}])
+def test_what_is_trained_is_read_anew(folder: Path, tmp_path: Path, options: dict[str, Any]) -> None:
+    module = make(folder, **options)
+    trainer(tmp_path).fit(module, QuestionData())
+    assert module.encoder.cache is None

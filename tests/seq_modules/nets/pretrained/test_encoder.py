@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import BertConfig, BertModel, DistilBertConfig, DistilBertModel, RobertaConfig, RobertaModel
 
+from seq_modules.nets.pretrained.chunks import ChunkConfig
 from seq_modules.nets.pretrained.encoder import LoRAConfig, PrefixConfig, PretrainedEncoder, layers_of
 from seq_modules.nets.pretrained.loading import config_text, from_config_text, load_pretrained
 from seq_modules.nets.pretrained.lora import LoRALinear, adapt
@@ -289,10 +290,46 @@ def test_other_encoders(model: Any, tuning: Any) -> None:
     torch.testing.assert_close(net(F.pad(IDS, (0, 3)), F.pad(MASK, (0, 3))), out, rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("options", [{}, {"chunks": ChunkConfig(5, 1)}])
+@pytest.mark.parametrize("tuning", ["frozen", "prefix"])
+def test_the_states_of_several_layers_are_joined(tuning: str, options: dict[str, Any]) -> None:
+    net = encoder("mean", tuning, pooled_layers=3, **options).eval()
+    vectors = net(IDS, MASK)
+    assert vectors.shape == (3, 3 * 16)
+    last = encoder("mean", tuning, **options).eval()
+    if net.prefix is not None:
+        last.load_state_dict(net.state_dict())
+    torch.testing.assert_close(vectors[:, 32:], last(IDS, MASK))
+    if tuning == "frozen" and not options:
+        layers = tiny().eval()(IDS, MASK.long(), output_hidden_states=True).hidden_states[1:]
+        means = [(x * MASK[..., None]).sum(1) / MASK.sum(1, keepdim=True) for x in layers]
+        torch.testing.assert_close(vectors, torch.cat(means, -1))
+
+
+def test_standardized_vectors_have_mean_0_and_variance_1(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = encoder(tuning="frozen", standardize=True)
+    batches = 3 * torch.randn(4, 8, 16, generator=torch.Generator().manual_seed(0)) + 5
+    for batch in batches:
+        monkeypatch.setattr(net, "pooled", lambda input_ids, mask, batch=batch: batch)
+        seen = net.train()(IDS, MASK)
+        torch.testing.assert_close(seen.mean(0), torch.zeros(16), rtol=0, atol=1e-5)
+        torch.testing.assert_close(seen.var(0, correction=0), torch.ones(16), rtol=0, atol=1e-4)
+    # In evaluation, and for one text alone, the means over all batches of training count.
+    mean, var = batches.mean(1).mean(0), batches.var(1).mean(0)
+    for rows in (batches[0], batches[0, :1]):
+        monkeypatch.setattr(net, "pooled", lambda input_ids, mask, rows=rows: rows)
+        expected = (rows - mean) / (var + 1e-5).sqrt()
+        torch.testing.assert_close(net.train(len(rows) == 1)(IDS, MASK), expected)
+
+
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
         ({"pooling": "last"}, "pooling"),
+        ({"pooled_layers": 0}, "pooled_layers"),
+        ({"standardize": True}, "standardize .* not full"),
+        ({"pooled_layers": 4}, "pooled_layers 4: the encoder has 3 layers"),
+        ({"pooled_layers": 2, "pooling": "pooler"}, "pooled_layers 2: net.pooling pooler"),
         ({"tuning": "some"}, "tuning"),
         ({"dropout": 1.0}, "dropout"),
     ],

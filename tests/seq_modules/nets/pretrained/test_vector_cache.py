@@ -1,0 +1,62 @@
+"""Vectors that are made once: the same as without a cache, of each text by its ids alone, within the room there is."""
+
+import torch
+from torch import Tensor, nn
+
+from seq_modules.nets.pretrained.vector_cache import VectorCache, fingerprint, shared_cache
+
+IDS = torch.tensor([[5, 6, 7], [5, 6, 0], [8, 9, 3]])
+MASK = torch.tensor([[True, True, True], [True, True, False], [True, True, True]])
+
+
+class Reader:
+    """Sums of the ids, and how often it has read what."""
+
+    def __init__(self) -> None:
+        self.read: list[list[int]] = []
+
+    def __call__(self, input_ids: Tensor, mask: Tensor) -> Tensor:
+        self.read += [row[here].tolist() for row, here in zip(input_ids, mask, strict=True)]
+        return (input_ids * mask).sum(1, keepdim=True).float().repeat(1, 2)
+
+
+def test_each_text_is_read_once_however_it_is_padded() -> None:
+    cache, reader = VectorCache(), Reader()
+    expected = torch.tensor([[18.0, 18.0], [11.0, 11.0], [20.0, 20.0]])
+    torch.testing.assert_close(cache(reader, IDS, MASK), expected)
+    torch.testing.assert_close(cache(reader, IDS, MASK), expected)
+    wider = torch.nn.functional.pad(IDS, (0, 2)), torch.nn.functional.pad(MASK, (0, 2))
+    torch.testing.assert_close(cache(reader, *wider), expected)
+    assert reader.read == [[5, 6, 7], [5, 6], [8, 9, 3]]
+    new = torch.tensor([[1, 1], [5, 6]])
+    torch.testing.assert_close(cache(reader, new, new > 0), torch.tensor([[2.0, 2.0], [11.0, 11.0]]))
+    assert reader.read[3:] == [[1, 1]]
+
+
+def test_what_has_no_room_is_read_each_time() -> None:
+    cache, reader = VectorCache(max_bytes=2 * 8), Reader()  # two vectors of two numbers
+    first = cache(reader, IDS, MASK)
+    torch.testing.assert_close(cache(reader, IDS, MASK), first)
+    assert reader.read == [[5, 6, 7], [5, 6], [8, 9, 3], [8, 9, 3]]
+
+
+def test_a_changed_vector_changes_nothing_in_the_cache() -> None:
+    cache, reader = VectorCache(), Reader()
+    cache(reader, IDS, MASK).zero_()
+    assert cache(reader, IDS, MASK)[0, 0] == 18
+
+
+def test_an_encoder_is_known_by_its_weights_and_options() -> None:
+    torch.manual_seed(0)
+    net = nn.Linear(2, 2)
+    known = fingerprint(net, "mean", 1)
+    assert fingerprint(net, "mean", 1) == known
+    assert fingerprint(net, "max", 1) != known
+    with torch.no_grad():
+        net.weight[0, 0] += 1e-6
+    assert fingerprint(net, "mean", 1) != known
+    assert fingerprint(net.bfloat16(), "mean", 1) != known
+    cache = shared_cache(known)
+    assert shared_cache(known) is cache
+    assert shared_cache("another") is not cache
+    assert shared_cache(known) is not cache  # that of another encoder is forgotten
