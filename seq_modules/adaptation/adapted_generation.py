@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from seq_modules.adaptation.adaptation_config import Adaptation
 from seq_modules.adaptation.adaptive_model import AdaptiveModel
-from seq_modules.generation.decode import TokenChooser, resolve_sample_ids
+from seq_modules.generation.decode import TokenSampler, resolve_sample_ids
 from seq_modules.generation.decoding_config import NO_BEAMS, NO_DRAFTS, Decoding
 from seq_modules.generation.loop import decode
 from seq_modules.generation.state import device_of
@@ -88,7 +88,7 @@ def generate_adapted(
     for index, (prompt, sample_id) in enumerate(zip(prompts, sample_ids, strict=True)):
         model = AdaptiveModel(net, pieces, adaptation)
         with model.reading():
-            state, chooser = AdaptedState(model, prompt, device), TokenChooser([prompt], decoding, [sample_id], device)
+            state, sampler = AdaptedState(model, prompt, device), TokenSampler([prompt], decoding, [sample_id], device)
             limit = decoding.max_new_tokens
-            found += decode(state, chooser, 1, limit, for_prompt(index, stop), for_prompt(index, on_token))
+            found += decode(state, sampler, 1, limit, for_prompt(index, stop), for_prompt(index, on_token))
     return found

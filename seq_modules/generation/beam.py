@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from seq_modules.generation.decoding_config import Decoding
-from seq_modules.generation.loop import Choice, State, decode
+from seq_modules.generation.loop import SamplerOutput, State, decode
 from seq_modules.generation.sampling import CHUNK, log_probs, penalised, seen_ids, suppress_
 from seqlight.core.errors import UserError
 
@@ -47,7 +47,7 @@ class Finished:
     ended: bool
 
 
-class BeamChooser:
+class BeamScorer:
     """Keeps the K best partial sequences of each source, and the K best that have ended.
 
     The rows of a source stand side by side, the best first. At first each source has one row. A source whose search is
@@ -80,7 +80,7 @@ class BeamChooser:
         self.finished: list[list[Finished]] = [[] for _ in prompts]  # at most K each, the best first
         self.seen: Tensor | None = None  # (B, V)
 
-    def __call__(self, logits: Tensor) -> Choice[int]:
+    def __call__(self, logits: Tensor) -> SamplerOutput[int]:
         """The next partial sequences, of logits (B, V)."""
         beams = self.decoding.beams
         new = suppress_(log_probs(logits), self.suppressed)
@@ -110,7 +110,7 @@ class BeamChooser:
         chosen = torch.tensor([ids, rows], dtype=torch.long, device=logits.device)  # of no rows once all are over
         if self.seen is not None:
             self.seen = self.seen[chosen[1]].scatter_(1, chosen[0][:, None], True)
-        return Choice(chosen[0], ids, [False] * len(ids), chosen[1])
+        return SamplerOutput(chosen[0], ids, [False] * len(ids), chosen[1])
 
     def _finish(self, source: int, step: int, candidates: list[Candidate]) -> list[Candidate]:
         """Puts the sequences that end with this step aside; returns the K best of the others.
@@ -167,10 +167,10 @@ class BeamChooser:
         ]
 
 
-def beam_search(state: State, chooser: BeamChooser) -> list[list[Hypothesis]]:
+def beam_search(state: State, sampler: BeamScorer) -> list[list[Hypothesis]]:
     """The best sequences of each source, the best first, found in the one decoding loop."""
-    decode(state, chooser, len(chooser.prompts), max(chooser.limits))
-    return chooser.hypotheses()
+    decode(state, sampler, len(sampler.prompts), max(sampler.limits))
+    return sampler.hypotheses()
 
 
 def best_candidates(new: Tensor, scores: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from seq_modules.generation.beam import BeamChooser, beam_search
+from seq_modules.generation.beam import BeamScorer, beam_search
 from seq_modules.generation.decoding_config import Decoding
-from seq_modules.generation.loop import Choice, decode
-from seq_modules.generation.sampling import check_not_nan, choose, seen_ids, suppress_, uniform_blocks
+from seq_modules.generation.loop import SamplerOutput, decode
+from seq_modules.generation.sampling import check_not_nan, sample, seen_ids, suppress_, uniform_blocks
 from seq_modules.generation.speculative.decoding import generate_speculatively
 from seq_modules.generation.speculative.drafter import NgramDrafter
 from seq_modules.generation.state import device_of, new_state
@@ -70,17 +70,17 @@ def generate(
             return generate_speculatively(net, prompts, decoding, sample_ids, drafter, stop, on_token, eos_id)
         state = new_state(net, prompts, cached)
         if decoding.beams > 1:
-            found = beam_search(state, BeamChooser(prompts, decoding, eos_id=eos_id, stop=stop))
+            found = beam_search(state, BeamScorer(prompts, decoding, eos_id=eos_id, stop=stop))
             new = [hypotheses[0].ids for hypotheses in found]
             for prompt_index, token in ((prompt_index, token) for prompt_index, ids in enumerate(new) for token in ids):
                 if on_token is not None:
                     on_token(prompt_index, token)
             return new
-        chooser = TokenChooser(prompts, decoding, sample_ids, device_of(net), eos_id)
-        return decode(state, chooser, len(prompts), decoding.max_new_tokens, stop, on_token)
+        sampler = TokenSampler(prompts, decoding, sample_ids, device_of(net), eos_id)
+        return decode(state, sampler, len(prompts), decoding.max_new_tokens, stop, on_token)
 
 
-class TokenChooser:
+class TokenSampler:
     """Chooses a token of each row's logits.
 
     Args:
@@ -106,12 +106,12 @@ class TokenChooser:
         self.seen: Tensor | None = None  # (B, V)
         self.kept: Tensor | None = None  # numbers of the prompts that are still continued, (B,); None: all
 
-    def __call__(self, logits: Tensor) -> Choice[int]:
+    def __call__(self, logits: Tensor) -> SamplerOutput[int]:
         """The next token of each row, of logits (B, V), of which those of suppressed tokens are overwritten."""
         check_not_nan(logits)
-        return self.choose(logits)
+        return self.sample(logits)
 
-    def choose(self, logits: Tensor) -> Choice[int]:
+    def sample(self, logits: Tensor) -> SamplerOutput[int]:
         """As a call, of logits that are numbers."""
         suppress_(logits, self.suppressed)
         if self.seen is None and self.decoding.repetition_penalty != 1:
@@ -119,11 +119,11 @@ class TokenChooser:
         uniforms = None if self.decoding.greedy else next(self.uniforms)[0]
         if uniforms is not None and self.kept is not None:
             uniforms = uniforms[self.kept]
-        ids = choose(logits, self.decoding, uniforms, self.seen)
+        ids = sample(logits, self.decoding, uniforms, self.seen)
         if self.seen is not None:
             self.seen.scatter_(1, ids[:, None], True)
         tokens = ids.tolist()
-        return Choice(ids, tokens, [token == self.eos_id for token in tokens])
+        return SamplerOutput(ids, tokens, [token == self.eos_id for token in tokens])
 
     def keep(self, rows: Tensor) -> None:
         """Drops all rows but some, (B',)."""

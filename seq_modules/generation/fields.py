@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from seq_modules.generation.decode import evaluating, resolve_sample_ids
 from seq_modules.generation.decoding_config import NO_BEAMS, NO_DRAFTS, Decoding
-from seq_modules.generation.loop import Choice, decode
+from seq_modules.generation.loop import SamplerOutput, decode
 from seq_modules.generation.rules import Event, Rules
-from seq_modules.generation.sampling import check_not_nan, choose, seen_ids, uniform_blocks
+from seq_modules.generation.sampling import check_not_nan, sample, seen_ids, uniform_blocks
 from seq_modules.generation.state import device_of, new_state
 
 
@@ -71,12 +71,12 @@ def generate_events(
     head, device = cast(Heads, heads), device_of(net)
     packed = [head.pack(torch.tensor([tuple(event) for event in prompt])).tolist() for prompt in prompts]
     with evaluating(nn.ModuleList([net, heads])), torch.no_grad():
-        chooser = EventChooser(head, prompts, decoding, rules, sample_ids, device)
+        sampler = EventSampler(head, prompts, decoding, rules, sample_ids, device)
         state = new_state(net, packed, cached)
-        return decode(state, chooser, len(prompts), decoding.max_new_tokens, stop)
+        return decode(state, sampler, len(prompts), decoding.max_new_tokens, stop)
 
 
-class EventChooser:
+class EventSampler:
     """Chooses an event of each row's output, field by field.
 
     Args:
@@ -109,7 +109,7 @@ class EventChooser:
                 for field, size in enumerate(heads.vocab_sizes)
             ]
 
-    def __call__(self, output: Any) -> Choice[Event]:
+    def __call__(self, output: Any) -> SamplerOutput[Event]:
         """The next event of each row, of the net's output (B, D)."""
         uniforms = None if self.decoding.greedy else next(self.uniforms)  # (F, B)
         chosen: list[Tensor] = []
@@ -119,11 +119,11 @@ class EventChooser:
             allowed = self.rules.mask(field, chosen, self.before, self.first)
             logits = logits.masked_fill(~allowed, -torch.inf)
             seen = None if self.seen is None else self.seen[field]
-            ids = choose(logits, self.decoding, None if uniforms is None else uniforms[field], seen)
+            ids = sample(logits, self.decoding, None if uniforms is None else uniforms[field], seen)
             if seen is not None:
                 seen.scatter_(1, ids[:, None], True)
             chosen.append(ids)
         self.before, self.first = torch.stack(chosen, dim=1), False  # F × (B,) -> (B, F)
         self.rules.follow(self.before)
         events = [tuple(event) for event in self.before.tolist()]
-        return Choice(self.heads.pack(self.before), events, [event[0] == self.rules.end_id for event in events])
+        return SamplerOutput(self.heads.pack(self.before), events, [event[0] == self.rules.end_id for event in events])

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from seq_modules.generation.decoding_config import NO_BEAMS, NO_DRAFTS, Decoding
-from seq_modules.generation.loop import Choice
-from seq_modules.generation.sampling import choose, uniforms
+from seq_modules.generation.loop import SamplerOutput
+from seq_modules.generation.sampling import sample, uniforms
 from seqlight.core.errors import UserError
 
 
@@ -77,7 +77,7 @@ class FrameState:
         return output[:, 0]
 
 
-class FrameChooser:
+class FrameSampler:
     """Chooses a frame of each row, slot by slot; a prompt's frames are taken as they are and draw no numbers.
 
     Args:
@@ -105,7 +105,7 @@ class FrameChooser:
         self.before = torch.full((len(prompts), net.frame_size), net.start_id).to(prompts[0])
         self.step = 0
 
-    def __call__(self, output: Tensor) -> Choice[Tensor]:
+    def __call__(self, output: Tensor) -> SamplerOutput[Tensor]:
         """The next frame of each row, (B, S), of the backbone's output (B, D)."""
         given = [self.step < len(prompt) for prompt in self.prompts]
         size, retrieved = self.net.frame_size, self._retrieved()
@@ -114,7 +114,7 @@ class FrameChooser:
         frame = torch.full_like(self.before, self.net.end_id)
         for slot in range(size):
             logits = self.net.within(output, self.before, frame, **retrieved)[:, slot]
-            frame[:, slot] = choose(logits, self.decoding, drawn[:, slot])
+            frame[:, slot] = sample(logits, self.decoding, drawn[:, slot])
         for row, prompt in enumerate(self.prompts):
             if given[row]:
                 frame[row] = prompt[self.step]
@@ -123,7 +123,7 @@ class FrameChooser:
                 retriever.append(pitches)
         self.before, self.step = frame, self.step + 1
         ended = [self.step >= len(prompt) + self.decoding.max_new_tokens for prompt in self.prompts]
-        return Choice(frame, list(frame), ended)
+        return SamplerOutput(frame, list(frame), ended)
 
     def _retrieved(self) -> dict[str, Tensor]:
         """What the retrievers found, (B, M, S) and (B, M, 2); nothing without them."""

@@ -1,7 +1,7 @@
-"""The decoding loop: choose the next item of every row, append it, read it, until all rows have ended.
+"""The decoding loop: sample the next item of every row, append it, read it, until all rows have ended.
 
 The loop knows neither nets nor probabilities. A :class:`State` reads the items and gives the net's output (state.py);
-a :class:`Chooser` makes the next items of that output: tokens (decode.py), or events of several fields (fields.py).
+a :class:`Sampler` makes the next items of that output: tokens (decode.py), or events of several fields (fields.py).
 
 B rows.
 """
@@ -32,7 +32,7 @@ class State(Protocol):
 
 
 @dataclass
-class Choice(Generic[Item]):
+class SamplerOutput(Generic[Item]):
     """The next item of every row.
 
     Attributes:
@@ -49,13 +49,13 @@ class Choice(Generic[Item]):
     parents: Tensor | None = None
 
 
-class Chooser(Protocol[Item]):
-    """Makes a choice of the net's output, once a step."""
+class Sampler(Protocol[Item]):
+    """Makes the next items of the net's output, once a step."""
 
-    def __call__(self, output: Any, /) -> Choice[Item]:
+    def __call__(self, output: Any, /) -> SamplerOutput[Item]:
         """The next item of every row, those that have ended included: their items are read and not returned.
 
-        A row that has ended stays as it is as long as its parent is an ended row. A chooser whose ``parents`` leave
+        A row that has ended stays as it is as long as its parent is an ended row. A sampler whose ``parents`` leave
         rows out keeps the items of these itself.
         """
         ...
@@ -63,7 +63,7 @@ class Chooser(Protocol[Item]):
 
 def decode(
     state: State,
-    chooser: Chooser[Item],
+    sampler: Sampler[Item],
     num_rows: int,
     max_new_items: int,
     stop: Callable[[int, list[Item]], bool] | None = None,
@@ -72,35 +72,35 @@ def decode(
     """The new items of each row.
 
     Args:
-        state: What reads the rows; nothing is read after the last choice.
-        chooser: What chooses the items.
+        state: What reads the rows; nothing is read after the last items.
+        sampler: What samples the items.
         num_rows: Rows that the state begins with, B.
         max_new_items: Most new items of a row, at least 1.
         stop: Called with a row's index and its new items after each of them; the row ends where it returns true.
         on_item: Called with a row's index and its next item, for all rows of a step before ``stop``.
 
     Returns:
-        B lists, each with the item at which the row ended; the rows are those of the last choice. Neither function is
+        B lists, each with the item at which the row ended; the rows are those of the last step. Neither function is
         called for a row that has ended.
     """
     new: list[list[Item]] = [[] for _ in range(num_rows)]
     ended = [False] * num_rows
     output = state.start()
     for step in range(max_new_items):
-        choice = chooser(output)
-        if choice.parents is not None:
-            parents = choice.parents.tolist()
+        sampled = sampler(output)
+        if sampled.parents is not None:
+            parents = sampled.parents.tolist()
             new, ended = [list(new[parent]) for parent in parents], [ended[parent] for parent in parents]
         going_on = [row for row in range(len(new)) if not ended[row]]
         for row in going_on:
-            new[row].append(choice.items[row])
+            new[row].append(sampled.items[row])
             if on_item is not None:
-                on_item(row, choice.items[row])
+                on_item(row, sampled.items[row])
         for row in going_on:
-            ended[row] = choice.ended[row] or (stop is not None and stop(row, new[row]))
+            ended[row] = sampled.ended[row] or (stop is not None and stop(row, new[row]))
         if all(ended) or step + 1 == max_new_items:
             break
-        if choice.parents is not None:
-            state.reorder(choice.parents)
-        output = state.append(choice.ids)
+        if sampled.parents is not None:
+            state.reorder(sampled.parents)
+        output = state.append(sampled.ids)
     return new

@@ -19,7 +19,7 @@ CHUNK = 64  # columns whose largest value is taken first, where the largest of m
 MANY = 1 << 17  # numbers from which on that is the quicker way on CPUs
 
 
-def choose(logits: Tensor, decoding: Decoding, uniforms: Tensor | None = None, seen: Tensor | None = None) -> Tensor:
+def sample(logits: Tensor, decoding: Decoding, uniforms: Tensor | None = None, seen: Tensor | None = None) -> Tensor:
     """The next id of each row.
 
     Args:

@@ -11,10 +11,10 @@ from typing import Any, Protocol, cast
 import torch
 from torch import Tensor, nn
 
-from seq_modules.generation.beam import BeamChooser, Hypothesis, beam_search
-from seq_modules.generation.decode import TokenChooser, evaluating
+from seq_modules.generation.beam import BeamScorer, Hypothesis, beam_search
+from seq_modules.generation.decode import TokenSampler, evaluating
 from seq_modules.generation.decoding_config import NO_DRAFTS, Decoding
-from seq_modules.generation.loop import Choice, decode
+from seq_modules.generation.loop import SamplerOutput, decode
 from seq_modules.generation.sampling import check_not_nan, log_probs
 from seq_modules.generation.state import CachedState, device_of, padded
 from seqlight.core.errors import UserError
@@ -97,7 +97,7 @@ class RereadTargets:
         self.inputs = source_ids[rows], source_mask[rows], target_ids[rows]
 
 
-class ScoringChooser(TokenChooser):
+class ScoringSampler(TokenSampler):
     """Chooses tokens, greedily or by sampling, and keeps them with their log-probabilities.
 
     A row that has ended leaves the batch, so that later steps cost less.
@@ -128,26 +128,28 @@ class ScoringChooser(TokenChooser):
         self.ids: list[list[int]] = [[] for _ in sample_ids]
         self.sums = [0.0] * len(sample_ids)  # of the log-probabilities
 
-    def __call__(self, logits: Tensor) -> Choice[int]:
+    def __call__(self, logits: Tensor) -> SamplerOutput[int]:
         """The next token of each row, of logits (B, V)."""
         scores = log_probs(logits)  # before the logits of suppressed tokens are overwritten
-        choice = self.choose(logits)
-        chosen = scores.gather(1, choice.ids[:, None])
+        sampled = self.sample(logits)
+        chosen = scores.gather(1, sampled.ids[:, None])
         check_not_nan(chosen)  # NaN among a row's logits makes all of its log-probabilities NaN
         values = chosen[:, 0].tolist()
         going_on = []
-        for row, (source_index, token, value) in enumerate(zip(self.source_indices, choice.items, values, strict=True)):
+        for row, (source_index, token, value) in enumerate(
+            zip(self.source_indices, sampled.items, values, strict=True)
+        ):
             self.ids[source_index].append(token)
             self.sums[source_index] += value
             if token != self.eos_id and len(self.ids[source_index]) < self.limits[source_index]:
                 going_on.append(row)
         if len(going_on) == len(self.source_indices):
-            return choice
+            return sampled
         rows = torch.tensor(going_on, dtype=torch.long, device=logits.device)
         self.keep(rows)
         self.source_indices = [self.source_indices[row] for row in going_on]
-        items = [choice.items[row] for row in going_on]
-        return Choice(choice.ids[rows], items, [False] * len(items), rows)
+        items = [sampled.items[row] for row in going_on]
+        return SamplerOutput(sampled.ids[rows], items, [False] * len(items), rows)
 
     def hypotheses(self) -> list[list[Hypothesis]]:
         """One hypothesis of each source."""
@@ -206,14 +208,14 @@ def translate(
             state = (CachedTargets if cached else RereadTargets)(cast(Seq2SeqNet, net), *inputs)
             own = [limits[source_index] for source_index in source_indices]
             if decoding.beams > 1:
-                beams = BeamChooser([[bos_id]] * len(source_indices), decoding, own, eos_id, suppressed=suppressed)
+                beams = BeamScorer([[bos_id]] * len(source_indices), decoding, own, eos_id, suppressed=suppressed)
                 hypotheses = beam_search(state, beams)
             else:
                 own_ids = [sample_ids[source_index] for source_index in source_indices]
                 settings = decoding.with_temperature(0.0)
-                chooser = ScoringChooser(settings, own_ids, own, device_of(net), eos_id, bos_id, suppressed)
-                decode(state, chooser, len(source_indices), max(own))
-                hypotheses = chooser.hypotheses()
+                sampler = ScoringSampler(settings, own_ids, own, device_of(net), eos_id, bos_id, suppressed)
+                decode(state, sampler, len(source_indices), max(own))
+                hypotheses = sampler.hypotheses()
             for source_index, best in zip(source_indices, hypotheses, strict=True):
                 found[source_index] = best
     return found

@@ -13,7 +13,7 @@ from torch import Tensor
 from seq_modules.base import SequenceModule, Step
 from seq_modules.generation.decode import evaluating
 from seq_modules.generation.decoding_config import Decoding
-from seq_modules.generation.frames import FrameChooser, FrameRetriever, FrameState
+from seq_modules.generation.frames import FrameRetriever, FrameSampler, FrameState
 from seq_modules.generation.loop import decode
 from seq_modules.nets.music.frame_backbones import FrameTransformerConfig, RecurrentBackbone, TransformerBackbone
 from seq_modules.nets.music.frame_net import FrameConfig, FrameNet
@@ -158,8 +158,8 @@ class FrameDecoder(SequenceModule):
         decode_frames = required_tokenizer(self).decode if retrievers else None
         longest = max(map(len, pieces)) + decoding.max_new_tokens
         with evaluating(self):
-            chooser = FrameChooser(self.net, pieces, decoding, sample_ids, retrievers, decode_frames)
-            frames = decode(FrameState(self.net, count, self.device), chooser, count, longest)
+            sampler = FrameSampler(self.net, pieces, decoding, sample_ids, retrievers, decode_frames)
+            frames = decode(FrameState(self.net, count, self.device), sampler, count, longest)
         return [torch.stack(new[len(piece) :]) for new, piece in zip(frames, pieces, strict=True)]
 
     def predict_step(self, batch: dict[str, Any], batch_idx: int) -> list[dict[str, Any]]:

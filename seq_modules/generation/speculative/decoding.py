@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from seq_modules.generation.decoding_config import Decoding
-from seq_modules.generation.sampling import check_not_nan, choose, seen_ids, uniforms, wide
+from seq_modules.generation.sampling import check_not_nan, sample, seen_ids, uniforms, wide
 from seq_modules.generation.speculative.drafter import NgramDrafter
 from seq_modules.generation.state import Verifies, device_of, padded
 from seqlight.core.errors import UserError
@@ -138,4 +138,4 @@ def chosen_tokens(logits: Tensor, rows: Sequence[Row], decoding: Decoding) -> li
     if decoding.repetition_penalty != 1:
         texts = [[*row.ids, *row.draft[:step]] for row in rows for step in range(steps)]
         seen = seen_ids(texts, vocab_size, logits.device)
-    return choose(logits.flatten(0, 1), decoding, draws, seen).view(-1, steps).tolist()
+    return sample(logits.flatten(0, 1), decoding, draws, seen).view(-1, steps).tolist()

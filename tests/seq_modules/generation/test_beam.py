@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from seq_modules.generation import Decoding, generate
-from seq_modules.generation.beam import BeamChooser, Hypothesis, beam_search, best_candidates, largest
+from seq_modules.generation.beam import BeamScorer, Hypothesis, beam_search, best_candidates, largest
 from seq_modules.generation.state import new_state
 from seq_modules.nets.ensemble import Ensemble
 from seq_modules.nets.rnn.language_net import RNNConfig, RNNNet
@@ -55,7 +55,7 @@ def search(
     eos: int | None = EOS,
 ) -> list[list[Hypothesis]]:
     with torch.no_grad():
-        return beam_search(new_state(net, prompts, cached), BeamChooser(prompts, decoding, limits, eos))
+        return beam_search(new_state(net, prompts, cached), BeamScorer(prompts, decoding, limits, eos))
 
 
 def pair_of_nets(seed: int, eos_bonus: float) -> tuple[GPT, GPT2LMHeadModel]:

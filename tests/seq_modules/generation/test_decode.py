@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from seq_modules.generation import Decoding, generate
-from seq_modules.generation.sampling import choose, uniforms
+from seq_modules.generation.sampling import sample, uniforms
 from seq_modules.nets.rnn.language_net import RNNConfig, RNNNet
 from seq_modules.nets.rnn.recurrent_config import RecurrentConfig
 
@@ -93,7 +93,7 @@ def test_loop_equals_one_written_by_hand(net, name) -> None:
         seen = torch.zeros(1, 12, dtype=torch.bool)
         seen[0, text] = True
         uniform = torch.tensor([0.0 if decoding.greedy else next(draw)], dtype=torch.float64)
-        text.append(int(choose(net(torch.tensor([text]))[:, -1], decoding, uniform, seen)))
+        text.append(int(sample(net(torch.tensor([text]))[:, -1], decoding, uniform, seen)))
     assert generate(net, [prompt], decoding, sample_ids=[9]) == [text[len(prompt) :]]
 
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from seq_modules.generation import Decoding
 from seq_modules.generation.fields import generate_events
 from seq_modules.generation.rules import Rules
-from seq_modules.generation.sampling import choose, uniforms
+from seq_modules.generation.sampling import sample, uniforms
 from seq_modules.nets.music.event_embedding import EventEmbedding, pack
 from seq_modules.nets.music.event_net import EventNet, EventSteps
 from seq_modules.nets.rnn.language_net import RNNConfig, RNNNet
@@ -107,7 +107,7 @@ def test_loop_equals_one_written_by_hand(nets, name: str) -> None:
             seen = torch.zeros(1, size, dtype=torch.bool)
             seen[0, [earlier[field] for earlier in text]] = True
             uniform = torch.tensor([0.0 if decoding.greedy else next(draw)], dtype=torch.float64)
-            event.append(int(choose(logits, decoding, uniform, seen)))
+            event.append(int(sample(logits, decoding, uniform, seen)))
         text.append(tuple(event))
     assert generate_events(net, heads, [PROMPTS[1]], decoding, rules(), sample_ids=[9]) == [text[len(PROMPTS[1]) :]]
 

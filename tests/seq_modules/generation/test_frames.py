@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from seq_modules.generation.decoding_config import Decoding
-from seq_modules.generation.frames import FrameChooser, FrameState
+from seq_modules.generation.frames import FrameSampler, FrameState
 from seq_modules.generation.loop import decode
 
 START, END = 9, 8
@@ -37,7 +37,7 @@ class Counts:
 def test_rows_go_on_after_their_own_prompts(decoding: Decoding) -> None:
     prompts = [torch.zeros(0, 2, dtype=torch.long), torch.tensor([[7, 7], [5, 6]])]
     net = Counts()
-    rows = decode(FrameState(net, 2, torch.device("cpu")), FrameChooser(net, prompts, decoding, [0, 1]), 2, 5)
+    rows = decode(FrameState(net, 2, torch.device("cpu")), FrameSampler(net, prompts, decoding, [0, 1]), 2, 5)
     assert [[frame.tolist() for frame in row] for row in rows] == [
         [[0, 0], [1, 0], [2, 1]],
         [[7, 7], [5, 6], [2, 5], [3, 2], [4, 3]],
@@ -46,4 +46,4 @@ def test_rows_go_on_after_their_own_prompts(decoding: Decoding) -> None:
 
 def test_beams_are_refused() -> None:
     with pytest.raises(ValueError, match=r"^decoding\.length_penalty 0\.6 is not for music; leave it out$"):
-        FrameChooser(Counts(), [torch.zeros(0, 2, dtype=torch.long)], Decoding(3, length_penalty=0.6), [0])
+        FrameSampler(Counts(), [torch.zeros(0, 2, dtype=torch.long)], Decoding(3, length_penalty=0.6), [0])

@@ -1,4 +1,4 @@
-"""The loop has room for beam search: a chooser that reorders rows, against the best of all sequences."""
+"""The loop has room for beam search: a sampler that reorders rows, against the best of all sequences."""
 
 import itertools
 from typing import Any
@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from seq_modules.generation.loop import Choice, decode
+from seq_modules.generation.loop import SamplerOutput, decode
 from seq_modules.generation.state import CachedState, RereadState, new_state
 
 VOCABULARY, START, EOS, STEPS = 4, 0, 3, 5
@@ -48,14 +48,14 @@ class Beams:
         self.scores[0] = 0  # all rows are the same prompt
         self.ended = torch.zeros(beams, dtype=torch.bool)
 
-    def __call__(self, logits: Tensor, /) -> Choice[int]:
+    def __call__(self, logits: Tensor, /) -> SamplerOutput[int]:
         ways = self.scores[:, None] + logits.log_softmax(-1)
         ways[self.ended] = -torch.inf
         ways[self.ended, 0] = self.scores[self.ended]
         self.scores, best = ways.flatten().topk(len(ways))
         parents, ids = best // VOCABULARY, best % VOCABULARY
         self.ended = self.ended[parents] | (ids == EOS)
-        return Choice(ids, ids.tolist(), self.ended.tolist(), parents)
+        return SamplerOutput(ids, ids.tolist(), self.ended.tolist(), parents)
 
 
 def log_prob(net: nn.Module, sequence: tuple[int, ...]) -> float:
@@ -78,10 +78,10 @@ def all_sequences() -> list[tuple[int, ...]]:
 def test_wide_beams_find_the_best_sequences(cached: bool) -> None:
     net, beams = Bigrams(), 300  # as wide as there are sequences of four tokens
     best = sorted(all_sequences(), key=lambda sequence: -log_prob(net, sequence))
-    chooser = Beams(beams)
-    found = decode(new_state(net, [[START]] * beams, cached), chooser, beams, STEPS)
+    sampler = Beams(beams)
+    found = decode(new_state(net, [[START]] * beams, cached), sampler, beams, STEPS)
     assert [tuple(row) for row in found[:20]] == best[:20]
-    assert torch.allclose(chooser.scores[:20], torch.tensor([log_prob(net, sequence) for sequence in best[:20]]))
+    assert torch.allclose(sampler.scores[:20], torch.tensor([log_prob(net, sequence) for sequence in best[:20]]))
     assert len({len(row) for row in found[:20]}) > 1
 
 

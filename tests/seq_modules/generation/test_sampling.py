@@ -10,7 +10,7 @@ from torch.testing import assert_close
 from transformers.generation import logits_process as peer
 
 from seq_modules.generation.decoding_config import Decoding
-from seq_modules.generation.sampling import argmax, choose, inverse_cdf, penalised, uniforms, warped
+from seq_modules.generation.sampling import argmax, inverse_cdf, penalised, sample, uniforms, warped
 
 
 def some_logits(rows: int = 64, vocab_size: int = 50) -> torch.Tensor:
@@ -61,7 +61,7 @@ def test_frequencies_are_the_softmax(temperature) -> None:
     count = 20_000
     generator = uniforms(seed=3, row=0)
     drawn = torch.tensor([next(generator) for _ in range(count)], dtype=torch.float64)
-    ids = choose(row.expand(count, -1), Decoding(temperature=temperature), drawn)
+    ids = sample(row.expand(count, -1), Decoding(temperature=temperature), drawn)
     expected = count * (row / temperature).softmax(0)
     assert ((ids.bincount(minlength=10) - expected) ** 2 / expected).sum() < 27.9
 
@@ -97,15 +97,15 @@ def test_temperature_towards_nothing_is_greedy() -> None:
     logits = some_logits()
     half = torch.full((64,), 0.5)
     for temperature in (1e-3, 1e-30, 5e-324):
-        assert torch.equal(choose(logits, Decoding(temperature=temperature), half), logits.argmax(-1))
-    assert torch.equal(choose(logits, Decoding(temperature=0)), logits.argmax(-1))
+        assert torch.equal(sample(logits, Decoding(temperature=temperature), half), logits.argmax(-1))
+    assert torch.equal(sample(logits, Decoding(temperature=0)), logits.argmax(-1))
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
 def test_low_precision_logits_are_sampled_in_float64(dtype) -> None:
     logits = some_logits().to(dtype)
     half = torch.full((64,), 0.5, dtype=torch.float64)
-    assert torch.equal(choose(logits, Decoding(), half), choose(logits.double(), Decoding(), half))
+    assert torch.equal(sample(logits, Decoding(), half), sample(logits.double(), Decoding(), half))
 
 
 @pytest.mark.parametrize(
@@ -130,4 +130,4 @@ def test_argmax_of_many_numbers_is_the_first_of_the_largest(vocab_size) -> None:
     logits[1::3, vocab_size // 2] = 0
     expected = [row.index(max(row)) for row in logits.tolist()]
     assert argmax(logits).tolist() == expected
-    assert choose(logits, Decoding(temperature=0)).tolist() == expected
+    assert sample(logits, Decoding(temperature=0)).tolist() == expected

@@ -10,7 +10,7 @@ from transformers import MarianConfig, MarianMTModel
 
 from seq_modules.generation import Decoding
 from seq_modules.generation.beam import Hypothesis
-from seq_modules.generation.sampling import choose, uniforms
+from seq_modules.generation.sampling import sample, uniforms
 from seq_modules.generation.seq2seq import max_new_tokens, replace_unknown, translate
 from seq_modules.nets.ensemble import Ensemble
 from seq_modules.nets.rnn.recurrent_config import RecurrentConfig
@@ -209,7 +209,7 @@ def test_sampling_equals_a_loop_written_by_hand() -> None:
     while len(target) < 11 and target[-1] != EOS:
         logits = net(torch.tensor([source]), mask, torch.tensor([target]))[:, -1]
         logits[:, [PAD, BOS]] = -torch.inf
-        target.append(int(choose(logits, decoding, torch.tensor([next(draw)], dtype=torch.float64))))
+        target.append(int(sample(logits, decoding, torch.tensor([next(draw)], dtype=torch.float64))))
     assert translate(net, [source], decoding, sample_ids=[9])[0][0].ids == target[1:]
     assert len(target) > 4
     assert translate(net, [source] * 2, decoding)[0] != translate(net, [source] * 2, decoding)[1]
