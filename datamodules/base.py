@@ -30,15 +30,15 @@ class SequenceDataModule(LightningDataModule):
             and test data never depend on it.
 
     Attributes:
-        fresh_rows: True if training rows are generated from their number and from the data set's ``seed``, so that each
-            epoch takes new numbers. False if each epoch shuffles the same rows.
+        new_rows_each_epoch: True if training rows are generated from their number and from the data set's ``seed``, so
+            that each epoch takes new numbers. False if each epoch shuffles the same rows.
 
     Raises:
         UserError: A value is out of its range.
     """
 
     save_hyperparameters = save_hyperparameters  # with groups of arguments as plain dicts
-    fresh_rows = False
+    new_rows_each_epoch = False
 
     def __init__(self, batch_size: int, num_workers: int = 0, seed: int | None = None) -> None:
         super().__init__()
@@ -67,12 +67,16 @@ class SequenceDataModule(LightningDataModule):
     def train_batches(self) -> Batches:
         """The rows of each training batch; a subclass may batch them by length."""
         return EpochBatches(
-            len(self.train_set), self.batch_size, seed=self.seed, fresh=self.fresh_rows, **self._ranks()
+            len(self.train_set),
+            self.batch_size,
+            seed=self.seed,
+            new_rows_each_epoch=self.new_rows_each_epoch,
+            **self._ranks(),
         )
 
     def train_dataloader(self) -> DataLoader:
         """Training batches, from the checkpoint's position on."""
-        if self.fresh_rows:
+        if self.new_rows_each_epoch:
             self.train_set.seed = self.seed  # the checkpoint's, if one was loaded after setup
         batches = self.train_batches()
         position = self._loader.position if self._loader is not None else (0, 0)

@@ -24,7 +24,7 @@ class GeneratedStringsDataModule(SequenceDataModule):
         UserError: A value is out of its range.
     """
 
-    fresh_rows = True
+    new_rows_each_epoch = True
     VAL_SEED, TEST_SEED, EXTRA_SEED = 2**40 + 1, 2**40 + 2, 2**40 + 3  # beyond any seed of a run
 
     def __init__(

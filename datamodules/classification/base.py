@@ -66,7 +66,7 @@ class ClassificationDataModule(SequenceDataModule):
         UserError: A value is out of its range.
     """
 
-    fresh_rows = True  # BucketedRows computes the order of each epoch
+    new_rows_each_epoch = True  # BucketedRows computes the order of each epoch
     EXAMPLES: Sequence[str] = ()  # texts for predict if no others are given
     what = "texts"  # the name of the rows in messages
 

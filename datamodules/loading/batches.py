@@ -49,16 +49,23 @@ class EpochBatches(Batches):
         size: Rows in an epoch, over all ranks.
         batch_size: Rows in a batch of one rank.
         seed: Seed of the order.
-        fresh: Continue the row numbers from epoch to epoch (``epoch * size + i``) instead of shuffling 0..size-1: for
-            rows that are generated from their number and never repeat.
+        new_rows_each_epoch: Continue the row numbers from epoch to epoch (``epoch * size + i``) instead of shuffling
+            0..size-1: for rows that are generated from their number and never repeat.
         num_replicas: Number of ranks.
         rank: Number of this rank.
     """
 
     def __init__(
-        self, size: int, batch_size: int, *, seed: int, fresh: bool = False, num_replicas: int = 1, rank: int = 0
+        self,
+        size: int,
+        batch_size: int,
+        *,
+        seed: int,
+        new_rows_each_epoch: bool = False,
+        num_replicas: int = 1,
+        rank: int = 0,
     ) -> None:
-        self.size, self.batch_size, self.seed, self.fresh = size, batch_size, seed, fresh
+        self.size, self.batch_size, self.seed, self.new_rows_each_epoch = size, batch_size, seed, new_rows_each_epoch
         self.num_replicas, self.rank = num_replicas, rank
 
     @property
@@ -71,7 +78,7 @@ class EpochBatches(Batches):
         return full + (rest >= self.num_replicas)
 
     def __iter__(self) -> Iterator[list[int]]:
-        if self.fresh:
+        if self.new_rows_each_epoch:
             order = torch.arange(self.epoch * self.size, (self.epoch + 1) * self.size)
         else:
             generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)

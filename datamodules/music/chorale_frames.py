@@ -73,7 +73,7 @@ class ChoraleFramesDataModule(SequenceDataModule):
         UserError: A value is out of its range.
     """
 
-    fresh_rows = True
+    new_rows_each_epoch = True
     MADE_UP_SEED = 2**40 + 5  # beyond any seed of a run
     ORGAN = 19  # the instrument of MIDI files, in General MIDI from 0
     MADE_UP = (60, 10, 10)  # pieces for training, validation and the test

@@ -65,7 +65,7 @@ class MidiDataModule(SequenceDataModule):
         UserError: A value is out of its range, or two do not go together.
     """
 
-    fresh_rows = True
+    new_rows_each_epoch = True
 
     def __init__(
         self,

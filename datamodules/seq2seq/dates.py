@@ -59,7 +59,7 @@ class DatesDataModule(Seq2SeqDataModule):
         UserError: A value is out of its range, or a locale is not known.
     """
 
-    fresh_rows = True
+    new_rows_each_epoch = True
     VAL_SEED, TEST_SEED = 2**40 + 6, 2**40 + 7  # beyond any seed of a run
     EXAMPLES = ("Wednesday, March 3, 2021", "29. Februar 2000", "14 juillet 1989", "2 maja 2004", "31.12.1999")
 

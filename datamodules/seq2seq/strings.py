@@ -66,7 +66,7 @@ class StringsDataModule(Seq2SeqDataModule):
         UserError: A value is out of its range.
     """
 
-    fresh_rows = True
+    new_rows_each_epoch = True
     VAL_SEED, TEST_SEED = 2**40 + 8, 2**40 + 9  # beyond any seed of a run
     EXAMPLES = ("a", "reverse", "attention", "encoderdecoder")
 

@@ -50,7 +50,7 @@ class TaggingDataModule(SequenceDataModule):
         UserError: A value is out of its range, or two exclude each other.
     """
 
-    fresh_rows = True  # BucketedRows computes the order of each epoch
+    new_rows_each_epoch = True  # BucketedRows computes the order of each epoch
     EXAMPLES = (
         "Nobody saw the light play on the river .",
         "Mr. Hill will not mark all of the papers that you left here, will he?",

@@ -108,7 +108,7 @@ class CorpusDataModule(SequenceDataModule):
         UserError: A value is out of its range, or two exclude each other.
     """
 
-    fresh_rows = True
+    new_rows_each_epoch = True
     EVAL_SEED = 2**40 + 4  # beyond any seed of a run
     TEXT_LIMIT = 50_000_000  # characters that train_text, val_text and test_text return at most
 

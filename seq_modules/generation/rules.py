@@ -96,6 +96,6 @@ class Rules:
     def _may_follow(self, before: Tensor, field: int) -> Tensor:
         """Whether allowed ids exist for the fields from ``field`` on that do not sort below the event before, (B,)."""
         may = torch.ones(len(before), dtype=torch.bool, device=before.device)
-        for at in reversed(range(field, len(self.allowed))):
-            may = (before[:, at] < self.highest[at]) | (self.allowed[at][before[:, at]] & may)
+        for later in reversed(range(field, len(self.allowed))):
+            may = (before[:, later] < self.highest[later]) | (self.allowed[later][before[:, later]] & may)
         return may

@@ -61,12 +61,14 @@ def windows(context: Callable[[list[int]], list[int]], ids: list[int], first: in
     if len(context(ids[:-1])) == len(ids) - 1:
         return [Window(row, ids, len(ids) - first)] if len(ids) > first else []
     found: list[Window] = []
-    begins = [at - len(context(ids[:at])) for at in range(first, len(ids))]  # of the window that predicts id `at`
-    for at, begin in enumerate(begins, first):
-        if at > first and begins[at - 1 - first] == begin:
-            found[-1] = Window(row, ids[begin : at + 1], found[-1].num_scored + 1)
+    begins = [
+        target - len(context(ids[:target])) for target in range(first, len(ids))
+    ]  # of the window that predicts id `target`
+    for target, begin in enumerate(begins, first):
+        if target > first and begins[target - 1 - first] == begin:
+            found[-1] = Window(row, ids[begin : target + 1], found[-1].num_scored + 1)
         else:
-            found.append(Window(row, ids[begin : at + 1], 1))
+            found.append(Window(row, ids[begin : target + 1], 1))
     return found
 
 
@@ -75,9 +77,9 @@ def _score(logits: Callable[[Tensor], Tensor], batch: Sequence[Window], device: 
     width = len(batch[0].ids)
     ids = torch.zeros(len(batch), width, dtype=torch.long)
     labels = torch.full((len(batch), width - 1), IGNORED)
-    for at, (_, row, count) in enumerate(batch):
-        ids[at, : len(row)] = torch.tensor(row)
-        labels[at, len(row) - 1 - count : len(row) - 1] = torch.tensor(row[len(row) - count :])
+    for index, (_, row, count) in enumerate(batch):
+        ids[index, : len(row)] = torch.tensor(row)
+        labels[index, len(row) - 1 - count : len(row) - 1] = torch.tensor(row[len(row) - count :])
     ids, labels = ids.to(device), labels.to(device)
     losses = F.cross_entropy(logits(ids[:, :-1]).mT.float(), labels, ignore_index=IGNORED, reduction="none")  # (B, T)
     return (-losses.double().sum(1)).tolist()

@@ -133,18 +133,18 @@ class NgramEmbedding(HashedNgrams):
         """:func:`ngram_hashes` with this module's orders, buckets and seed."""
         return ngram_hashes(input_ids, self.orders, self.buckets, self.hash_seed)
 
-    def newest(self, input_ids: Tensor, at: slice | Tensor) -> Tensor:
+    def newest(self, input_ids: Tensor, positions: slice | Tensor) -> Tensor:
         """The rows (B, T, N) of some steps alone.
 
         Args:
             input_ids: (B, S), used up to the last of these steps and perhaps longer.
-            at: The steps: a slice of length T for all rows, or (B, T).
+            positions: A slice of length T for all rows, or (B, T).
         """
-        if isinstance(at, slice):
-            first = max(0, at.start + 1 - max(self.orders))
-            return self.hashes(input_ids[:, first : at.stop])[:, at.start - at.stop :]
-        hashes = self.hashes(input_ids[:, : int(at.max()) + 1])  # (B, T, N)
-        return hashes.gather(1, at[:, :, None].expand(-1, -1, hashes.shape[2]))
+        if isinstance(positions, slice):
+            first = max(0, positions.start + 1 - max(self.orders))
+            return self.hashes(input_ids[:, first : positions.stop])[:, positions.start - positions.stop :]
+        hashes = self.hashes(input_ids[:, : int(positions.max()) + 1])  # (B, T, N)
+        return hashes.gather(1, positions[:, :, None].expand(-1, -1, hashes.shape[2]))
 
     def forward(self, hashes: Tensor) -> Tensor:
         """(B, T, D) of rows (B, T, N)."""
@@ -190,7 +190,7 @@ def char_ngrams(piece: str, orders: Sequence[int]) -> list[str]:
     A WordPiece that continues a word begins with ##, and has no <.
     """
     text = f"{piece[2:]}>" if piece.startswith("##") and len(piece) > 2 else f"<{piece}>"
-    return [text[at : at + order] for order in orders for at in range(len(text) - order + 1)]
+    return [text[start : start + order] for order in orders for start in range(len(text) - order + 1)]
 
 
 class CharNgrams(HashedNgrams):

@@ -109,13 +109,13 @@ def generate_speculatively(
     while True:
         for row, chosen in zip(batch, chosen_tokens(logits, batch, decoding), strict=True):
             row.take(chosen, ends)
-        going_on = [at for at, row in enumerate(batch) if not row.ended]
+        going_on = [index for index, row in enumerate(batch) if not row.ended]
         if not going_on:
             return [row.new for row in rows]
         state = net.crop([row.num_to_discard for row in batch], state)
         if 2 * len(going_on) <= len(batch):
             state = net.reorder(state, torch.tensor(going_on, device=device))
-            batch = [batch[at] for at in going_on]
+            batch = [batch[index] for index in going_on]
         for row, free_slots in zip(batch, net.free_slots(state), strict=True):
             most = min(decoding.num_speculative_tokens, free_slots - 1, row.limit - len(row.new) - 1)
             row.draft = [] if row.ended else drafter.draft(row.prompt_index, row.ids, most)

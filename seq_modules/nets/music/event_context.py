@@ -51,7 +51,7 @@ class EventFeatures(NamedTuple):
     profile: Tensor | None = None
     retrieved: Retrieved | None = None
 
-    def at(self, key: Any) -> "EventFeatures":
+    def select(self, key: Any) -> "EventFeatures":
         """The features of the rows and steps that an index picks."""
         return EventFeatures(
             None if self.anchor is None else self.anchor[key],
@@ -158,9 +158,9 @@ class EventContext:
         """One in each event's bin of each period, (B, N, METRE_BINS), of the clock (B, N) after it; none for a rest."""
         began = clock if self.pitch else clock - self._moved(events)
         periods, begins = _periods(clock.device)
-        at = begins + began[..., None] % periods // GRID  # (B, N, periods)
+        bins = begins + began[..., None] % periods // GRID  # (B, N, periods)
         one_hot = torch.zeros(*began.shape, METRE_BINS, dtype=torch.long, device=clock.device)
-        return one_hot.scatter_(-1, at, self._sounding(events)[..., None].long().expand(at.shape))
+        return one_hot.scatter_(-1, bins, self._sounding(events)[..., None].long().expand(bins.shape))
 
     def profiles(self, last: int) -> Tensor:
         """Scale and metre after each of the ``last`` events, (B, T, PROFILE).

@@ -114,14 +114,14 @@ class EventHead(nn.Module):
             features: What the context gives, (...).
             chosen: The event's f fields before this one, (...) each; independent heads ignore them.
         """
-        at = len(chosen)
+        field = len(chosen)
         if self.profile_projection is not None and features.profile is not None:
             x = x + self.profile_projection(features.profile.to(x.dtype))
         if chosen and self.previous_fields_embedding is not None and self.condition_layers is not None:
             before = self.previous_fields_embedding.of(torch.stack(chosen, dim=-1)).to(x.dtype)
-            x = x + F.gelu(self.condition_layers[at - 1](torch.cat([x, before], dim=-1)))  # (..., 2·D) -> (..., D)
-        z = self.field_heads[at](x)
-        if self.distances is not None and features.anchor is not None and at == self.pitch:
+            x = x + F.gelu(self.condition_layers[field - 1](torch.cat([x, before], dim=-1)))  # (..., 2·D) -> (..., D)
+        z = self.field_heads[field](x)
+        if self.distances is not None and features.anchor is not None and field == self.pitch:
             z = z + self.by_distance(self.distances(x), features.anchor)
         if self.copy_heads is not None and features.retrieved is not None:
             z = self._with_copies(z, x, features.retrieved, chosen)
@@ -141,9 +141,9 @@ class EventHead(nn.Module):
     def _with_copies(self, logits: Tensor, x: Tensor, retrieved: Retrieved, chosen: list[Tensor]) -> Tensor:
         """Logits (..., V_f) of field f with what its copy head adds."""
         assert self.copy_heads is not None
-        at, events = len(chosen), retrieved.elements
+        field, events = len(chosen), retrieved.elements
         categories = [retrieved.lag_buckets, retrieved.repeat_buckets]
-        if self.chained and at:
+        if self.chained and field:
             before = torch.stack(chosen, dim=-1)[..., None, :]  # (..., 1, f)
-            categories.append((events[..., :at] == before).all(-1).long())
-        return self.copy_heads[at](logits, x, events[..., at], retrieved.match_lengths, categories)
+            categories.append((events[..., :field] == before).all(-1).long())
+        return self.copy_heads[field](logits, x, events[..., field], retrieved.match_lengths, categories)

@@ -31,7 +31,7 @@ class EventStates:
     features: EventFeatures
 
     def __getitem__(self, key: Any) -> "EventStates":
-        return EventStates(tuple(x[key] for x in self.outputs), self.features.at(key))
+        return EventStates(tuple(x[key] for x in self.outputs), self.features.select(key))
 
     @property
     def device(self) -> torch.device:
@@ -219,8 +219,10 @@ class EventNet(nn.Module):
         read = self._read(input_ids, self._context(input_ids))
         outputs, states = zip(*(member.backbone.prefill(read, lengths) for member in self.each), strict=True)
         steps = torch.arange(input_ids.shape[1], device=input_ids.device)
-        at = steps - input_ids.shape[1] + lengths[:, None]
-        aligned = torch.where(at >= 0, input_ids.gather(1, at.clamp(min=0)), 0)  # padded on the left: the ends meet
+        positions = steps - input_ids.shape[1] + lengths[:, None]
+        aligned = torch.where(
+            positions >= 0, input_ids.gather(1, positions.clamp(min=0)), 0
+        )  # padded on the left: the ends meet
         context = self._context(aligned)
         matches = context.last_lengths() if context is not None and self.retrieved else None
         cache = EventCache(list(states), context, matches)

@@ -96,8 +96,8 @@ class FrameNet(nn.Module):
             frames: (B, T, S) ids of frames t - 1.
             position: (B,) number of the frame t = 0 within its piece.
         """
-        at = torch.arange(self.frame_size, device=frames.device) * (self.num_pitches + 2)
-        x = self.voices(frames + at).sum(2) + self.pitches(frames).sum(2)  # (B, T, S, D) -> (B, T, D)
+        offsets = torch.arange(self.frame_size, device=frames.device) * (self.num_pitches + 2)
+        x = self.voices(frames + offsets).sum(2) + self.pitches(frames).sum(2)  # (B, T, S, D) -> (B, T, D)
         times = position[:, None] + torch.arange(frames.shape[1], device=frames.device)  # (B, T)
         for quarters, table in zip(METRE, self.metre, strict=True):
             x = x + table(times % quarters)
@@ -167,11 +167,11 @@ class WithinFrame(nn.Module):
         start = frame.new_full((count, 1), end + 1)
         last = torch.cat((start, frame[:, :-1]), dim=1)  # (N, S): the id before each slot
         given = F.pad(self.given(frame[:, :-1]).cumsum(1), (0, 0, 1, 0))  # (N, S, E)
-        at = torch.arange(self.frame_size, device=frame.device)
+        slots = torch.arange(self.frame_size, device=frame.device)
         # From 1 on, START and END being taken for numbers; 0 at the first slot, which has no last id.
         moved = F.pad(frame[:, :-1] - before[:, :-1] + end + 2, (1, 0))
         x = self.state(state)[:, None] + self.slot_embedding.weight
-        x = x + self.before(before + at * (end + 2)).sum(1)[:, None]
+        x = x + self.before(before + slots * (end + 2)).sum(1)[:, None]
         x = x + given + self.last(last) + self.same(before) + self.interval_embedding(moved)
         x = self.drop(F.gelu(self.norms[0](x)))
         x = x + self.drop(F.gelu(self.norms[1](self.layers[0](x))))
@@ -193,8 +193,8 @@ class WithinFrame(nn.Module):
         weights = self.distances(x).unflatten(-1, (2, 2 * end))  # (N, S, 2·2·P) -> (N, S, 2, 2·P)
         anchors = torch.stack((before, last), dim=-1)[..., None]  # (N, S, 2, 1)
         ids = torch.arange(end, device=x.device)
-        at = (ids - anchors + end).clamp(0, 2 * end - 1)  # (N, S, 2, P)
-        found = weights.gather(-1, at) * (anchors < end)
+        columns = (ids - anchors + end).clamp(0, 2 * end - 1)  # (N, S, 2, P)
+        found = weights.gather(-1, columns) * (anchors < end)
         return F.pad(found.sum(2), (0, 1))
 
     def with_copies(

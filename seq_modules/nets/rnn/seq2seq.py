@@ -208,9 +208,11 @@ class EncoderDecoderRNN(nn.Module):
         """The state in which row i is what row ``rows[i]`` was, for ``rows`` (B',): some several times, some not."""
         encoded, sources = state.encoded, state.groups.reorder(rows.tolist())
         if sources is not None:
-            at = torch.tensor(sources, device=rows.device)
-            keys = None if encoded.keys is None else encoded.keys[at]
-            encoded = EncoderOutput(encoded.states[at], keys, encoded.mask[at], select(encoded.decoder_init_state, at))
+            indices = torch.tensor(sources, device=rows.device)
+            keys = None if encoded.keys is None else encoded.keys[indices]
+            encoded = EncoderOutput(
+                encoded.states[indices], keys, encoded.mask[indices], select(encoded.decoder_init_state, indices)
+            )
         input_feed = None if state.input_feed is None else state.input_feed[rows]
         return DecoderState(encoded, state.groups, select(state.hidden, rows), input_feed)
 

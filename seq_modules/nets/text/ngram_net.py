@@ -112,10 +112,10 @@ class NgramNet(nn.Module):
     def resize(self, num_ngrams: int) -> None:
         """Makes empty tables for G n-grams."""
         rows = num_ngrams + 1
-        at: dict[str, Any] = {"dtype": self.bias.dtype, "device": self.bias.device}
+        options: dict[str, Any] = {"dtype": self.bias.dtype, "device": self.bias.device}
         self.keys = torch.full((rows,), NONE, device=self.bias.device)
-        self.ratios = torch.zeros(rows, self.num_classes, **at)
-        self.weight = nn.Parameter(torch.zeros(rows, self.num_classes, **at))
+        self.ratios = torch.zeros(rows, self.num_classes, **options)
+        self.weight = nn.Parameter(torch.zeros(rows, self.num_classes, **options))
 
     @property
     def is_counted(self) -> bool:

@@ -131,6 +131,6 @@ class TransformerEncoder(nn.Module):
             allowed = past if allowed is None else past & allowed
         if self.positions != "alibi":
             return allowed
-        at = torch.arange(steps, device=device)
-        bias = alibi_bias(alibi_slopes(self.num_heads).to(device), at, at).to(dtype)
+        positions = torch.arange(steps, device=device)
+        bias = alibi_bias(alibi_slopes(self.num_heads).to(device), positions, positions).to(dtype)
         return bias if allowed is None else bias.masked_fill(~allowed, -torch.inf)

@@ -48,7 +48,7 @@ class KVCache:
         self._spare: tuple[Tensor, Tensor] | None = None  # where `reorder` puts the keys and values of other rows
         self._eager = device.type == "cpu" and batch >= MANY_ROWS
         self._rows: Tensor | None = None  # the rows being filled; None: all
-        self._at: Tensor | None = None  # (B, T) slots being written, where they differ
+        self._positions: Tensor | None = None  # (B, T) slots being written, where they differ
         self._mask: Tensor | None = None  # added to the scores, (B or 1, H or 1, T, U): minus infinity at later slots
         self._views: list[tuple[Tensor, ...]] = []  # of each layer: key slots, value slots, keys so far, values so far
 
@@ -98,28 +98,30 @@ class KVCache:
         longest = max(self.lengths)
         self._make_views(longest, steps)
         if min(before) == longest - steps and min(counts) == steps:
-            at = slice(longest - steps, longest)
-            self.ids[:, at] = ids
-            self._at = self._mask = None
+            positions = slice(longest - steps, longest)
+            self.ids[:, positions] = ids
+            self._positions = self._mask = None
             if steps > 1 or self.slopes is not None:
-                self._mask = self._make_mask(torch.arange(at.start, at.stop, device=self.device)[None], longest)
-            return at
+                self._mask = self._make_mask(
+                    torch.arange(positions.start, positions.stop, device=self.device)[None], longest
+                )
+            return positions
         offsets = [[min(step, count - 1) for step in range(steps)] for count in counts]
-        self._at = torch.tensor(before, device=self.device)[:, None] + torch.tensor(offsets, device=self.device)
-        self.ids.scatter_(1, self._at, ids)
-        self._mask = self._make_mask(self._at, longest)
-        return self._at
+        self._positions = torch.tensor(before, device=self.device)[:, None] + torch.tensor(offsets, device=self.device)
+        self.ids.scatter_(1, self._positions, ids)
+        self._mask = self._make_mask(self._positions, longest)
+        return self._positions
 
     def attend_appended(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Stores each row's newest keys and values and attends to all before each, (B, H, T, K) each."""
         key_slots, value_slots, keys, values = self._views[layer]
-        if self._at is None:
+        if self._positions is None:
             key_slots.copy_(k)
             value_slots.copy_(v)
         else:
-            at = self._at[:, None, :, None].expand_as(k)
-            keys.scatter_(2, at, k)
-            values.scatter_(2, at, v)
+            positions = self._positions[:, None, :, None].expand_as(k)
+            keys.scatter_(2, positions, k)
+            values.scatter_(2, positions, v)
         if self._mask is not None:
             return F.scaled_dot_product_attention(q, keys, values, attn_mask=self._mask.to(q.dtype))
         if self._eager:
@@ -149,12 +151,12 @@ class KVCache:
         (self.keys, self.values), self._spare = new, old
         self._eager = self.device.type == "cpu" and len(self.lengths) >= MANY_ROWS
 
-    def _make_mask(self, at: Tensor, longest: int) -> Tensor:
+    def _make_mask(self, positions: Tensor, longest: int) -> Tensor:
         """What is added to the scores of queries at positions (B or 1, T): (B or 1, H or 1, T, U), ALiBi included."""
         slots = torch.arange(longest, device=self.device)
-        later = (slots > at[:, :, None])[:, None]  # (B, 1, T, U)
+        later = (slots > positions[:, :, None])[:, None]  # (B, 1, T, U)
         mask = torch.zeros(later.shape, device=self.device).masked_fill_(later, -math.inf)
-        return mask if self.slopes is None else mask + alibi_bias(self.slopes, at, slots)
+        return mask if self.slopes is None else mask + alibi_bias(self.slopes, positions, slots)
 
     def _storage(self, like: Tensor) -> tuple[Tensor, Tensor]:
         if self.keys is None or self.values is None:

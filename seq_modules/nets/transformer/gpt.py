@@ -203,13 +203,13 @@ class GPT(nn.Module):
         return self.norm(x)
 
     def embed(
-        self, ids: Tensor, at: slice | Tensor, read: Tensor | None = None
+        self, ids: Tensor, positions: slice | Tensor, read: Tensor | None = None
     ) -> tuple[Tensor, Tensor | None, Sequence[Tensor | None]]:
         """The inputs of the blocks.
 
         Args:
             ids: (B, T).
-            at: Their positions: one slice for all rows, or (B, T).
+            positions: One slice for all rows, or (B, T).
             read: Where ``ids`` are the newest alone, all that the rows have read, (B, S).
 
         Returns:
@@ -220,9 +220,9 @@ class GPT(nn.Module):
         if self.token_scale != 1:
             x = x * self.token_scale
         if self.position_table is not None:
-            x = x + self.position_table[at]  # (T, D), or (B, T, D)
+            x = x + self.position_table[positions]  # (T, D), or (B, T, D)
         if self.extras is not None:
-            x = self.extras.add_ngrams(x, ids, at, read)
+            x = self.extras.add_ngrams(x, ids, positions, read)
         layer_dropout_bytes: Sequence[Tensor | None] = [None] * len(self.blocks)
         if self.training and self.config.dropout:
             x, layer_dropout_bytes = drop_embedding(x, self.config.dropout, len(self.blocks))
@@ -230,7 +230,7 @@ class GPT(nn.Module):
             x = self.extras.normalised(x)
         if torch.is_autocast_enabled(x.device.type) and x.dtype == torch.float32:
             x = x.to(torch.get_autocast_dtype(x.device.type))
-        return x, None if self.rotary is None else self.rotary[:, at].to(x.dtype), layer_dropout_bytes
+        return x, None if self.rotary is None else self.rotary[:, positions].to(x.dtype), layer_dropout_bytes
 
     def logits(self, x: Tensor) -> Tensor:
         """(..., V) from the head's input (..., D), in float32 where the net is in half precision."""

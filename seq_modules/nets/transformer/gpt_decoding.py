@@ -99,8 +99,8 @@ def extend(net: "GPT", ids: Tensor, counts: Sequence[int], state: DecodeState) -
         cache.fill(rest, [rest.shape[1]] * len(full), rows)
         if rest.shape[1]:
             net.hidden(rest, cache.attend_filled)
-    at = cache.append(ids, counts)
-    x, rotary, _ = net.embed(ids, at, cache.ids)
+    positions = cache.append(ids, counts)
+    x, rotary, _ = net.embed(ids, positions, cache.ids)
     values = None if net.extras is None else net.extras.values(ids, x.dtype)
     if rotary is not None and rotary.dim() == 4:
         rotary = rotary[:, :, None, None]  # (2, B, T, K) -> (2, B, 1, 1, T, K)

@@ -156,11 +156,11 @@ class Extras(nn.Module):
         values = self.config.value_embeddings and outer
         return MixedBlock(residual_mix=self.config.residual_mix, value_embedding=values, **arguments)
 
-    def add_ngrams(self, x: Tensor, ids: Tensor, at: slice | Tensor, read: Tensor | None) -> Tensor:
+    def add_ngrams(self, x: Tensor, ids: Tensor, positions: slice | Tensor, read: Tensor | None) -> Tensor:
         """The token embeddings (B, T, D) of ids (B, T) with those of the n-grams; arguments as for ``GPT.embed``."""
         if self.ngrams is None:
             return x
-        return x + self.ngrams(self.ngrams.hashes(ids) if read is None else self.ngrams.newest(read, at))
+        return x + self.ngrams(self.ngrams.hashes(ids) if read is None else self.ngrams.newest(read, positions))
 
     def normalised(self, x: Tensor) -> Tensor:
         """The blocks' input, (B, T, D)."""

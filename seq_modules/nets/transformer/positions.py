@@ -51,5 +51,5 @@ def alibi_bias(slopes: Tensor, queries: Tensor, keys: Tensor) -> Tensor:
 
 def causal_alibi(slopes: Tensor, steps: int, dtype: torch.dtype) -> Tensor:
     """ALiBi's bias where a step (row) may attend, and minus infinity at the steps after it, (1, H, T, T)."""
-    at = torch.arange(steps, device=slopes.device)
-    return alibi_bias(slopes, at[None], at).to(dtype) + causal_mask(steps, slopes.device, dtype)
+    positions = torch.arange(steps, device=slopes.device)
+    return alibi_bias(slopes, positions[None], positions).to(dtype) + causal_mask(steps, slopes.device, dtype)

@@ -208,17 +208,17 @@ class EncoderDecoderTransformer(nn.Module):
                 f"net.max_seq_len {self.max_seq_len} is less than the {end} tokens of a sequence; raise it, or leave "
                 "long pairs out of the data"
             )
-        at = slice(start, end)
+        steps = slice(start, end)
         x = embedding(ids) * self.scale  # (B, T, D)
         table = self.sinusoids if positions is None else positions
         if table is not None:
-            x = x + table[at]
+            x = x + table[steps]
         layer_dropout_bytes: Sequence[Tensor | None] = [None] * layers
         if self.training and self.config.dropout:
             x, layer_dropout_bytes = drop_embedding(x, self.config.dropout, layers, branches)
         if torch.is_autocast_enabled(x.device.type) and x.dtype == torch.float32:
             x = x.to(torch.get_autocast_dtype(x.device.type))
-        return x, None if self.rotary is None else self.rotary[:, at].to(x.dtype), layer_dropout_bytes
+        return x, None if self.rotary is None else self.rotary[:, steps].to(x.dtype), layer_dropout_bytes
 
     def logits(self, x: Tensor) -> Tensor:
         """(..., V) from the head's input (..., D), in float32 where the net is in half precision."""

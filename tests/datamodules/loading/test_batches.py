@@ -18,11 +18,11 @@ def flat(batches: list[list[int]]) -> list[int]:
     return [row for batch in batches for row in batch]
 
 
-@pytest.mark.parametrize("fresh", [False, True])
+@pytest.mark.parametrize("new_rows", [False, True])
 @pytest.mark.parametrize(("ranks", "batch_size"), [(2, 4), (3, 2), (4, 5)])
-def test_ranks_share_the_global_batch(ranks: int, batch_size: int, fresh: bool) -> None:
-    (whole,) = epoch(1, ranks * batch_size, fresh=fresh)
-    shares = epoch(ranks, batch_size, fresh=fresh)
+def test_ranks_share_the_global_batch(ranks: int, batch_size: int, new_rows: bool) -> None:
+    (whole,) = epoch(1, ranks * batch_size, new_rows_each_epoch=new_rows)
+    shares = epoch(ranks, batch_size, new_rows_each_epoch=new_rows)
     assert len({len(share) for share in shares}) == 1  # as many batches on each rank, or DDP would hang
     for at, rows in enumerate(zip(*shares, strict=True)):
         assert sorted(row for share in rows for row in share) == sorted(whole[at])
@@ -38,7 +38,7 @@ def test_an_epoch_is_a_permutation_and_epochs_differ() -> None:
 
 
 def test_fresh_rows_never_repeat() -> None:
-    seen = [row for n in range(3) for batch in epoch(1, 4, number=n, fresh=True)[0] for row in batch]
+    seen = [row for n in range(3) for batch in epoch(1, 4, number=n, new_rows_each_epoch=True)[0] for row in batch]
     assert seen == list(range(3 * 37))
 
 

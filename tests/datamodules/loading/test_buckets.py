@@ -25,7 +25,7 @@ def rows() -> TokenRows:
 
 def loader(ranks: int = 1, rank: int = 0, batch_size: int = 8, position: Any = None, workers: int = 0) -> Any:
     train = BucketedRows(rows(), seed=3, batch_rows=batch_size * ranks, pool_batches=4)
-    batches = EpochBatches(N, batch_size, seed=3, fresh=True, num_replicas=ranks, rank=rank)
+    batches = EpochBatches(N, batch_size, seed=3, new_rows_each_epoch=True, num_replicas=ranks, rank=rank)
     return ResumableLoader(train, batches, position, num_workers=workers)
 
 

@@ -151,6 +151,6 @@ def test_every_weight_of_a_full_head_learns() -> None:
 
 def test_an_index_picks_all_features() -> None:
     head, these, (x, features) = full(), events(*SHAPE), given()
-    part = head(x[1, 2:], features.at((1, slice(2, None))), these[1, 2:])
+    part = head(x[1, 2:], features.select((1, slice(2, None))), these[1, 2:])
     for whole, ours in zip(head(x, features, these), part, strict=True):
         assert_close(whole[1, 2:], ours)
