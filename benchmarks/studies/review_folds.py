@@ -14,7 +14,9 @@ all of it too. The table has each fold's accuracy, and the CPU time of all that 
 spread over folds, and the mean differences with their standard errors.
 Settings of the recipe follow it, such as: --recipe reviews/lstm data.tokens.max_seq_len=400 trainer.max_epochs=4.
 With --average_with "reviews/cnn trainer.max_epochs=4", which may be given several times, those recipes are trained
-too, and the last column is the accuracy of the mean of all the recipes' probabilities.
+too. The last columns are then the accuracy of the mean of all the recipes' probabilities, and of the mean of their
+log-odds, each recipe's divided by their standard deviation over the tested texts (which takes no labels): of two models
+of which one is surer than its errors warrant, the first mean nearly always follows that one.
 """
 
 import argparse
@@ -39,7 +41,12 @@ from seqlight.web.trained import Trained
 FOLDS = 10
 # Arguments of the data that decide which texts are tested.
 SPLITTING = {"path", "test_path", "text", "classes", "split"}
-AVERAGE = "mean of their probabilities"
+# How a recipe's probabilities (N, 2) are made into numbers whose mean is above 0 for the second class.
+AVERAGES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "mean of their probabilities": lambda probabilities: probabilities[:, 1] - 0.5,
+    "mean of their scaled log-odds": lambda probabilities: scaled_log_odds(probabilities),
+}
+SMALLEST = 1e-6  # predictions are rounded to it
 VALIDATION = "data.split.val_fraction"  # of ours alone, within the texts that are not tested
 INTERPOLATION = 0.25  # Wang & Manning's β
 WORDS = r"[^\W_]+(?:'[a-z]+)?|[^\w\s]"  # words and punctuation marks
@@ -146,6 +153,12 @@ def probabilities(folder: Path, texts: Sequence[str]) -> np.ndarray:
     return np.array([found[index] for index in range(len(texts))])
 
 
+def scaled_log_odds(probabilities: np.ndarray) -> np.ndarray:
+    """Log-odds (N,) of the second of two classes, in units of their standard deviation."""
+    log_odds = np.log(probabilities[:, 1].clip(min=SMALLEST)) - np.log(probabilities[:, 0].clip(min=SMALLEST))
+    return log_odds / log_odds.std()
+
+
 def compare(args: argparse.Namespace, path: str) -> None:
     """Fits all on each fold and prints the table."""
     recipes = {
@@ -153,24 +166,25 @@ def compare(args: argparse.Namespace, path: str) -> None:
     }
     print(f"{args.recipe} {' '.join(args.settings)}, seed {args.seed}; {args.path}, folds {args.fold_by}")
     print("".join(f"with {' '.join(words)}\n" for words in args.average_with))
-    columns = [*PEERS, *recipes, *([AVERAGE] if args.average_with else [])]
+    columns = [*PEERS, *recipes, *(AVERAGES if args.average_with else [])]
     print(f"| fold | rows | {' | CPU s | '.join(columns)} | CPU s |\n|{'---:|' * (2 + 2 * len(columns))}")
     results: dict[str, list[float]] = {name: [] for name in columns}
     for fold in range(1, args.folds + 1):
         splits = ReviewsDataModule(path, split=ReviewSplit(fold=fold, folds=FOLDS, fold_by=args.fold_by)).as_read
-        test, folders = splits["test"], []
+        test, predicted = splits["test"], list[np.ndarray]()
         cells = [str(fold), str(len(test))]
         for name in columns:
             started = time.process_time()
             if name in PEERS:
                 accuracy = tested(*PEERS[name], splits)
-            elif name == AVERAGE:
-                mean = np.mean([probabilities(folder, test.texts) for folder in folders], axis=0)
-                accuracy = float((mean.argmax(-1) == test.labels).mean())
+            elif name in AVERAGES:
+                mean = np.mean([AVERAGES[name](rows) for rows in predicted], axis=0)
+                accuracy = float(((mean > 0) == test.labels).mean())
             else:
                 metrics, folder = train(recipes[name], {"data.split.fold": fold})
                 accuracy = metrics[recipes[name].metric]
-                folders.append(folder)
+                if args.average_with:
+                    predicted.append(probabilities(folder, test.texts))
             results[name].append(accuracy)
             cells += [f"{accuracy:.4f}", f"{time.process_time() - started:.0f}"]
         print(f"| {' | '.join(cells)} |", flush=True)

@@ -4,9 +4,11 @@ import json
 from typing import Any
 
 import torch
+from lightning.pytorch import Callback
 from torch import Tensor
 from torch.optim import Optimizer
 
+from seq_modules.callbacks.training.frozen_vectors import FrozenVectors
 from seq_modules.nets.pretrained.class_texts import ordered_texts, start_from_class_texts
 from seq_modules.nets.pretrained.encoder import PretrainedEncoder, PretrainedEncoderConfig
 from seq_modules.nets.pretrained.loading import config_text, from_config_text, load_pretrained
@@ -82,6 +84,10 @@ class PretrainedClassifier(Classifier):
         """The encoder inside ``net``; no attribute, or its weights would have two names."""
         return self.members[0].encoder
 
+    def configure_callbacks(self) -> list[Callback]:
+        """Adds the callback that keeps a frozen encoder's vectors."""
+        return [*super().configure_callbacks(), FrozenVectors(self.encoder)]
+
     def setup(self, stage: str) -> None:
         """See the base class.
 
@@ -112,18 +118,6 @@ class PretrainedClassifier(Classifier):
                 f"net.chunks.size {self.config.chunks.size}: each chunk begins with the text's [CLS], which the data "
                 "does not put there; give --data.tokens.special_tokens true"
             )
-
-    def on_fit_start(self) -> None:
-        """Takes the vectors that were made before; now the weights are those of the checkpoint, if there is one."""
-        self.encoder.use_cache(self.trainer.precision)
-
-    def on_test_start(self) -> None:
-        """See :meth:`on_fit_start`."""
-        self.encoder.use_cache(self.trainer.precision)
-
-    def on_predict_start(self) -> None:
-        """See :meth:`on_fit_start`."""
-        self.encoder.use_cache(self.trainer.precision)
 
     def on_after_backward(self) -> None:
         """Removes the gradients of layers that are not yet unfrozen."""

@@ -38,3 +38,12 @@ def test_a_recipe_is_not_averaged_with_itself(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setitem(sys.modules, "sklearn", type(sys)("sklearn"))
     with pytest.raises(SystemExit, match="names a recipe that is there already"):
         review_folds.main()
+
+
+def test_a_sure_model_does_not_outvote_one_that_doubts() -> None:
+    sure = np.array([[0.999, 0.001], [0.2, 0.8], [0.001, 0.999]])
+    doubting = np.array([[0.45, 0.55], [0.6, 0.4], [0.41, 0.59]])
+    scaled = [review_folds.scaled_log_odds(rows) for rows in (sure, doubting)]
+    assert np.allclose([each.std() for each in scaled], 1)
+    assert np.allclose(scaled[0][0], -scaled[0][2])
+    assert np.sign(np.mean(scaled, axis=0)).tolist() == [-1, -1, 1]  # the second text by the doubting one

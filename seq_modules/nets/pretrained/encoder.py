@@ -5,6 +5,7 @@ B batch, T time, P soft prompts, D the encoder's width, W numbers of a text's ve
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -14,7 +15,7 @@ from torch.nn import Parameter
 
 from seq_modules.nets.pretrained.chunks import ChunkConfig, chunked_states
 from seq_modules.nets.pretrained.lora import adapt
-from seq_modules.nets.pretrained.vector_cache import VectorCache, fingerprint, shared_cache
+from seq_modules.nets.pretrained.vector_cache import VectorCache, fingerprint
 from seq_modules.nets.text.pooling import Pooling
 from seqlight.core.errors import UserError
 from seqlight.core.hyperparameters import check_choice, check_range
@@ -215,15 +216,16 @@ class PretrainedEncoder(nn.Module):
         # The first true token, where rows are padded on the right, is number 0.
         return hidden[:, 0] if self.pool_first else self.model.pooler(hidden)
 
-    def use_cache(self, *options: object) -> None:
+    def use_cache(self, folder: Path | None, *options: object) -> None:
         """Keeps the vectors of texts, where no training can change them: a frozen encoder, pooled without weights.
 
         Args:
+            folder: Where they are kept in a file of this encoder's own; None: in memory alone.
             options: What vectors depend on besides the encoder, such as the precision.
         """
         if self.tuning == "frozen" and self.config.pooling != "attention":
-            parts = self.config.pooling, self.config.pooled_layers, self.chunks, *options
-            self.cache = shared_cache(fingerprint(self.model, *parts))
+            name = fingerprint(self.model, self.config.pooling, self.config.pooled_layers, self.chunks, *options)
+            self.cache = VectorCache(None if folder is None else folder / f"{name}.safetensors")
 
     def states(self, input_ids: Tensor, mask: Tensor) -> Tensor:
         """The tokens' states, (B, T, W): the last layer's, or those of the pooled layers side by side.

@@ -18,7 +18,6 @@ from seq_modules import PretrainedClassifier
 from seq_modules.callbacks import LastCheckpoint
 from seq_modules.callbacks.training.ema import EMA
 from seq_modules.nets.pretrained.encoder import PretrainedEncoder, PretrainedEncoderConfig
-from seq_modules.nets.pretrained.vector_cache import shared_cache
 from seq_modules.training.optim import OptimConfig
 from seqlight.core.errors import UserError
 from seqlight.core.hyperparameters import group_from
@@ -352,14 +351,15 @@ def test_a_frozen_encoder_reads_each_text_once_and_learns_the_same(
         seed_everything(1)
         module = make(folder, tuning="frozen", pooled_layers=2, standardize=True, head_learning_rate=1e-2)
         all_rows: dict[str, Any] = {"max_epochs": 3, "limit_train_batches": 1.0, "limit_val_batches": 1.0}
-        trainer(tmp_path, **all_rows).fit(module, QuestionData())
+        data = QuestionData()
+        data.cache = tmp_path / "cache"
+        trainer(tmp_path, **all_rows).fit(module, data)
         return module.state_dict(), sum(read)
 
     monkeypatch.setattr(PretrainedEncoder, "pooled", counted)
-    shared_cache.cache_clear()
     first, rows = trained()
-    again, none = trained()  # a second training in the process finds the vectors there
-    monkeypatch.setattr(PretrainedEncoder, "use_cache", lambda self, *options: None)
+    again, none = trained()  # a second training finds the vectors there
+    monkeypatch.setattr(PretrainedEncoder, "use_cache", lambda *arguments: None)
     without, each_epoch = trained()
     assert none == 0
     assert 0 < rows <= each_epoch / 3

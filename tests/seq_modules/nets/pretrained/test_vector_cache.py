@@ -1,9 +1,12 @@
 """Vectors that are made once: the same as without a cache, of each text by its ids alone, within the room there is."""
 
+from pathlib import Path
+
+import pytest
 import torch
 from torch import Tensor, nn
 
-from seq_modules.nets.pretrained.vector_cache import VectorCache, fingerprint, shared_cache
+from seq_modules.nets.pretrained.vector_cache import VectorCache, fingerprint
 
 IDS = torch.tensor([[5, 6, 7], [5, 6, 0], [8, 9, 3]])
 MASK = torch.tensor([[True, True, True], [True, True, False], [True, True, True]])
@@ -56,7 +59,39 @@ def test_an_encoder_is_known_by_its_weights_and_options() -> None:
         net.weight[0, 0] += 1e-6
     assert fingerprint(net, "mean", 1) != known
     assert fingerprint(net.bfloat16(), "mean", 1) != known
-    cache = shared_cache(known)
-    assert shared_cache(known) is cache
-    assert shared_cache("another") is not cache
-    assert shared_cache(known) is not cache  # that of another encoder is forgotten
+
+
+def test_a_file_keeps_them_and_several_processes_add_to_it(tmp_path: Path) -> None:
+    path, reader = tmp_path / "vectors" / "encoder.safetensors", Reader()
+    first, second = VectorCache(path), VectorCache(path)
+    expected = first(reader, IDS[:1], MASK[:1])
+    second(reader, IDS[1:], MASK[1:])
+    first.save()
+    second.save()
+    later = VectorCache(path)
+    torch.testing.assert_close(later(reader, IDS[:1], MASK[:1]), expected)
+    later(reader, IDS, MASK)
+    assert reader.read == [[5, 6, 7], [5, 6], [8, 9, 3]]
+    before = path.stat().st_mtime_ns
+    later.save()  # nothing is new
+    assert path.stat().st_mtime_ns == before
+    assert later.size == 3 * 8
+
+
+def test_a_damaged_file_is_made_anew(tmp_path: Path) -> None:
+    path, reader = tmp_path / "encoder.safetensors", Reader()
+    path.write_bytes(b"not vectors")
+    cache = VectorCache(path)
+    cache(reader, IDS, MASK)
+    cache.save()
+    VectorCache(path)(reader, IDS, MASK)
+    assert len(reader.read) == 3
+
+
+def test_a_folder_that_cannot_be_written_costs_nothing_else(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "file").write_text("")
+    cache = VectorCache(tmp_path / "file" / "encoder.safetensors")
+    cache(Reader(), IDS, MASK)
+    with caplog.at_level("INFO"):
+        cache.save()
+    assert "are not kept" in caplog.text
