@@ -18,6 +18,7 @@ from seq_modules import PretrainedClassifier
 from seq_modules.callbacks import LastCheckpoint
 from seq_modules.callbacks.training.ema import EMA
 from seq_modules.nets.pretrained.encoder import PretrainedEncoder, PretrainedEncoderConfig
+from seq_modules.nets.pretrained.vector_cache import VectorCache
 from seq_modules.training.optim import OptimConfig
 from seqlight.core.errors import UserError
 from seqlight.core.hyperparameters import group_from
@@ -366,6 +367,19 @@ def test_a_frozen_encoder_reads_each_text_once_and_learns_the_same(
     for name, values in without.items():
         torch.testing.assert_close(first[name], values, rtol=1e-4, atol=1e-5)
         torch.testing.assert_close(again[name], values, rtol=1e-4, atol=1e-5)
+
+
+def test_vectors_of_a_training_that_is_broken_off_are_kept(folder: Path, tmp_path: Path) -> None:
+    class Breaks(Callback):
+        def on_train_batch_end(self, *arguments: Any) -> None:
+            raise KeyboardInterrupt
+
+    data = QuestionData()
+    data.cache = tmp_path / "cache"
+    with pytest.raises(SystemExit):
+        trainer(tmp_path, Breaks()).fit(make(folder, tuning="frozen"), data)
+    (kept,) = (tmp_path / "cache/vectors").glob("*.safetensors")
+    assert len(VectorCache(kept).vectors) > 0
 
 
 @pytest.mark.parametrize("options", [{"tuning": "full"}, {"tuning": "frozen", "pooling": "attention"}])
