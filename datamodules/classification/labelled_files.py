@@ -163,6 +163,8 @@ def _read_csv(
     for option, column in wanted.items():
         if column is not None and column not in header:
             raise _MissingColumnError(f"line 1 names no column {column!r} but {header}; give --data.text.{option}")
+        if column is not None and header.count(column) > 1:
+            raise _MissingColumnError(f"line 1 names two columns {column!r}; give each a name of its own")
         places[option] = None if column is None else header.index(column)
     for row, (line, cells) in enumerate(rows):
         if isinstance(cells, str) or len(cells) != len(header):

@@ -30,6 +30,12 @@ MAX_FILE = 50_000_000  # bytes of one file, unpacked
 MAX_TOTAL = 2_000_000_000  # bytes of all files, unpacked; aclImdb has 66 MB without unsup
 NO_CLASS = ("", "train", "test", "unsup", "unsupervised")  # not classes; IMDb's train/ and test/ hold lists of URLs
 SENTENCES = re.compile(r"[\w-]+\.(?P<label>pos|neg)", re.IGNORECASE)  # name of a file with one text per line
+SPLITS = {
+    "train": "train",
+    "training": "train",
+    "test": "test",
+    **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
+}  # by the name of a folder
 NUMBERED = re.compile(r"cv(\d{3})_")  # Pang & Lee's number of a review, which decides on its fold
 
 
@@ -180,8 +186,10 @@ def _texts(name: str, content: str) -> Iterator[tuple[int, str]]:
 def _review(name: str, text: str) -> Review:
     """The text with its label, split and number, which follow from the name of the file."""
     parts = PurePosixPath(name).parts
-    split = next((part.lower() for part in parts[:-1] if part.lower() in ("train", "test")), None)
-    if sentences := SENTENCES.fullmatch(parts[-1]):
+    sentences = SENTENCES.fullmatch(parts[-1])
+    folders = parts[:-1] if sentences else parts[:-2]  # the last folder of a text of its own is its label
+    split = next((SPLITS[folder.lower()] for folder in folders if folder.lower() in SPLITS), None)
+    if sentences:
         return Review(text, sentences["label"].lower(), split, None)
     numbered = NUMBERED.match(parts[-1])
     return Review(text, printable(parts[-2]), split, int(numbered[1]) if numbered else None)

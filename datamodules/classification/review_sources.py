@@ -1,10 +1,11 @@
 """Reads reviews from a table, from a collection's folder or zip, or from the hub."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from lightning.pytorch.utilities import rank_zero_warn
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 
 from datamodules.classification.hub_tables import hub_table
 from datamodules.classification.keras_imdb import read_imdb
@@ -29,7 +30,7 @@ def reviews_at(
 
     Args:
         path: The table, folder, zip or .npz.
-        test_path: A second one, whose reviews are the test data.
+        test_path: A second one, whose reviews are the test data; what ``path`` has for a test is left out.
         text_column: Column of the text in a table.
         label_column: Column of its label.
         encoding: Of the files; by default UTF-8 and, for folders and zips, Latin-1 where a file is not UTF-8.
@@ -51,9 +52,12 @@ def reviews_at(
             part = [Review(without_breaks(text), label, split) for text, label, split in rows]
         else:
             part = read_reviews(place, encoding, name)
-        for review in part:
-            if test_path is not None:
-                review.split = "test" if name == "test_path" else None
+        if name == "test_path":
+            for review in part:
+                review.split = "test"
+        elif test_path is not None and (tested := sum(review.split == "test" for review in part)):
+            rank_zero_info(f"path {path}: its {tested:,} test rows are left out; test_path has others")
+            part = [review for review in part if review.split != "test"]
         reviews += part
     return reviews
 
@@ -100,8 +104,8 @@ def classes_of(reviews: Sequence[Review]) -> list[str]:
         raise UserError(f"text.label_column: all labels are {labels.pop()!r}; classification needs two classes")
     if len(labels) > MAX_CLASSES:
         raise UserError(f"text.label_column: has {len(labels):,} different labels; at most {MAX_CLASSES:,} are read")
-    whole = all(label.lstrip("-").isdecimal() for label in labels)
-    return sorted(labels, key=int) if whole else sorted(labels)
+    whole = all(re.fullmatch(r"-?\d+", label) for label in labels)
+    return sorted(labels, key=lambda label: (int(label), label)) if whole else sorted(labels)  # "1" and "01" are two
 
 
 def of_classes(reviews: Sequence[Review], classes: Sequence[str]) -> list[Review]:

@@ -81,7 +81,7 @@ class EpochBatches(Batches):
         if self.new_rows_each_epoch:
             order = torch.arange(self.epoch * self.size, (self.epoch + 1) * self.size)
         else:
-            generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+            generator = torch.Generator().manual_seed((self.seed * 1_000_003 + self.epoch) % 2**63)
             order = torch.randperm(self.size, generator=generator)
         for first in range(self.start * self.global_size, len(self) * self.global_size, self.global_size):
             yield order[first + self.rank : first + self.global_size : self.num_replicas].tolist()

@@ -148,6 +148,8 @@ def _csv_rows(path: Path, lines: list[str], delimiter: str) -> Iterator[tuple[in
             raise UserError(f"path {path}: line {line}: {cells}")
         if header is None:
             header = [cell.strip() for cell in cells]
+            if twice := next((name for name in header if name and header.count(name) > 1), None):
+                raise UserError(f"path {path}: line {line} names two columns {twice!r}; give each a name of its own")
         elif len(cells) != len(header):
             raise UserError(f"path {path}: line {line} has {len(cells)} columns and not {len(header)}")
         else:

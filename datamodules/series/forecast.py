@@ -101,6 +101,7 @@ class ForecastDataModule(SequenceDataModule):
         if stage == "predict":
             self.predict_set = self._next_window()
             return
+        self._check_step(self.series, "data.path", self.path)
         values, observed = self.scaled(self.series), torch.from_numpy(self.series.observed)
         sizes = self.lookback, self.horizon
         self.train_set, self.val_set, self.test_set = (
@@ -110,13 +111,17 @@ class ForecastDataModule(SequenceDataModule):
 
     def _next_window(self) -> NextWindow:
         series, argument, path = self.series_to_continue()
-        step, size = self.statistics["step"], len(series.values)
-        if str(series.step) != step:
-            own, known = step_in_words(str(series.step)), step_in_words(step)
-            raise UserError(f"{argument} {path}: its step is {own}, but the model was trained with {known}")
+        size = len(series.values)
+        self._check_step(series, argument, path)
         if size < self.lookback:
             raise UserError(f"{argument} {path}: has {size} rows, but the model reads {self.lookback}")
         return NextWindow(self.scaled(series), series.dates(size, self.horizon), self.lookback)
+
+    def _check_step(self, series: Series, argument: str, path: str | None) -> None:
+        """Refuses series with another step than those of the training."""
+        if str(series.step) != self.statistics["step"]:
+            own, known = step_in_words(str(series.step)), step_in_words(self.statistics["step"])
+            raise UserError(f"{argument} {path}: its step is {own}, but the model was trained with {known}")
 
     def series_to_continue(self) -> tuple[Series, str, str | None]:
         """The series that predict continues, and for messages the argument and the file that they come from."""

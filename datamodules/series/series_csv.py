@@ -16,6 +16,7 @@ from seqlight.core.errors import UserError
 from seqlight.core.hyperparameters import check_choice
 
 MISSING = ("", "nan", "na", "n/a", "null", "none", "-", "?")  # in any case
+MAX_ROWS = 20_000_000  # with those that are filled
 Fill = Literal["refuse", "forward"]
 
 
@@ -99,6 +100,12 @@ def read_series(path: str, argument: str, config: SeriesTable, names: Sequence[s
         step, start = find_step(dates), dates[0]
         places = check_steps(dates, table.lines, step, where, fill=config.fill != "refuse")
     check_missing(table, columns, values, config.fill)
+    if places[-1] >= MAX_ROWS:
+        gap = int(np.argmax(np.diff(places)))
+        raise UserError(
+            f"{table.where}: line {table.lines[gap + 1]}: {places[gap + 1] - places[gap] - 1:,} rows are missing "
+            f"before it; filled, the table would have {places[-1] + 1:,} rows, more than {MAX_ROWS:,}; mend the date"
+        )
     spread = np.full((places[-1] + 1, len(columns)), np.nan)
     spread[places] = values
     return Series(columns, forward_filled(spread), ~np.isnan(spread), step, start)

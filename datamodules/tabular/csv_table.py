@@ -13,6 +13,7 @@ from seqlight.core.files.paths import expanded
 from seqlight.core.table_rows import table_rows
 
 MAX_BYTES = 1_000_000_000
+MOST = float(np.finfo(np.float32).max)  # the models compute in float32
 NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+][0-9]+)?")  # as programs write it; 1e3 and inf are names
 
 
@@ -59,7 +60,7 @@ class Table:
                     values[at, k] = float(row[place])
                 except ValueError:
                     values[at, k] = math.nan
-                if not math.isfinite(values[at, k]):
+                if not abs(values[at, k]) <= MOST:
                     fault = f"{row[place]!r} is no finite number" if row[place] else "the value is missing"
                     raise UserError(f"{self.where}: line {line}, column {names[k]!r}: {fault}; mend or delete the row")
         return values

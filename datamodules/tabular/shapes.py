@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from seqlight.core.hyperparameters import MOST_SEED, check_choice, check_range
+from seqlight.core.hyperparameters import check_choice, check_range
 
 Shape = Literal["circles", "moons", "spirals"]
 Points = tuple[np.ndarray, np.ndarray]  # features (N, 2) in float64, labels (N,)
@@ -44,7 +44,7 @@ class ShapeConfig:
         check_range("points.factor", self.factor, least=0, below=1)
         check_range("points.arms", self.arms, least=2)
         check_range("points.turns", self.turns, above=0)
-        check_range("points.seed", self.seed, least=0, most=MOST_SEED)
+        check_range("points.seed", self.seed, least=0, most=2**32 - 1)  # the generator takes no others
 
     @property
     def num_classes(self) -> int:

@@ -8,12 +8,13 @@ import numpy as np
 from torch import Tensor
 
 from datamodules.base import SequenceDataModule
-from datamodules.tabular.csv_table import Table, read_csv
+from datamodules.tabular.csv_table import MOST, Table, read_csv
 from datamodules.tabular.rows import Rows, TabularSplit
 from datamodules.tabular.shapes import FEATURES, ShapeConfig, make_points
 from seqlight.core.errors import UserError
 from seqlight.core.hyperparameters import group_from, refuse_both
 
+LOST = 1e-2  # of a column's standard deviation, which rounding may be
 ROWS_A_CLASS = 2  # mean below which a column of labels is taken for one of measurements
 
 
@@ -99,6 +100,10 @@ class TabularDataModule(SequenceDataModule):
         if names is None:
             names = FEATURES if self.path is None else [n for n in self.table.header if n != self.label_column]
             self.hparams["features"] = list(names)
+        if len(set(names)) < len(names):
+            raise UserError(f"features {names} name a column twice; leave it out once")
+        if self.path is None and len(names) != len(FEATURES):
+            raise UserError(f"features {names} are not two, as the points of points.shape {self.shape.shape} have")
         if not names:
             raise UserError(f"features: {self.path} has no column beside the label {self.label_column!r}")
         return list(names)
@@ -113,6 +118,13 @@ class TabularDataModule(SequenceDataModule):
             else:
                 names = classes_of(self.table, self.label_column)
             self.hparams["classes"] = names
+        if len(set(names)) < len(names):
+            raise UserError(f"classes {names} name a class twice; leave it out once")
+        if self.path is None and len(names) != self.shape.num_classes:
+            raise UserError(
+                f"classes {names} are not the {self.shape.num_classes} that points.shape {self.shape.shape} has; leave "
+                "them out, or train a new model"
+            )
         return list(names)
 
     @cached_property
@@ -124,7 +136,10 @@ class TabularDataModule(SequenceDataModule):
         """
         if self.path is None:
             return make_points(self.shape)
+        if self.label_column in self.feature_names:
+            raise UserError(f"features: {self.label_column!r} is the column of the label; leave it out")
         features, labels = self.table.numbers(self.feature_names), self.table.column(self.label_column)
+        check_float32(features, self.feature_names, self.table.where)
         number = {name: i for i, name in enumerate(self.class_names)}
         for line, label in zip(self.table.lines, labels, strict=True):
             if label not in number:
@@ -161,11 +176,26 @@ class TabularDataModule(SequenceDataModule):
         if config.rows is None:
             return self.parts["test"]
         for number, row in enumerate(config.rows, start=1):
-            if len(row) != len(names) or not np.isfinite(row).all():
+            if len(row) != len(names) or not np.isfinite(row).all() or np.abs(row).max() > MOST:
                 raise UserError(
                     f"predict.rows: row {number} is {row}; give {len(names)} finite numbers: {', '.join(names)}"
                 )
         return Rows(np.array(config.rows))
+
+
+def check_float32(features: np.ndarray, names: list[str], where: str) -> None:
+    """Refuses columns of (N, D) whose differences are lost in float32, in which the models compute.
+
+    Raises:
+        UserError: The message names the column.
+    """
+    lost = (features - features.astype(np.float32)).std(axis=0)
+    for name, error, spread in zip(names, lost, features.std(axis=0), strict=True):
+        if error > LOST * spread:
+            raise UserError(
+                f"{where}: column {name!r} has numbers whose differences are small beside them, as those of dates are; "
+                "subtract the smallest from each"
+            )
 
 
 def classes_of(table: Table, column: str) -> list[str]:

@@ -128,7 +128,9 @@ class DocumentSource:
             builder, kind, paths = None, kind_of(self.files), [str(file) for file in self.files]
         with self._reading():
             if kind in ("parquet", "json") and paths:
-                features, loaded = shard_features(kind, paths[0]), None
+                # A JSON-lines file without rows says nothing of the columns.
+                features: Any = next((found for path in paths if (found := shard_features(kind, path))), {})
+                loaded = None
             else:
                 if builder is None:
                     options = {"encoding": self._encoding(), "sample_by": self.config.sample_by}

@@ -7,6 +7,7 @@ for its workers.
 """
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 from seqlight.core.encodings import HEAD, encoding_of
 
 ROWS = 256  # rows that are decoded at a time
+HALF_CHARACTERS = re.compile("[\ud800-\udfff]")  # as "\\ud83d" alone, in texts that were cut by their bytes
 LOOKED_AT = 100  # rows of a JSON-lines file whose values tell the types of its columns
 
 Part = tuple[str, int | None]  # a file, and the number of one row group of it or None
@@ -70,13 +72,16 @@ def parquet_rows(parts: Sequence[Part], column: str) -> Iterator[dict[str, str |
 
 
 def json_rows(parts: Sequence[Part], column: str) -> Iterator[dict[str, str | None]]:
-    """The rows of JSON-lines files; a row without the column has no text."""
+    """The rows of JSON-lines files; a row without the column has no text.
+
+    Half a character (a lone surrogate) becomes U+FFFD.
+    """
     for file, _ in parts:
         for row in _objects(file):
             text = row.get(column)
             if text is not None and not isinstance(text, str):
                 raise ValueError(f"{file}: a value of {column} is no text but {type(text).__name__}")
-            yield {"text": text}
+            yield {"text": text and HALF_CHARACTERS.sub("\N{REPLACEMENT CHARACTER}", text)}
 
 
 def _objects(file: str) -> Iterator[dict[str, Any]]:

@@ -20,6 +20,7 @@ from datamodules.text.prompts import check_prediction, prompt_rows
 from datamodules.text.stream_config import HeldOutConfig, StreamConfig
 from datamodules.tokenizers import Tokenizer
 from seqlight.core.errors import UserError
+from seqlight.core.files.found_files import printable
 from seqlight.core.hyperparameters import check_range, group_from, refuse_both
 
 
@@ -122,7 +123,13 @@ class StreamingTextDataModule(SequenceDataModule):
     def _other_source(self, path: str | list[str] | None, split: str | None) -> DocumentSource | None:
         if path is None and split is None:
             return None
-        return self._source(path if split is None else self.path, split)
+        source = self._source(path if split is None else self.path, split)
+        trained = {file.resolve() for file in self.train_source.files}
+        if shared := [file for file in source.files if file.resolve() in trained]:
+            raise UserError(f"held_out: {printable(shared[0])} is among the files of path too; leave it out of one")
+        if not source.files and source.split == self.train_source.split:
+            raise UserError(f"held_out: {source.split} is the split that is trained on; give another")
+        return source
 
     def _source(self, path: str | list[str] | None, split: str | None) -> DocumentSource:
         return DocumentSource(path, self.text_config, self.cache / "texts", split)

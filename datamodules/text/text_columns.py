@@ -10,6 +10,7 @@ from datamodules.loading.cache import once
 from datamodules.text.shard_rows import json_rows, parquet_rows, shard_features
 from seqlight.core.encodings import decoded, lines_of
 from seqlight.core.errors import UserError, reason_of
+from seqlight.core.files.digests import print_of_all
 from seqlight.core.files.found_files import printable
 from seqlight.core.table_rows import table_rows
 
@@ -32,8 +33,8 @@ def column_text(folder: Path, files: Sequence[Path], column: str, encoding: str 
     Raises:
         UserError: A file is no table, cannot be read or lacks the column.
     """
-    marks = [(str(file), (stat := file.stat()).st_size, stat.st_mtime_ns) for file in files]
-    name = hashlib.sha256(repr((marks, column, encoding)).encode()).hexdigest()[:12]
+    marks = (print_of_all(files), [file.suffix.lower() for file in files], column, encoding)
+    name = hashlib.sha256(repr(marks).encode()).hexdigest()[:12]
 
     def write(path: Path) -> None:
         with path.open("w", encoding="utf-8", newline="") as text:
@@ -59,8 +60,13 @@ def _column(file: Path, column: str, encoding: str) -> Iterator[str]:
     elif kind in SHARDS:
         try:
             names = shard_features(SHARDS[kind], str(file))
+            if SHARDS[kind] == "json" and not names:  # a file without rows
+                return
             if column not in names:
                 raise UserError(f"{where} has no column {column!r} but {', '.join(names)}; give --data.text.column")
+            dtype = getattr(names[column], "dtype", "list")
+            if SHARDS[kind] == "parquet" and not dtype.endswith("string"):
+                raise UserError(f"{where}: column {column!r} is no text but {dtype}; give --data.text.column")
             read = json_rows if SHARDS[kind] == "json" else parquet_rows
             yield from (row["text"] or "" for row in read([(str(file), None)], column))
         except UserError:
@@ -78,13 +84,16 @@ def _table_column(file: Path, delimiter: str, column: str, encoding: str, where:
     if file.stat().st_size > MAX_BYTES:
         raise UserError(f"{where} is larger than {MAX_BYTES / 1e9:.0f} GB; convert it to JSON lines or parquet")
     try:
-        rows = table_rows(list(lines_of(decoded(file.read_bytes(), encoding))), delimiter)
+        lines = list(lines_of(decoded(file.read_bytes(), encoding)))
     except UnicodeDecodeError as error:
         raise UserError(
             f"{where}: byte {error.start} is not {encoding}; give the file's --data.text.encoding, such as latin-1"
         ) from error
+    rows = table_rows(lines, delimiter, row_lines=len(lines))  # a cell may be a whole book
     _, header = next(rows, (1, []))
     names = [header] if isinstance(header, str) else [cell.strip() for cell in header]
+    if names.count(column) > 1:
+        raise UserError(f"{where}: line 1 names {names.count(column)} columns {column!r}; give each a name of its own")
     if column not in names:
         raise UserError(f"{where}: line 1 names no column {column!r} but {names}; give --data.text.column")
     place, faults = names.index(column), []

@@ -3,15 +3,18 @@
 import csv
 from collections.abc import Iterator, Sequence
 
-ROW_LINES = 2_000  # that a quoted row of CSV may span
+ROW_LINES = 2_000  # that a quoted row of CSV may span by default
 TAB = "\t"
+csv.field_size_limit(2**31 - 1)  # the csv module's own limit, 131,072 characters, is less than a book
 FAULTS = {  # what csv says of a row, in other words
     "unexpected end of data": "a quote is not closed",
     "',' expected after '\"'": "a quote is not closed, or a quote within the text is not doubled",
 }
 
 
-def table_rows(lines: Sequence[str], delimiter: str, quotes: bool = True) -> Iterator[tuple[int, list[str] | str]]:
+def table_rows(
+    lines: Sequence[str], delimiter: str, quotes: bool = True, row_lines: int = ROW_LINES
+) -> Iterator[tuple[int, list[str] | str]]:
     """The rows that are not empty, each with the line that it begins on, from 1 on.
 
     A row of CSV is read strictly: what follows a closing quote must be a comma or the line's end. Many programs write
@@ -22,6 +25,7 @@ def table_rows(lines: Sequence[str], delimiter: str, quotes: bool = True) -> Ite
         lines: The lines of the file, without their ends.
         delimiter: ``,`` or a tab.
         quotes: Whether quotes around a cell of TSV are none of its text.
+        row_lines: Most lines of a quoted row of CSV; a quote that is not closed by then spoils its own row.
 
     Yields:
         The line, and the cells, or what is wrong with the row.
@@ -38,7 +42,7 @@ def table_rows(lines: Sequence[str], delimiter: str, quotes: bool = True) -> Ite
             at += 1
         else:
             reader = csv.reader(
-                (lines[i] + "\n" for i in range(at, min(at + ROW_LINES, len(lines)))), delimiter=delimiter, strict=True
+                (lines[i] + "\n" for i in range(at, min(at + row_lines, len(lines)))), delimiter=delimiter, strict=True
             )
             try:
                 cells = next(reader)

@@ -8,6 +8,7 @@ import pytest
 
 from datamodules import QuestionsDataModule
 from datamodules.classification.groups import PredictConfig, TextConfig
+from datamodules.classification.labelled_files import read_table
 
 
 def predicted(
@@ -140,3 +141,10 @@ def test_unreadable_files_are_refused(tmp_path: Path) -> None:
     ):
         with pytest.raises(error, match=rf"^predict.path .*{name}: {message}"):
             predicted(path=tmp_path / name)
+
+
+def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("text,label,label\na,b,c\n")
+    with pytest.raises(ValueError, match=r"line 1 names two columns 'label'"):
+        read_table(str(tmp_path / "t.csv"), "path", "text", "label")
+    assert read_table(str(tmp_path / "t.csv"), "path", "text").texts == ["a"]

@@ -105,3 +105,13 @@ def test_a_zip_is_not_unpacked_to_disk(tmp_path: Path, monkeypatch: pytest.Monke
     path = as_zip({"../neg/1.txt": b"bad", "../pos/1.txt": b"good", "/etc/pos/2.txt": b"x"}, tmp_path / "evil.zip")
     assert {review.text for review in read_reviews(path)} >= {"bad", "good"}
     assert sorted(found.name for found in tmp_path.rglob("*")) == ["evil.zip", "inside"]
+
+
+def test_folders_say_what_is_validation(tmp_path: Path) -> None:
+    for split in ("Train", "valid", "test"):
+        for label in ("pos", "val"):  # a class may be called so
+            (folder := tmp_path / split / label).mkdir(parents=True)
+            (folder / "1.txt").write_text(f"{split} {label}")
+    found = {(review.text, review.label): review.split for review in read_reviews(str(tmp_path), None, "path")}
+    expected = {"Train": "train", "valid": "val", "test": "test"}
+    assert found == {(f"{split} {label}", label): expected[split] for split in expected for label in ("pos", "val")}

@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from helpers.review_files import IMDB, LONG, SENTENCES, as_folder, as_zip
 from datamodules import ReviewsDataModule
 from datamodules.classification import review_sources
 from datamodules.classification.groups import TextConfig
+from datamodules.classification.review_folders import Review
+from datamodules.classification.review_sources import classes_of
 from datamodules.classification.review_templates import synthetic_reviews
 from datamodules.classification.reviews import ReviewSplit
 from datamodules.tokenizers import save
@@ -232,3 +235,24 @@ def test_splits_by_name_are_kept_and_others_are_named(tmp_path: Path) -> None:
     ]  # fmt: skip
     with pytest.raises(ValueError, match=r"names no column 'is_valid' but .*give --data.text.split_column"):
         _ = ReviewsDataModule(path=str(path), text=TextConfig(split_column="is_valid")).splits
+
+
+def test_other_test_data_leave_validation_as_it_is(tmp_path: Path) -> None:
+    names = ["train"] * 6 + ["val"] * 4 + ["test"] * 2
+    lines = [f"text number {n},{'ab'[n % 2]},{name}" for n, name in enumerate(names)]
+    (tmp_path / "all.csv").write_text("text,label,split\n" + "\n".join(lines) + "\n")
+    (tmp_path / "test.csv").write_text("text,label,split\nmine,a,train\nmine too,b,train\n")
+    data = ReviewsDataModule(
+        str(tmp_path / "all.csv"), str(tmp_path / "test.csv"), text=TextConfig(split_column="split")
+    )
+    texts = {name: sorted(part.texts) for name, part in data.as_read.items()}
+    assert texts["train"] == [f"text number {n}" for n in range(6)]
+    assert texts["val"] == [f"text number {n}" for n in range(6, 10)]
+    assert texts["test"] == ["mine", "mine too"]
+
+
+def test_labels_that_are_the_same_number_have_one_order() -> None:
+    labels = ["2", "01", "1", "-3"]
+    for order in permutations(labels):
+        assert classes_of([Review("x", label) for label in order]) == ["-3", "01", "1", "2"]
+    assert classes_of([Review("x", label) for label in ("--5", "4")]) == ["--5", "4"]

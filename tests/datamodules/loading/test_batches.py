@@ -69,3 +69,8 @@ def test_loader_goes_on_at_any_batch(workers: int, done: int) -> None:
     assert read(resumed, 2 if done < 10 else 1) == expected[10 + done :]
     assert torch.equal(before, torch.get_rng_state())  # iterating draws nothing from the global generator
     assert resumed.state_dict() == whole.state_dict()
+
+
+def test_any_seed_is_taken() -> None:
+    for seed in (10**14, 2**63 - 1):
+        assert sorted(row for batch in EpochBatches(10, 3, seed=seed) for row in batch) == list(range(10))

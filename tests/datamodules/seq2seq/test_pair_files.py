@@ -114,3 +114,9 @@ def test_encodings_and_missing_files(tmp_path: Path) -> None:
         read_parallel(tmp_path / "a.de", tmp_path / "a.en", "klingon")
     with pytest.raises(FileNotFoundError, match=r"^path .*a\.fr: no such file"):
         read_parallel(tmp_path / "a.en", tmp_path / "a.fr", "utf-8")
+
+
+def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("de,en,en\nHallo,hello,second\n")
+    with pytest.raises(ValueError, match=r"line 1 names two columns 'en'"):
+        read_table(tmp_path / "t.csv", "de", "en", "utf-8")

@@ -1,5 +1,6 @@
 """Windows of series: split in time, scaled by the training rows alone, with no look at the future."""
 
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from datamodules.series.generated import GeneratedSeries, make_series
 from datamodules.series.series_csv import SeriesTable
 from datamodules.series.windows import TimeSplit
 from seqlight.core.errors import UserError
+from seqlight.core.series import SeriesStatistics
 
 KNOWN = {"names": ["a"], "center": [0.0], "scale": [1.0], "naive_errors": [1.0], "season": 12}
 SMALL = GeneratedSeries(num_series=2, num_rows=200, seasons=[12])
@@ -167,3 +169,18 @@ def test_trend_shifts_and_noise_of_the_made_series() -> None:
     noise = make_series(GeneratedSeries(**{**plain, "noise": 0.5})).values
     assert noise.std() == pytest.approx(0.5, rel=0.03)
     assert not np.array_equal(noise, make_series(GeneratedSeries(**{**plain, "noise": 0.5, "seed": 1})).values)
+
+
+def test_a_test_on_series_of_another_step_is_refused(tmp_path: Path) -> None:
+    def write(name: str, step: timedelta) -> str:
+        rows = [f"{datetime(2024, 1, 1) + n * step},{n % 7}" for n in range(200)]
+        (tmp_path / name).write_text("date,x\n" + "\n".join(rows) + "\n")
+        return str(tmp_path / name)
+
+    hourly = ForecastDataModule(write("hour.csv", timedelta(hours=1)), lookback=8, horizon=2)
+    hourly.setup("test")
+    daily = ForecastDataModule(
+        write("day.csv", timedelta(days=1)), lookback=8, horizon=2, statistics=SeriesStatistics(**hourly.statistics)
+    )
+    with pytest.raises(ValueError, match=r"data.path .*day.csv: its step is .* but the model was trained with"):
+        daily.setup("test")

@@ -88,3 +88,11 @@ def test_a_day_of_daylight_saving_is_regular_in_its_zone(tmp_path: Path) -> None
     series = read_series(path, "path", SeriesTable())
     assert str(series.step) == "3600 s"
     np.testing.assert_array_equal(series.values[:, 0], [0, 1, 2, 3])
+
+
+def test_a_date_far_off_is_no_gap_to_fill(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(
+        "date,x\n2020-01-01 00:00:00,1\n2020-01-01 00:00:01,2\n2020-01-01 00:00:02,3\n2920-01-01 00:00:03,4\n"
+    )
+    with pytest.raises(ValueError, match=r"line 5: [0-9,]+ rows are missing before it; filled, .* mend the date"):
+        read_series(str(tmp_path / "t.csv"), "path", SeriesTable(fill="forward"))

@@ -120,3 +120,38 @@ def test_rows_to_predict_need_no_data(tmp_path: Path) -> None:
 def test_bad_rows_to_predict_are_refused(predict: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         TabularDataModule(predict=predict).setup("predict")  # type: ignore[arg-type]
+
+
+def test_columns_and_classes_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    rows = "".join(f"{n},{n % 3},{n % 2}\n" for n in range(40))
+    path = written(tmp_path, f"x,y,c\n{rows}")
+    for settings, message in (
+        ({"features": ["x", "c"]}, "features: 'c' is the column of the label"),
+        ({"features": ["x", "x"]}, "name a column twice"),
+        ({"classes": ["0", "1", "1"]}, "name a class twice"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            _ = TabularDataModule(path, **settings).parts
+    with pytest.raises(ValueError, match="are not two"):
+        _ = TabularDataModule(features=["x"]).feature_names
+    with pytest.raises(ValueError, match=r"are not the 5 that points\.shape spirals has"):
+        _ = TabularDataModule(classes=["0", "1", "2"], points=ShapeConfig("spirals", arms=5)).class_names
+
+
+@pytest.mark.parametrize(
+    ("cells", "message"),
+    [
+        ([f"{1e39:f}"] + ["1"] * 9, "is no finite number"),
+        ([str(20240101 + n) for n in range(10)], "column 'x' has numbers whose differences are small beside them"),
+        ([str(1_700_000_000_000 + 60_000 * n) for n in range(10)], "column 'x' has numbers whose differences"),
+    ],
+)
+def test_numbers_that_float32_cannot_hold_are_refused(tmp_path: Path, cells: list[str], message: str) -> None:
+    path = written(tmp_path, "x,c\n" + "".join(f"{cell},{n % 2}\n" for n, cell in enumerate(cells)))
+    with pytest.raises(ValueError, match=message):
+        _ = TabularDataModule(path).parts
+
+
+def test_large_numbers_that_differ_enough_are_taken(tmp_path: Path) -> None:
+    rows = "".join(f"{1_000_000 + 1000 * n},7,{n % 2}\n" for n in range(20))  # a constant column too
+    assert len(TabularDataModule(written(tmp_path, f"x,y,c\n{rows}")).parts["train"]) > 0

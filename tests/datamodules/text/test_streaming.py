@@ -16,6 +16,7 @@ from datamodules import StreamingTextDataModule
 from datamodules.loading.stream_batches import StreamLoader
 from datamodules.text.document_source import DocumentConfig, DocumentSource, DocumentStream
 from datamodules.text.packed_windows import PackedWindows
+from datamodules.text.stream_config import HeldOutConfig
 from datamodules.tokenizers import ByteTokenizer
 from seqlight.core.errors import UserError
 
@@ -138,10 +139,12 @@ def test_a_damaged_file_is_one_line(name: str, content: bytes, tmp_path: Path) -
 @pytest.mark.parametrize("workers", [0, 1])
 def test_damage_in_the_middle_of_training_is_one_line(workers: int, tmp_path: Path) -> None:
     good = "".join(json.dumps({"text": text}) + "\n" for text in DOCUMENTS)
-    (tmp_path / "0.jsonl").write_text(good)
+    for name in ("0.jsonl", "held.jsonl"):
+        (tmp_path / name).write_text(good)
     (tmp_path / "1.jsonl").write_text('{"text": 1\n')
+    files = [str(tmp_path / f"{number}.jsonl") for number in range(2)]
     data = streaming(
-        str(tmp_path), held_out={"path": str(tmp_path / "0.jsonl")}, num_workers=workers,
+        files, held_out={"path": str(tmp_path / "held.jsonl")}, num_workers=workers,
         stream={"num_streams": 1, "shuffle_buffer": 4, "epoch_size": 4000},
     )  # fmt: skip
     with pytest.raises(UserError, match=r"^path .* cannot be read \(") as error:
@@ -330,8 +333,9 @@ def test_wrong_values_are_one_line(settings: dict[str, Any], message: str, path:
 
 
 def test_a_stream_without_documents_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "a.jsonl").write_text(json.dumps({"text": "the only document, of some length"}) + "\n")
-    data = streaming(str(tmp_path / "a.jsonl"), held_out={"path": str(tmp_path / "a.jsonl")})
+    for name in ("a.jsonl", "held.jsonl"):
+        (tmp_path / name).write_text(json.dumps({"text": "the only document, of some length"}) + "\n")
+    data = streaming(str(tmp_path / "a.jsonl"), held_out={"path": str(tmp_path / "held.jsonl")})
     with pytest.raises(UserError, match=r"stream 1 of 4 has no document to train on; give fewer"):
         list(data.train_dataloader())
 
@@ -340,3 +344,12 @@ def test_streams_are_divided_evenly_over_processes(path: str, monkeypatch: pytes
     monkeypatch.setattr(StreamingTextDataModule, "_ranks", lambda self: {"num_replicas": 3, "rank": 0})
     with pytest.raises(UserError, match=r"^data\.stream\.num_streams 4 is not a multiple of the 3 processes"):
         streaming(path).train_dataloader()
+
+
+def test_what_is_held_out_must_not_be_trained_on(tmp_path: Path) -> None:
+    for n in range(3):
+        (tmp_path / f"{n}.jsonl").write_text(json.dumps({"text": f"document {n}"}) + "\n")
+    for held_out in ({"path": str(tmp_path / "2.jsonl")}, {"test_path": str(tmp_path / "2.jsonl")}):
+        data = StreamingTextDataModule(str(tmp_path), held_out=HeldOutConfig(**held_out), cache_dir=str(tmp_path / "c"))
+        with pytest.raises(ValueError, match=r"held_out: .*2.jsonl is among the files of path too"):
+            data.test_text()

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -73,3 +74,35 @@ def test_what_is_wrong_is_said(name: str, content: str | bytes, said: str, tmp_p
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(UserError, match=said):
         column_text(tmp_path, [path], "body")
+
+
+def test_books_in_the_cells_of_a_table_are_whole(tmp_path: Path) -> None:
+    book = "\n".join(f"It was a dark night, number {n}" for n in range(6_000))
+    (tmp_path / "books.csv").write_text(f'title,text\none,"{book}"\ntwo,short\n')
+    assert column_text(tmp_path, [tmp_path / "books.csv"], "text").read_text() == f"{book}\nshort"
+
+
+def test_new_contents_count_though_the_time_of_change_is_the_old_one(tmp_path: Path) -> None:
+    file = tmp_path / "t.csv"
+    file.write_text("text\nold words\n")
+    before = file.stat().st_mtime_ns
+    assert column_text(tmp_path, [file], "text").read_text() == "old words"
+    file.write_text("text\nnew words\n")
+    os.utime(file, ns=(before, before))
+    assert column_text(tmp_path, [file], "text").read_text() == "new words"
+
+
+def test_a_file_without_rows_is_passed_over_and_half_characters_are_replaced(tmp_path: Path) -> None:
+    (tmp_path / "0.jsonl").write_text("")
+    (tmp_path / "1.jsonl").write_text(r'{"text": "cut \ud83d"}' + "\n")
+    files = [tmp_path / "0.jsonl", tmp_path / "1.jsonl"]
+    assert column_text(tmp_path, files, "text").read_text(encoding="utf-8") == "cut \N{REPLACEMENT CHARACTER}"
+
+
+def test_a_column_of_numbers_is_no_text(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table({"id": [1, 2], "text": ["a", "b"]}), tmp_path / "t.parquet")
+    with pytest.raises(ValueError, match=r"column 'id' is no text but int64"):
+        column_text(tmp_path, [tmp_path / "t.parquet"], "id")

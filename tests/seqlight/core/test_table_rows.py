@@ -46,3 +46,11 @@ def test_an_open_quote_spoils_its_own_row(text: str, faults: list[int]) -> None:
 def test_tabs_have_quotes_only_where_they_fit(line: str, cells: list[str]) -> None:
     assert list(table_rows([line], "\t")) == [(1, cells)]
     assert list(table_rows([line], "\t", quotes=False)) == [(1, line.split("\t"))]
+
+
+def test_a_cell_may_be_a_book() -> None:
+    book = "\n".join(f"It was a dark night, number {n}" for n in range(6_000))
+    lines = f'title,text\none,"{book}"\ntwo,short'.split("\n")
+    rows = [cells for _, cells in table_rows(lines, ",", row_lines=len(lines))]
+    assert rows == [["title", "text"], ["one", book], ["two", "short"]]
+    assert dict(table_rows(["x", '"' + "a" * 200_000 + '"'], ","))[2] == ["a" * 200_000]
