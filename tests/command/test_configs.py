@@ -285,7 +285,9 @@ def test_sweep_is_read_and_its_first_and_last_trials_parse(run: Run, name: str) 
         assert shown.code == 0, shown.err
 
 
-@pytest.mark.parametrize("name", ["trec_seeds", "trec_fine", "trec_bert", "trec_grid", "trec_distilled"])
+@pytest.mark.parametrize(
+    "name", ["trec_seeds", "trec_fine", "trec_bert", "trec_grid", "trec_distilled", "trec_fine_distilled"]
+)
 def test_a_trial_of_a_sweep_over_trec_runs(run: Run, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     from transformers import BertConfig, BertModel
 
@@ -306,7 +308,8 @@ def test_a_trial_of_a_sweep_over_trec_runs(run: Run, monkeypatch: pytest.MonkeyP
         vocab_size=len(words), hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=16
     )
     BertModel(config).save_pretrained("minilm")
-    probabilities = {label: float(label == "NUM") for label in COARSE}
+    classes = FINE if name == "trec_fine_distilled" else COARSE
+    probabilities = {label: float(label == classes[-1]) for label in classes}
     row = {"text": "How many colors are there ?", "probabilities": probabilities}
     Path("teacher.jsonl").write_text(json.dumps(row) + "\n")
     sweep = read_sweep(f"sweeps/questions/{name}")

@@ -50,7 +50,7 @@ def path(tmp_path: Path) -> str:
     return write(tmp_path, "jsonl")
 
 
-def streaming(path: str | None, **kwargs: Any) -> StreamingTextDataModule:
+def streaming(path: str | list[str] | None, **kwargs: Any) -> StreamingTextDataModule:
     settings: dict[str, Any] = {
         "tokenizer": "byte", "seq_len": 16, "batch_size": 4, "seed": 1, "held_out": {"fraction": 0.1},
         "stream": {"num_streams": 4, "shuffle_buffer": 10, "epoch_size": 40},
