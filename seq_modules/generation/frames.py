@@ -12,7 +12,7 @@ from torch import Tensor
 
 from seq_modules.generation.decoding_config import NO_BEAMS, NO_DRAFTS, Decoding
 from seq_modules.generation.loop import SamplerOutput
-from seq_modules.generation.sampling import sample, uniforms
+from seq_modules.generation.sampling import check_not_nan, sample, uniforms
 from seqlight.core.errors import UserError
 
 
@@ -114,6 +114,7 @@ class FrameSampler:
         frame = torch.full_like(self.before, self.net.end_id)
         for slot in range(size):
             logits = self.net.within(output, self.before, frame, **retrieved)[:, slot]
+            check_not_nan(logits)
             frame[:, slot] = sample(logits, self.decoding, drawn[:, slot])
         for row, prompt in enumerate(self.prompts):
             if given[row]:

@@ -1,5 +1,6 @@
 """Classification of texts: loss, metrics and predictions with any net that makes logits of a text."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -46,8 +47,11 @@ class LossConfig:
     def __post_init__(self) -> None:
         check_range("loss.aux_weight", self.aux_weight, least=0)
         check_range("loss.label_smoothing", self.label_smoothing, least=0, below=1)
-        if isinstance(self.class_weights, list) and min(self.class_weights, default=-1.0) < 0:
-            raise UserError(f"loss.class_weights must be numbers of 0 or more, not {self.class_weights}")
+        weights = self.class_weights
+        if isinstance(weights, list) and not (weights and all(0 <= weight < math.inf for weight in weights)):
+            raise UserError(f"loss.class_weights must be finite numbers of 0 or more, not {weights}")
+        if isinstance(weights, str) and weights != "balanced":
+            raise UserError(f'loss.class_weights must be numbers or "balanced", not {weights!r}')
 
 
 class Classifier(SequenceModule):

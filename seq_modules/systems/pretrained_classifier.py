@@ -119,6 +119,13 @@ class PretrainedClassifier(Classifier):
                 "does not put there; give --data.tokens.special_tokens true"
             )
 
+    def on_validation_start(self) -> None:
+        """Gives all processes the same mean and variance to standardize by, before they are used or saved."""
+        if (norm := self.encoder.norm) is not None and self.trainer.state.fn == "fit":
+            for name in ("running_mean", "running_var"):
+                part = norm.get_buffer(name)
+                part.copy_(self.trainer.strategy.reduce(part.clone(), reduce_op="mean"))
+
     def on_after_backward(self) -> None:
         """Removes the gradients of layers that are not yet unfrozen."""
         super().on_after_backward()

@@ -311,6 +311,8 @@ class PretrainedTagger(Tagger):
         self.config = group_from(PretrainedEncoderConfig, net)
         if self.config.pooling != PretrainedEncoderConfig().pooling:
             raise UserError(f"net.pooling {self.config.pooling} is for texts; a tagger pools nothing: leave it out")
+        if self.config.standardize:
+            raise UserError("net.standardize is for vectors of texts; a tagger pools nothing: leave it out")
         self.layer_decay = layer_decay
         self.head_learning_rate = self.optim.learning_rate if head_learning_rate is None else head_learning_rate
         model = pretrained_model(self.config, vocab_size)

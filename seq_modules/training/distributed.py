@@ -15,7 +15,8 @@ def trainer_of(module: LightningModule) -> Trainer | None:
 def keep_buffers_apart(module: LightningModule) -> None:
     """Stops DDP from sending buffers before each batch.
 
-    Buffers never change here, and one rank may have a batch more to validate: it would wait for the others for ever.
+    No buffer here changes from batch to batch but the means of ``net.standardize``, which the ranks put together before
+    a validation. And one rank may have a batch more to validate: it would wait for the others for ever.
     """
     if isinstance(wrapped := module.trainer.strategy.model, DistributedDataParallel):
         wrapped.broadcast_buffers = False

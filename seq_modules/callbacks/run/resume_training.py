@@ -142,9 +142,9 @@ class ResumeTraining(Callback):
             for group, wanted in zip(groups, self.settings, strict=True):
                 group.update({name: value for name, value in wanted.items() if name not in RATES})
                 # Without a schedule the rate is its own peak.
-                change = wanted.get("initial_lr", wanted["lr"]) / group.get("initial_lr", group["lr"])
+                peak, held = wanted.get("initial_lr", wanted["lr"]), group.get("initial_lr", group["lr"])
                 for name in {"lr", "initial_lr"} & group.keys():
-                    group[name] *= change
+                    group[name] = group[name] * (peak / held) if held else peak  # of 0 there is no fraction
         for config in trainer.lr_scheduler_configs:
             groups = config.scheduler.optimizer.param_groups
             config.scheduler.base_lrs = [group.get("initial_lr", group["lr"]) for group in groups]

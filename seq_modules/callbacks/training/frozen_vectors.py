@@ -21,6 +21,9 @@ class FrozenVectors(Callback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Takes the vectors that were made before; by now the weights are those of the checkpoint, if there is one."""
+        if pl_module.device_mesh is not None:  # of divided weights there is no digest, and they are restored later
+            self.encoder.cache = None
+            return
         folder = getattr(getattr(trainer, "datamodule", None), "cache", None)
         self.encoder.use_cache(folder / "vectors" if isinstance(folder, Path) else None, trainer.precision)
 

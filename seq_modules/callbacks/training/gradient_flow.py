@@ -62,6 +62,8 @@ class GradientFlow(Callback):
         UserError: every is below 1, or the model has neither a recurrent net nor a Transformer of this package.
     """
 
+    whole_weights = True  # not with weights that are divided among processes (seq_modules/training/sharding.py)
+
     def __init__(self, every: int = 50) -> None:
         check_range("every", every, least=1)
         self.every = every

@@ -83,9 +83,12 @@ class StopWhenDiverged(Callback):
         )
 
     def _said(self, trainer: Trainer, pl_module: LightningModule, count: int) -> str:
-        weights = torch.nn.utils.get_total_norm([weight.detach() for weight in pl_module.parameters()])
+        norm = ""
+        if pl_module.device_mesh is None:  # of divided weights all processes would have to ask for it
+            weights = torch.nn.utils.get_total_norm([weight.detach() for weight in pl_module.parameters()])
+            norm = f" (norm of the weights: {weights:.4g})"
         batches = f"{count} batches in a row" if count > 1 else "a batch"
         return (
-            f"up to step {trainer.global_step} the loss was NaN or infinite in {batches} (norm of the weights: "
-            f"{weights:.4g}); give a lower --model.optim.learning_rate, or --trainer.gradient_clip_val 1.0"
+            f"up to step {trainer.global_step} the loss was NaN or infinite in {batches}{norm}; "
+            "give a lower --model.optim.learning_rate, or --trainer.gradient_clip_val 1.0"
         )

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import Parameter
 
 from seq_modules.nets.pretrained.chunks import ChunkConfig, chunked_states
+from seq_modules.nets.pretrained.loading import config_text
 from seq_modules.nets.pretrained.lora import adapt
 from seq_modules.nets.pretrained.vector_cache import VectorCache, fingerprint
 from seq_modules.nets.text.pooling import Pooling
@@ -224,7 +225,8 @@ class PretrainedEncoder(nn.Module):
             options: What vectors depend on besides the encoder, such as the precision.
         """
         if self.tuning == "frozen" and self.config.pooling != "attention":
-            name = fingerprint(self.model, self.config.pooling, self.config.pooled_layers, self.chunks, *options)
+            parts = config_text(self.model), self.config.pooling, self.config.pooled_layers, self.chunks, *options
+            name = fingerprint(self.model, *parts)
             self.cache = VectorCache(None if folder is None else folder / f"{name}.safetensors")
 
     def states(self, input_ids: Tensor, mask: Tensor) -> Tensor:

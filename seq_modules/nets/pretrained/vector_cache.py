@@ -67,7 +67,7 @@ class VectorCache:
                 vectors = {**_load(self.path), **self.vectors}
                 keys = torch.frombuffer(bytearray(b"".join(vectors)), dtype=torch.uint8).view(-1, DIGEST_BYTES)
                 save_file({"keys": keys, "vectors": torch.stack(list(vectors.values()))}, part)
-        except OSError as error:
+        except (OSError, SafetensorError) as error:
             rank_zero_info(f"{self.path}: the encoder's vectors are not kept ({error}); --data.cache_dir names another")
 
 

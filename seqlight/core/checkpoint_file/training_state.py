@@ -64,11 +64,11 @@ def check_optimizers(states: Sequence[Mapping[str, Any]], optimizers: Sequence[A
 
 
 def check_rates(place: str, held: Mapping[str, Any], group: Mapping[str, Any]) -> None:
-    """Refuses a group of weights whose rate is no positive number; the rest is put back as it is given now."""
+    """Refuses a group of weights whose rate is negative or no number; the rest is put back as it is given now."""
     for name in ("lr", "initial_lr"):
         if name in held or name in group:
             number(f"{place}.{name}", held.get(name))
-            if not 0 <= held[name] < math.inf or (name == "initial_lr" and not held[name]):
+            if not 0 <= held[name] < math.inf:
                 raise MisfitError(f"{place}.{name}", "a learning rate", held[name])
 
 

@@ -387,3 +387,14 @@ def test_what_is_trained_is_read_anew(folder: Path, tmp_path: Path, options: dic
     module = make(folder, **options)
     trainer(tmp_path).fit(module, QuestionData())
     assert module.encoder.cache is None
+
+
+def test_a_head_with_the_rate_0_resumes(folder: Path, tmp_path: Path) -> None:
+    place = tmp_path / "first"
+    first = make(folder, tuning="frozen", head_learning_rate=0.0)
+    trainer(place, limit_train_batches=1.0).fit(first, QuestionData())
+    for rate in (0.0, 1e-2):
+        module = make(folder, tuning="frozen", head_learning_rate=rate)
+        resumed = trainer(tmp_path / str(rate), max_epochs=2, limit_train_batches=1.0)
+        resumed.fit(module, QuestionData(), ckpt_path=place / "checkpoints/last.ckpt", weights_only=True)
+        assert torch.equal(module.net.head.weight, first.net.head.weight) == (rate == 0)

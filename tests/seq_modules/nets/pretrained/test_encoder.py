@@ -356,3 +356,16 @@ def test_what_does_not_fit_the_encoder_is_said() -> None:
     model.config.num_hidden_layers = 7
     with pytest.raises(ValueError, match=r"^net.pretrained BertModel: it has no list of layers"):
         layers_of(model)
+
+
+def test_an_encoder_with_the_same_weights_and_another_configuration_has_vectors_of_its_own(tmp_path: Path) -> None:
+    def kept(**changes: Any) -> Path:
+        net = PretrainedEncoder(tiny(**changes), tuning="frozen")
+        net.use_cache(tmp_path, "32-true")
+        assert net.cache is not None
+        assert net.cache.path is not None
+        return net.cache.path
+
+    files = [kept(), kept(num_attention_heads=4), kept(hidden_act="relu"), kept(layer_norm_eps=1.0)]
+    assert len(set(files)) == 4
+    assert kept() == files[0]

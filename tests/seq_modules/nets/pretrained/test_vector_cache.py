@@ -1,9 +1,11 @@
 """Vectors that are made once: the same as without a cache, of each text by its ids alone, within the room there is."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from seq_modules.nets.pretrained.vector_cache import VectorCache, fingerprint
@@ -95,3 +97,16 @@ def test_a_folder_that_cannot_be_written_costs_nothing_else(tmp_path: Path, capl
     with caplog.at_level("INFO"):
         cache.save()
     assert "are not kept" in caplog.text
+
+
+def test_a_full_disk_costs_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
+    def full(*_: Any) -> None:
+        raise SafetensorError("I/O error: No space left on device")
+
+    monkeypatch.setattr("seq_modules.nets.pretrained.vector_cache.save_file", full)
+    cache = VectorCache(tmp_path / "encoder.safetensors")
+    cache(Reader(), IDS, MASK)
+    with caplog.at_level("INFO"):
+        cache.save()
+    assert "are not kept (I/O error: No space left on device)" in caplog.text
+    assert not list(tmp_path.glob("*.safetensors"))
