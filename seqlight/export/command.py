@@ -26,7 +26,8 @@ def command(words: list[str]) -> int:
         "--format",
         choices=list(WRITERS),
         default="safetensors",
-        help="safetensors: any system, for seqlight.load; transformers: a GPT as GPT-2; onnx: graphs for onnxruntime",
+        help="safetensors: any system, for seqlight.load; transformers: a GPT as GPT-2, or a fine-tuned "
+        "encoder; onnx: graphs for onnxruntime",
     )
     args = parser.read(words)
     from seq_modules import SequenceModule  # whose import takes longer than refusing a word
@@ -59,26 +60,35 @@ def as_safetensors(content: dict[str, Any], path: Path, folder: Path, target: st
 
 
 def as_transformers(content: dict[str, Any], path: Path, folder: Path, target: str) -> str:
-    """See :mod:`seqlight.export.transformers_folder`. Returns what to run next."""
-    from seqlight.export import transformers_folder
+    """See :mod:`seqlight.export.transformers_folder` and :mod:`seqlight.export.encoder_folder`.
 
-    tokenizer = transformers_folder.write(module_of(content, path), folder)
+    Returns:
+        What to run next.
+    """
+    from seqlight.export import encoder_folder, transformers_folder
+
+    module = module_of(content, path)
+    if (encoder := encoder_folder.encoder_of(module)) is not None:
+        kind, tokenizer = "AutoModel", encoder_folder.write(encoder, module.tokenizer, folder)
+    else:
+        kind, tokenizer = "AutoModelForCausalLM", transformers_folder.write(module, folder)
     place = json.dumps(target, ensure_ascii=False)
-    names = "AutoModelForCausalLM" if tokenizer is None else "AutoModelForCausalLM, AutoTokenizer"
-    use = f"    from transformers import {names}\n\n    model = AutoModelForCausalLM.from_pretrained({place})"
+    use = f"    from transformers import {kind}{'' if tokenizer is None else ', AutoTokenizer'}\n\n"
+    use += f"    model = {kind}.from_pretrained({place})"
     if tokenizer is not None:
         use += f"\n    tokenizer = AutoTokenizer.from_pretrained({place})"
     elif "tokenizer" in content:
         safetensors_folder.write_tokenizer(content["tokenizer"], folder)
-        kind = content["tokenizer"]["kind"]
+        tokens = content["tokenizer"]["kind"]
         use += (
-            f"\n\ntransformers has no tokenizer that gives the same ids as this one ({kind}), which is here as seqlight"
+            f"\n\ntransformers has no tokenizer that gives the same ids as this one ({tokens}), which is here as seqlight"
         )
         use += f" has it, in `{safetensors_folder.TOKENIZER}`."
+    if encoder is not None:
+        use += "\n\nThis is the encoder alone, without the layers that were trained above it. Another training starts from it with\n"
+        use += f"`--model.net.pretrained {target} --data.tokenizer_path {target}`."
     model_card.write(content, path, folder, "transformers", use)
-    return python(
-        "from transformers import AutoModelForCausalLM", f"print(AutoModelForCausalLM.from_pretrained({place}))"
-    )
+    return python(f"from transformers import {kind}", f"print({kind}.from_pretrained({place}))")
 
 
 def as_onnx(content: dict[str, Any], path: Path, folder: Path, target: str) -> str:

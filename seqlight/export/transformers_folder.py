@@ -58,8 +58,8 @@ def gpt_of(module: SequenceModule) -> GPT:
     """
     if not isinstance(module, GPTLanguageModel):
         raise UserError(
-            f"--format transformers has GPT-2's form alone, and this is a {type(module).__name__}; use --format "
-            "safetensors"
+            f"--format transformers has GPT-2's form and pretrained encoders alone, and this is a "
+            f"{type(module).__name__}; use --format safetensors"
         )
     net = module.net
     if not isinstance(net, GPT):

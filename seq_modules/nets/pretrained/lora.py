@@ -53,3 +53,11 @@ def adapt(module: nn.Module, wanted: Callable[[str], bool], rank: int, alpha: fl
                 setattr(parent, name, LoRALinear(child, rank, alpha))
                 count += 1
     return count
+
+
+def merge(module: nn.Module) -> None:
+    """Puts the one layer that computes the same in the place of each :class:`LoRALinear` inside."""
+    for parent in list(module.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, LoRALinear):
+                setattr(parent, name, child.merged())

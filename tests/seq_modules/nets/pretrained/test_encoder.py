@@ -13,7 +13,7 @@ from transformers import BertConfig, BertModel, DistilBertConfig, DistilBertMode
 from seq_modules.nets.pretrained.chunks import ChunkConfig
 from seq_modules.nets.pretrained.encoder import LoRAConfig, PrefixConfig, PretrainedEncoder, layers_of
 from seq_modules.nets.pretrained.loading import config_text, from_config_text, load_pretrained
-from seq_modules.nets.pretrained.lora import LoRALinear, adapt
+from seq_modules.nets.pretrained.lora import LoRALinear, adapt, merge
 
 V = 40
 SIZES: dict[str, Any] = {
@@ -227,10 +227,8 @@ def test_lora_trains_the_chosen_layers_alone_and_equals_the_merged_net(targets: 
     for module in changed:
         nn.init.normal_(module.up, std=0.3)
     out = net(IDS, MASK)
-    for parent in list(net.modules()):
-        for name, child in list(parent.named_children()):
-            if isinstance(child, LoRALinear):
-                setattr(parent, name, child.merged())
+    merge(net)
+    assert not any(isinstance(module, LoRALinear) for module in net.modules())
     torch.testing.assert_close(net(IDS, MASK), out, rtol=1e-5, atol=1e-5)
 
 
