@@ -144,10 +144,12 @@ class EncoderDecoderRNN(nn.Module):
         """The state before the first target token."""
         input_feed = None
         if self.config.input_feeding:
-            first = encoded.decoder_init_state
-            h = first[0] if isinstance(first, tuple) else first
-            input_feed = torch.zeros_like(h[-1]) if self.attention is not None else h[-1]
-            input_feed = input_feed[:, None]  # (B, H) -> (B, 1, H)
+            if self.attention is not None:
+                input_feed = encoded.states.new_zeros(len(encoded.mask), 1, self.config.rnn.hidden_size)
+            else:
+                last = encoded.decoder_init_state
+                h = last[0] if isinstance(last, tuple) else last
+                input_feed = h[-1][:, None]  # (B, H) -> (B, 1, H)
         return DecoderState(encoded, SourceGroups(len(encoded.mask)), encoded.decoder_init_state, input_feed)
 
     def decode(self, target_ids: Tensor, state: DecoderState) -> Decoded:

@@ -50,6 +50,11 @@ class Seq2SeqRNNConfig:
             raise UserError(
                 "RecurrentConfig.cell deltanet has too large a state to join two: set bidirectional to false"
             )
+        if self.rnn.cell == "deltanet" and self.input_feeding and self.attention == "none":
+            raise UserError(
+                "net.input_feeding without attention feeds each step the encoder's last state, and that of "
+                "RecurrentConfig.cell deltanet is a matrix: give net.attention additive, or net.input_feeding false"
+            )
         if self.share_embeddings != "none" and self.d_model != self.rnn.hidden_size:
             raise UserError(
                 f"net.share_embeddings {self.share_embeddings} needs net.d_model ({self.d_model}) and "
