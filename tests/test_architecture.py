@@ -20,6 +20,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "seqlight/core/hardware.py": ({"seqlight.core"}, {"torch"}),
     "seqlight/run_files/wandb_": ({"seqlight", "datamodules.loading"}, {"lightning", "wandb"}),
     "seqlight/export/transformers_folder.py": ({"seqlight", "seq_modules"}, {"torch", "transformers"}),
+    "seqlight/export/encoder_folder.py": ({"seqlight", "seq_modules"}, {"torch", "transformers"}),
     "seqlight/music/": (NEUTRAL, {"matplotlib", "numpy"}),
     "seqlight/music/score.py": (NEUTRAL, {"numpy", "verovio"}),
     "seq_modules/": ({"seq_modules", *NEUTRAL}, {"torch", "lightning", "torchmetrics", "matplotlib", "numpy"}),

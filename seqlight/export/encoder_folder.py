@@ -1,14 +1,14 @@
 """The encoder of a classifier or tagger as a folder that the library transformers loads, and `net.pretrained` too.
 
-The system's own layers, such as pooling and head, are not in it. Another training can start from such a folder, so that an
-encoder learns one task after another (Phang et al. 2018, "Sentence Encoders on STILTs").
+The system's own layers, such as pooling and head, are not in it. Another training can start from such a folder, so that
+an encoder learns one task after another (Phang et al. 2018, "Sentence Encoders on STILTs").
 """
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from seq_modules import SequenceModule
 from seq_modules.nets.pretrained.encoder import PretrainedEncoder
@@ -61,7 +61,7 @@ def write(encoder: PretrainedEncoder, tokenizer: Any, folder: Path) -> "PreTrain
 
 
 @torch.no_grad()
-def states(model: nn.Module) -> Tensor:
+def states(model: Any) -> Tensor:
     """Last states of some tokens (2, 8, D)."""
     return model(input_ids=torch.arange(16).view(2, 8) % model.config.vocab_size).last_hidden_state
 

@@ -3,8 +3,10 @@
 from pathlib import Path
 
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities import rank_zero_info
 
 from seq_modules.nets.pretrained.encoder import PretrainedEncoder
+from seqlight.core.errors import WritingError
 
 
 class FrozenVectors(Callback):
@@ -57,4 +59,7 @@ class FrozenVectors(Callback):
 
     def _save(self) -> None:
         if self.encoder.cache is not None:
-            self.encoder.cache.save()
+            try:
+                self.encoder.cache.save()
+            except WritingError as error:  # the training can do without
+                rank_zero_info(str(error))

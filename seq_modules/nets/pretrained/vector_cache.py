@@ -11,11 +11,11 @@ from pathlib import Path
 
 import torch
 from filelock import FileLock
-from lightning.pytorch.utilities import rank_zero_info
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from seqlight.core.errors import WritingError
 from seqlight.core.files.replacing import replacing
 
 MAX_BYTES = 2**29  # of vectors; texts beyond it are read each time
@@ -57,7 +57,11 @@ class VectorCache:
                 self.is_saved = False
 
     def save(self) -> None:
-        """Adds what is new to the file. Where it cannot be written, a log line says so and nothing else happens."""
+        """Adds what is new to the file.
+
+        Raises:
+            WritingError: It cannot be written; the next call does not try it again.
+        """
         if self.path is None or self.is_saved:
             return
         self.is_saved = True
@@ -68,7 +72,9 @@ class VectorCache:
                 keys = torch.frombuffer(bytearray(b"".join(vectors)), dtype=torch.uint8).view(-1, DIGEST_BYTES)
                 save_file({"keys": keys, "vectors": torch.stack(list(vectors.values()))}, part)
         except (OSError, SafetensorError) as error:
-            rank_zero_info(f"{self.path}: the encoder's vectors are not kept ({error}); --data.cache_dir names another")
+            raise WritingError(
+                f"{self.path}: the encoder's vectors are not kept ({error}); --data.cache_dir names another"
+            ) from error
 
 
 def fingerprint(module: nn.Module, *options: object) -> str:

@@ -81,9 +81,7 @@ def test_another_training_starts_from_it(save: Save, run: Run) -> None:
 
 
 def test_a_tagger_has_its_subwords_tokenizer(save: Save, run: Run) -> None:
-    module = PretrainedTagger(
-        WORDPIECE.vocab_size, 5, ["NOUN", "VERB"], PretrainedEncoderConfig(encoder_config=BERT)
-    )
+    module = PretrainedTagger(WORDPIECE.vocab_size, 5, ["NOUN", "VERB"], PretrainedEncoderConfig(encoder_config=BERT))
     module.tokenizer = TaggingTokenizer("abc", pieces=WORDPIECE)
     assert run("export", f"--ckpt_path={save(module)}", "--to=out", "--format=transformers").code == 0
     theirs = AutoTokenizer.from_pretrained("out")
@@ -103,5 +101,6 @@ def test_an_encoder_without_a_tokenizer_is_written_alone(save: Save, run: Run) -
 def test_soft_prompts_are_refused(save: Save, run: Run) -> None:
     done = run("export", f"--ckpt_path={save(classifier(tuning='prefix'))}", "--to=out", "--format=transformers")
     assert done.code == 2
-    assert "model.net.tuning prefix" in done.err and "--format safetensors" in done.err
+    assert "model.net.tuning prefix" in done.err
+    assert "--format safetensors" in done.err
     assert not Path("out").exists()

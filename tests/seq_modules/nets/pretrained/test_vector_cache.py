@@ -9,6 +9,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from seq_modules.nets.pretrained.vector_cache import VectorCache, fingerprint
+from seqlight.core.errors import WritingError
 
 IDS = torch.tensor([[5, 6, 7], [5, 6, 0], [8, 9, 3]])
 MASK = torch.tensor([[True, True, True], [True, True, False], [True, True, True]])
@@ -90,23 +91,18 @@ def test_a_damaged_file_is_made_anew(tmp_path: Path) -> None:
     assert len(reader.read) == 3
 
 
-def test_a_folder_that_cannot_be_written_costs_nothing_else(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    (tmp_path / "file").write_text("")
-    cache = VectorCache(tmp_path / "file" / "encoder.safetensors")
-    cache(Reader(), IDS, MASK)
-    with caplog.at_level("INFO"):
-        cache.save()
-    assert "are not kept" in caplog.text
-
-
-def test_a_full_disk_costs_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
+def test_what_cannot_be_written_is_said_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: Any) -> None:
         raise SafetensorError("I/O error: No space left on device")
 
+    (tmp_path / "file").write_text("")
+    of_no_folder, of_a_full_disk = (VectorCache(tmp_path / name / "encoder.safetensors") for name in ("file", "disk"))
+    for cache in (of_no_folder, of_a_full_disk):
+        cache(Reader(), IDS, MASK)
+    with pytest.raises(WritingError, match=r"file.encoder.safetensors: the encoder's vectors are not kept"):
+        of_no_folder.save()
     monkeypatch.setattr("seq_modules.nets.pretrained.vector_cache.save_file", full)
-    cache = VectorCache(tmp_path / "encoder.safetensors")
-    cache(Reader(), IDS, MASK)
-    with caplog.at_level("INFO"):
-        cache.save()
-    assert "are not kept (I/O error: No space left on device)" in caplog.text
-    assert not list(tmp_path.glob("*.safetensors"))
+    with pytest.raises(WritingError, match=r"are not kept \(I/O error: No space left on device\)"):
+        of_a_full_disk.save()
+    of_a_full_disk.save()
+    assert not list(tmp_path.glob("disk/*.safetensors"))
