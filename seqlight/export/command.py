@@ -79,13 +79,15 @@ def as_transformers(content: dict[str, Any], path: Path, folder: Path, target: s
         use += f"\n    tokenizer = AutoTokenizer.from_pretrained({place})"
     elif "tokenizer" in content:
         safetensors_folder.write_tokenizer(content["tokenizer"], folder)
-        tokens = content["tokenizer"]["kind"]
-        use += f"\n\ntransformers has no tokenizer that gives the same ids as this one ({tokens}), which is here as seqlight"
-        use += f" has it, in `{safetensors_folder.TOKENIZER}`."
+        tokens, file = content["tokenizer"]["kind"], safetensors_folder.TOKENIZER
+        use += (
+            f"\n\ntransformers has no tokenizer that gives the same ids as this one ({tokens}), which is here as "
+            f"seqlight has it, in `{file}`."
+        )
     if encoder is not None:
         use += (
-            "\n\nThis is the encoder alone, without the layers that were trained above it. Another training starts from "
-            f"it with\n`--model.net.pretrained {target} --data.tokenizer_path {target}`."
+            "\n\nThis is the encoder alone, without the layers that were trained above it. Another training starts "
+            f"from it with\n`--model.net.pretrained {target} --data.tokenizer_path {target}`."
         )
     model_card.write(content, path, folder, "transformers", use)
     return python(f"from transformers import {kind}", f"print({kind}.from_pretrained({place}))")
