@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from seq_modules.nets.hashing.word_hashes import SEPARATOR, word_symbols
+
 Hashes = np.ndarray[Any, np.dtype[np.uint64]]
 IntArray = np.ndarray[Any, np.dtype[np.int64]]
 
 FACTOR = 0x9E3779B97F4A7C15  # odd, so that it has an inverse modulo 2^64
-SEPARATOR = 1  # what stands for all that lies between two words
 
 
 def powers(base: int, count: int) -> Hashes:
@@ -63,8 +64,8 @@ def token_contexts(ids: IntArray, orders: Sequence[int], first: int = 0) -> Iter
 class WordContexts:
     """Hashes of the word that is being written, alone and with the words before it, in lower case.
 
-    A word is a run of tokens that begin with a letter or digit. Of what lies between two words, only that it is there
-    counts: "the king" and "the,\\n king" are the same.
+    Words are those of :func:`seq_modules.nets.hashing.word_hashes.word_symbols`. Of what lies between two words, only that it
+    is there counts: "the king" and "the,\\n king" are the same.
 
     Args:
         pieces: The text of each token of the vocabulary.
@@ -73,16 +74,12 @@ class WordContexts:
 
     def __init__(self, pieces: Sequence[str], words: Sequence[int]) -> None:
         self.words = words
-        lower = [piece.strip("\u2581 ").lower() for piece in pieces]
-        numbers = {piece: number for number, piece in enumerate(dict.fromkeys(lower), SEPARATOR + 1)}
-        self.in_word = np.array([piece[:1].isalnum() for piece in lower], dtype=bool)
-        self.opens = np.array([piece[:1] in ("\u2581", " ") for piece in pieces], dtype=bool)  # "▁the": a subword
-        self.symbols = np.array([numbers[piece] for piece in lower], dtype=np.int64)
+        self.symbols, self.opens = (each.numpy() for each in word_symbols(pieces))
 
     def __call__(self, ids: IntArray, first: int = 0) -> Iterator[Hashes]:
         """For each context, hashes (N - first + 1,) of what precedes each position from ``first`` to the text's end."""
         size = len(ids)
-        letters = self.in_word[ids]
+        letters = self.symbols[ids] > 0
         after_letter = np.concatenate([[False], letters])  # (N + 1,)
         opening = letters & (~after_letter[:-1] | self.opens[ids])
         between = ~letters & after_letter[:-1]

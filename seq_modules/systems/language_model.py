@@ -17,6 +17,7 @@ from seq_modules.generation.decode import generate
 from seq_modules.generation.decoding_config import Decoding
 from seq_modules.generation.texts import continuations, log_probs
 from seq_modules.nets.ensemble import Ensemble
+from seq_modules.nets.hashing.word_hashes import WordHashes
 from seq_modules.nets.precision import at_least_float32
 from seq_modules.nets.transformer.gpt import GPT, GPTConfig
 from seq_modules.training.metrics.means import BitsPerCharacter, Perplexity
@@ -156,3 +157,13 @@ class GPTLanguageModel(LanguageModel):
         size, config = required("vocab_size", vocab_size), group_from(GPTConfig, net)
         nets = [GPT(size, config, hash_seed=member) for member in range(ensemble_size)]
         self.net = nets[0] if ensemble_size == 1 else Ensemble(nets)
+
+    def setup(self, stage: str) -> None:
+        """Tells the net what its words are, by the tokenizer."""
+        super().setup(stage)
+        contexts = [part for part in self.net.modules() if isinstance(part, WordHashes)]
+        if contexts:
+            tokenizer = required_tokenizer(self)
+            pieces = tokenizer.pieces(range(tokenizer.vocab_size))
+            for part in contexts:
+                part.set_pieces(pieces)

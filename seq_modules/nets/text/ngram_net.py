@@ -27,7 +27,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seq_modules.nets.hashed_ngrams import hashes_by_order
+from seq_modules.nets.hashing.hashed_ngrams import hashes_by_order
 from seqlight.core.errors import UserError
 from seqlight.core.hyperparameters import check_range
 

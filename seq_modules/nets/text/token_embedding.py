@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from seq_modules.nets.hashed_ngrams import CharNgrams, WordNgrams
+from seq_modules.nets.hashing.hashed_ngrams import CharNgrams, WordNgrams
 from seq_modules.nets.text.word_vectors import start_from
 from seq_modules.nets.transformer.block import drop, random_bytes
 from seqlight.core.errors import UserError

@@ -110,6 +110,8 @@ class GPT(nn.Module):
     ) -> None:
         super().__init__()
         check_range("vocab_size", vocab_size, least=1)
+        if config.ngrams.words and embedding is not None:
+            raise UserError(f"net.ngrams.words {config.ngrams.words} are for text; leave them out")
         width, extras, positions = config.d_model, config.extras, config.positions
         self.config, self.max_seq_len, self.prefix_len = config, config.max_seq_len, 0
         self.token_scale = math.sqrt(width) if positions == "sinusoidal" else 1.0

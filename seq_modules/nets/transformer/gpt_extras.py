@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from seq_modules.nets.hashed_ngrams import NgramEmbedding
+from seq_modules.nets.hashing.hashed_ngrams import NgramEmbedding
+from seq_modules.nets.hashing.word_hashes import WordHashes
 from seq_modules.nets.transformer.attention import Attend
 from seq_modules.nets.transformer.block import Block, RMSNorm
 from seqlight.core.errors import UserError
@@ -23,13 +24,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class NgramConfig:
-    """Hashed n-gram embeddings that are added to the tokens' (nets/hashed_ngrams.py).
+    """Hashed n-gram embeddings that are added to the tokens' (nets/hashing/hashed_ngrams.py).
 
     Attributes:
         orders: Lengths of the n-grams, such as [2, 3, 4]; None for none.
         buckets: Rows of each length's table, which n-grams share by a hash, at least 2.
         dim: Width of their embeddings before they are projected to d_model.
         dropout: Fraction of the n-grams dropped while training, each as a whole, in [0, 1).
+        words: Contexts of words beside them, such as [0, 1]: the word that is being written, alone (0) and with so many
+            words before it. For text in characters or subwords; None for none.
 
     Raises:
         UserError: A value is out of its range.
@@ -39,11 +42,19 @@ class NgramConfig:
     buckets: int = 16384
     dim: int = 32
     dropout: float = 0.0
+    words: list[int] | None = None
 
     def __post_init__(self) -> None:
         orders = self.orders or []
         if len(set(orders)) < len(orders) or min(orders, default=1) < 1:
             raise UserError(f"net.ngrams.orders must be different and at least 1 each, not {orders}")
+        words = self.words or []
+        if len(set(words)) < len(words) or min(words, default=0) < 0:
+            raise UserError(f"net.ngrams.words must be different and at least 0 each, not {words}")
+        if words and not orders:
+            raise UserError(
+                f"net.ngrams.words {words} stand beside net.ngrams.orders; give those too, such as [2, 3, 4]"
+            )
         check_range("net.ngrams.buckets", self.buckets, least=2)
         check_range("net.ngrams.dim", self.dim, least=1)
         check_range("net.ngrams.dropout", self.dropout, least=0, below=1)
@@ -146,6 +157,7 @@ class Extras(nn.Module):
                 dim=ngrams.dim,
                 dropout=ngrams.dropout,
                 hash_seed=hash_seed,
+                words=WordHashes(vocab_size, ngrams.words) if ngrams.words else None,
             )
         self.value_embedding = nn.Embedding(vocab_size, width) if config.extras.value_embeddings else None
         self.embedding_norm = RMSNorm(width) if config.extras.residual_mix else None

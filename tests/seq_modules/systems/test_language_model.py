@@ -17,9 +17,10 @@ from seq_modules import GPTLanguageModel, LanguageModel, RNNLanguageModel
 from seq_modules.callbacks import ActiveMember, ResumeTraining
 from seq_modules.generation.decoding_config import Decoding
 from seq_modules.generation.texts import continuations, cut
+from seq_modules.nets.hashing.word_hashes import WordHashes
 from seq_modules.nets.rnn.language_net import RNNConfig
 from seq_modules.nets.rnn.recurrent_config import RecurrentConfig
-from seq_modules.nets.transformer.gpt import GPTConfig
+from seq_modules.nets.transformer.gpt import GPT, GPTConfig
 from seq_modules.nets.transformer.gpt_extras import NgramConfig
 from seq_modules.training.optim import OptimConfig
 
@@ -151,6 +152,27 @@ def test_members_differ_in_weights_and_in_the_hash_of_their_ngrams() -> None:
     assert not torch.equal(first.token_embedding.weight, second.token_embedding.weight)
     with pytest.raises(ValueError, match=r"^ensemble_size must be at least 1"):
         make("gpt", ensemble_size=0)
+
+
+def test_words_are_those_of_the_tokenizer_and_of_the_checkpoint(tmp_path: Path) -> None:
+    net = GPTConfig(16, 1, 2, 8, ngrams=NgramConfig([2], 64, words=[0, 1]))
+    module = GPTLanguageModel(256, net, 2)
+    trainer = quiet_trainer(tmp_path, max_steps=1)
+    trainer.fit(module, OneBatch(ByteTokenizer()))
+    trainer.save_checkpoint(tmp_path / "model.ckpt")
+    again = seqlight.load(tmp_path / "model.ckpt")
+    contexts = [part for part in again.modules() if isinstance(part, WordHashes)]
+    assert len(contexts) == 2
+    for part in contexts:
+        lower, upper, digit, comma = part.symbols[list(b"aA1,")].tolist()
+        assert lower == upper > 0 == comma
+        assert digit not in (0, lower)
+    with pytest.raises(ValueError, match=r"^net.ngrams.words must be different"):
+        NgramConfig([2], words=[0, 0])
+    with pytest.raises(ValueError, match=r"^net.ngrams.words \[0\] stand beside net.ngrams.orders"):
+        NgramConfig(words=[0])
+    with pytest.raises(ValueError, match=r"^net.ngrams.words \[0, 1\] are for text"):
+        GPT(5, net, embedding=torch.nn.Embedding(5, 16))
 
 
 def test_an_ensemble_brings_the_callback_that_chooses_its_member() -> None:

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seq_modules.nets.hashed_ngrams import NgramEmbedding, ngram_hashes
+from seq_modules.nets.hashing.hashed_ngrams import NgramEmbedding, ngram_hashes
 from seq_modules.nets.transformer.attention import Attention, causal_mask, resolve_kind, rotary_tables
 from seq_modules.nets.transformer.block import FeedForward, RMSNorm, drop, make_norm, random_bytes
 from seqlight.core import hardware

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from seq_modules.nets.hashing.word_hashes import WordHashes
 from seq_modules.nets.transformer.cache import KVCache
 from seq_modules.nets.transformer.gpt import GPT, GPTConfig
 from seq_modules.nets.transformer.gpt_extras import ExtrasConfig, NgramConfig
@@ -23,6 +24,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "relu2": {"activation": "relu2"},
     "qk_norm": {"extras": ExtrasConfig(qk_norm=True), "positions": "rotary"},
     "ngrams": {"ngrams": NgramConfig([2, 3, 4], buckets=64, dim=4)},
+    "words": {"ngrams": NgramConfig([2], buckets=64, dim=4, words=[1, 0])},
     "values": {"extras": ExtrasConfig(value_embeddings=True)},
     "mix": {"extras": ExtrasConfig(residual_mix=True, logit_softcap=3.0), "tie_weights": False},
     "all": {
@@ -44,6 +46,9 @@ def make(name: str, slots: int = S) -> GPT:
     net = GPT(V, config).double().eval()
     for parameter in net.parameters():
         torch.nn.init.normal_(parameter, std=0.4)
+    for part in net.modules():
+        if isinstance(part, WordHashes):
+            part.set_pieces("abcABC ., def1234")
     return net
 
 

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch._dynamo.testing import CompileCounterWithBackend
 
-from seq_modules.nets.hashed_ngrams import NgramEmbedding
+from seq_modules.nets.hashing.hashed_ngrams import NgramEmbedding
 from seq_modules.nets.transformer.block import Block
 from seq_modules.nets.transformer.gpt import GPT, GPTConfig
 from seq_modules.nets.transformer.gpt_extras import ExtrasConfig, MixedBlock, NgramConfig

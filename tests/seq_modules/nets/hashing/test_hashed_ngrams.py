@@ -5,7 +5,7 @@ import zlib
 import pytest
 import torch
 
-from seq_modules.nets.hashed_ngrams import CharNgrams, WordNgrams, char_ngrams
+from seq_modules.nets.hashing.hashed_ngrams import CharNgrams, WordNgrams, char_ngrams
 from seq_modules.nets.text.text_encoder import TextEncoder
 from seq_modules.nets.text.token_embedding import EmbeddingConfig
 

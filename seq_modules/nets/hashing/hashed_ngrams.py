@@ -4,7 +4,7 @@ An n-gram with hash h has row h mod (K - 1) + 1; row 0 stands for "no n-gram". T
 for language models, :class:`WordNgrams` and :class:`CharNgrams` for classifiers.
 
 B batch, T time, V vocabulary, D width, E width of an n-gram's embedding, K rows of a table, N orders (lengths of
-n-grams), G most n-grams of a token.
+n-grams, and contexts of words), G most n-grams of a token.
 """
 
 import zlib
@@ -14,11 +14,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from seq_modules.nets.hashing.word_hashes import BITS, FACTOR, REACH, WordHashes
 from seq_modules.nets.transformer.block import drop, random_bytes
 from seqlight.core.errors import UserError
 from seqlight.core.hyperparameters import check_range
 
-FACTOR, BITS = 1000003, (1 << 31) - 1  # 31 bits times 31 bits stay inside 64 signed bits
 GOLDEN = 0x9E3779B1  # 2³² over the golden ratio: its multiples lie far apart
 PRIME, SPREAD = 2**31 - 1, 1_540_483_477
 
@@ -88,18 +88,24 @@ def spread(h: Tensor, token: Tensor, order: int) -> Tensor:
 def ngram_hashes(input_ids: Tensor, orders: Sequence[int], buckets: int, hash_seed: int = 0) -> Tensor:
     """Rows of the n-grams that end at each token, (B, T, N), 0 where fewer than n tokens have been seen.
 
-    The :func:`polynomial` hash h is multiplied by an odd number s that depends on the seed (1 for 0), mod 2³¹, and
-    becomes h xor h/2¹⁷. N-grams that share a row under one seed seldom do under another.
+    Their hashes are :func:`polynomial`; see :func:`seeded_row`.
     """
-    factor = 2 * hash_seed * GOLDEN + 1 & BITS
     rows = []
     by_order = hashes_by_order(input_ids, orders, polynomial)
     for order in orders:
-        h = by_order[order] * factor & BITS
-        row = row_of(h ^ (h >> 17), buckets)
+        row = seeded_row(by_order[order], buckets, hash_seed)
         row[:, : order - 1] = 0
         rows.append(row)
     return torch.stack(rows, dim=-1)
+
+
+def seeded_row(h: Tensor, buckets: int, hash_seed: int) -> Tensor:
+    """Row of hashes h below 2³¹. Those that share a row under one seed seldom do under another.
+
+    h is multiplied by an odd number that depends on the seed (1 for 0), mod 2³¹, and becomes h xor h/2¹⁷.
+    """
+    h = h * (2 * hash_seed * GOLDEN + 1 & BITS) & BITS
+    return row_of(h ^ (h >> 17), buckets)
 
 
 class NgramEmbedding(HashedNgrams):
@@ -113,25 +119,39 @@ class NgramEmbedding(HashedNgrams):
         dropout: Fraction of the n-grams dropped while training, each as a whole, in steps of 1/256: n-grams are quickly
             learned by heart, and shorter ones then have to do without the longer.
         hash_seed: Decides which n-grams share a row, at least 0.
+        words: The last words as well, the one that is being written included; None for no words.
 
     Raises:
         UserError: An argument is out of its range.
     """
 
     def __init__(
-        self, d_model: int, orders: Sequence[int], *, buckets: int, dim: int, dropout: float, hash_seed: int = 0
+        self,
+        d_model: int,
+        orders: Sequence[int],
+        *,
+        buckets: int,
+        dim: int,
+        dropout: float,
+        hash_seed: int = 0,
+        words: WordHashes | None = None,
     ) -> None:
-        super().__init__(orders, buckets, dim, tables=len(orders))
+        tables = len(orders) + (0 if words is None else len(words.words))
+        super().__init__(orders, buckets, dim, tables)
         check_range("dropout", dropout, least=0, below=1)
         check_range("hash_seed", hash_seed, least=0)
-        self.dropout, self.hash_seed = dropout, hash_seed
-        self.projection = nn.Linear(len(orders) * dim, d_model, bias=False)
-        self.register_buffer("offsets", torch.arange(len(orders)) * buckets, persistent=False)
+        self.dropout, self.hash_seed, self.words = dropout, hash_seed, words
+        self.span = max(*orders, 0 if words is None else REACH)  # tokens on which a token's rows depend
+        self.projection = nn.Linear(tables * dim, d_model, bias=False)
+        self.register_buffer("offsets", torch.arange(tables) * buckets, persistent=False)
         self.offsets: Tensor
 
     def hashes(self, input_ids: Tensor) -> Tensor:
-        """:func:`ngram_hashes` with this module's orders, buckets and seed."""
-        return ngram_hashes(input_ids, self.orders, self.buckets, self.hash_seed)
+        """Rows of the tables, (B, T, N): of :func:`ngram_hashes`, then of the words."""
+        rows = ngram_hashes(input_ids, self.orders, self.buckets, self.hash_seed)
+        if self.words is None:
+            return rows
+        return torch.cat((rows, seeded_row(self.words(input_ids), self.buckets, self.hash_seed)), dim=-1)
 
     def newest(self, input_ids: Tensor, positions: slice | Tensor) -> Tensor:
         """The rows (B, T, N) of some steps alone.
@@ -141,7 +161,7 @@ class NgramEmbedding(HashedNgrams):
             positions: A slice of length T for all rows, or (B, T).
         """
         if isinstance(positions, slice):
-            first = max(0, positions.start + 1 - max(self.orders))
+            first = max(0, positions.start + 1 - self.span)
             return self.hashes(input_ids[:, first : positions.stop])[:, positions.start - positions.stop :]
         hashes = self.hashes(input_ids[:, : int(positions.max()) + 1])  # (B, T, N)
         return hashes.gather(1, positions[:, :, None].expand(-1, -1, hashes.shape[2]))
