@@ -64,8 +64,8 @@ def token_contexts(ids: IntArray, orders: Sequence[int], first: int = 0) -> Iter
 class WordContexts:
     """Hashes of the word that is being written, alone and with the words before it, in lower case.
 
-    Words are those of :func:`seq_modules.nets.hashing.word_hashes.word_symbols`. Of what lies between two words, only that it
-    is there counts: "the king" and "the,\\n king" are the same.
+    Words are those of :func:`seq_modules.nets.hashing.word_hashes.word_symbols`. Of what lies between two words, only
+    that it is there counts: "the king" and "the,\\n king" are the same.
 
     Args:
         pieces: The text of each token of the vocabulary.
