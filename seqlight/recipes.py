@@ -70,7 +70,12 @@ def check_yaml(path: Path) -> None:
 
 
 def experiment_name(config: str) -> str | None:
-    """``parity/lstm_last`` for configs/parity/lstm_last.yaml, the stem for a file of one's own, None for an overlay."""
+    """``parity/lstm_last`` for configs/parity/lstm_last.yaml, the stem for a file of one's own, None for an overlay.
+
+    None as well for the text of a config, in braces, which has no name.
+    """
+    if config.startswith("{"):
+        return None
     path = Path(config).resolve()
     if not path.is_relative_to(CONFIGS):
         return None if path.parent.name in OVERLAYS else path.stem
