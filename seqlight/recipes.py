@@ -10,6 +10,7 @@ import yaml
 
 from seqlight.core.checkpoint_file.tree import TreeError, check_tree
 from seqlight.core.errors import UserError
+from seqlight.core.files.paths import expanded
 
 
 def find_configs() -> Path:
@@ -36,9 +37,9 @@ def config_path(value: str) -> str:
     """What ``--config`` names: a file, or a recipe of ours by name. The text of a config, in braces, stays as it is."""
     if value.startswith("{"):
         return value
-    if Path(value).is_file():
-        check_yaml(Path(value))
-        return value
+    if (path := expanded(value)).is_file():
+        check_yaml(path)
+        return str(path) if value.startswith("~") else value
     if recipe := recipe_path(value.removeprefix("configs/")):
         return str(recipe)
     raise UserError(
@@ -110,7 +111,7 @@ def copy(name: str, destination: str | None) -> Path:
     source = recipe_path(name.removeprefix("configs/"))
     if source is None:
         raise UserError(f"configs copy {name}: no recipe of that name; {nearest(name)}`seqlight configs` lists them")
-    target = Path(destination or source.name)
+    target = expanded(destination or source.name)
     if target.is_dir():
         target = target / source.name
     if target.exists():

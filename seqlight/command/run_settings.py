@@ -15,6 +15,7 @@ from seqlight.command.arguments import classes_named, config_values, import_own_
 from seqlight.command.precision import settle
 from seqlight.command.saved_settings import SavedSettings
 from seqlight.core.errors import UserError
+from seqlight.core.files.paths import expanded
 from seqlight.core.hyperparameters import check_range
 from seqlight.core.signatures import parameters_of
 from seqlight.core.yaml_text import yaml_text
@@ -177,7 +178,7 @@ def prepare_run(
     recipe.ckpt_path = None  # a run of the saved config starts from scratch
     if saved:
         saved.restore_tokenizer_path(recipe.get("data.init_args"))
-    root = config.trainer.default_root_dir or "runs"
+    root = str(expanded(config.trainer.default_root_dir or "runs"))
     folder = new_run_folder(root, config.experiment, command, config.get("ckpt_path"))
     resumed = Path(config.ckpt_path) if command == "fit" and config.get("ckpt_path") else None
     point_loggers(config.trainer, folder, resumed)

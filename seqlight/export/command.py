@@ -10,6 +10,7 @@ from seqlight.checkpoints import class_settings, find_checkpoint, module_of, rea
 from seqlight.command.arguments import CheckpointParser
 from seqlight.command.quiet import quieten
 from seqlight.core.errors import UserError
+from seqlight.core.files.paths import expanded
 from seqlight.export import model_card, safetensors_folder
 from seqlight.export.new_folder import new_folder
 
@@ -36,9 +37,10 @@ def command(words: list[str]) -> int:
     content = read_checkpoint(path)
     if class_settings(content, "hyper_parameters", SequenceModule, path) is None:
         raise UserError(f"{path}: does not say which class it is of, so it cannot be exported")
-    with new_folder(args.to) as folder:
-        following = WRITERS[args.format](content, path, folder, args.to)
-    print(f"results: {args.to}    next: {following}")
+    target = str(expanded(args.to))
+    with new_folder(target) as folder:
+        following = WRITERS[args.format](content, path, folder, target)
+    print(f"results: {target}    next: {following}")
     return 0
 
 

@@ -2,10 +2,10 @@
 
 import json
 import shlex
-from pathlib import Path
 
 from seqlight.checkpoints import find_checkpoint, module_of, read_checkpoint
 from seqlight.command.arguments import CheckpointParser
+from seqlight.core.files.paths import expanded
 
 
 def command(words: list[str]) -> int:
@@ -26,7 +26,7 @@ def command(words: list[str]) -> int:
     net = parity_net(module)
     if args.check:
         try:
-            check(Certificate.load(Path(args.check)), net)
+            check(Certificate.load(expanded(args.check)), net)
         except CertificateError as error:
             print(f"refused: {error}")
             return 1

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import yaml
 
 from seqlight.core.errors import UserError
+from seqlight.core.files.paths import expanded
 from seqlight.core.hyperparameters import check_choice, check_range
 from seqlight.recipes import check_yaml, recipe_path
 
@@ -170,8 +171,8 @@ def number(name: str, value: Any) -> int | float:
 def read_sweep(name: str) -> Sweep:
     """A sweep from a file or from a recipe's name."""
     path = (
-        Path(name)
-        if Path(name).is_file()
+        expanded(name)
+        if expanded(name).is_file()
         else recipe_path(name.removeprefix("configs/")) or recipe_path(f"sweeps/{name}")
     )
     if path is None:
