@@ -55,19 +55,24 @@ def nearest(name: str) -> str:
     return f"did you mean {close[0]}? " if close else ""
 
 
-def check_yaml(path: Path) -> None:
-    """Refuses what is no config at all, by its name; the parser would not say which file it was."""
+def check_yaml(path: Path, given_by: str = "--config") -> None:
+    """Refuses what is no config at all, by its name; the parser would not say which file it was.
+
+    Args:
+        path: The file.
+        given_by: The option or the command that names it, for messages.
+    """
     if path.stat().st_size > MAX_BYTES:
-        raise UserError(f"--config {path}: {path.stat().st_size} bytes are no config; at most {MAX_BYTES} are read")
+        raise UserError(f"{given_by} {path}: {path.stat().st_size} bytes are no config; at most {MAX_BYTES} are read")
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
         check_tree(content, MOST_SETTINGS)
     except TreeError as error:
-        raise UserError(f"--config {path}: {error}, and is no config") from error
+        raise UserError(f"{given_by} {path}: {error}, and is no config") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise UserError(f"--config {path}: not valid YAML: {' '.join(str(error).split())}") from error
+        raise UserError(f"{given_by} {path}: not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
-        raise UserError(f"--config {path}: holds no settings (key: value)")
+        raise UserError(f"{given_by} {path}: holds no settings (key: value)")
 
 
 def experiment_name(config: str) -> str | None:
