@@ -87,9 +87,10 @@ def as_transformers(content: dict[str, Any], path: Path, folder: Path, target: s
             f"seqlight has it, in `{file}`."
         )
     if encoder is not None:
+        named = shlex.quote(target)
         use += (
             "\n\nThis is the encoder alone, without the layers that were trained above it. Another training starts "
-            f"from it with\n`--model.net.pretrained {target} --data.tokenizer_path {target}`."
+            f"from it with\n`--model.net.pretrained {named} --data.tokenizer_path {named}`."
         )
     model_card.write(content, path, folder, "transformers", use)
     return python(f"from transformers import {kind}", f"print({kind}.from_pretrained({place}))")

@@ -1,5 +1,6 @@
 """A sweep as a file for `wandb sweep`, whose agents run trials by this program's command line."""
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +29,11 @@ def write_wandb_file(sweep: Sweep) -> str:
         UserError: A search is judged by a metric that a training does not log.
     """
     path = sweep.folder / "wandb.yaml"
+    following = f"wandb sweep {shlex.quote(str(path))}"
     with writing(path, None):
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"# wandb sweep {path}\n{yaml_text(wandb_settings(sweep))}", encoding="utf-8")
-    lines = [f"results: {path}    next: wandb sweep {path}"]
+        path.write_text(f"# {following}\n{yaml_text(wandb_settings(sweep))}", encoding="utf-8")
+    lines = [f"results: {path}    next: {following}"]
     if sweep.test:
         lines.insert(0, "the agents of W&B train and validate; `seqlight test --ckpt_path RUN` tests a run of theirs")
     pruner = pruner_settings(sweep)[0]
