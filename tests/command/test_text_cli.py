@@ -196,3 +196,4 @@ def test_a_test_and_a_prediction_that_adapt(run: Run) -> None:
     done = run("fit", *SMALL, "--data.path=lines.txt", "--adapt")
     assert done.code == 2
     assert "--adapt is for test and predict" in done.err
+    assert not [folder for folder in Path("runs").glob("*/*/*") if not any(folder.iterdir())]
