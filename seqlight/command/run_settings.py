@@ -44,6 +44,7 @@ TRAINER_LEAST: dict[str, tuple[int, tuple[int, ...]]] = {
     "devices": (0, (-1,)),
 }
 TRAINER_ABOVE = ("limit_train_batches", "val_check_interval")  # 0 would train on nothing, or validate without end
+TRAINER_FIXED = {"enable_checkpointing": True, "barebones": False}  # the other value allows no files
 LONGEST_DEVICES = 1_000  # characters: numbers of more digits than Python reads are no devices
 COPYING = ("spawn", "fork", "notebook")  # strategies whose processes are copies of this one
 
@@ -80,6 +81,9 @@ def check_settings(config: Namespace) -> None:
         raise UserError(
             f"--trainer.strategy {strategy}: copies of a process cannot share its files; use ddp, which starts new ones"
         )
+    for name, usual in TRAINER_FIXED.items():
+        if config.trainer.get(name) not in (None, usual):
+            raise UserError(f"--trainer.{name} {str(not usual).lower()}: a run writes its files; leave it out")
     nodes = config.trainer.get("num_nodes")
     if isinstance(nodes, int) and nodes > 1 and not is_one_of_several_machines():
         raise UserError(
