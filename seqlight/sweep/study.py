@@ -112,7 +112,7 @@ def count_left(sweep: Sweep, study: optuna.Study) -> int:
     if sweep.grid:
         waiting = study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
         return sum(trial.user_attrs.get("combination") in sweep.combinations for trial in waiting)
-    return sweep.trials - len(taken(study))
+    return max(0, sweep.trials - len(taken(study)))  # a search may be given fewer trials than it has had
 
 
 def is_superfluous(sweep: Sweep, trial: optuna.Trial) -> bool:

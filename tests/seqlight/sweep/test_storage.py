@@ -203,6 +203,19 @@ def test_waiting_trials_that_the_grid_has_lost_are_not_run(sweep: Sweep, monkeyp
     assert "not done" not in runner.report(sweep, study)
 
 
+def test_a_search_that_is_given_fewer_trials_than_it_has_had_ends(
+    sweep: Sweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search = dataclasses.replace(sweep, grid={}, search={"a": {"low": 0.0, "high": 1.0}}, trials=3)
+    study = open_study(search, GRACE)
+    monkeypatch.setattr(runner, "train", lambda *_: ({"m": 1.0}, Path("run")))
+    runner.run(search, study)
+    monkeypatch.setattr(runner, "take_one", lambda *_: pytest.fail("a trial is taken"))
+    fewer = dataclasses.replace(search, trials=2)
+    runner.run(fewer, study)
+    assert "not done" not in runner.report(fewer, study)
+
+
 def test_a_run_that_diverged_is_the_worst_and_is_done(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
     study = filled(sweep)
     monkeypatch.setattr(runner, "train", lambda _, chosen, trial: ({"m": float("nan")}, Path("run")))
