@@ -123,6 +123,8 @@ def test_ones_own_overlay_decides_the_project(tmp_path: Path) -> None:
     logger = {"class_path": "lightning.pytorch.loggers.WandbLogger", "init_args": {"project": "memory"}}
     path = tmp_path / "team.yaml"
     path.write_text(yaml.safe_dump({"trainer": {"logger": [logger]}}))
-    settings = wandb_settings(Sweep("s", ["parity/lstm_last", str(path)], "val/loss", grid={"a": [1]}))
+    settings = wandb_settings(
+        Sweep("s", ["parity/lstm_last", str(path), "{trainer: {max_steps: 2}}"], "val/loss", grid={"a": [1]})
+    )
     assert settings["project"] == "memory"
     assert not any("logger/wandb" in word for word in settings["command"])
