@@ -177,13 +177,20 @@ def values_as_configs(words: list[str]) -> list[str]:
     jsonargparse reads a value as YAML. A word such as ``#1`` or ``a: b`` would be something else than itself, and the
     escape that JSON has for an emoji would be two broken characters. A null or a list for a field of a group
     (``--model.net.d_ff=null``) it hands to the group's own parser as Python's text of it.
+
+    Raises:
+        UserError: The last word is an option without its value.
     """
     found: list[str] = []
     at = 0
     while at < len(words):
         word, taken = words[at], 1
         name, given, value = word.partition("=")
-        if not given and at + 1 < len(words):
+        if not given:
+            if at + 1 == len(words):
+                if name.startswith(("--model.", "--data.")) and not name.endswith(".help"):
+                    raise UserError(f"{name}: no value follows it")  # the parser would name --model alone
+                return [*found, word]
             value, taken = words[at + 1], 2
         if name.startswith(("--model.", "--data.", "--experiment")) and not name.endswith(("+", ".help")):
             meant = meaning(value)

@@ -89,6 +89,13 @@ def test_a_checkpoint_and_the_folder_of_runs_that_a_config_names(
         prepare(["test", "--config=a.yaml"], COMMANDS)
 
 
+def test_an_option_without_its_value() -> None:
+    with pytest.raises(UserError, match=r"^--model\.net\.hidden_size: no value follows it"):
+        values_as_configs(["--data.path=a", "--model.net.hidden_size"])
+    assert values_as_configs(["--data.path=a", "--experiment"])[1:] == ["--experiment"]
+    assert values_as_configs(["--model.help"]) == ["--model.help"]
+
+
 @pytest.mark.parametrize(
     ("words", "found"),
     [
