@@ -17,6 +17,7 @@ from seqlight.core.checkpoint_file.checksum import is_whole
 from seqlight.core.checkpoint_file.growth import bounded_by
 from seqlight.core.checkpoint_file.reading import read_file
 from seqlight.core.errors import UserError, reason_of
+from seqlight.core.files.paths import expanded
 from seqlight.core.signatures import parameters_of
 from seqlight.run_files.sharded_checkpoints import is_sharded, whole
 
@@ -59,7 +60,7 @@ def find_checkpoint(spec: str, command: str, root: str = "runs") -> Path:
     Raises:
         UserError: There is no such checkpoint.
     """
-    path = Path(spec)
+    path, root = expanded(spec), str(expanded(root))
     if path.is_file() or is_sharded(path):
         return whole(path)
     if spec.startswith("wandb:"):
@@ -331,8 +332,9 @@ def load(checkpoint: str | Path, root: str = "runs") -> "SequenceModule":
     """
     from seqlight.export import safetensors_folder
 
-    if safetensors_folder.is_folder(Path(checkpoint)):
-        return module_of(safetensors_folder.read(Path(checkpoint)), Path(checkpoint))
+    folder = expanded(checkpoint)
+    if safetensors_folder.is_folder(folder):
+        return module_of(safetensors_folder.read(folder), folder)
     path = find_checkpoint(str(checkpoint), "test", root)
     return module_of(read_checkpoint(path), path)
 

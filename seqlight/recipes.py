@@ -10,6 +10,7 @@ import yaml
 
 from seqlight.core.checkpoint_file.tree import TreeError, check_tree
 from seqlight.core.errors import UserError
+from seqlight.core.files.paths import expanded
 
 
 def find_configs() -> Path:
@@ -36,9 +37,9 @@ def config_path(value: str) -> str:
     """What ``--config`` names: a file, or a recipe of ours by name. The text of a config, in braces, stays as it is."""
     if value.startswith("{"):
         return value
-    if Path(value).is_file():
-        check_yaml(Path(value))
-        return value
+    if (path := expanded(value)).is_file():
+        check_yaml(path)
+        return str(path) if value.startswith("~") else value
     if recipe := recipe_path(value.removeprefix("configs/")):
         return str(recipe)
     raise UserError(
@@ -54,23 +55,33 @@ def nearest(name: str) -> str:
     return f"did you mean {close[0]}? " if close else ""
 
 
-def check_yaml(path: Path) -> None:
-    """Refuses what is no config at all, by its name; the parser would not say which file it was."""
+def check_yaml(path: Path, given_by: str = "--config") -> None:
+    """Refuses what is no config at all, by its name; the parser would not say which file it was.
+
+    Args:
+        path: The file.
+        given_by: The option or the command that names it, for messages.
+    """
     if path.stat().st_size > MAX_BYTES:
-        raise UserError(f"--config {path}: {path.stat().st_size} bytes are no config; at most {MAX_BYTES} are read")
+        raise UserError(f"{given_by} {path}: {path.stat().st_size} bytes are no config; at most {MAX_BYTES} are read")
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
         check_tree(content, MOST_SETTINGS)
     except TreeError as error:
-        raise UserError(f"--config {path}: {error}, and is no config") from error
+        raise UserError(f"{given_by} {path}: {error}, and is no config") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise UserError(f"--config {path}: not valid YAML: {' '.join(str(error).split())}") from error
+        raise UserError(f"{given_by} {path}: not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
-        raise UserError(f"--config {path}: holds no settings (key: value)")
+        raise UserError(f"{given_by} {path}: holds no settings (key: value)")
 
 
 def experiment_name(config: str) -> str | None:
-    """``parity/lstm_last`` for configs/parity/lstm_last.yaml, the stem for a file of one's own, None for an overlay."""
+    """``parity/lstm_last`` for configs/parity/lstm_last.yaml, the stem for a file of one's own, None for an overlay.
+
+    None as well for the text of a config, in braces, which has no name.
+    """
+    if config.startswith("{"):
+        return None
     path = Path(config).resolve()
     if not path.is_relative_to(CONFIGS):
         return None if path.parent.name in OVERLAYS else path.stem
@@ -105,7 +116,7 @@ def copy(name: str, destination: str | None) -> Path:
     source = recipe_path(name.removeprefix("configs/"))
     if source is None:
         raise UserError(f"configs copy {name}: no recipe of that name; {nearest(name)}`seqlight configs` lists them")
-    target = Path(destination or source.name)
+    target = expanded(destination or source.name)
     if target.is_dir():
         target = target / source.name
     if target.exists():

@@ -5,13 +5,13 @@ The folders of its runs bear its number, by which they are found. Lightning look
 """
 
 import os
-from pathlib import Path
 
 from lightning.fabric.plugins.environments import SLURMEnvironment
 from lightning.fabric.utilities.rank_zero import rank_zero_info
 
 from seqlight.checkpoints import CHECKPOINTS, find_checkpoint
-from seqlight.command.arguments import option
+from seqlight.command.arguments import setting
+from seqlight.core.files.paths import expanded
 
 
 def job_suffix() -> str:
@@ -30,10 +30,10 @@ def resume_after_requeue(words: list[str]) -> list[str]:
     suffix, again = job_suffix(), int(os.environ.get("SLURM_RESTART_COUNT") or 0)
     if words[0] != "fit" or not suffix or not again:
         return words
-    root = option(words, "--trainer.default_root_dir")
+    root = expanded(setting(words, "--trainer.default_root_dir") or "runs")
     saved = [
         path
-        for folder in Path(root[1] if root else "runs").rglob(f"*{suffix}")
+        for folder in root.rglob(f"*{suffix}")
         for path in (folder / CHECKPOINTS / "last.ckpt", *folder.glob("hpc_ckpt_*.ckpt"))
         if path.exists()
     ]

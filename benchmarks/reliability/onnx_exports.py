@@ -129,8 +129,8 @@ VARIANTS: dict[str, Make] = {
         rnn=RecurrentConfig("rnn", 8, nonlinearity="sigmoid", backend="numpy")
     ),
     "classifier, convolutions": classifier(encoder="cnn", cnn=CNNConfig(4, [2, 3])),
-    "classifier, bag of words and pairs": classifier(
-        encoder="embeddings", pooling="mean", embedding=EmbeddingConfig(word_orders=[2], word_buckets=50)
+    "classifier, bag of words, their characters and pairs": classifier(
+        encoder="embeddings", pooling="mean", embedding=EmbeddingConfig([3], 50, word_orders=[2], word_buckets=50)
     ),
     "classifier, two Transformers, ALiBi": classifier(
         0, 2, encoder="transformer", transformer=TransformerEncoderConfig(1, 2, positions="alibi")

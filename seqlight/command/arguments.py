@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import json
 import sys
+from collections.abc import Iterator
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -42,8 +43,31 @@ def _config_places(words: list[str]) -> list[tuple[int, bool]]:
     return sorted(apart + [(at, True) for at, word in enumerate(words) if word.startswith("--config=")])
 
 
+def config_contents(words: list[str]) -> Iterator[dict[str, Any]]:
+    """What the configs hold, in order; they are named as paths."""
+    for value in config_values(words):
+        content = meaning(value) if value.startswith("{") else yaml.safe_load(Path(value).read_text(encoding="utf-8"))
+        if isinstance(content, dict):
+            yield content
+
+
+def setting(words: list[str], name: str) -> str | None:
+    """The text that an option has on the command line, or else in the last config that sets it; None if it has none."""
+    if given := option(words, name):
+        return given[1]
+    found = None
+    *groups, last = name.removeprefix("--").split(".")
+    for held in config_contents(words):
+        for key in groups:
+            held = held[key] if isinstance(held.get(key), dict) else {}
+        found = held.get(last, found)
+    return found if isinstance(found, str) else None
+
+
 def prepare(words: list[str], commands: tuple[str, ...]) -> list[str]:
     """The same command with its options after it, recipes and checkpoints as paths, and --adapt with its value.
+
+    A checkpoint that a config names becomes an option, so that it is read as one.
 
     Done on ``sys.argv`` itself, with which Lightning starts the other processes of a DDP run, so that all of them mean
     the same files.
@@ -66,10 +90,12 @@ def prepare(words: list[str], commands: tuple[str, ...]) -> list[str]:
     words = ["--adapt.enabled=true" if word == "--adapt" else word for word in words]
     for (at, whole), value in zip(_config_places(words), config_values(words), strict=True):
         words[at] = f"--config={config_path(value)}" if whole else config_path(value)
-    if given := option(words, "--ckpt_path"):
-        root = option(words, "--trainer.default_root_dir")
-        path = str(find_checkpoint(given[1], command, root[1] if root else "runs"))
-        words[given[0]] = path if words[given[0]] == given[1] else f"--ckpt_path={path}"
+    if (named := setting(words, "--ckpt_path")) is not None:
+        path = str(find_checkpoint(named, command, setting(words, "--trainer.default_root_dir") or "runs"))
+        if (given := option(words, "--ckpt_path")) is None:
+            words.append(f"--ckpt_path={path}")
+        else:
+            words[given[0]] = path if words[given[0]] == named else f"--ckpt_path={path}"
     elif command != "fit" and not any(
         word.startswith(("--help", "-h", "--print_", "--model.help", "--data.help")) for word in words
     ):
@@ -97,9 +123,8 @@ def import_own_classes(words: list[str]) -> None:
 def classes_named(words: list[str], key: str) -> list[str]:
     """What configs, and then options, name as the class of the model or the data."""
     named: list[Any] = []
-    for value in config_values(words):
-        config = meaning(value) if value.startswith("{") else yaml.safe_load(Path(value).read_text(encoding="utf-8"))
-        section = config.get(key) if isinstance(config, dict) else None
+    for config in config_contents(words):
+        section = config.get(key)
         named.append(section.get("class_path") if isinstance(section, dict) else section)
     named += [given[1] for name in (f"--{key}.help", f"--{key}") if (given := option(words, name))]
     return [path for path in named if isinstance(path, str)]
@@ -152,13 +177,20 @@ def values_as_configs(words: list[str]) -> list[str]:
     jsonargparse reads a value as YAML. A word such as ``#1`` or ``a: b`` would be something else than itself, and the
     escape that JSON has for an emoji would be two broken characters. A null or a list for a field of a group
     (``--model.net.d_ff=null``) it hands to the group's own parser as Python's text of it.
+
+    Raises:
+        UserError: The last word is an option without its value.
     """
     found: list[str] = []
     at = 0
     while at < len(words):
         word, taken = words[at], 1
         name, given, value = word.partition("=")
-        if not given and at + 1 < len(words):
+        if not given:
+            if at + 1 == len(words):
+                if name.startswith(("--model.", "--data.")) and not name.endswith(".help"):
+                    raise UserError(f"{name}: no value follows it")  # the parser would name --model alone
+                return [*found, word]
             value, taken = words[at + 1], 2
         if name.startswith(("--model.", "--data.", "--experiment")) and not name.endswith(("+", ".help")):
             meant = meaning(value)

@@ -51,8 +51,8 @@ def one_line(message: str) -> str:
         elif line.startswith("Expected a path but"):
             continue
         elif line.startswith("Expected a "):
-            kind, _, value = line.removeprefix("Expected a ").partition(". Got value: ")
-            given = given or value
+            kind, got, value = line.removeprefix("Expected a ").partition(". Got value:")
+            given = given or value.strip() or ("''" if got else "")
             if (name := name_of_type(kind)) is not None:
                 expected.append(name)
         elif line.startswith("Given value: "):

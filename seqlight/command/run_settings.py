@@ -15,6 +15,7 @@ from seqlight.command.arguments import classes_named, config_values, import_own_
 from seqlight.command.precision import settle
 from seqlight.command.saved_settings import SavedSettings
 from seqlight.core.errors import UserError
+from seqlight.core.files.paths import expanded
 from seqlight.core.hyperparameters import check_range
 from seqlight.core.signatures import parameters_of
 from seqlight.core.yaml_text import yaml_text
@@ -43,6 +44,7 @@ TRAINER_LEAST: dict[str, tuple[int, tuple[int, ...]]] = {
     "devices": (0, (-1,)),
 }
 TRAINER_ABOVE = ("limit_train_batches", "val_check_interval")  # 0 would train on nothing, or validate without end
+TRAINER_FIXED = {"enable_checkpointing": True, "barebones": False}  # the other value allows no files
 LONGEST_DEVICES = 1_000  # characters: numbers of more digits than Python reads are no devices
 COPYING = ("spawn", "fork", "notebook")  # strategies whose processes are copies of this one
 
@@ -79,6 +81,9 @@ def check_settings(config: Namespace) -> None:
         raise UserError(
             f"--trainer.strategy {strategy}: copies of a process cannot share its files; use ddp, which starts new ones"
         )
+    for name, usual in TRAINER_FIXED.items():
+        if config.trainer.get(name) not in (None, usual):
+            raise UserError(f"--trainer.{name} {str(not usual).lower()}: a run writes its files; leave it out")
     nodes = config.trainer.get("num_nodes")
     if isinstance(nodes, int) and nodes > 1 and not is_one_of_several_machines():
         raise UserError(
@@ -177,7 +182,7 @@ def prepare_run(
     recipe.ckpt_path = None  # a run of the saved config starts from scratch
     if saved:
         saved.restore_tokenizer_path(recipe.get("data.init_args"))
-    root = config.trainer.default_root_dir or "runs"
+    root = str(expanded(config.trainer.default_root_dir or "runs"))
     folder = new_run_folder(root, config.experiment, command, config.get("ckpt_path"))
     resumed = Path(config.ckpt_path) if command == "fit" and config.get("ckpt_path") else None
     point_loggers(config.trainer, folder, resumed)

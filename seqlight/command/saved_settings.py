@@ -8,26 +8,18 @@ from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info
 
 from seqlight.checkpoints import check_classes, check_weights, known_class, read_checkpoint, settings
+from seqlight.command.arguments import config_contents
 from seqlight.core.checkpoint_file.growth import bounded_by
 from seqlight.core.checkpoint_file.training_state import check_loops, fits
 from seqlight.core.errors import UserError
 from seqlight.devices import DEFAULTS, left_out
 
-TOKENIZER_FLAGS = tuple(
-    f"--data.{prefix}{name}"
-    for prefix in ("", "init_args.")
-    for name in (
-        "tokenizer",
-        "vocab_size",
-        "source_vocab_size",
-        "tokens.lower_case",
-        "tokens.shared",
-        "tokens.min_count",
-        "text.lower_case",
-        "text.strip_punctuation",
-        "text.min_count",
-    )
-)
+# Options of the data of which another value means another tokenizer.
+OF_TOKENIZER = (
+    "tokenizer", "vocab_size", "source_vocab_size", "tokens.lower_case", "tokens.shared", "tokens.min_count",
+    "text.lower_case", "text.strip_punctuation", "text.min_count",
+)  # fmt: skip
+TOKENIZER_FLAGS = tuple(f"--data.{prefix}{name}" for prefix in ("", "init_args.") for name in OF_TOKENIZER)
 
 
 class SavedSettings:
@@ -36,7 +28,7 @@ class SavedSettings:
     Args:
         path: The checkpoint.
         command: fit, validate, test or predict.
-        flags: The words after the command; they may name another tokenizer than the checkpoint's.
+        words: The words after the command; their flags and configs may name another tokenizer than the checkpoint's.
 
     Attributes:
         config: The settings, in the form of a config.
@@ -45,7 +37,7 @@ class SavedSettings:
         UserError: The file is not a checkpoint of this program, or has no training to resume.
     """
 
-    def __init__(self, path: Path, command: str, flags: list[str]) -> None:
+    def __init__(self, path: Path, command: str, words: list[str]) -> None:
         self.path = path
         self.content: dict[str, Any] | None = read_checkpoint(path)
         if command == "fit" and not {"optimizer_states", "lr_schedulers"} <= self.content.keys():
@@ -57,7 +49,7 @@ class SavedSettings:
         self._left_out = left_out(run["trainer"]) if isinstance(run.get("trainer"), dict) else {}
         self._own_tokenizer_path: Any = None  # what stood in place of the checkpoint as data.tokenizer_path
         data = self.config.get("data", {}).get("init_args", {})
-        if any(word.startswith(TOKENIZER_FLAGS) for word in flags):
+        if names_another_tokenizer(words, data):
             data.pop("tokenizer_path", None)  # the data makes the other one; the model refuses it if it differs
         elif data.get("tokenizer_path") == str(path):
             self._own_tokenizer_path = self.content["datamodule_hyper_parameters"]["tokenizer_path"]
@@ -109,3 +101,31 @@ class SavedSettings:
         """
         if data is not None and data.get("tokenizer_path") == str(self.path):
             data["tokenizer_path"] = self._own_tokenizer_path
+
+
+def names_another_tokenizer(words: list[str], saved: dict[str, Any]) -> bool:
+    """Whether flags name options of a tokenizer, or configs such options with other values than the checkpoint's.
+
+    A config that was trained with names them too.
+
+    Args:
+        words: The words after the command.
+        saved: The checkpoint's arguments of the data.
+    """
+    if any(word.startswith(TOKENIZER_FLAGS) for word in words):
+        return True
+    for config in config_contents(words):
+        section = config.get("data")
+        given = section.get("init_args", section) if isinstance(section, dict) else None
+        for name in OF_TOKENIZER:
+            held, other = value_of(saved, name), value_of(given, name)
+            if None not in (held, other) and held != other:
+                return True
+    return False
+
+
+def value_of(settings: Any, name: str) -> Any:
+    """A value in nested settings, such as "tokens.shared"; None if there is none."""
+    for key in name.split("."):
+        settings = settings.get(key) if isinstance(settings, dict) else None
+    return settings

@@ -105,15 +105,15 @@ class SeqCLI(LightningCLI):
                 super().instantiate_classes()
             if self.saved:
                 self.saved.check(self.model, self.datamodule, self.trainer)
+            adapt = self.config_init[self.subcommand].adapt
+            if adapt.enabled and (self.subcommand not in ("test", "predict") or not isinstance(self.model, Adapts)):
+                raise UserError("--adapt is for test and predict of a language model; leave it out")
         except (ValueError, TypeError, MisconfigurationException) as error:
             with contextlib.suppress(OSError):
                 self.run_folder.rmdir()  # empty: nothing has run
             raise as_user_error(error, self.config[self.subcommand]) from error
         if isinstance(self.model, HasDecoding):
             self.model.decoding = self.config_init[self.subcommand].decoding
-        adapt = self.config_init[self.subcommand].adapt
-        if adapt.enabled and (self.subcommand not in ("test", "predict") or not isinstance(self.model, Adapts)):
-            raise UserError("--adapt is for test and predict of a language model; leave it out")
         if isinstance(self.model, Adapts):
             self.model.adaptation = adapt
 

@@ -16,8 +16,8 @@ class _QuotingDumper(yaml.SafeDumper):
 _QuotingDumper.add_implicit_resolver("tag:yaml.org,2002:float", SCIENTIFIC, list("-+.0123456789"))
 
 
-class _PythonLoader(yaml.SafeLoader):
-    """Reads numbers and dates as jsonargparse's loader does."""
+class _WithoutDates(yaml.SafeLoader):
+    """Reads a date as a word, as jsonargparse's loader does."""
 
     yaml_implicit_resolvers = {  # noqa: RUF012  as PyYAML has it
         letter: [(tag, pattern) for tag, pattern in pairs if tag != "tag:yaml.org,2002:timestamp"]
@@ -25,10 +25,19 @@ class _PythonLoader(yaml.SafeLoader):
     }
 
 
+class _PythonLoader(_WithoutDates):
+    """Reads numbers too as jsonargparse's loader does."""
+
+
 _PythonLoader.add_implicit_resolver("tag:yaml.org,2002:float", SCIENTIFIC, list("-+.0123456789"))
 
 # By such halves of characters Python keeps the bytes of a file's name that are no UTF-8. libyaml refuses their escapes.
 HALF = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+def read_settings(text: str) -> Any:
+    """YAML without dates: 2024-01-01 is a word."""
+    return yaml.load(text, Loader=_WithoutDates)
 
 
 def read_halves(text: str) -> Any:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from seqlight.checkpoints import find_checkpoint, module_of, read_checkpoint
 from seqlight.core.errors import UserError
+from seqlight.core.files.paths import expanded
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -76,12 +77,13 @@ def command(words: list[str]) -> str:
             checkpoints.append(word)
     if not output:
         raise UserError(f"average: --output is missing; {USAGE}")
-    if Path(output).exists():
+    file = expanded(output)
+    if file.exists():
         raise UserError(f"--output {output}: exists already; name a new file")
     mean = average(checkpoints)
-    write_checkpoint(mean, Path(output))
-    following = f"seqlight test --ckpt_path {shlex.quote(output)}{own_classes(mean)}"
-    return f"{output} has the mean of {len(checkpoints)}\nnext: {following}"
+    write_checkpoint(mean, file)
+    following = f"seqlight test --ckpt_path {shlex.quote(str(file))}{own_classes(mean)}"
+    return f"{file} has the mean of {len(checkpoints)}\nnext: {following}"
 
 
 def _add(sums: "dict[str, Tensor]", weights: "dict[str, Tensor]", path: Path, first: Path) -> None:

@@ -10,6 +10,7 @@ from seqlight.checkpoints import class_settings, find_checkpoint, module_of, rea
 from seqlight.command.arguments import CheckpointParser
 from seqlight.command.quiet import quieten
 from seqlight.core.errors import UserError
+from seqlight.core.files.paths import expanded
 from seqlight.export import model_card, safetensors_folder
 from seqlight.export.new_folder import new_folder
 
@@ -36,9 +37,10 @@ def command(words: list[str]) -> int:
     content = read_checkpoint(path)
     if class_settings(content, "hyper_parameters", SequenceModule, path) is None:
         raise UserError(f"{path}: does not say which class it is of, so it cannot be exported")
-    with new_folder(args.to) as folder:
-        following = WRITERS[args.format](content, path, folder, args.to)
-    print(f"results: {args.to}    next: {following}")
+    target = str(expanded(args.to))
+    with new_folder(target) as folder:
+        following = WRITERS[args.format](content, path, folder, target)
+    print(f"results: {target}    next: {following}")
     return 0
 
 
@@ -85,9 +87,10 @@ def as_transformers(content: dict[str, Any], path: Path, folder: Path, target: s
             f"seqlight has it, in `{file}`."
         )
     if encoder is not None:
+        named = shlex.quote(target)
         use += (
             "\n\nThis is the encoder alone, without the layers that were trained above it. Another training starts "
-            f"from it with\n`--model.net.pretrained {target} --data.tokenizer_path {target}`."
+            f"from it with\n`--model.net.pretrained {named} --data.tokenizer_path {named}`."
         )
     model_card.write(content, path, folder, "transformers", use)
     return python(f"from transformers import {kind}", f"print({kind}.from_pretrained({place}))")

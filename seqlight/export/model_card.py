@@ -1,6 +1,5 @@
 """The model card of an exported model, README.md, and training.yaml, the settings of its run."""
 
-import inspect
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -61,11 +60,13 @@ def card(content: Mapping[str, Any], checkpoint: Path, has_settings: bool, libra
     experiment = (content.get("config") or {}).get("experiment")
     weights = {place_of(value): value.numel() for value in content["state_dict"].values()}
     steps = f", after {content['global_step']:,} steps of training" if "global_step" in content else ""
-    said = inspect.getdoc(known_class(content["hyper_parameters"]["_class_path"], object)) or ""
+    # Its own docstring: inspect.getdoc would take that of a base.
+    said = (known_class(content["hyper_parameters"]["_class_path"], object).__doc__ or "").strip()
     parts = [
         FRONT_MATTER.format(library=library),
         f"# {experiment or model}\n",
-        f"A `{model}` of seqlight with {sum(weights.values()):,} weights{steps}. {said.partition(chr(10))[0]}\n",
+        f"A `{model}` of seqlight with {sum(weights.values()):,} weights{steps}. {said.partition(chr(10))[0]}".rstrip()
+        + "\n",
         f"## Use\n\n{use}\n",
         f"## Data\n\n{data_text(content)}\n",
         f"## Metrics\n\n{metrics_text(content, checkpoint)}\n",

@@ -2,10 +2,11 @@
 
 import json
 import shlex
-from pathlib import Path
 
 from seqlight.checkpoints import find_checkpoint, module_of, read_checkpoint
 from seqlight.command.arguments import CheckpointParser
+from seqlight.core.errors import UserError
+from seqlight.core.files.paths import expanded
 
 
 def command(words: list[str]) -> int:
@@ -25,8 +26,10 @@ def command(words: list[str]) -> int:
 
     net = parity_net(module)
     if args.check:
+        if not expanded(args.check).is_file():
+            raise UserError(f"--check {args.check}: no such file; give a certificate.json of `seqlight prove`")
         try:
-            check(Certificate.load(Path(args.check)), net)
+            check(Certificate.load(expanded(args.check)), net)
         except CertificateError as error:
             print(f"refused: {error}")
             return 1
@@ -51,5 +54,5 @@ def command(words: list[str]) -> int:
         again += own_classes(content)
         print(f"results: {folder}\nnext: seqlight prove {again}")
         return 0
-    print(f"results: {folder}")
+    print(f"results: {folder}\nnext: seqlight fit --config parity/lstm_provable  (which is trained to be proved)")
     return 1

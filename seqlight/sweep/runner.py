@@ -126,7 +126,7 @@ def take_one(sweep: Sweep, study: optuna.Study, left: int) -> None:
 def try_one(sweep: Sweep, left: int, trial: Trial) -> float:
     """Trains once and stores all that the report needs in the study; what Optuna calls."""
     if is_superfluous(sweep, trial):
-        raise optuna.TrialPruned("another process took the last one")
+        raise optuna.TrialPruned("another process took the last one, or the grid has lost it")
     chosen = trial.user_attrs.get("combination") or sample(sweep, trial)
     started = time.monotonic()
     results: dict[str, Any] = {}

@@ -4,13 +4,10 @@ import dataclasses
 import functools
 import types
 import typing
-from pathlib import Path
 from typing import Any
 
-import yaml
-
 from seqlight.checkpoints import known_class
-from seqlight.command.arguments import option_path
+from seqlight.command.arguments import config_contents, option_path
 from seqlight.core.signatures import parameters_of
 from seqlight.recipes import config_path
 from seqlight.sweep.sweep_file import Sweep
@@ -54,8 +51,8 @@ def annotation(configs: tuple[str, ...], key: str) -> Any:
 
     head, *fields = option_path(key)
     kind: Any = {"trainer": lightning.pytorch.Trainer}.get(head)
-    for config in configs:
-        section = yaml.safe_load(Path(config_path(config)).read_text(encoding="utf-8")).get(head)
+    for config in config_contents([f"--config={config_path(config)}" for config in configs]):
+        section = config.get(head)
         path = section.get("class_path") if isinstance(section, dict) and head != "trainer" else section
         package = {"model": seq_modules, "data": datamodules}.get(head)
         kind = known_class(path, object) or getattr(package, str(path), kind)  # by its path, or one of ours by its name

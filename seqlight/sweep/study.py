@@ -67,7 +67,7 @@ def enqueue(sweep: Sweep, study: optuna.Study, combinations: list[dict[str, Any]
         known = [
             trial.user_attrs.get("combination")
             for trial in study.get_trials(deepcopy=False)
-            if trial.state != TrialState.FAIL
+            if trial.state != TrialState.FAIL and (trial.state != TrialState.PRUNED or "chosen" in trial.user_attrs)
         ]
         for combination in combinations:
             if combination not in known:
@@ -110,14 +110,18 @@ def taken(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
 def count_left(sweep: Sweep, study: optuna.Study) -> int:
     """Number of trials that nobody has taken yet."""
     if sweep.grid:
-        return count(study, TrialState.WAITING)
-    return sweep.trials - len(taken(study))
+        waiting = study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+        return sum(trial.user_attrs.get("combination") in sweep.combinations for trial in waiting)
+    return max(0, sweep.trials - len(taken(study)))  # a search may be given fewer trials than it has had
 
 
 def is_superfluous(sweep: Sweep, trial: optuna.Trial) -> bool:
-    """Whether the trial is one too many, because another process took the last one at the same time."""
+    """Whether the trial is one too many: another process took the last one at the same time, or the file has lost it.
+
+    A trial that waits since the grid had more values has settings that the sweep does not ask for any more.
+    """
     if sweep.grid:
-        return "combination" not in trial.user_attrs
+        return trial.user_attrs.get("combination") not in sweep.combinations
     return sum(other.number < trial.number for other in taken(trial.study)) >= sweep.trials
 
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
 from seqlight.core.errors import UserError
+from seqlight.core.files.paths import expanded
 from seqlight.core.hyperparameters import check_choice, check_range
+from seqlight.core.yaml_text import read_settings, yaml_text
 from seqlight.recipes import check_yaml, recipe_path
 
 KINDS = {
@@ -100,6 +100,8 @@ class Sweep:
     def __post_init__(self) -> None:
         self.name = str(self.name)  # a year, say, is a number to YAML
         here = f"sweep {self.name}:"
+        if not Path(self.name).name or Path(self.name).is_absolute() or ".." in Path(self.name).parts:
+            raise UserError(f"{here} name must be that of a folder below runs/sweeps/, not {self.name!r}")
         for key, (kind, words) in KINDS.items():
             value = operator.attrgetter(key)(self)
             if not isinstance(value, kind):
@@ -113,6 +115,9 @@ class Sweep:
         for key, values in self.grid.items():
             if not isinstance(values, list) or not values:
                 raise UserError(f"{here} grid.{key} must be a list of values, not {values!r}")
+            written = [yaml_text(value, one_line=True) for value in values]
+            if twice := [value for value in written if written.count(value) > 1]:
+                raise UserError(f"{here} grid.{key} holds {twice[0]} twice; a trial is run once")
         if not all(isinstance(key, str) for key in self.repeated):
             raise UserError(f"{here} seeds must be a setting or a list of settings, not {self.seeds!r}")
         if bool(self.grid) == bool(self.search):
@@ -170,14 +175,14 @@ def number(name: str, value: Any) -> int | float:
 def read_sweep(name: str) -> Sweep:
     """A sweep from a file or from a recipe's name."""
     path = (
-        Path(name)
-        if Path(name).is_file()
+        expanded(name)
+        if expanded(name).is_file()
         else recipe_path(name.removeprefix("configs/")) or recipe_path(f"sweeps/{name}")
     )
     if path is None:
         raise UserError(f"sweep {name}: no such file and no sweep of that name; `seqlight configs` lists them")
-    check_yaml(path)
-    return sweep_from(yaml.safe_load(path.read_text(encoding="utf-8")), f"sweep {path}:")
+    check_yaml(path, "sweep")
+    return sweep_from(read_settings(path.read_text(encoding="utf-8")), f"sweep {path}:")
 
 
 def sweep_from(content: dict[str, Any], where: str) -> Sweep:
@@ -191,7 +196,7 @@ def sweep_from(content: dict[str, Any], where: str) -> Sweep:
         UserError: A key is unknown or missing, or a value is out of its range.
     """
     check_keys(where, content, Sweep)
-    if missing := [key for key in ("name", "config", "metric") if key not in content]:
+    if missing := [key for key in ("name", "config", "metric") if content.get(key) is None]:
         raise UserError(f"{where} the key {missing[0]} is missing")
     shown = content.get("report", {})
     check_keys(f"{where} report:", shown, Report)

@@ -1,11 +1,9 @@
 """A sweep as a file for `wandb sweep`, whose agents run trials by this program's command line."""
 
-from pathlib import Path
+import shlex
 from typing import Any
 
-import yaml
-
-from seqlight.command.arguments import option_word
+from seqlight.command.arguments import config_contents, option_word
 from seqlight.core.errors import UserError
 from seqlight.core.files.write_errors import writing
 from seqlight.core.yaml_text import yaml_text
@@ -28,10 +26,11 @@ def write_wandb_file(sweep: Sweep) -> str:
         UserError: A search is judged by a metric that a training does not log.
     """
     path = sweep.folder / "wandb.yaml"
+    following = f"wandb sweep {shlex.quote(str(path))}"
     with writing(path, None):
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"# wandb sweep {path}\n{yaml_text(wandb_settings(sweep))}", encoding="utf-8")
-    lines = [f"results: {path}    next: wandb sweep {path}"]
+        path.write_text(f"# {following}\n{yaml_text(wandb_settings(sweep))}", encoding="utf-8")
+    lines = [f"results: {path}    next: {following}"]
     if sweep.test:
         lines.insert(0, "the agents of W&B train and validate; `seqlight test --ckpt_path RUN` tests a run of theirs")
     pruner = pruner_settings(sweep)[0]
@@ -94,8 +93,8 @@ def is_logged(sweep: Sweep) -> bool:
 def wandb_project(configs: list[str]) -> str | None:
     """The project of the last W&B logger in the configs; None if there is none."""
     project = None
-    for config in configs:
-        trainer = yaml.safe_load(Path(config_path(config)).read_text(encoding="utf-8")).get("trainer")
+    for config in config_contents([f"--config={config_path(config)}" for config in configs]):
+        trainer = config.get("trainer")
         loggers = trainer.get("logger") if isinstance(trainer, dict) else None
         for logger in loggers if isinstance(loggers, list) else []:
             if str(logger.get("class_path")).endswith("WandbLogger"):

@@ -6,6 +6,7 @@ from threading import Event
 from seqlight.checkpoints import find_checkpoint
 from seqlight.command.arguments import CheckpointParser
 from seqlight.core.errors import UserError
+from seqlight.core.files.paths import expanded
 from seqlight.core.hyperparameters import check_range
 
 USE = "use `seqlight try --ckpt_path best`"
@@ -18,6 +19,7 @@ def command(words: list[str]) -> int:
     parser.add_argument("--port", type=int, help="by default the first free one from 7860 on")
     parser.add_argument("--root", default="runs", help="folder that holds the runs")
     args = parser.read(words)
+    args.root = str(expanded(args.root))
     check_range("--port", args.port, least=1, most=65535)
     if importlib.util.find_spec("gradio") is None:
         raise UserError("try: needs gradio; install it with `pip install 'seqlight[web]'`")

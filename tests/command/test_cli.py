@@ -4,6 +4,7 @@ import functools
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -325,3 +326,21 @@ def test_load_in_python(run_folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_p
         assert not module.training
         logits, _ = module(torch.tensor([[0, 1, 1, 0]]))
         assert logits.shape == (1, 4)
+
+
+def test_a_tilde_is_the_home_folder(
+    run: Run, run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "house"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("USERPROFILE", str(home))  # on Windows
+    assert run("configs", "copy", "parity/lstm_last", "~/mine.yaml").code == 0
+    checkpoint = str(shutil.copy(run_folder / "checkpoints/best.ckpt", home / "mine.ckpt"))
+    fitted = run("fit", "--config=~/mine.yaml", *SMALL, "--trainer.max_steps=1", "--trainer.default_root_dir=~/runs")
+    assert f"results: {home / 'runs/mine'}" in fitted.out, fitted.err
+    assert "house/runs" in run("predict", "--ckpt_path=best", "--trainer.default_root_dir=~/runs").out
+    assert f"--ckpt_path {home / 'mean.ckpt'}" in run("average", "~/mine.ckpt", checkpoint, "--output=~/mean.ckpt").out
+    assert str(home / "folder") in run("export", "--ckpt_path=~/mean.ckpt", "--to=~/folder").out.partition("next:")[2]
+    assert seqlight.load("~/folder").training is False
+    assert not (tmp_path / "~").exists()

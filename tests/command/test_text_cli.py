@@ -117,11 +117,19 @@ def test_another_tokenizer_is_refused_with_both_fingerprints(run: Run, words: tu
     assert "leave out" in done.err
 
 
+@pytest.mark.parametrize("word", ["--data.tokenizer=byte", "--config={data: {init_args: {tokenizer: byte}}}"])
 @pytest.mark.usefixtures("trained_on_characters")
-def test_a_tokenizer_of_another_size_is_refused(run: Run) -> None:
-    done = run("test", "--ckpt_path=best", "--data.tokenizer=byte")
+def test_a_tokenizer_of_another_size_is_refused(run: Run, word: str) -> None:
+    done = run("test", "--ckpt_path=best", word)
     assert done.code == 2
-    assert "Traceback" not in done.err
+    assert "do not fit the model" in done.err
+
+
+@pytest.mark.usefixtures("trained_on_characters")
+def test_a_config_with_the_tokenizer_of_the_checkpoint_leaves_it(run: Run) -> None:
+    Path("other.txt").write_text(LINES.replace("sea", "zoo"))  # characters that the first text has not
+    done = run("test", "--ckpt_path=best", "--config={data: {init_args: {tokenizer: char}}}", "--data.path=other.txt")
+    assert done.code == 0, done.err
 
 
 @pytest.mark.usefixtures("trained_on_characters")
@@ -188,3 +196,4 @@ def test_a_test_and_a_prediction_that_adapt(run: Run) -> None:
     done = run("fit", *SMALL, "--data.path=lines.txt", "--adapt")
     assert done.code == 2
     assert "--adapt is for test and predict" in done.err
+    assert not [folder for folder in Path("runs").glob("*/*/*") if not any(folder.iterdir())]

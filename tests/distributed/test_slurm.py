@@ -94,7 +94,8 @@ def test_another_start_of_the_same_command_is_no_restart(
     if restarts is not None:
         monkeypatch.setenv("SLURM_RESTART_COUNT", restarts)
     assert job_suffix() == "_job7.3"
-    saved = tmp_path / "runs/a/now_job7.3/checkpoints/last.ckpt"
+    (tmp_path / "a").write_text("trainer: {default_root_dir: mine}\n")
+    saved = tmp_path / "mine/a/now_job7.3/checkpoints/last.ckpt"
     saved.parent.mkdir(parents=True)
     saved.touch()
     assert resume_after_requeue(["fit", "--config", "a"]) == ["fit", "--config", "a"]

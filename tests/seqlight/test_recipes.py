@@ -32,9 +32,10 @@ def test_a_file_comes_before_a_recipe(tmp_path: Path, monkeypatch: pytest.Monkey
         (DEFAULTS, None),
         (Path("mine/first.yaml"), "first"),
         (Path("logger/mine.yaml"), None),
+        ("{trainer: {max_steps: 3}}", None),
     ],
 )
-def test_the_name_of_an_experiment(path: Path, name: str | None) -> None:
+def test_the_name_of_an_experiment(path: Path | str, name: str | None) -> None:
     assert experiment_name(str(path)) == name
 
 

@@ -255,7 +255,8 @@ class CharNgrams(HashedNgrams):
     def forward(self, input_ids: Tensor) -> Tensor:
         """(B, T, D) of ids (B, T); zeros for a token without n-grams."""
         rows = self.rows[input_ids]  # (B, T, G)
-        present = rows.any(0).any(0)
-        rows = rows[..., : int(present.nonzero().max()) + 1 if bool(present.any()) else 1]
+        if not torch.compiler.is_exporting():  # a graph's shapes cannot follow from its values
+            present = rows.any(0).any(0)
+            rows = rows[..., : int(present.nonzero().max()) + 1 if bool(present.any()) else 1]
         counts = (rows > 0).sum(-1, keepdim=True).clamp(min=1)
         return self.table(rows).sum(-2) / counts  # (B, T, G, D) -> (B, T, D)

@@ -70,6 +70,32 @@ def test_a_checkpoint_by_name_becomes_its_file(
     assert prepare(["fit", f"--ckpt_path={folder}"], COMMANDS)[-1] == f"--ckpt_path={folder / 'checkpoints/last.ckpt'}"
 
 
+def test_a_checkpoint_and_the_folder_of_runs_that_a_config_names(
+    run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").rename(tmp_path / "mine")
+    (tmp_path / "a.yaml").write_text("ckpt_path: last\ntrainer: {default_root_dir: mine}\n")
+    best, last = (
+        Path("mine", run_folder.relative_to(tmp_path / "runs"), f"checkpoints/{n}.ckpt") for n in ("best", "last")
+    )
+    assert prepare(["fit", "--config=a.yaml"], COMMANDS)[-1] == f"--ckpt_path={last}"
+    assert prepare(["test", "--config=a.yaml", "--ckpt_path=best"], COMMANDS)[-1] == f"--ckpt_path={best}"
+    assert (
+        prepare(["fit", "--config=a.yaml", "--config={ckpt_path: null}"], COMMANDS)[-1] == "--config={ckpt_path: null}"
+    )
+    (tmp_path / "a.yaml").write_text("ckpt_path: lost\n")
+    with pytest.raises(UserError, match="--ckpt_path lost: no such file"):
+        prepare(["test", "--config=a.yaml"], COMMANDS)
+
+
+def test_an_option_without_its_value() -> None:
+    with pytest.raises(UserError, match=r"^--model\.net\.hidden_size: no value follows it"):
+        values_as_configs(["--data.path=a", "--model.net.hidden_size"])
+    assert values_as_configs(["--data.path=a", "--experiment"])[1:] == ["--experiment"]
+    assert values_as_configs(["--model.help"]) == ["--model.help"]
+
+
 @pytest.mark.parametrize(
     ("words", "found"),
     [

@@ -25,6 +25,7 @@ UNION = """Parser key "{key}":
     [
         ("plain words", "plain words"),
         ("Parser key \"net.width\":\n  Expected a <class 'int'>. Got value: abc", "net.width: expected int, not abc"),
+        ("Parser key \"net.width\":\n  Expected a <class 'int'>. Got value: \n", "net.width: expected int, not ''"),
         (
             'Parser key "model":\n  Parser key "net.cell":\n    '
             "Expected a typing.Literal['rnn', 'gru']. Got value: foo",

@@ -24,6 +24,13 @@ def test_others_pass(seed: int | None) -> None:
     check_settings(Namespace(seed_everything=seed, trainer=Namespace(strategy="ddp_find_unused_parameters_true")))
 
 
+@pytest.mark.parametrize(("name", "value"), [("enable_checkpointing", False), ("barebones", True)])
+def test_a_run_without_files(name: str, value: bool) -> None:
+    with pytest.raises(UserError, match=f"^--trainer.{name} {str(value).lower()}: .* leave it out"):
+        check_settings(Namespace(seed_everything=0, trainer=Namespace(strategy="auto", **{name: value})))
+    check_settings(Namespace(seed_everything=0, trainer=Namespace(strategy="auto", **{name: not value})))
+
+
 def test_machines_that_nothing_names(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = Namespace(seed_everything=0, trainer=Namespace(strategy="auto", num_nodes=1_000))
     monkeypatch.delenv("MASTER_ADDR", raising=False)

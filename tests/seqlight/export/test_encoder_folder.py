@@ -93,9 +93,11 @@ def test_a_tagger_has_its_subwords_tokenizer(save: Save, run: Run) -> None:
 def test_an_encoder_without_a_tokenizer_is_written_alone(save: Save, run: Run) -> None:
     module = classifier()
     module.tokenizer = None
-    assert run("export", f"--ckpt_path={save(module)}", "--to=out", "--format=transformers").code == 0
-    assert "AutoTokenizer" not in Path("out/README.md").read_text()
-    assert not list(Path("out").glob("tokenizer*"))
+    assert run("export", f"--ckpt_path={save(module)}", "--to=my encoder", "--format=transformers").code == 0
+    card = Path("my encoder/README.md").read_text()
+    assert "AutoTokenizer" not in card
+    assert "--model.net.pretrained 'my encoder' --data" in card
+    assert not list(Path("my encoder").glob("tokenizer*"))
 
 
 def test_soft_prompts_are_refused(save: Save, run: Run) -> None:

@@ -16,10 +16,11 @@ from safetensors.torch import load_file, save_file
 
 import seqlight
 from datamodules.tokenizers import SentencePieceTokenizer, TokenizerPair
-from seq_modules import GPTLanguageModel, Seq2SeqTransformer
+from seq_modules import GPTLanguageModel, Seq2SeqTransformer, SequenceModule
 from seq_modules.nets.transformer.seq2seq_config import Seq2SeqTransformerConfig
 from seqlight.core.errors import UserError
 from seqlight.core.hyperparameters import class_path
+from seqlight.export import model_card
 
 Save = Callable[..., str]
 
@@ -105,6 +106,16 @@ def test_the_card_names_files_by_fingerprint_and_without_folders(save: Save, run
     written = "".join(file.read_text() for file in Path("out").iterdir() if file.suffix != ".safetensors")
     assert "| `--data.path` | `bits.txt` | `0123456789ab` |" in written
     assert "anna" not in written
+
+
+class Undescribed(SequenceModule):
+    pass
+
+
+def test_the_card_of_a_class_without_a_docstring_says_nothing_of_its_base() -> None:
+    content = {"hyper_parameters": {"_class_path": f"{__name__}.Undescribed"}, "state_dict": {}}
+    text = model_card.card(content, Path("a.ckpt"), False, "seqlight", "")
+    assert "A `Undescribed` of seqlight with 0 weights.\n" in text
 
 
 def test_what_is_there_stays(save: Save, run: Run) -> None:

@@ -43,6 +43,9 @@ def test_a_barely_trained_net_is_refuted(run: Run, run_folder: Path) -> None:
     done = run("prove", f"--ckpt_path={run_folder}")
     assert done.code == 1
     assert done.out.startswith("refuted: wrong after bit ")
+    assert "next: seqlight fit --config parity/lstm_provable" in done.out
+    done = run("prove", f"--ckpt_path={run_folder}", "--check=none.json")
+    assert (done.code, done.err.split(";")[0]) == (2, "seqlight: error: --check none.json: no such file")
     report = json.loads(newest("proof.json").read_text())
     assert set(report["counterexample"]) <= {"0", "1"}
 

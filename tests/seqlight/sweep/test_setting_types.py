@@ -22,5 +22,5 @@ from seqlight.sweep.setting_types import takes_whole_numbers
     ],
 )
 def test_numbers_are_of_the_settings_kind(key: str, space: dict[str, Any], whole: bool) -> None:
-    sweep = Sweep("s", ["parity/lstm_last", "logger/csv"], "m", search={key: space})
+    sweep = Sweep("s", ["parity/lstm_last", "logger/csv", "{trainer: {max_steps: 2}}"], "m", search={key: space})
     assert takes_whole_numbers(sweep, key) is whole

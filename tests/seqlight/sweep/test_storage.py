@@ -1,5 +1,6 @@
 """The journal's heartbeat; PostgreSQL addresses. The database itself: tests/distributed/test_postgres_sweep.py."""
 
+import dataclasses
 import os
 import re
 import shutil
@@ -184,6 +185,35 @@ def test_a_trial_that_failed_by_its_settings_is_left_to_the_next_command(
     runner.run(sweep, study)  # another process does the rest
     assert states(study) == ["COMPLETE", "FAIL", "COMPLETE"]
     assert "1 are not done" in runner.report(sweep, study)
+
+
+def test_waiting_trials_that_the_grid_has_lost_are_not_run(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
+    study, trained = filled(sweep), []
+
+    def train(_: Sweep, chosen: dict[str, int], trial: optuna.Trial) -> tuple[dict[str, float], Path]:
+        trained.append(chosen["a"])
+        return {"m": 1.0}, Path("run")
+
+    monkeypatch.setattr(runner, "train", train)
+    for values, done in (([2], [2]), ([1, 2], [2, 1]), ([1, 2, 3], [2, 1, 3])):
+        now = dataclasses.replace(sweep, grid={"a": values})
+        enqueue(now, study, now.combinations)
+        runner.run(now, study)
+        assert trained == done
+    assert "not done" not in runner.report(sweep, study)
+
+
+def test_a_search_that_is_given_fewer_trials_than_it_has_had_ends(
+    sweep: Sweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search = dataclasses.replace(sweep, grid={}, search={"a": {"low": 0.0, "high": 1.0}}, trials=3)
+    study = open_study(search, GRACE)
+    monkeypatch.setattr(runner, "train", lambda *_: ({"m": 1.0}, Path("run")))
+    runner.run(search, study)
+    monkeypatch.setattr(runner, "take_one", lambda *_: pytest.fail("a trial is taken"))
+    fewer = dataclasses.replace(search, trials=2)
+    runner.run(fewer, study)
+    assert "not done" not in runner.report(fewer, study)
 
 
 def test_a_run_that_diverged_is_the_worst_and_is_done(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,6 +29,10 @@ def test_repetitions_are_outermost(tmp_path: Path) -> None:
     [
         ({"grid": {}}, "either grid or search"),
         ({"grid": {"a": 3}}, r"grid\.a must be a list"),
+        ({"grid": {"a": [0, 1, 0]}}, r"grid\.a holds 0 twice"),
+        ({"name": "../up"}, r"name must be that of a folder below runs/sweeps/, not '\.\./up'"),
+        ({"name": "/tmp/up"}, "name must be that of a folder"),
+        ({"name": ""}, "name must be that of a folder"),
         ({"grid": [1, 2]}, "grid must hold settings"),
         ({"set": ["x"]}, "set must hold settings"),
         ({"config": "parity/lstm_last"}, "config must hold a list"),
@@ -71,3 +75,20 @@ def test_numbers_as_people_write_them(tmp_path: Path) -> None:
     sweep = read_sweep(str(tmp_path / "s.yaml"))
     assert sweep.search == {"a": {"low": 1e-4, "high": 0.1, "log": True}}
     assert sweep.folder == Path("runs/sweeps/2024")
+
+
+def test_a_date_is_a_word(tmp_path: Path) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text("name: 2024-01-02\nconfig: [parity/lstm_last]\nmetric: m\ngrid: {experiment: [2024-01-01]}\n")
+    sweep = read_sweep(str(path))
+    assert sweep.name == "2024-01-02"
+    assert sweep.combinations == [{"experiment": "2024-01-01"}]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [("a: [", "not valid YAML"), ("- a", "holds no settings"), ("name:\n", "the key name is missing")]
+)
+def test_files_that_are_no_sweep_are_named(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "bad.yaml").write_text(text)
+    with pytest.raises(UserError, match=rf"^sweep .*bad\.yaml: {said}"):
+        read_sweep(str(tmp_path / "bad.yaml"))

@@ -107,6 +107,12 @@ def test_runs_are_not_stopped_early_by_a_metric_of_the_test(tmp_path: Path, monk
     assert not {"metric", "early_terminate"} & set(settings)
 
 
+def test_the_command_can_be_pasted_with_spaces_in_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = write_wandb_file(Sweep("two words", ["parity/lstm_last"], "val/loss", grid={"a": [1]}))
+    assert said.endswith("next: wandb sweep 'runs/sweeps/two words/wandb.yaml'")
+
+
 def test_a_search_needs_a_metric_of_the_training(tmp_path: Path) -> None:
     sweep = Sweep("s", ["parity/lstm_last"], "test/loss", search={"a": {"low": 0, "high": 1}})
     with pytest.raises(UserError, match="metric test/loss is not logged by a training"):
@@ -117,6 +123,8 @@ def test_ones_own_overlay_decides_the_project(tmp_path: Path) -> None:
     logger = {"class_path": "lightning.pytorch.loggers.WandbLogger", "init_args": {"project": "memory"}}
     path = tmp_path / "team.yaml"
     path.write_text(yaml.safe_dump({"trainer": {"logger": [logger]}}))
-    settings = wandb_settings(Sweep("s", ["parity/lstm_last", str(path)], "val/loss", grid={"a": [1]}))
+    settings = wandb_settings(
+        Sweep("s", ["parity/lstm_last", str(path), "{trainer: {max_steps: 2}}"], "val/loss", grid={"a": [1]})
+    )
     assert settings["project"] == "memory"
     assert not any("logger/wandb" in word for word in settings["command"])

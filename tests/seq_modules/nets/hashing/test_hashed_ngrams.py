@@ -43,6 +43,15 @@ def test_a_tokens_ngrams_do_not_depend_on_its_batch() -> None:
     torch.testing.assert_close(together[:, :1], alone)
 
 
+def test_a_traced_net_takes_other_tokens_and_lengths() -> None:
+    net = CharNgrams(4, 6, [2, 3], buckets=50, limit=5)
+    net.set_pieces(["[PAD]", "a", "cat", "?"], [0])
+    shapes = ({0: torch.export.Dim("batch"), 1: torch.export.Dim("length")},)
+    traced = torch.export.export(net, (torch.tensor([[1, 3], [0, 1]]),), dynamic_shapes=shapes).module()
+    ids = torch.tensor([[1, 2, 3], [0, 0, 2], [2, 1, 2]])
+    torch.testing.assert_close(traced(ids), net(ids))
+
+
 @pytest.mark.parametrize("longest", [2, 4])
 def test_word_ngrams_are_those_of_a_loop(longest: int) -> None:
     torch.manual_seed(0)
