@@ -54,5 +54,5 @@ def command(words: list[str]) -> int:
         again += own_classes(content)
         print(f"results: {folder}\nnext: seqlight prove {again}")
         return 0
-    print(f"results: {folder}\nnext: seqlight fit --config parity/lstm_provable  (which is trained to be proved)")
+    print(f"results: {folder}\nnext: seqlight fit --config parity/lstm_provable")
     return 1
