@@ -11,6 +11,7 @@ import yaml
 from seqlight.core.checkpoint_file.tree import TreeError, check_tree
 from seqlight.core.errors import UserError
 from seqlight.core.files.paths import expanded
+from seqlight.core.yaml_text import read_settings
 
 
 def find_configs() -> Path:
@@ -65,7 +66,7 @@ def check_yaml(path: Path, given_by: str = "--config") -> None:
     if path.stat().st_size > MAX_BYTES:
         raise UserError(f"{given_by} {path}: {path.stat().st_size} bytes are no config; at most {MAX_BYTES} are read")
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = read_settings(path.read_text(encoding="utf-8"))
         check_tree(content, MOST_SETTINGS)
     except TreeError as error:
         raise UserError(f"{given_by} {path}: {error}, and is no config") from error

@@ -15,7 +15,7 @@ import yaml
 from seqlight.checkpoints import find_checkpoint
 from seqlight.core.errors import UserError, reason_of
 from seqlight.core.plain_parser import PlainParser
-from seqlight.core.yaml_text import yaml_text
+from seqlight.core.yaml_text import read_settings, yaml_text
 from seqlight.recipes import config_path, recipe_path
 
 QUOTED_NULL = ('"null"', "'null'")  # the word, not what stands for None
@@ -46,7 +46,7 @@ def _config_places(words: list[str]) -> list[tuple[int, bool]]:
 def config_contents(words: list[str]) -> Iterator[dict[str, Any]]:
     """What the configs hold, in order; they are named as paths."""
     for value in config_values(words):
-        content = meaning(value) if value.startswith("{") else yaml.safe_load(Path(value).read_text(encoding="utf-8"))
+        content = meaning(value) if value.startswith("{") else read_settings(Path(value).read_text(encoding="utf-8"))
         if isinstance(content, dict):
             yield content
 

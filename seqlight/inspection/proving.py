@@ -7,6 +7,7 @@ from seqlight.checkpoints import find_checkpoint, module_of, read_checkpoint
 from seqlight.command.arguments import CheckpointParser
 from seqlight.core.errors import UserError
 from seqlight.core.files.paths import expanded
+from seqlight.core.files.write_errors import writing
 
 
 def command(words: list[str]) -> int:
@@ -45,11 +46,13 @@ def command(words: list[str]) -> int:
         "reason": outcome.reason,
         "cpu_seconds": round(outcome.seconds, 3),
     }
-    (folder / "proof.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    with writing(folder, option=None):
+        (folder / "proof.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        if outcome.certificate is not None:
+            outcome.certificate.save(folder / "certificate.json")
+            draw(outcome.certificate, net, folder / "sets.png")
     print(outcome)
     if outcome.certificate is not None:
-        outcome.certificate.save(folder / "certificate.json")
-        draw(outcome.certificate, net, folder / "sets.png")
         again = f"--ckpt_path {shlex.quote(str(path))} --check {shlex.quote(str(folder / 'certificate.json'))}"
         again += own_classes(content)
         print(f"results: {folder}\nnext: seqlight prove {again}")

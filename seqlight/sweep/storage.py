@@ -69,7 +69,7 @@ def heartbeat_interval(grace_period: int) -> int:
 def locked(url: str | None, folder: Path) -> Iterator[None]:
     """Keeps the other processes of the sweep out, on this machine or on all that share the storage."""
     if url is None:
-        with filelock.FileLock(folder.with_suffix(".lock")):
+        with filelock.FileLock(f"{folder}.lock"):
             yield
         return
     import sqlalchemy
