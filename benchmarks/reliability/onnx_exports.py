@@ -149,7 +149,7 @@ VARIANTS: dict[str, Make] = {
     "GPT, two members with all extras": language(
         positions="sinusoidal",
         activation="relu2",
-        ngrams=NgramConfig([2, 3], buckets=16, dim=4),
+        ngrams=NgramConfig([2, 3], buckets=16, dim=4, words=[0, 1]),
         extras=ExtrasConfig(True, True, True, 5.0),
         members=2,
     ),

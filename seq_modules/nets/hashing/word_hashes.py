@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from seqlight.core.errors import UserError
 
-REACH = 32  # tokens back to which a word, or the words before it, are looked for
+SHIFTS = (1, 2, 4, 8, 16)  # a maximum over all tokens within reach, in a form that ONNX has
+REACH = 1 + sum(SHIFTS)  # tokens back to which a word, or the words before it, are looked for
 FACTOR, BITS = 1000003, (1 << 31) - 1  # 31 bits times 31 bits stay inside 64 signed bits
 SEPARATOR = 1  # what stands for all that lies between two words
 
@@ -43,6 +44,7 @@ class WordHashes(nn.Module):
     Args:
         vocab_size: V.
         words: For each context, how many whole words before the one that is being written, (N,).
+        max_seq_len: Longest row, in tokens.
 
     Raises:
         UserError: A number is below 0 or occurs twice.
@@ -50,14 +52,17 @@ class WordHashes(nn.Module):
 
     symbols: Tensor
     opens: Tensor
+    powers: Tensor
 
-    def __init__(self, vocab_size: int, words: Sequence[int]) -> None:
+    def __init__(self, vocab_size: int, words: Sequence[int], max_seq_len: int) -> None:
         super().__init__()
         if min(words) < 0 or len(set(words)) < len(words):
             raise UserError(f"words must be different and at least 0 each, not {list(words)}")
         self.words = tuple(words)
         self.register_buffer("symbols", torch.zeros(vocab_size, dtype=torch.int64))
         self.register_buffer("opens", torch.zeros(vocab_size, dtype=torch.bool))
+        found = [powers(base, max_seq_len + 1) for base in (FACTOR, pow(FACTOR, -1, BITS + 1))]
+        self.register_buffer("powers", torch.tensor(found), persistent=False)
 
     def set_pieces(self, pieces: Sequence[str]) -> None:
         """Takes the texts of the tokens, (V,); the state dict holds what follows from them.
@@ -81,11 +86,11 @@ class WordHashes(nn.Module):
         opening = in_word & (~after_word | self.opens[input_ids])
         symbols = torch.where(~in_word & after_word, SEPARATOR, symbols)
         exponents = F.pad((symbols > 0).long().cumsum(1), (1, 0))  # symbols before each position, (B, T + 1)
-        bits = steps.bit_length()
-        inverses = powers(pow(FACTOR, -1, BITS + 1), exponents[:, :-1], bits)
-        sums = F.pad((symbols * inverses & BITS).cumsum(1), (1, 0))
-        factors = powers(FACTOR, exponents[:, 1:], bits)
-        begun = torch.where(opening, positions, 0).cummax(1).values  # where the last word up to here begins
+        sums = F.pad((symbols * self.powers[1][exponents[:, :-1]] & BITS).cumsum(1), (1, 0))
+        factors = self.powers[0][exponents[:, 1:]]
+        begun = torch.where(opening, positions, 0)  # where the last word up to here begins
+        for shift in SHIFTS:
+            begun = torch.maximum(begun, F.pad(begun, (shift, 0))[:, :steps])
         start, oldest = torch.where(in_word, begun, positions + 1), (positions + 1 - REACH).clamp(min=0)
         begun, found = F.pad(begun, (1, 0)), dict[int, Tensor]()  # by the position behind
         for count in range(max(self.words) + 1):
@@ -96,10 +101,9 @@ class WordHashes(nn.Module):
         return torch.stack([found[count] for count in self.words], dim=-1)
 
 
-def powers(base: int, exponents: Tensor, bits: int) -> Tensor:
-    """base^e modulo 2³¹ of exponents e below 2^bits, by repeated squaring."""
-    found = torch.ones_like(exponents)
-    for bit in range(bits):
-        found = torch.where(exponents >> bit & 1 > 0, found * base & BITS, found)
-        base = base * base & BITS
+def powers(base: int, count: int) -> list[int]:
+    """base^0 ... base^(count - 1) modulo 2³¹."""
+    found = [1]
+    for _ in range(count - 1):
+        found.append(found[-1] * base & BITS)
     return found

@@ -157,7 +157,7 @@ class Extras(nn.Module):
                 dim=ngrams.dim,
                 dropout=ngrams.dropout,
                 hash_seed=hash_seed,
-                words=WordHashes(vocab_size, ngrams.words) if ngrams.words else None,
+                words=WordHashes(vocab_size, ngrams.words, config.max_seq_len) if ngrams.words else None,
             )
         self.value_embedding = nn.Embedding(vocab_size, width) if config.extras.value_embeddings else None
         self.embedding_norm = RMSNorm(width) if config.extras.residual_mix else None

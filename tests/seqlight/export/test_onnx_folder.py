@@ -25,11 +25,14 @@ from seq_modules import (
     Seq2SeqRNN,
     SequenceModule,
 )
+from seq_modules.nets.hashing.word_hashes import WordHashes
 from seq_modules.nets.rnn.language_net import RNNConfig
 from seq_modules.nets.rnn.recurrent_config import RecurrentConfig
 from seq_modules.nets.rnn.seq2seq_config import Seq2SeqRNNConfig
 from seq_modules.nets.symbol_net import SymbolNetConfig
 from seq_modules.nets.text.ngram_net import NgramConfig, NgramNet
+from seq_modules.nets.transformer import gpt_extras as hashed
+from seq_modules.nets.transformer.gpt import GPTConfig
 from seq_modules.training.optim import OptimConfig
 from seqlight.export.onnx_layers import OnnxNgramNet
 
@@ -82,6 +85,18 @@ def test_a_language_model_step_by_step(save: Save, run: Run) -> None:
     assert json.loads(Path("out/tokenizer_state.json").read_text())["alphabet"] == "abcdefghijkl"
     assert "| `model` | `next_c` | (2, batch, 8) |" in Path("out/README.md").read_text()
     assert b"/seq_modules/" not in Path("out/model.onnx").read_bytes()  # no lines of this machine's files
+
+
+@torch.no_grad()
+def test_a_gpt_that_knows_words_at_any_length(save: Save, run: Run) -> None:
+    ngrams = hashed.NgramConfig([2], buckets=16, dim=4, words=[1, 0])
+    module = randomised(GPTLanguageModel(VOCAB, GPTConfig(8, 1, 2, 48, positions="rotary", ngrams=ngrams)))
+    contexts = next(part for part in module.modules() if isinstance(part, WordHashes))
+    contexts.set_pieces(["a", " ", "b", ".", *(chr(ord("c") + number) for number in range(VOCAB - 4))])
+    export(run, save, module)
+    for rows, steps in ((1, 1), (4, 17), (2, 48)):
+        ids = torch.randint(VOCAB, (rows, steps))
+        torch.testing.assert_close(session("model")(input_ids=ids)[0], module(ids), atol=1e-4, rtol=1e-4)
 
 
 @torch.no_grad()

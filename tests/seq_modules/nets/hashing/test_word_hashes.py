@@ -21,7 +21,7 @@ def ids_of(text: str, pieces: list[str] = PIECES) -> Tensor:
 
 
 def hashes(ids: Tensor, words: tuple[int, ...] = WORDS, pieces: list[str] = PIECES) -> Tensor:
-    net = WordHashes(len(pieces), words)
+    net = WordHashes(len(pieces), words, 70)
     net.set_pieces(pieces)
     return net(ids)
 
@@ -73,7 +73,7 @@ def test_they_know_nothing_of_later_tokens_nor_of_those_out_of_reach() -> None:
 
 @pytest.mark.parametrize("words", [None, [0], [1, 0]])
 def test_rows_of_the_newest_tokens_are_those_of_all(words: list[int] | None) -> None:
-    contexts = None if words is None else WordHashes(len(PIECES), words)
+    contexts = None if words is None else WordHashes(len(PIECES), words, 70)
     if contexts is not None:
         contexts.set_pieces(PIECES)
     net = NgramEmbedding(8, [2, 4], buckets=97, dim=3, dropout=0.0, words=contexts)
@@ -91,6 +91,6 @@ def test_rows_of_the_newest_tokens_are_those_of_all(words: list[int] | None) -> 
 
 def test_numbers_and_vocabularies_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ValueError, match=r"^words must be different and at least 0"):
-        WordHashes(5, [1, 1])
+        WordHashes(5, [1, 1], 8)
     with pytest.raises(ValueError, match=r"^vocab_size 5 is not the tokenizer's 9"):
-        WordHashes(5, [0]).set_pieces(PIECES)
+        WordHashes(5, [0], 8).set_pieces(PIECES)
