@@ -196,6 +196,12 @@ def test_weights_of_classes_given_anew_win_over_the_checkpoints(tmp_path: Path, 
     torch.testing.assert_close(module.class_weights, expected)
 
 
+@pytest.mark.parametrize("weights", [[1.0, float("nan"), 1.0], [1.0, -1.0, 1.0], [1.0, float("inf"), 1.0], "balance"])
+def test_weights_that_no_class_can_have_are_refused(weights: Any) -> None:
+    with pytest.raises(ValueError, match=r"^loss.class_weights must be .* not .*(nan|-1.0|inf|balance)"):
+        make(loss={"class_weights": weights})
+
+
 def test_a_checkpoint_alone_predicts_with_names(tmp_path: Path) -> None:
     embedding = {"char_orders": [2, 3], "word_dropout": 0.1}
     net = {"encoder": "gru", "pooling": "attention", "embedding": embedding}

@@ -231,6 +231,9 @@ def test_data_of_another_kind_are_refused(tmp_path: Path) -> None:
         TokenTagger(9, 9, ["X"])
     with pytest.raises(ValueError, match=r"net\.pooling first is for texts"):
         PretrainedTagger(9, 9, NAMES, PretrainedEncoderConfig(encoder_config=BERT.to_dict(), pooling="first"))
+    frozen = PretrainedEncoderConfig(encoder_config=BERT.to_dict(), tuning="frozen", standardize=True)
+    with pytest.raises(ValueError, match=r"net\.standardize is for vectors of texts"):
+        PretrainedTagger(9, 9, NAMES, frozen)
     data = TaggingDataModule(batch_size=400)
     sizes = data.vocab_size, data.num_characters, data.class_names
     trainer = quiet_trainer(tmp_path, max_steps=1, limit_val_batches=0)
