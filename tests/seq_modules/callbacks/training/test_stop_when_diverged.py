@@ -1,6 +1,7 @@
 """A loss that is no number ends training with a line, and leaves the checkpoints of a time before."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -45,6 +46,13 @@ def test_a_few_in_a_row_end_training(tmp_path: Path, caplog: pytest.LogCaptureFi
     assert caplog.text.count("training goes on for now") == 2
     assert ended.value.folder == tmp_path
     assert not (tmp_path / "checkpoints/last.ckpt").exists()
+
+
+def test_divided_weights_are_not_asked_for_their_norm() -> None:
+    module: Any = SimpleNamespace(device_mesh=object())  # of which each process holds a part; it has no parameters()
+    trainer: Any = SimpleNamespace(global_step=3)
+    said = StopWhenDiverged()._said(trainer, module, 2)
+    assert said.startswith("up to step 3 the loss was NaN or infinite in 2 batches in a row; give a lower")
 
 
 def test_single_ones_do_not(tmp_path: Path) -> None:
