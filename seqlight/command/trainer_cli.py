@@ -29,7 +29,7 @@ from seqlight.command.saved_settings import SavedSettings
 from seqlight.core.checkpoint_file.growth import within_memory
 from seqlight.core.errors import UserError
 from seqlight.core.files.write_errors import writing
-from seqlight.core.hardware import few_for_small_nets
+from seqlight.core.hardware import one_thread_for_small_nets
 from seqlight.run_files.atomic_checkpoint import AtomicCheckpointIO
 from seqlight.run_files.patient_loggers import patient
 from seqlight.runs import next_command
@@ -127,7 +127,12 @@ class SeqCLI(LightningCLI):
         return super().instantiate_trainer(plugins=given.plugins or [AtomicCheckpointIO()], max_time=None)
 
     def _run_subcommand(self, subcommand: str) -> None:
-        with user_errors(), ending_together(self.trainer), writing(self.run_folder), few_for_small_nets(self.model):
+        with (
+            user_errors(),
+            ending_together(self.trainer),
+            writing(self.run_folder),
+            one_thread_for_small_nets(self.model),
+        ):
             super()._run_subcommand(subcommand)
         if not GracefulStop.received and self.trainer.is_global_zero:
             checkpoint = self.config[subcommand].get("ckpt_path")

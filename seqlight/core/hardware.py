@@ -27,7 +27,7 @@ WITHOUT_BF16 = ("SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2", "AVX512_CORE
 WITHOUT_AMX = (*WITHOUT_BF16, "AVX512_CORE_BF16", "AVX512_CORE_FP16", "AVX10_1_512")
 # Rows, inputs and outputs of the layer whose products are timed: a small GPT's on a CPU, a large one's on a GPU.
 SHAPES = {"cpu": (512, 128, 512), "cuda": (8192, 2048, 8192)}
-SMALL = 5_000  # weights; the nets of parity and the perceptrons have fewer
+SMALL_NET = 5_000  # weights; the nets of parity and the perceptrons have fewer
 
 Clock = Literal["perf_counter", "thread_time"]
 known_rates: dict[str, "Rates"] = {}  # by kind of device: what rates() has measured, or what another process has
@@ -157,7 +157,7 @@ def _seconds(layer: list[torch.Tensor], ahead: torch.Tensor, clock: Clock) -> fl
 
 
 @contextlib.contextmanager
-def few_for_small_nets(net: torch.nn.Module) -> Iterator[None]:
+def one_thread_for_small_nets(net: torch.nn.Module) -> Iterator[None]:
     """One thread while a small net is computed; more of them where ``OMP_NUM_THREADS`` says how many.
 
     Threads wait for each other after each operation. Those of a small net take microseconds, of which a second thread
@@ -165,7 +165,7 @@ def few_for_small_nets(net: torch.nn.Module) -> Iterator[None]:
     parity/lstm_last then took 8 s in place of 0.3.
     """
     before = torch.get_num_threads()
-    if "OMP_NUM_THREADS" not in os.environ and sum(weight.numel() for weight in net.parameters()) <= SMALL:
+    if "OMP_NUM_THREADS" not in os.environ and sum(weight.numel() for weight in net.parameters()) <= SMALL_NET:
         torch.set_num_threads(1)
     try:
         yield

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from seqlight.core.hardware import few_for_small_nets
+from seqlight.core.hardware import one_thread_for_small_nets
 
 SMALL, LARGE = nn.Linear(8, 8), nn.Linear(100, 100)
 
@@ -22,18 +22,18 @@ def _two_threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.parametrize(("net", "threads"), [(SMALL, 1), (LARGE, 2)])
 def test_a_small_net_has_one_thread(net: nn.Module, threads: int) -> None:
-    with few_for_small_nets(net):
+    with one_thread_for_small_nets(net):
         assert torch.get_num_threads() == threads
     assert torch.get_num_threads() == 2
 
 
 def test_the_environment_decides(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
-    with few_for_small_nets(SMALL):
+    with one_thread_for_small_nets(SMALL):
         assert torch.get_num_threads() == 2
 
 
 def test_they_are_given_back_after_an_error() -> None:
-    with pytest.raises(RuntimeError, match="lost"), few_for_small_nets(SMALL):
+    with pytest.raises(RuntimeError, match="lost"), one_thread_for_small_nets(SMALL):
         raise RuntimeError("lost")
     assert torch.get_num_threads() == 2
